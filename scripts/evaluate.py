@@ -1,0 +1,41 @@
+"""Measure a finished run anew: python scripts/evaluate.py RUN"""
+
+import argparse
+import sys
+
+from gaussgan.config import ConfigError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Exact distances of a run, and at which n it is told from the truth.")
+    parser.add_argument("run", help="a run directory, such as logs/runs/2026-01-31_12-00-00-000000")
+    parser.add_argument("--best", action="store_true", help="the parameters with the least val/w2, not the last ones")
+    parser.add_argument("--permutations", type=int, default=199, help="of the permutation test (default: 199)")
+    parser.add_argument("--seed", type=int, default=0, help="of the fresh samples (default: 0)")
+    arguments = parser.parse_args()
+
+    from gaussgan.evaluate import compare, exact_distances, told_apart_from
+    from gaussgan.runs import BEST, LAST, load_run
+
+    run = load_run(arguments.run, BEST if arguments.best else LAST)
+    exact = exact_distances(run)
+    print(f"{run.directory} after {run.iterations:,} iterations")
+    print(f"w2 to the true law        {exact['val/w2']:.4f}   (maximum likelihood: {exact['mle/w2']:.4f})")
+    print(f"KL(true ‖ learned), nats  {exact['val/kl']:.4f}\n")
+    print("Fresh samples, n real and n generated:")
+    print("      n   energy distance        p   classifier's accuracy   best possible")
+    verdicts = []
+    for verdict in compare(run, permutations=arguments.permutations, seed=arguments.seed):
+        n, energy, p, classifier, best = verdict
+        most = f"{best.value:.3f}" if best else "unknown"
+        print(f"{n:7,}   {energy:15.5f}   {p:6.3f}   {classifier.value:13.3f} ± {classifier.error:.3f}   {most:>13}", flush=True)
+        verdicts.append(verdict)
+    least = told_apart_from(verdicts)
+    print("\nTold apart " + (f"from n = {least:,} on" if least else "at none of these n") + " (permutation test, p ≤ 0.05)")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ConfigError as error:
+        sys.exit(str(error))

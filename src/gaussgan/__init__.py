@@ -1,0 +1,15 @@
+"""A research template for GANs in which the truth is known."""
+
+from typing import Any
+
+__all__ = ["load_run"]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # Torch takes a second to import: `--help` and a mistyped key are answered without it.
+    if name == "load_run":
+        from gaussgan.runs import load_run
+
+        return load_run
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,159 @@
+"""What a configuration may say, checked before torch is imported, and how an error reaches a person: as one line."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException, InstantiationException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+log = logging.getLogger(__name__)
+
+
+class ConfigError(ValueError):
+    """Something a person typed cannot be; the message is one line: where, what it must be, and what was given."""
+
+
+Rule = tuple[str, Callable[[Any], bool]]
+
+
+def whole(minimum: int) -> Rule:
+    return f"a whole number of at least {minimum}", lambda v: type(v) is int and v >= minimum
+
+
+def number(low: float, *, strict: bool = False) -> Rule:
+    text = f"a finite number {'above' if strict else 'of at least'} {low:g}"
+    return text, lambda v: _is_number(v) and (v > low if strict else v >= low)
+
+
+BOOLEAN: Rule = ("true or false", lambda v: isinstance(v, bool))
+STEPS: Rule = ("-1 (no limit) or a whole number of at least 1", lambda v: type(v) is int and (v == -1 or v >= 1))
+WHOLE_EPOCHS: Rule = ("1.0: an epoch is num_examples / batch_size iterations; see max_steps", lambda v: v in (None, 1.0))
+BETAS: Rule = (
+    "two numbers from 0 up to, but not including, 1",
+    lambda v: isinstance(v, list) and len(v) == 2 and all(_is_number(b) and 0 <= b < 1 for b in v),
+)
+PRECISION: Rule = ("a precision without loss scaling, such as 32, 64 or bf16-mixed", lambda v: "16-mixed" != str(v))
+
+RULES: dict[str, Rule] = {
+    "seed": whole(0),
+    "data.num_examples": whole(1),
+    "data.batch_size": whole(1),
+    "data.steps_per_execution": whole(1),
+    "data.fresh": BOOLEAN,
+    "generator.in_features": whole(1),
+    "generator.std": number(0),
+    "discriminator.std": number(0),
+    **{
+        f"optimizer_{player}.{key}": rule
+        for player in "dg"
+        for key, rule in {"lr": number(0, strict=True), "eps": number(0), "betas": BETAS}.items()
+    },
+    "trainer.max_epochs": whole(1),
+    "trainer.max_steps": STEPS,
+    "trainer.limit_train_batches": WHOLE_EPOCHS,
+    "trainer.precision": PRECISION,
+}
+
+
+def check(cfg: DictConfig) -> None:
+    """See that the core values are of their type and in their range.
+
+    Raises:
+        ConfigError: naming the first key whose value is not, and what it may be.
+    """
+    for key, (text, holds) in RULES.items():
+        value = OmegaConf.select(cfg, key)
+        value = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+        if OmegaConf.select(cfg, key, default=_MISSING) is not _MISSING and not holds(value):
+            raise ConfigError(f"{key} must be {text} (got {value!r})")
+    if cfg.data.batch_size > cfg.data.num_examples:
+        raise ConfigError(
+            f"data.batch_size must be at most data.num_examples = {cfg.data.num_examples} (got {cfg.data.batch_size})"
+        )
+
+
+_MISSING = object()
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def recipe(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run's result is a function of, as one level of dotted keys: all but where, how fast and beside what it runs."""
+    beside = ("trainer.", "logger.", "callbacks.", "ckpt_path", "run_dir", "data.steps_per_execution")
+    return {key: value for key, value in flatten(config).items() if not key.startswith(beside)}
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested configuration as one level of dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def one_line(error: BaseException) -> str:
+    """An error as one line for a person; of Hydra's, what went wrong in which key, without its call stack."""
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        key = re.search(r"full_key: (\S+)", str(error))
+        return f"{key[1]}: {one_line(error.__cause__)}" if key else one_line(error.__cause__)
+    text = re.sub(r"\s*\n\s*", " ", str(error).strip())
+    return text or type(error).__name__
+
+
+def launch(task: Callable[[DictConfig], float], config_path: str, config_name: str) -> None:
+    """Run a task under Hydra's command line.
+
+    What a person typed wrong costs one line, a defect its traceback, and either a non-zero exit; in a sweep the other
+    jobs go on. With HYDRA_FULL_ERROR=1 everything comes with its traceback.
+    """
+    full = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra lets errors through instead of printing them
+    composed = False
+
+    @hydra.main(version_base="1.3", config_path=config_path, config_name=config_name)
+    def main(cfg: DictConfig) -> float:
+        nonlocal composed
+        composed = True
+        try:
+            check(cfg)
+            return task(cfg)
+        except Exception as error:
+            log.error(error, exc_info=full or not isinstance(error, ConfigError))
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise
+            raise SystemExit(1) from None
+
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if composed:
+            sys.exit(1)  # the first of a sweep's failures, which its job has told
+        if full:
+            raise
+        sys.exit(f"{one_line(error)}{_suggestion(error, config_path, config_name)}")
+
+
+def _suggestion(error: Exception, config_path: str, config_name: str) -> str:
+    """For a mistyped key, the ones that are there."""
+    typed = re.search(r"full_key: (\S+)|Could not override '(\S+)'", str(error))
+    if not (isinstance(error, ConfigCompositionException) and typed):
+        return ""
+    with hydra.initialize_config_dir(config_path, version_base="1.3"):
+        known = flatten(OmegaConf.to_container(hydra.compose(config_name), resolve=False))  # type: ignore[arg-type]
+    close = get_close_matches(typed[1] or typed[2], known, n=3)
+    return f" Did you mean {' or '.join(close)}?" if close else ""

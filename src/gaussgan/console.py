@@ -1,0 +1,119 @@
+"""What a person sees in the terminal: progress while a run goes on, and one table at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import ProgressBar
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
+from torch import Tensor
+
+from gaussgan.gan import GAN
+
+REFRESH_SECONDS = 0.2
+
+
+class IterationsBar(ProgressBar):
+    """One bar over all iterations of the run, with losses (means over the epoch so far), w2 and examples per second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.progress: Progress | None = None
+        self.enabled = True
+
+    def enable(self) -> None:
+        self.enabled = True
+
+    def disable(self) -> None:
+        self.enabled = False
+
+    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+        if not self.enabled:
+            return
+        data, ends = trainer.datamodule, [trainer.max_steps]
+        if trainer.max_epochs is not None:
+            ends.append(trainer.max_epochs * data.iterations)
+        self.progress = Progress(
+            BarColumn(bar_width=10),
+            MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=9)),
+            TextColumn("{task.fields[state]}", table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=Console(stderr=True),
+            auto_refresh=False,
+        )
+        self.task = self.progress.add_task("", total=min(end for end in ends if end > 0), state="")
+        self.started, self.start, self.shown = perf_counter(), trainer.global_step, 0.0
+        self.progress.start()
+
+    def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
+        if perf_counter() - self.shown > REFRESH_SECONDS:
+            self._show(trainer, gan)
+
+    def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+        self._show(trainer, gan)
+        self._stop()
+
+    def on_exception(self, *_: Any) -> None:
+        self._stop()
+
+    def _show(self, trainer: Trainer, gan: GAN) -> None:
+        if self.progress is None:
+            return
+        self.shown = perf_counter()
+        data, step = trainer.datamodule, trainer.global_step
+        speed = (data.examples_seen(step) - data.examples_seen(self.start)) / (self.shown - self.started)
+        losses = {name.removeprefix("train/"): value for name, value in gan.epoch_means().items() if "loss" in name}
+        numbers = [f"{name} {value:.3f}" for name, value in losses.items()]
+        numbers += [f"w2 {gan.history[-1]['val/w2']:.3f}"] if gan.history else []
+        self.progress.update(self.task, completed=step, state="  ".join([*numbers, f"{speed:,.0f} ex/s"]))
+        self.progress.refresh()
+
+    def _stop(self) -> None:
+        if self.progress is not None:
+            self.progress.stop()
+            self.progress = None
+
+
+def print_summary(
+    record: Mapping[str, Any],
+    truth: tuple[Tensor, Tensor],
+    learned: tuple[Tensor, Tensor],
+    directory: Path,
+) -> None:
+    """The end of a run as one table: the learned law beside the true one, w2 beside its floor, losses, speed, place."""
+    table = Table(box=SIMPLE_HEAD, title=f"{record['status']} after {record['iterations']:,} iterations", title_justify="left")
+    table.add_column("")
+    table.add_column("learned", justify="right")
+    table.add_column("true, or best possible", justify="right")
+    names = ("mean", "covariance")
+    for name, ours, theirs in zip(names, learned, truth, strict=True):
+        table.add_row(name, _matrix(ours), _matrix(theirs))
+    table.add_row("w2 to the true law", _number(record["val/w2"]), f"{_number(record['mle/w2'])} (maximum likelihood)")
+    table.add_row("KL(true ‖ learned), nats", _number(record["val/kl"]), "0")
+    table.add_row("discriminator's loss", _number(record["train/loss_d"]), "0.693")
+    table.add_row("generator's loss", _number(record["train/loss_g"]), "0.693")
+    table.add_row("examples/s", f"{record['examples_per_second'] or 0:,.0f}", "")
+    console = Console(soft_wrap=True)
+    console.print(table)
+    if record["error"]:
+        console.print(record["error"], highlight=False)
+    console.print(f"run        {directory}\nfigure     {directory / 'figures' / 'final.png'}", highlight=False)
+    console.print(f"dashboard  tensorboard --logdir {directory.parent}", highlight=False)
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4f}"
+
+
+def _matrix(values: Tensor) -> str:
+    rows = values.tolist() if values.ndim > 1 else [values.tolist()]
+    if len(rows[0]) > 4:
+        return f"({' × '.join(str(n) for n in values.shape)} numbers)"
+    return "\n".join("  ".join(f"{value:.3f}" for value in row) for row in rows)

@@ -1,0 +1,80 @@
+"""A finished run, looked at anew: its exact distances, and at which sample size it is told apart from the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from hydra.utils import instantiate
+from torch import Tensor
+from torch.distributions import MultivariateNormal
+
+from gaussgan.metrics import distances, gaussian_w2, generator_moments
+from gaussgan.runs import Run
+from gaussgan.streams import normal, stream
+from gaussgan.twosample import Accuracy, best_accuracy, classifier_test, energy_test
+
+SIZES = (100, 300, 1_000, 3_000, 10_000)
+LATENTS = 10_000  # for the moments of a generator without a closed form
+
+
+class Verdict(NamedTuple):
+    """What n real and n generated examples say about their difference."""
+
+    n: int
+    energy: float
+    energy_p: float
+    classifier: Accuracy
+    best: Accuracy | None
+
+
+def exact_distances(run: Run) -> dict[str, float]:
+    """val/w2 and val/kl of the run's generator, and mle/w2, the error of the moments of its training set."""
+    data = instantiate(run.config["data"])
+    law = run.distribution
+    values = distances(law, run.generator, _latents(run, LATENTS, "validation"))
+    floor = gaussian_w2(law.mean, law.cov, *data.moments(run.iterations))
+    return {name: value.item() for name, value in {**values, "mle/w2": floor}.items()}
+
+
+@torch.no_grad()
+def compare(run: Run, sizes: Sequence[int] = SIZES, permutations: int = 199, seed: int = 0) -> Iterator[Verdict]:
+    """For each n, draw n real and n generated examples afresh and try to tell them apart.
+
+    `best` is that of the exact likelihood ratio; it is None for a generator whose law has no density in closed form.
+    """
+    for n in sizes:
+        real = run.distribution.sample(n, stream(seed, "evaluation_real", n))
+        fake = run.generator(_latents(run, n, "evaluation_fake", seed)).float()
+        energy, energy_p = energy_test(real, fake, permutations, stream(seed, "evaluation_permutations", n))
+        with torch.enable_grad():
+            classifier = classifier_test(real, fake, stream(seed, "evaluation_classifier", n))
+        yield Verdict(n, energy, energy_p, classifier, _best(run, real, fake))
+
+
+def told_apart_from(verdicts: Sequence[Verdict], level: float = 0.05) -> int | None:
+    """The least n from which on the permutation test rejects at every larger one too; None where it never does."""
+    least = None
+    for verdict in sorted(verdicts, key=lambda verdict: -verdict.n):
+        if verdict.energy_p > level:
+            break
+        least = verdict.n
+    return least
+
+
+def _latents(run: Run, n: int, purpose: str, seed: int | None = None) -> Tensor:
+    rng = stream(run.config["seed"] if seed is None else seed, purpose, 0 if seed is None else n)
+    return normal(n, run.generator.in_features, generator=rng).to(next(run.generator.parameters()).dtype)
+
+
+def _best(run: Run, real: Tensor, fake: Tensor) -> Accuracy | None:
+    if not hasattr(run.generator, "moments"):
+        return None
+    mean, cov = generator_moments(run.generator, real)
+    if torch.linalg.cholesky_ex(cov).info:
+        return None
+    learned = MultivariateNormal(mean, cov)
+    return best_accuracy(
+        real, fake, lambda x: run.distribution.log_prob(x) - learned.log_prob(x.double())
+    )

@@ -1,0 +1,65 @@
+"""A player of the game: parameters θ, a loss ℓ(batch; θ) and an optimizer. Update rules move players."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+class Player:
+    """One side of a game of two.
+
+    Its parameters become views into one vector, `theta`: an optimizer then steps one tensor, and an update rule adds
+    gradients as vectors.
+
+    Args:
+        module: what is trained; its parameters are θ.
+        loss: from a batch to the losses of single examples, [..., B, 1], or to one number. Minimised is their mean
+            over the batch, summed over leading dimensions, so that each replica's gradient is its own.
+        optimizer: from [θ] to a torch optimizer.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        loss: Callable[[Any], Tensor],
+        optimizer: Callable[[list[Tensor]], torch.optim.Optimizer],
+    ) -> None:
+        self.loss = loss
+        self.parameters = list(module.parameters())
+        self.theta = flatten(self.parameters)
+        self.optimizer = optimizer([self.theta])
+        self.losses: list[Tensor] = []
+
+    def gradient(self, batch: Any) -> Tensor:
+        """∇_θ of the mean loss at the current point, as a vector like θ; the losses are appended to `losses`."""
+        losses = self.loss(batch)
+        self.losses.append(losses.detach())
+        share = 1 / losses.shape[-2] if losses.ndim > 1 else 1.0
+        gradients = torch.autograd.grad(losses, self.parameters, torch.full_like(losses, share))
+        return mean_over_ranks(torch.cat([gradient.reshape(-1) for gradient in gradients]))
+
+    def apply(self, gradient: Tensor) -> None:
+        """One optimizer step along a gradient."""
+        self.theta.grad = gradient
+        self.optimizer.step()
+
+
+def flatten(parameters: list[nn.Parameter]) -> Tensor:
+    """Join parameters into one vector, and make each a view into it."""
+    theta = torch.cat([parameter.detach().reshape(-1) for parameter in parameters])
+    for parameter, piece in zip(parameters, theta.split([p.numel() for p in parameters]), strict=True):
+        parameter.data = piece.view_as(parameter)
+    return theta
+
+
+def mean_over_ranks(gradient: Tensor) -> Tensor:
+    """The average over the processes of a distributed run, each of which saw an equal share of the batch."""
+    if dist.is_available() and dist.is_initialized():
+        dist.all_reduce(gradient)
+        gradient /= dist.get_world_size()
+    return gradient

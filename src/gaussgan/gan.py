@@ -1,0 +1,165 @@
+"""The GAN: two networks, an objective and an update rule, trained by Lightning with manual optimization."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+
+from gaussgan.data import Batch, Block
+from gaussgan.game.objectives import Objective
+from gaussgan.game.player import Player
+from gaussgan.game.updates import Update
+
+OptimizerFactory = Callable[[list[Tensor]], torch.optim.Optimizer]
+
+
+class Diverged(ArithmeticError):
+    """A loss or a parameter became NaN or infinite at the named iteration (counted from 1)."""
+
+    def __init__(self, iteration: int, what: str) -> None:
+        super().__init__(f"diverged: {what} is not finite at iteration {iteration}")
+        self.iteration = iteration
+
+
+class GAN(LightningModule):
+    """A generator and a discriminator that play by an objective and move by an update rule.
+
+    An iteration is one call of the update rule. A `training_step` runs a block of them and counts each, so that
+    `trainer.max_steps`, `global_step`, checkpoints and loggers all count iterations.
+
+    Args:
+        generator: from latents [..., B, k] to examples [..., B, d].
+        discriminator: from examples to logits, [..., B, 1], high where it takes them for real.
+        objective: what each player minimises.
+        update: how the two move.
+        optimizer_d: from a list of tensors to the discriminator's torch optimizer; `optimizer_g` to the generator's.
+        config: the run's configuration in plain containers; it travels in the checkpoint.
+
+    Raises:
+        Diverged: from `training_step`, when a loss or a parameter is no longer finite.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        objective: Objective,
+        update: Update,
+        optimizer_d: OptimizerFactory,
+        optimizer_g: OptimizerFactory,
+        config: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.generator = generator
+        self.discriminator = discriminator
+        self.objective = objective
+        self.update = update
+        self.optimizer_d = optimizer_d
+        self.optimizer_g = optimizer_g
+        self.config = config or {}
+        self.history: list[dict[str, float]] = []  # a row for each epoch, by the callback that evaluates
+        self.epoch = Account()
+
+    def training_step(self, block: Block, _: int) -> None:
+        for batch in block:
+            self.update(self.discriminator_player, self.generator_player, batch)
+        self._keep_account(block)
+
+    def discriminator_loss(self, batch: Batch) -> Tensor:
+        """Losses of the discriminator, [..., B, 1], which sees real and generated examples in one pass."""
+        with torch.no_grad():
+            fake = self.generator(batch.latent)
+        real_logits, fake_logits = self.discriminator(torch.cat([batch.real, fake], -2)).tensor_split(2, -2)
+        self.real_logits.append(real_logits.detach())
+        self.fake_logits.append(fake_logits.detach())
+        return self.objective.discriminator_loss(real_logits, fake_logits)
+
+    def generator_loss(self, batch: Batch) -> Tensor:
+        """Losses of the generator, [..., B, 1]."""
+        return self.objective.generator_loss(None, self.discriminator(self.generator(batch.latent)))
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        self.real_logits: list[Tensor] = []
+        self.fake_logits: list[Tensor] = []
+        self.discriminator_player = Player(self.discriminator, self.discriminator_loss, self.optimizer_d)
+        self.generator_player = Player(self.generator, self.generator_loss, self.optimizer_g)
+        return [self.discriminator_player.optimizer, self.generator_player.optimizer]
+
+    def epoch_means(self) -> dict[str, Tensor]:
+        """Means over the examples of the epoch so far: both losses, D(x) and D(G(z)) as probabilities."""
+        means = self.trainer.strategy.reduce(self.epoch.means().to(self.device)).cpu()
+        return dict(zip(Account.tags, means, strict=True))
+
+    def on_train_epoch_start(self) -> None:
+        self.epoch = Account()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["config"] = self.config
+        # As one tensor: pickling a long run's rows number by number would slow every checkpoint down.
+        rows = torch.tensor([[*row.values()] for row in self.history], dtype=torch.float64)
+        checkpoint["history"] = {"names": list(self.history[0]) if self.history else [], "rows": rows}
+        checkpoint["epoch_account"] = (self.epoch.sums, self.epoch.count)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        names, rows = checkpoint["history"]["names"], checkpoint["history"]["rows"]
+        self.history = [dict(zip(names, row, strict=True)) for row in rows.tolist()]
+        self.epoch = Account(*checkpoint["epoch_account"])
+
+    def _keep_account(self, block: Block) -> None:
+        """Count the iterations of a block, add up what its players lost, and see that all of it is finite."""
+        self._count_iterations(len(block))
+        players = {"discriminator": self.discriminator_player, "generator": self.generator_player}
+        losses = [torch.cat(player.losses, -2) for player in players.values()]
+        probabilities = [torch.cat(logits, -2).sigmoid() for logits in (self.real_logits, self.fake_logits)]
+        self.epoch.add([*losses, *probabilities])
+        finite = [value.isfinite().all() for value in (*losses, *(player.theta for player in players.values()))]
+        if not torch.stack(finite).all():
+            raise _divergence(players, first=self.global_step - len(block) + 1, iterations=len(block))
+        for record in (self.real_logits, self.fake_logits, *(player.losses for player in players.values())):
+            record.clear()
+
+    def _count_iterations(self, n: int) -> None:
+        # Lightning counts calls of its own optimizer wrappers, and gives loggers the number of training_steps. Players
+        # step raw optimizers, K times in a training_step, so both are told here.
+        loop = self.trainer.fit_loop.epoch_loop
+        loop.manual_optimization.optim_step_progress.increment_by(n)
+        loop._batches_that_stepped += n - 1
+
+
+class Account:
+    """Sums over the examples of an epoch, [4, ...], in float64, of what `tags` names."""
+
+    tags = ("train/loss_d", "train/loss_g", "train/d_real", "train/d_fake")
+
+    def __init__(self, sums: Tensor | None = None, count: int = 0) -> None:
+        self.sums = torch.zeros(len(self.tags), dtype=torch.float64) if sums is None else sums
+        self.count = count
+
+    def add(self, values: list[Tensor]) -> None:
+        """Add values of single examples, each [..., n, 1]."""
+        means = torch.stack([value.mean((-2, -1)) for value in values])
+        n = values[-1].shape[-2]
+        self.sums = self.sums + means.cpu().double() * n
+        self.count += n
+
+    def means(self) -> Tensor:
+        return self.sums / self.count
+
+
+def _divergence(players: dict[str, Player], first: int, iterations: int) -> Diverged:
+    """Name the first iteration of a block whose losses are not finite, or else its last, which spoilt a parameter."""
+    spoilt = [
+        (i * iterations // len(player.losses), name)
+        for name, player in players.items()
+        for i, loss in enumerate(player.losses)
+        if not loss.isfinite().all()
+    ]
+    if not spoilt:
+        return Diverged(first + iterations - 1, "a parameter")
+    i, name = min(spoilt)
+    return Diverged(first + i, f"the {name}'s loss")

@@ -1,0 +1,99 @@
+"""Distances between laws, exact where both are Gaussian. Everything is batched over leading dimensions."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class Gaussian(Protocol):
+    """Whatever has a mean, [..., d], and a covariance, [..., d, d]."""
+
+    @property
+    def mean(self) -> Tensor: ...
+
+    @property
+    def cov(self) -> Tensor: ...
+
+
+def gaussian_w2(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor) -> Tensor:
+    """2-Wasserstein distance (not squared) between N(mean_p, cov_p) and N(mean_q, cov_q), in units of the data.
+
+        W₂² = ‖m_p − m_q‖² + tr C_p + tr C_q − 2 ‖C_p^½ C_q^½‖_*
+
+    The last term is the nuclear norm, so singular covariances are fine (Bures–Wasserstein; Gelbrich 1990,
+    doi:10.1002/mana.19901470121; Bhatia, Jain, Lim 2019, arXiv 1712.01504). NaN or infinity in an argument gives NaN.
+
+    Shapes: [..., d], [..., d, d], [..., d], [..., d, d] → [...], in float64.
+    """
+    mean_p, cov_p, mean_q, cov_q = mean_p.double(), cov_p.double(), mean_q.double(), cov_q.double()
+    finite = _finite(mean_p, cov_p) & _finite(mean_q, cov_q)
+    overlap = torch.linalg.svdvals(_sqrt(cov_p) @ _sqrt(cov_q)).sum(-1)
+    bures = _trace(cov_p) + _trace(cov_q) - 2 * overlap
+    squared = (mean_p - mean_q).square().sum(-1) + bures.clamp(min=0)
+    return squared.sqrt().where(finite, torch.nan)
+
+
+def gaussian_kl(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor) -> Tensor:
+    """KL(p ‖ q) in nats between Gaussians p and q.
+
+        KL = ½ [tr(C_q⁻¹ C_p) + (m_q − m_p)ᵀ C_q⁻¹ (m_q − m_p) − d + log det C_q − log det C_p]
+
+    It is infinite when one of the covariances is singular; NaN or infinity in an argument gives NaN.
+
+    Shapes: [..., d], [..., d, d], [..., d], [..., d, d] → [...], in float64.
+    """
+    mean_p, cov_p, mean_q, cov_q = mean_p.double(), cov_p.double(), mean_q.double(), cov_q.double()
+    finite = _finite(mean_p, cov_p) & _finite(mean_q, cov_q)
+    (chol_p, bad_p), (chol_q, bad_q) = torch.linalg.cholesky_ex(cov_p), torch.linalg.cholesky_ex(cov_q)
+    shift = torch.linalg.solve_triangular(chol_q, (mean_q - mean_p).unsqueeze(-1), upper=False)
+    scale = torch.linalg.solve_triangular(chol_q, chol_p, upper=False)
+    log_det_ratio = 2 * (_log_diagonal(chol_q) - _log_diagonal(chol_p))
+    kl = (scale.square().sum((-2, -1)) + shift.square().sum((-2, -1)) - mean_p.shape[-1] + log_det_ratio) / 2
+    return kl.where((bad_p == 0) & (bad_q == 0), torch.inf).where(finite, torch.nan)
+
+
+def sample_moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Maximum-likelihood mean and covariance (divided by n) of samples, [..., n, d] → [..., d], [..., d, d], in float64."""
+    x = x.double()
+    mean = x.mean(-2)
+    centred = x - mean.unsqueeze(-2)
+    return mean, centred.mT @ centred / x.shape[-2]
+
+
+@torch.no_grad()
+def generator_moments(generator: nn.Module, latents: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and covariance of G(z), z ~ N(0, I): exact where the generator knows its `moments()` (an affine one does),
+    otherwise those of its images of `latents`, [..., n, k]."""
+    if hasattr(generator, "moments"):
+        return generator.moments()
+    return sample_moments(generator(latents))
+
+
+def distances(law: Gaussian, generator: nn.Module, latents: Tensor) -> dict[str, Tensor]:
+    """w2 and KL(data ‖ generator) between a Gaussian law and a generator's, by `generator_moments`."""
+    mean, cov = (moment.cpu() for moment in generator_moments(generator, latents))
+    return {
+        "val/w2": gaussian_w2(law.mean, law.cov, mean, cov),
+        "val/kl": gaussian_kl(law.mean, law.cov, mean, cov),
+    }
+
+
+def _finite(mean: Tensor, cov: Tensor) -> Tensor:
+    return mean.isfinite().all(-1) & cov.isfinite().all(-1).all(-1)
+
+
+def _sqrt(cov: Tensor) -> Tensor:
+    # A diverged replica must not keep the others from an answer: eigh refuses NaN, so it gets zeros in their place.
+    values, vectors = torch.linalg.eigh(cov.nan_to_num(0.0, 0.0, 0.0))
+    return vectors * values.clamp(min=0).sqrt().unsqueeze(-2) @ vectors.mT
+
+
+def _trace(matrix: Tensor) -> Tensor:
+    return matrix.diagonal(dim1=-2, dim2=-1).sum(-1)
+
+
+def _log_diagonal(chol: Tensor) -> Tensor:
+    return chol.diagonal(dim1=-2, dim2=-1).log().sum(-1)

@@ -1,0 +1,137 @@
+"""One run, from a composed configuration to its record."""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
+from hydra.types import RunMode
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import Trainer
+from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
+from pytorch_lightning.utilities import rank_zero_only
+
+from gaussgan import runs
+from gaussgan.callbacks import Record, validation_latents
+from gaussgan.config import ConfigError, one_line, recipe
+from gaussgan.console import IterationsBar, print_summary
+from gaussgan.data import GaussianDataModule
+from gaussgan.gan import GAN, Diverged
+from gaussgan.metrics import generator_moments
+
+log = logging.getLogger(__name__)
+for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # that say what only their authors ask
+    logging.getLogger(library).setLevel(logging.WARNING)
+warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # Lightning's affair with torch
+
+
+def train(cfg: DictConfig) -> float:
+    """Train as the configuration says, leave a run directory behind, and return `val/w2` (infinite if it diverged).
+
+    Raises:
+        ConfigError: when something in the configuration cannot be.
+        SystemExit: with 128 + the signal's number, when a signal ended the run.
+    """
+    directory = Path(cfg.run_dir)
+    resumes_itself = cfg.ckpt_path is not None and directory.resolve() in Path(cfg.ckpt_path).resolve().parents
+    with runs.claim(directory, resumes_itself) if rank_zero_only.rank == 0 else nullcontext():
+        try:
+            gan, data, trainer = assemble(cfg)
+            log.info("data ~ %s", data.distribution)
+            trainer.fit(gan, data, ckpt_path=cfg.ckpt_path, weights_only=True)
+        except Diverged as error:
+            log.error(error)
+        except Exception as error:
+            if not (directory / runs.RECORD).exists():
+                runs.write_record(directory, {"status": "failed", "error": one_line(error), "seed": cfg.seed})
+            raise
+        return conclude(gan, data, trainer, directory) if trainer.is_global_zero else math.nan
+
+
+def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
+    """What a configuration describes: the module, its data and its trainer.
+
+    Raises:
+        ConfigError: when the parts cannot be made, or do not fit each other or the checkpoint to resume from.
+    """
+    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    try:
+        data = instantiate(cfg.data)
+        gan = GAN(
+            **runs.build_networks(config, data.distribution.dim),
+            **{part: instantiate(cfg[part]) for part in ("objective", "update", "optimizer_d", "optimizer_g")},
+            config=config,
+        )
+        trainer = instantiate(
+            cfg.trainer,
+            callbacks=[*instantiate(cfg.callbacks).values(), *([IterationsBar()] if cfg.trainer.enable_progress_bar else [])],
+            logger=instantiate(cfg.logger) if cfg.get("logger") else False,
+            default_root_dir=cfg.run_dir,
+            enable_autolog_hparams=False,
+        )
+    except InstantiationException as error:
+        raise ConfigError(one_line(error)) from error
+    _check_widths(gan, data)
+    _check_strategy(trainer)
+    if cfg.ckpt_path is not None:
+        _check_checkpoint(cfg.ckpt_path, gan)
+    return gan, data, trainer
+
+
+def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Path) -> float:
+    """Say how the run ended, and answer for it to the caller."""
+    record = runs.read_record(directory)
+    truth = (data.distribution.mean, data.distribution.cov)
+    learned = generator_moments(gan.generator, validation_latents(data, gan))
+    print_summary(record, truth, learned, directory)
+    if record["status"] == "interrupted":
+        signum = next((c.signum for c in trainer.callbacks if isinstance(c, Record)), None)
+        raise SystemExit(128 + (signum or 2))
+    return math.inf if record["status"] == "diverged" else record["val/w2"]
+
+
+def _check_widths(gan: GAN, data: GaussianDataModule) -> None:
+    d = data.distribution.dim
+    with torch.no_grad():
+        try:
+            fake = gan.generator(torch.zeros(2, data.latent_dim))
+        except RuntimeError as error:
+            raise ConfigError(f"generator: cannot take latents of width {data.latent_dim} ({one_line(error)})") from error
+        if fake.shape != (2, d):
+            raise ConfigError(f"generator.out_features must be {d}, the law's dimension (got {fake.shape[-1]})")
+        try:
+            logits = gan.discriminator(fake)
+        except RuntimeError as error:
+            raise ConfigError(f"discriminator.in_features must be {d}, the law's dimension ({one_line(error)})") from error
+        if logits.shape != (2, 1):
+            raise ConfigError(f"discriminator.out_features must be 1, a logit (got {logits.shape[-1]})")
+
+
+def _check_strategy(trainer: Trainer) -> None:
+    sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    if sweeping and isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher):
+        raise ConfigError(
+            "trainer.strategy must be ddp_spawn in a sweep: the processes of ddp would each run the whole sweep again"
+        )
+
+
+def _check_checkpoint(path: str, gan: GAN) -> None:
+    checkpoint = runs.read_checkpoint(path)
+    theirs, ours = recipe(checkpoint["config"]), recipe(gan.config)
+    for key in {**theirs, **ours}:
+        if ours.get(key) != theirs.get(key):
+            raise ConfigError(
+                f"ckpt_path: {path} comes from a run with {key}={theirs.get(key)}, and a resumed run keeps its recipe"
+                f" (got {ours.get(key)})"
+            )
+    shapes = {name: value.shape for name, value in gan.state_dict().items()}
+    if shapes != {name: value.shape for name, value in checkpoint["state_dict"].items()}:
+        raise ConfigError(f"ckpt_path: {path} comes from other networks than this run's")
