@@ -86,14 +86,15 @@ class Pictures(Callback):
 
     def __init__(self, directory: str) -> None:
         self.path = Path(directory) / "figures" / "final.png"
+        self.drawn_at: int | None = None
 
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         if math.log10(trainer.current_epoch + 1).is_integer() and trainer.is_global_zero:
-            _log_image(trainer, picture(gan, trainer.datamodule))
+            self._draw(trainer, gan)
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         if trainer.is_global_zero:
-            _log_image(trainer, self._save(trainer, gan))
+            self._save(trainer, gan)
 
     def on_fit_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         if trainer.is_global_zero and not self.path.exists():  # a resumed run that had nothing left to do
@@ -103,17 +104,17 @@ class Pictures(Callback):
         if trainer.is_global_zero and isinstance(exception, Diverged):
             self._save(trainer, gan)
 
-    def _save(self, trainer: Trainer, gan: GAN) -> np.ndarray:
-        image = picture(gan, trainer.datamodule)
+    def _draw(self, trainer: Trainer, gan: GAN) -> None:
+        self.image, self.drawn_at = picture(gan, trainer.datamodule), trainer.global_step
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image("game", self.image, self.drawn_at, dataformats="HWC")
+
+    def _save(self, trainer: Trainer, gan: GAN) -> None:
+        if self.drawn_at != trainer.global_step:
+            self._draw(trainer, gan)
         self.path.parent.mkdir(exist_ok=True)
-        Image.fromarray(image).save(self.path)
-        return image
-
-
-def _log_image(trainer: Trainer, image: np.ndarray) -> None:
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_image("game", image, trainer.global_step, dataformats="HWC")
+        Image.fromarray(self.image).save(self.path)
 
 
 class Checkpoints(Checkpoint):
@@ -214,24 +215,19 @@ class Record(Callback):
         seconds = next(c for c in trainer.callbacks if isinstance(c, Evaluation)).total_seconds()
         # What was measured elsewhere than at the end is not the end's: an exception leaves no result.
         row = gan.history[-1] if gan.history and gan.history[-1]["iteration"] == iterations else {}
-        runs.write_record(
-            self.directory,
-            {
-                "status": status,
-                "error": error,
-                "seed": self.seed,
-                "replicas": 1,
-                "iterations": iterations,
-                "examples": examples,
-                "seconds": round(seconds, 3),
-                "examples_per_second": round(examples / seconds, 1) if seconds else None,
-                "val/w2": row.get("val/w2"),
-                "val/kl": row.get("val/kl"),
-                "mle/w2": gaussian_w2(truth.mean, truth.cov, *data.moments(iterations)).item(),
-                "train/loss_d": row.get("train/loss_d"),
-                "train/loss_g": row.get("train/loss_g"),
-            },
-        )
+        record = {
+            **row,
+            "status": status,
+            "error": error,
+            "seed": self.seed,
+            "replicas": 1,
+            "iterations": iterations,
+            "examples": examples,
+            "seconds": round(seconds, 3),
+            "examples_per_second": round(examples / seconds, 1) if seconds else None,
+            "mle/w2": gaussian_w2(truth.mean, truth.cov, *data.moments(iterations)).item(),
+        }
+        runs.write_record(self.directory, record)
 
 
 def picture(gan: GAN, data: GaussianDataModule) -> np.ndarray:

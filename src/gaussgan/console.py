@@ -116,4 +116,4 @@ def _matrix(values: Tensor) -> str:
     rows = values.tolist() if values.ndim > 1 else [values.tolist()]
     if len(rows[0]) > 4:
         return f"({' × '.join(str(n) for n in values.shape)} numbers)"
-    return "\n".join("  ".join(f"{value:.3f}" for value in row) for row in rows)
+    return "\n".join("  ".join(f"{value:.3f}" if abs(value) < 1e4 else f"{value:.2g}" for value in row) for row in rows)

@@ -179,31 +179,37 @@ class BlockLoader:
         self.epoch = self.position = self.blocks = 0
 
     def __iter__(self) -> Iterator[Block]:
-        if self.position == self.iterations:
-            self.epoch, self.position, self.blocks = self.epoch + 1, 0, 0
-        return self._blocks()
+        self.epoch, self.position, self.blocks = self._next()
+        return self._hand_out()
 
-    def _blocks(self) -> Iterator[Block]:
+    def __len__(self) -> int:
+        """Blocks of the epoch that is under way, or comes next: those already handed out included."""
+        epoch, position, blocks = self._next()
+        return blocks + len(self._ends(epoch, position))
+
+    def _next(self) -> tuple[int, int, int]:
+        """Epoch, iterations and blocks before the next block."""
+        if self.position == self.iterations:
+            return self.epoch + 1, 0, 0
+        return self.epoch, self.position, self.blocks
+
+    def _hand_out(self) -> Iterator[Block]:
         real, latent = self.draw_epoch(self.epoch)
         batches = zip(real.split(self.batch_size), latent.split(self.batch_size), strict=True)
-        block = [Batch(x[self.share], z[self.share]) for x, z in batches]
-        for end in self._ends():
+        epoch = [Batch(x[self.share], z[self.share]) for x, z in batches]
+        for end in self._ends(self.epoch, self.position):
             start, self.position = self.position, end
             self.blocks += 1
-            yield block[start:end]
+            yield epoch[start:end]
 
-    def _ends(self) -> list[int]:
-        """The iterations of this epoch before which its remaining blocks end."""
-        last = self.max_steps - self.epoch * self.iterations
-        cuts = [self.position, last] if self.position < last < self.iterations else [self.position]
+    def _ends(self, epoch: int, position: int) -> list[int]:
+        """The iterations of an epoch after which its blocks end, from a position on."""
+        last = self.max_steps - epoch * self.iterations
+        cuts = [position, last] if position < last < self.iterations else [position]
         ends: list[int] = []
         for start, stop in zip(cuts, [*cuts[1:], self.iterations], strict=True):
             ends += [*range(start + self.steps_per_execution, stop, self.steps_per_execution), stop]
         return ends
-
-    def __len__(self) -> int:
-        """Blocks of the current epoch, those already handed out included."""
-        return self.blocks + len(self._ends()) if self.position < self.iterations else self.blocks
 
     def state_dict(self) -> dict[str, int]:
         return {"epoch": self.epoch, "position": self.position, "blocks": self.blocks}

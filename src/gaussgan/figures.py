@@ -78,10 +78,12 @@ def _draw_plane(figure: Figure, real: Cloud, fake: Cloud, probability: Probabili
         interpolation="bilinear",
     )
     for cloud, colour, style, name in ((real, REAL, "-", "real"), (fake, FAKE, "--", "generated")):
-        points = (cloud.points.double() @ basis).numpy()
+        points = cloud.points.double() @ basis
+        points = points[((points - centre).abs() < 4 * spread).all(-1)].numpy()
         axes.scatter(*points.T, s=14, color=colour, alpha=0.75, lw=0, zorder=2, label=name)
         mean, cov = cloud.mean.double() @ basis, basis.mT @ cloud.cov.double() @ basis
-        if mean.isfinite().all() and cov.isfinite().all():
+        # A diverged law's ellipse would be endless to draw in dashes, and not to be seen.
+        if (mean - centre).abs().max() < 20 * spread.max() and cov.abs().max().sqrt() < 20 * spread.max():
             for k in (1, 2):
                 axes.add_patch(_ellipse(mean, cov, k, fill=False, color=colour, ls=style, lw=1.7, zorder=3))
     names = ("x₁", "x₂") if d == 2 else ("first principal axis", "second principal axis")
@@ -107,7 +109,7 @@ def _draw_densities(figure: Figure, real: Cloud, fake: Cloud, probability: Proba
     x = torch.linspace(*(real.mean + spread * torch.tensor([-4.0, 4.0])).tolist(), 300, dtype=torch.float64)
     for cloud, colour, style, name in ((real, REAL, "-", "real"), (fake, FAKE, "--", "generated")):
         points, std = cloud.points.double().flatten(), cloud.cov.double().flatten().sqrt()
-        axes.hist(points[points.isfinite()].numpy(), bins=25, density=True, color=colour, alpha=0.3, label=name)
+        axes.hist(points[(points - real.mean).abs() < 4 * spread].numpy(), bins=25, density=True, color=colour, alpha=0.3, label=name)
         density = torch.exp(-(((x - cloud.mean) / std) ** 2) / 2) / (std * (2 * torch.pi) ** 0.5)
         axes.plot(x, density.detach(), color=colour, ls=style, lw=1.7)
     chance = axes.twinx()
@@ -136,6 +138,7 @@ def _draw_error(axes: Axes, history: History, floor: float) -> None:
     axes.plot([row["iteration"] for row in history], [row["val/w2"] for row in history], color=INK, lw=1.9)
     _level(axes, floor, f"maximum likelihood: {floor:.3f}")
     axes.set(xlabel="iteration", ylabel="W₂ to the true law", yscale="log")
+    axes.margins(y=0.1)
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_locator(NullLocator())

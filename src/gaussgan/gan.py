@@ -97,12 +97,16 @@ class GAN(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self.epoch = Account()
+        # Epochs may differ in their number of blocks (the one of max_steps does), and Lightning asks for it just once.
+        loop, blocks = self.trainer.fit_loop, len(self.trainer.train_dataloader)  # type: ignore[arg-type]
+        loop.max_batches, loop._combined_loader.limits = blocks, [blocks]  # type: ignore[union-attr]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.config
         # As one tensor: pickling a long run's rows number by number would slow every checkpoint down.
+        names = list(self.history[0]) if self.history else []
         rows = torch.tensor([[*row.values()] for row in self.history], dtype=torch.float64)
-        checkpoint["history"] = {"names": list(self.history[0]) if self.history else [], "rows": rows}
+        checkpoint["history"] = {"names": names, "rows": rows.reshape(len(self.history), len(names))}
         checkpoint["epoch_account"] = (self.epoch.sums, self.epoch.count)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

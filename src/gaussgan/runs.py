@@ -24,6 +24,11 @@ from gaussgan.streams import stream
 
 RECORD, LAST, BEST = "metrics.json", "checkpoints/last.ckpt", "checkpoints/best.ckpt"
 
+FIELDS = (
+    "status", "error", "seed", "replicas", "iterations", "examples", "seconds", "examples_per_second", "val/w2", "val/kl",
+    "mle/w2", "train/loss_d", "train/loss_g",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Run:
@@ -81,12 +86,12 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         ConfigError: when the file does not exist, is not whole, or is something else.
     """
     if not Path(path).is_file():
-        raise ConfigError(f"ckpt_path: no file {path}")
+        raise ConfigError(f"{path} does not exist")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         checkpoint["config"], checkpoint["state_dict"]
     except Exception as error:
-        raise ConfigError(f"ckpt_path: {path} is no whole checkpoint of gaussgan ({type(error).__name__})") from error
+        raise ConfigError(f"{path} is no whole checkpoint of gaussgan ({type(error).__name__})") from error
     return checkpoint
 
 
@@ -107,7 +112,7 @@ def claim(directory: Path, resuming: bool) -> Iterator[None]:
     except OSError as error:
         raise ConfigError(f"hydra.run.dir: cannot write to {directory} ({error.strerror})") from error
     try:
-        if not resuming and any((directory / name).exists() for name in (RECORD, LAST)):
+        if not resuming and _holds_a_run(directory):
             raise ConfigError(
                 f"hydra.run.dir: {directory} already holds a run; name another directory, or resume it with"
                 f" ckpt_path={directory / LAST}"
@@ -117,11 +122,17 @@ def claim(directory: Path, resuming: bool) -> Iterator[None]:
         lock.release()
 
 
+def _holds_a_run(directory: Path) -> bool:
+    record = directory / RECORD
+    return (directory / LAST).exists() or (record.exists() and read_record(directory)["status"] != "failed")
+
+
 def write_record(directory: Path, record: Mapping[str, Any]) -> None:
-    """Write metrics.json, whole or not at all. A number that is not finite becomes null, which JSON can say."""
-    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
+    """Write metrics.json, whole or not at all. What is not known, or is no finite number, is null."""
+    values = {field: record.get(field) for field in FIELDS} | {"versions": versions()}
+    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
     temporary = directory / f".{RECORD}.tmp"
-    temporary.write_text(json.dumps({**finite, "versions": versions()}, indent=2) + "\n")
+    temporary.write_text(json.dumps(finite, indent=2) + "\n")
     os.replace(temporary, directory / RECORD)
 
 

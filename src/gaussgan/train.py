@@ -124,7 +124,10 @@ def _check_strategy(trainer: Trainer) -> None:
 
 
 def _check_checkpoint(path: str, gan: GAN) -> None:
-    checkpoint = runs.read_checkpoint(path)
+    try:
+        checkpoint = runs.read_checkpoint(path)
+    except ConfigError as error:
+        raise ConfigError(f"ckpt_path: {error}") from error
     theirs, ours = recipe(checkpoint["config"]), recipe(gan.config)
     for key in {**theirs, **ours}:
         if ours.get(key) != theirs.get(key):

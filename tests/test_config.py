@@ -1,0 +1,158 @@
+"""Bad input costs one clear line that names the key, and leaves nothing half-written."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from omegaconf import DictConfig
+
+from gaussgan.config import ConfigError, check
+from gaussgan.train import assemble, train
+
+Compose = Callable[..., DictConfig]
+
+
+def run_script(*arguments: str, cwd: Path, script: str = "train.py") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "scripts" / script), *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["optimizer_d.lrr=1"], ["optimizer_d.lrr", "optimizer_d.lr"]),
+        (["objective=nosuch"], ["objective/nosuch", "nonsaturating"]),
+        (["nosuch=1"], ["nosuch"]),
+        (["optimizer_d.lr=abc"], ["optimizer_d.lr must be a finite number above 0", "'abc'"]),
+        (["-m", "optimizer_d.lr=abc,-1"], ["optimizer_d.lr must be a finite number above 0", "'abc'", "-1"]),
+        (["seed"], ["seed"]),
+        (["logger=null"], ["group"]),
+    ],
+)
+def test_a_mistake_is_told_before_torch_is_imported(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
+    started = time.perf_counter()
+    result = run_script(*arguments, cwd=tmp_path)
+    assert time.perf_counter() - started < 10  # it takes 0.3 s; torch alone would take longer on most machines
+    assert result.returncode != 0
+    assert all(word in result.stderr for word in words), result.stderr
+    assert "Traceback" not in result.stderr
+    if "-m" not in arguments:
+        assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    assert not [*tmp_path.rglob("metrics.json"), *tmp_path.rglob("*.ckpt"), *tmp_path.rglob("events*")]
+
+
+def test_help_and_cfg_do_not_import_torch(tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise ImportError('torch was imported')")
+    for flags in (["--help"], ["--cfg", "job"]):
+        command = [sys.executable, str(ROOT / "scripts" / "train.py"), *flags]
+        result = subprocess.run(
+            command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert result.returncode == 0, result.stderr
+        assert "optimizer_d" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("optimizer_d.lr=0", "optimizer_d.lr must be a finite number above 0"),
+        ("optimizer_g.lr=-0.1", "optimizer_g.lr must be a finite number above 0"),
+        ("optimizer_g.lr=nan", "optimizer_g.lr must be a finite number above 0"),
+        ("optimizer_d.betas=[0.9,1.0]", "optimizer_d.betas must be two numbers"),
+        ("seed=-1", "seed must be a whole number of at least 0"),
+        ("seed=1.5", "seed must be a whole number of at least 0"),
+        ("data.batch_size=0", "data.batch_size must be a whole number of at least 1"),
+        ("data.num_examples=0", "data.num_examples must be a whole number of at least 1"),
+        ("data.batch_size=1001", "data.batch_size must be at most data.num_examples = 1000"),
+        ("data.steps_per_execution=two", "data.steps_per_execution must be a whole number"),
+        ("data.fresh=maybe", "data.fresh must be true or false"),
+        ("trainer.max_epochs=-1", "trainer.max_epochs must be a whole number of at least 1"),
+        ("trainer.max_steps=0", "trainer.max_steps must be -1"),
+        ("trainer.limit_train_batches=3", "trainer.limit_train_batches must be 1.0"),
+        ("trainer.precision=16-mixed", "trainer.precision must be a precision without loss scaling"),
+    ],
+)
+def test_values_out_of_range(compose: Compose, override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as error:
+        check(compose(override))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "overrides, message",
+    [
+        (["data.distribution.A=[[1,2],[3]]"], "data.distribution: A must be k rows of d numbers each"),
+        (["data.distribution.A=[1,2]"], "data.distribution: A must be k rows"),
+        (["data.distribution.A=[[1,nan],[0,1]]"], "data.distribution: A must be finite"),
+        (["data.distribution.b=[1,2,3]"], "data.distribution: b must have 2 numbers"),
+        (["generator.out_features=3"], "generator.out_features must be 2"),
+        (["generator.in_features=0"], "must be at least 1"),
+        (["discriminator.in_features=3"], "discriminator.in_features must be 2"),
+        (["discriminator.out_features=2"], "discriminator.out_features must be 1"),
+        (["trainer.accelerator=gpu"], "trainer: .*gpu"),
+        (["trainer.accelerator=cpv"], "trainer: .*cpv"),
+        (["trainer.precision=31"], "trainer: .*precision"),
+        (["+trainer.max_epoch=1"], "trainer: .*max_epoch"),
+        (["ckpt_path=nosuch.ckpt"], "ckpt_path: nosuch.ckpt does not exist"),
+    ],
+)
+def test_parts_that_cannot_be_made_or_do_not_fit(compose: Compose, overrides: list[str], message: str) -> None:
+    if "trainer.accelerator=gpu" in overrides and __import__("torch").cuda.is_available():
+        pytest.skip("this machine has one")
+    with pytest.raises(ConfigError, match=message) as error:
+        assemble(compose(*overrides))
+    assert "\n" not in str(error.value)
+
+
+def test_a_checkpoint_that_is_truncated_or_anothers(compose: Compose, tmp_path: Path) -> None:
+    small = ["data.num_examples=16", "trainer.max_epochs=1", "~callbacks.pictures"]
+    train(compose(*small))
+    whole = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    for name, content in {
+        "truncated": whole.read_bytes()[:2000],
+        "empty": b"",
+        "text": b"not a checkpoint",
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ConfigError, match=f"ckpt_path: .*{name} is no whole checkpoint"):
+            train(compose(*small, f"ckpt_path={tmp_path / name}", name="other"))
+    for change, key in (("discriminator.widths=[4]", "discriminator.widths"), ("seed=1", "data.seed")):
+        with pytest.raises(ConfigError, match=f"ckpt_path: .* comes from a run with {key}="):
+            train(compose(*small, change, f"ckpt_path={whole}", name="other"))
+    assert not (tmp_path / "other" / "checkpoints").exists()
+
+
+def test_a_directory_belongs_to_one_run(compose: Compose, tmp_path: Path) -> None:
+    small = ["data.num_examples=16", "trainer.max_epochs=1", "~callbacks.pictures"]
+    train(compose(*small))
+    before = (tmp_path / "run" / "metrics.json").read_bytes()
+    with pytest.raises(ConfigError, match="hydra.run.dir: .* already holds a run"):
+        train(compose(*small, "seed=1"))
+    assert (tmp_path / "run" / "metrics.json").read_bytes() == before
+
+
+def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = run_script(f"hydra.run.dir={tmp_path / 'file' / 'run'}", cwd=tmp_path)
+    assert result.returncode != 0
+    assert str(tmp_path / "file") in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+
+
+def test_a_sweep_goes_on_after_a_bad_job(tmp_path: Path) -> None:
+    result = run_script(
+        "-m", "trainer=cpu", "trainer.max_steps=2", "data.batch_size=8,0", "seed=0,1", "~callbacks.pictures", cwd=tmp_path
+    )
+    assert result.returncode == 1
+    assert len([*tmp_path.rglob("metrics.json")]) == 2
+    assert result.stderr.count("data.batch_size must be a whole number of at least 1 (got 0)") == 2
+
+
+def test_evaluating_what_is_no_run(tmp_path: Path) -> None:
+    result = run_script(str(tmp_path), cwd=tmp_path, script="evaluate.py")
+    assert result.returncode != 0
+    assert result.stderr.strip() == f"{tmp_path} is no run directory: it holds no checkpoints/last.ckpt"

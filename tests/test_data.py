@@ -1,0 +1,107 @@
+from itertools import islice
+from math import ceil
+
+import pytest
+import torch
+
+from gaussgan.data import Batch, BlockLoader, GaussianDataModule
+from gaussgan.distributions import AffineGaussian
+from gaussgan.metrics import sample_moments
+
+LAW = AffineGaussian([[1, 2], [-0.1, 0.5]], [1, 2])
+
+
+def data_module(**changes: object) -> GaussianDataModule:
+    defaults = {
+        "distribution": LAW, "num_examples": 20, "batch_size": 6, "steps_per_execution": 3, "fresh": False,
+        "latent_dim": 3, "seed": 0,
+    }  # fmt: skip
+    return GaussianDataModule(**{**defaults, **changes})  # type: ignore[arg-type]
+
+
+def loader(data: GaussianDataModule, **changes: int) -> BlockLoader:
+    defaults = {"iterations": data.iterations, "batch_size": data.batch_size, "steps_per_execution": 3}
+    return BlockLoader(data.draw_epoch, **{**defaults, **changes})
+
+
+def flat(blocks: list[list[Batch]]) -> list[Batch]:
+    return [batch for block in blocks for batch in block]
+
+
+def test_an_epoch_is_every_example_once_in_a_new_order() -> None:
+    data = data_module()
+    first, second = (torch.cat([batch.real for batch in flat(list(source))]) for source in [loader(data)] * 2)
+    for epoch in (first, second):
+        assert torch.equal(epoch.sort(0).values, data.examples().sort(0).values)
+    assert not torch.equal(first, second)
+
+
+def test_the_last_smaller_batch_is_kept() -> None:
+    batches = flat(list(loader(data_module())))
+    assert [len(batch.real) for batch in batches] == [len(batch.latent) for batch in batches] == [6, 6, 6, 2]
+
+
+def test_fresh_draws_new_examples_every_epoch() -> None:
+    fixed, fresh = data_module(), data_module(fresh=True)
+    assert torch.equal(fixed.examples(0), fixed.examples(1))
+    assert torch.equal(fixed.examples(0), fresh.examples(0))
+    assert not torch.equal(fresh.examples(0), fresh.examples(1))
+
+
+def test_moments_pool_all_that_was_drawn() -> None:
+    fixed, fresh = data_module(), data_module(fresh=True)
+    for ours, theirs in zip(fixed.moments(40), sample_moments(fixed.examples()), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    pooled = torch.cat([fresh.examples(epoch) for epoch in range(3)])
+    for ours, theirs in zip(fresh.moments(9), sample_moments(pooled), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("k", [1, 3, 4, 100])
+def test_k_changes_the_blocks_and_no_batch(k: int) -> None:
+    blocks = list(loader(data_module(), steps_per_execution=k))
+    assert len(blocks) == ceil(4 / k)
+    for ours, theirs in zip(flat(blocks), flat(list(loader(data_module()))), strict=True):
+        assert torch.equal(ours.real, theirs.real)
+        assert torch.equal(ours.latent, theirs.latent)
+
+
+@pytest.mark.parametrize("max_steps", range(1, 9))
+def test_a_block_ends_at_max_steps(max_steps: int) -> None:
+    source, ends = loader(data_module(), max_steps=max_steps), []
+    for _ in range(2):
+        assert len(source) == sum(1 for block in source if not ends.append(len(block)))  # type: ignore[func-returns-value]
+    assert max_steps in torch.tensor(ends).cumsum(0)
+
+
+@pytest.mark.parametrize("stop", range(5))
+def test_a_loader_goes_on_where_its_state_was_saved(stop: int) -> None:
+    data = data_module()
+    whole = loader(data, steps_per_execution=1)
+    batches = flat(list(whole)) + flat(list(whole))
+    first = loader(data, steps_per_execution=1)
+    seen = flat(list(islice(first, stop)))
+    second = loader(data, steps_per_execution=2)  # another speed, the same batches
+    second.load_state_dict(first.state_dict())
+    rest = flat(list(second)) + flat(list(second))
+    for ours, theirs in zip([*seen, *rest][:8], batches, strict=True):
+        assert torch.equal(ours.real, theirs.real)
+        assert torch.equal(ours.latent, theirs.latent)
+
+
+def test_examples_are_counted_with_the_smaller_batches() -> None:
+    assert [data_module().examples_seen(n) for n in range(6)] == [0, 6, 12, 18, 20, 26]
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"num_examples": 0}, "num_examples must be at least 1"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"batch_size": 21}, "batch_size must be at most num_examples = 20"),
+        ({"steps_per_execution": 0}, "steps_per_execution must be at least 1"),
+    ],
+)
+def test_impossible_counts_are_refused_by_name(change: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        data_module(**change)

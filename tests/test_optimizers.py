@@ -1,0 +1,34 @@
+import torch
+
+from gaussgan.optimizers import Adam
+from gaussgan.streams import normal, stream
+
+
+def test_adam_is_torchs_adam() -> None:
+    gradients = normal(50, 20, generator=stream(0, "test")).double()
+    ours, theirs = (torch.zeros(20, dtype=torch.float64) for _ in range(2))
+    kwargs = {"lr": 0.05, "betas": (0.8, 0.99), "eps": 1e-6}
+    for theta, optimizer in ((ours, Adam([ours], **kwargs)), (theirs, torch.optim.Adam([theirs], **kwargs))):
+        for gradient in gradients:
+            theta.grad = gradient.clone()
+            optimizer.step()
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_its_state_goes_on_where_it_was_saved() -> None:
+    gradients = normal(10, 5, generator=stream(0, "test"))
+
+    def steps(theta: torch.Tensor, optimizer: Adam, part: slice) -> None:
+        for gradient in gradients[part]:
+            theta.grad = gradient
+            optimizer.step()
+
+    whole = torch.zeros(5)
+    steps(whole, Adam([whole], lr=0.1), slice(None))
+    split = torch.zeros(5)
+    first = Adam([split], lr=0.1)
+    steps(split, first, slice(4))
+    second = Adam([split], lr=0.1)
+    second.load_state_dict(first.state_dict())
+    steps(split, second, slice(4, None))
+    assert torch.equal(whole, split)

@@ -1,0 +1,119 @@
+"""A run that is stopped anywhere and resumed ends as one left alone: with the same parameters, bit for bit."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT
+from omegaconf import DictConfig
+from pytorch_lightning import Callback, Trainer
+
+from gaussgan.train import train
+
+Compose = Callable[..., DictConfig]
+RECIPE = ("data.num_examples=100", "data.steps_per_execution=5", "trainer.max_epochs=4", "~callbacks.pictures")
+
+
+class Signal(Callback):
+    """Sends this process a signal while the block is under way that brings it to an iteration."""
+
+    def __init__(self, signum: int, iteration: int) -> None:
+        self.signum, self.iteration = signum, iteration
+
+    def on_train_batch_start(self, trainer: Trainer, gan: Any, block: list, _: int) -> None:
+        if trainer.global_step < self.iteration <= trainer.global_step + len(block):
+            os.kill(os.getpid(), self.signum)
+
+
+def ending(directory: Path | str) -> dict[str, Any]:
+    checkpoint = torch.load(Path(directory) / "checkpoints" / "last.ckpt", weights_only=True)
+    history = checkpoint["history"]
+    exact = [i for i, name in enumerate(history["names"]) if not name.startswith(("perf/", "train/"))]
+    return {
+        **checkpoint["state_dict"],
+        **{f"{i}/{k}": v for i, s in enumerate(checkpoint["optimizer_states"]) for k, v in s["state"][0].items()},
+        "global_step": torch.tensor(checkpoint["global_step"]),
+        "history": history["rows"][:, exact],
+    }
+
+
+def assert_same(one: Path | str, other: Path | str) -> None:
+    ours, theirs = ending(one), ending(other)
+    assert ours.keys() == theirs.keys()
+    for key, value in ours.items():
+        assert torch.equal(torch.as_tensor(value), torch.as_tensor(theirs[key])), key
+    records = [json.loads((Path(directory) / "metrics.json").read_text()) for directory in (one, other)]
+    for key in ("status", "iterations", "examples", "val/w2", "val/kl"):
+        assert records[0][key] == records[1][key], key
+    for key in ("train/loss_d", "train/loss_g"):  # sums of as many numbers, by blocks that end elsewhere
+        assert records[0][key] == pytest.approx(records[1][key], rel=1e-6), key
+
+
+@pytest.fixture
+def alone(compose: Compose) -> Path:
+    cfg = compose(*RECIPE, name="alone")
+    train(cfg)
+    return Path(cfg.run_dir)
+
+
+@pytest.mark.parametrize("steps", [1, 13, 23, 26, 51])
+def test_max_steps_then_more(compose: Compose, alone: Path, steps: int) -> None:
+    """13 iterations an epoch in blocks of 5, 5 and 3: stops within a block, at an epoch's end, and in its last block."""
+    first = compose(*RECIPE, f"trainer.max_steps={steps}", name="first")
+    train(first)
+    checkpoint = Path(first.run_dir) / "checkpoints" / "last.ckpt"
+    assert ending(first.run_dir)["global_step"] == steps
+    second = compose(*RECIPE, "data.steps_per_execution=4", f"ckpt_path={checkpoint}", name="second")
+    train(second)
+    assert_same(second.run_dir, alone)
+
+
+@pytest.mark.parametrize("signum, iteration", [(signal.SIGINT, 3), (signal.SIGTERM, 20), (signal.SIGINT, 26)])
+def test_a_signal_stops_after_the_block_and_the_run_goes_on_in_place(
+    compose: Compose, alone: Path, signum: signal.Signals, iteration: int
+) -> None:
+    bomb = ("+callbacks.bomb._target_=test_resume.Signal", f"+callbacks.bomb.signum={int(signum)}")
+    cfg = compose(*RECIPE, *bomb, f"+callbacks.bomb.iteration={iteration}", name="run")
+    with pytest.raises(SystemExit) as ended:
+        train(cfg)
+    assert ended.value.code == 128 + signum
+    record = json.loads((Path(cfg.run_dir) / "metrics.json").read_text())
+    assert (record["status"], record["error"]) == ("interrupted", f"stopped by {signum.name}")
+    assert iteration <= record["iterations"] == ending(cfg.run_dir)["global_step"] < iteration + 5
+    train(compose(*RECIPE, f"ckpt_path={cfg.run_dir}/checkpoints/last.ckpt", name="run"))
+    assert_same(cfg.run_dir, alone)
+
+
+def test_a_finished_run_resumed_is_finished(compose: Compose, alone: Path) -> None:
+    cfg = compose(*RECIPE, f"ckpt_path={alone}/checkpoints/last.ckpt", name="again")
+    train(cfg)
+    assert_same(cfg.run_dir, alone)
+    assert (Path(cfg.run_dir) / "checkpoints" / "best.ckpt").exists()
+
+
+def test_sigkill_anywhere(compose: Compose, tmp_path: Path) -> None:
+    recipe = ("data.num_examples=200", "trainer.max_epochs=60", "data.steps_per_execution=10", "~callbacks.pictures")
+    alone = compose(*recipe, name="alone")
+    train(alone)
+    for attempt in range(2):
+        directory = tmp_path / f"killed{attempt}"
+        command = [sys.executable, str(ROOT / "scripts" / "train.py"), "trainer=cpu", *recipe, f"hydra.run.dir={directory}"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        checkpoint = directory / "checkpoints" / "last.ckpt"
+        while not checkpoint.exists():
+            time.sleep(0.01)
+        time.sleep(random.uniform(0, 0.8))
+        process.send_signal(signal.SIGKILL)
+        assert process.wait(timeout=60) == -signal.SIGKILL
+        assert not (directory / "metrics.json").exists()
+        train(compose(*recipe, f"ckpt_path={checkpoint}", name=directory.name))
+        assert_same(directory, alone.run_dir)

@@ -1,0 +1,168 @@
+"""One run, end to end: what it counts, what it reports, and what it leaves behind."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import DictConfig
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from gaussgan import load_run
+from gaussgan.metrics import distances, gaussian_w2, sample_moments
+from gaussgan.train import assemble, train
+
+Compose = Callable[..., DictConfig]
+SMALL = ("data.num_examples=40", "trainer.max_epochs=3")
+
+
+def record(cfg: DictConfig) -> dict:
+    return json.loads((Path(cfg.run_dir) / "metrics.json").read_text())
+
+
+def events(cfg: DictConfig) -> EventAccumulator:
+    accumulator = EventAccumulator(cfg.run_dir)
+    accumulator.Reload()
+    return accumulator
+
+
+def test_a_run_leaves_the_contract_behind(compose: Compose) -> None:
+    cfg = compose(*SMALL, "seed=5")
+    value = train(cfg)
+    directory = Path(cfg.run_dir)
+    for name in ("checkpoints/last.ckpt", "checkpoints/best.ckpt", "figures/final.png", "metrics.json"):
+        assert (directory / name).stat().st_size > 0
+    result = record(cfg)
+    expected = {"status": "completed", "error": None, "seed": 5, "replicas": 1, "iterations": 15, "examples": 120}
+    assert {key: result[key] for key in expected} == expected
+    assert list(result) == [
+        "status", "error", "seed", "replicas", "iterations", "examples", "seconds", "examples_per_second", "val/w2",
+        "val/kl", "mle/w2", "train/loss_d", "train/loss_g", "versions",
+    ]  # fmt: skip
+    assert result["examples_per_second"] == pytest.approx(120 / result["seconds"], rel=0.01)
+    assert value == result["val/w2"]
+
+
+def test_what_it_reports_is_true(compose: Compose) -> None:
+    cfg = compose(*SMALL)
+    train(cfg)
+    run, result, (_, data, _) = load_run(cfg.run_dir), record(cfg), assemble(cfg)
+    exact = distances(run.distribution, run.generator, torch.empty(0))
+    assert result["val/w2"] == exact["val/w2"].item()
+    assert result["val/kl"] == exact["val/kl"].item()
+    law = run.distribution
+    assert result["mle/w2"] == gaussian_w2(law.mean, law.cov, *sample_moments(data.examples())).item()
+    scalars = events(cfg)
+    for tag in ("train/loss_d", "train/loss_g", "val/w2", "val/kl"):
+        last = scalars.Scalars(tag)[-1]
+        assert (last.step, last.value) == (15, pytest.approx(result[tag], rel=1e-6))
+    best = load_run(cfg.run_dir, "checkpoints/best.ckpt")
+    least = min(point.value for point in scalars.Scalars("val/w2")[1:])
+    assert distances(law, best.generator, torch.empty(0))["val/w2"].item() == pytest.approx(least, rel=1e-6)
+
+
+@pytest.mark.parametrize("k", [1, 4, 125])
+def test_steps_per_execution_changes_nothing_else(compose: Compose, k: int) -> None:
+    results = []
+    for name, steps in (("reference", 7), ("other", k)):
+        cfg = compose(*SMALL, f"data.steps_per_execution={steps}", name=name)
+        train(cfg)
+        results.append((load_run(cfg.run_dir).generator.state_dict(), record(cfg)))
+    assert all(torch.equal(value, results[1][0][key]) for key, value in results[0][0].items())
+    assert results[0][1]["train/loss_d"] == pytest.approx(results[1][1]["train/loss_d"], rel=1e-6)
+
+
+def test_everything_counts_iterations(compose: Compose) -> None:
+    cfg = compose("trainer.max_steps=100", "data.steps_per_execution=7")
+    train(cfg)
+    assert record(cfg)["iterations"] == 100
+    assert record(cfg)["examples"] == 800
+    assert load_run(cfg.run_dir).iterations == 100
+    assert [point.step for point in events(cfg).Scalars("val/w2")] == [0, 100]
+    assert record(cfg)["val/w2"] > 0
+
+
+def test_the_dashboard(compose: Compose) -> None:
+    cfg = compose(*SMALL, "trainer.max_epochs=10")
+    train(cfg)
+    content = events(cfg)
+    assert {tag.split("/")[0] for tag in content.Tags()["scalars"]} == {"train", "val", "perf"}
+    assert [image.step for image in content.Images("game")] == [5, 50]
+    assert "num_examples: 40" in str(content.Tensors("config/text_summary")[0].tensor_proto)
+    assert "_hparams_/session_start_info" in content.summary_metadata
+    assert all(0 < point.value < 1 for tag in ("train/d_real", "train/d_fake") for point in content.Scalars(tag))
+
+
+def test_the_losses_are_means_over_the_epochs_examples(compose: Compose) -> None:
+    """One epoch at learning rates so small that nothing moves: the mean loss of the start, smaller last batch and all."""
+    cfg = compose(
+        "data.num_examples=20", "data.batch_size=8", "trainer.max_epochs=1",
+        "optimizer_d.lr=1e-30", "optimizer_g.lr=1e-30", "generator.std=1", "discriminator.std=1",
+    )  # fmt: skip
+    train(cfg)
+    run, (_, data, _) = load_run(cfg.run_dir), assemble(cfg)
+    real, latent = data.draw_epoch(0)
+    with torch.no_grad():
+        on_real, on_fake = run.discriminator(real), run.discriminator(run.generator(latent))
+    softplus = torch.nn.functional.softplus
+    assert record(cfg)["train/loss_d"] == pytest.approx((softplus(-on_real) + softplus(on_fake)).mean().item() / 2)
+    assert record(cfg)["train/loss_g"] == pytest.approx(softplus(-on_fake).mean().item())
+    assert events(cfg).Scalars("train/d_real")[0].value == pytest.approx(on_real.sigmoid().mean().item())
+
+
+def test_other_dimensions_and_networks(compose: Compose) -> None:
+    for name, overrides in {
+        "line": ["data.distribution.A=[[2.0]]", "data.distribution.b=[1]"],
+        "space": ["data.distribution.A=[[1,0,1],[0,2,0]]", "data.distribution.b=[0,0,0]", "generator.in_features=4"],
+        "mlp": ["generator=mlp", "generator.widths=[4]"],
+        "torch": ["optimizer_d._target_=torch.optim.RMSprop", "~optimizer_d.betas"],
+        "fresh": ["data.fresh=true"],
+    }.items():
+        cfg = compose(*SMALL, *overrides, name=name)
+        assert math.isfinite(train(cfg)), name
+        assert (Path(cfg.run_dir) / "figures/final.png").exists()
+
+
+def test_divergence_stops_at_once_and_is_named(compose: Compose) -> None:
+    cfg = compose("optimizer_g.lr=3e37", "data.steps_per_execution=10")
+    assert train(cfg) == math.inf
+    result = record(cfg)
+    assert result["status"] == "diverged"
+    assert result["val/w2"] is result["train/loss_d"] is None
+    assert f"iteration {result['iterations']}" in result["error"]
+    assert result["iterations"] <= 10
+
+    one_at_a_time = compose("optimizer_g.lr=3e37", "data.steps_per_execution=1", name="one")
+    train(one_at_a_time)
+    assert record(one_at_a_time)["error"] == result["error"]
+    checkpoint = torch.load(Path(cfg.run_dir) / "checkpoints/last.ckpt", weights_only=True)
+    assert all(value.isfinite().all() for value in checkpoint["state_dict"].values())
+
+
+def test_a_defect_is_recorded_as_failed(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gaussgan.gan import GAN
+
+    def defect(*_: object) -> None:
+        raise RuntimeError("the cat\nate it")
+
+    monkeypatch.setattr(GAN, "discriminator_loss", defect)
+    cfg = compose(*SMALL)
+    with pytest.raises(RuntimeError, match="the cat"):
+        train(cfg)
+    assert record(cfg)["status"] == "failed"
+    assert record(cfg)["error"] == "the cat ate it"
+
+
+def test_two_processes_give_the_single_process_run(compose: Compose) -> None:
+    overrides = (*SMALL, "trainer.precision=64-true", "~callbacks.pictures")
+    alone = compose(*overrides, name="alone")
+    train(alone)
+    shared = compose(*overrides, "trainer.devices=2", "trainer.strategy=ddp_spawn", name="shared")
+    train(shared)
+    ours, theirs = load_run(shared.run_dir), load_run(alone.run_dir)
+    for network in ("generator", "discriminator"):
+        for a, b in zip(getattr(ours, network).parameters(), getattr(theirs, network).parameters(), strict=True):
+            torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
+    assert record(shared)["train/loss_d"] == pytest.approx(record(alone)["train/loss_d"], rel=1e-9)

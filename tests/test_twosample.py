@@ -1,0 +1,33 @@
+import pytest
+import torch
+from scipy.stats import energy_distance, kstest
+
+from gaussgan.streams import normal, stream
+from gaussgan.twosample import best_accuracy, classifier_test, energy_test
+
+
+def test_the_statistic_is_scipys_in_one_dimension() -> None:
+    x, y = normal(300, 1, generator=stream(0, "x")), 0.5 + 2 * normal(300, 1, generator=stream(0, "y"))
+    energy, _ = energy_test(x, y, permutations=9, rng=stream(0, "permutations"))
+    assert energy == pytest.approx(energy_distance(x.flatten().numpy(), y.flatten().numpy()) ** 2, rel=1e-4)
+
+
+def test_p_is_uniform_under_equal_laws_and_small_under_others() -> None:
+    def p(i: int, shift: float) -> float:
+        x, y = (normal(60, 2, generator=stream(i, purpose)) for purpose in "xy")
+        return energy_test(x, y + shift, permutations=99, rng=stream(i, "permutations"))[1]
+
+    assert kstest([p(i, 0.0) for i in range(200)], "uniform").pvalue > 0.01
+    assert sum(p(i, 1.0) <= 0.05 for i in range(20)) == 20
+
+
+def test_a_trained_classifier_comes_near_the_best_and_guesses_under_equal_laws() -> None:
+    x, y = normal(4000, 2, generator=stream(0, "x")), normal(4000, 2, generator=stream(0, "y"))
+    guess = classifier_test(x, y, stream(0, "classifier"))
+    assert abs(guess.value - 0.5) < 4 * guess.error
+    shifted = y + torch.tensor([1.0, 0.0])
+    best = best_accuracy(x, shifted, lambda v: 0.5 - v[:, 0])
+    trained = classifier_test(x, shifted, stream(0, "classifier"))
+    assert best.value == pytest.approx(0.691462, abs=4 * best.error)  # Φ(½)
+    assert best.value - 0.03 < trained.value < best.value + 4 * trained.error
+    assert trained.p < 1e-6 < guess.p
