@@ -28,10 +28,17 @@ def main() -> None:
     for verdict in compare(run, permutations=arguments.permutations, seed=arguments.seed):
         n, energy, p, classifier, best = verdict
         most = f"{best.value:.3f}" if best else "unknown"
-        print(f"{n:7,}   {energy:15.5f}   {p:6.3f}   {classifier.value:13.3f} ± {classifier.error:.3f}   {most:>13}", flush=True)
+        print(
+            f"{n:7,}   {energy:15.5f}   {p:6.3f}   {classifier.value:13.3f} ± {classifier.error:.3f}   {most:>13}",
+            flush=True,
+        )
         verdicts.append(verdict)
     least = told_apart_from(verdicts)
-    print("\nTold apart " + (f"from n = {least:,} on" if least else "at none of these n") + " (permutation test, p ≤ 0.05)")
+    print(
+        "\nTold apart "
+        + (f"from n = {least:,} on" if least else "at none of these n")
+        + " (permutation test, p ≤ 0.05)"
+    )
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from omegaconf import DictConfig
 
+from conftest import ROOT
 from gaussgan.config import ConfigError, check
 from gaussgan.train import assemble, train
 
@@ -50,7 +50,13 @@ def test_help_and_cfg_do_not_import_torch(tmp_path: Path) -> None:
     for flags in (["--help"], ["--cfg", "job"]):
         command = [sys.executable, str(ROOT / "scripts" / "train.py"), *flags]
         result = subprocess.run(
-            command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=60, check=False
+            command,
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert result.returncode == 0, result.stderr
         assert "optimizer_d" in result.stdout
@@ -130,7 +136,7 @@ def test_a_directory_belongs_to_one_run(compose: Compose, tmp_path: Path) -> Non
     small = ["data.num_examples=16", "trainer.max_epochs=1", "~callbacks.pictures"]
     train(compose(*small))
     before = (tmp_path / "run" / "metrics.json").read_bytes()
-    with pytest.raises(ConfigError, match="hydra.run.dir: .* already holds a run"):
+    with pytest.raises(ConfigError, match=r"hydra.run.dir: .* already holds a run"):
         train(compose(*small, "seed=1"))
     assert (tmp_path / "run" / "metrics.json").read_bytes() == before
 
@@ -145,7 +151,13 @@ def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_a_sweep_goes_on_after_a_bad_job(tmp_path: Path) -> None:
     result = run_script(
-        "-m", "trainer=cpu", "trainer.max_steps=2", "data.batch_size=8,0", "seed=0,1", "~callbacks.pictures", cwd=tmp_path
+        "-m",
+        "trainer=cpu",
+        "trainer.max_steps=2",
+        "data.batch_size=8,0",
+        "seed=0,1",
+        "~callbacks.pictures",
+        cwd=tmp_path,
     )
     assert result.returncode == 1
     assert len([*tmp_path.rglob("metrics.json")]) == 2

@@ -98,6 +98,9 @@ def test_nonsaturating_losses() -> None:
 
     grid = torch.linspace(-10, 11, 100_000).unsqueeze(-1)
     mixture = torch.logaddexp(p.log_prob(grid), q.log_prob(grid)) - torch.log(torch.tensor(2.0))
-    js = sum(torch.trapezoid(law.log_prob(grid).exp() * (law.log_prob(grid) - mixture), grid[:, 0]) for law in (p, q)) / 2
+    js = (
+        sum(torch.trapezoid(law.log_prob(grid).exp() * (law.log_prob(grid) - mixture), grid[:, 0]) for law in (p, q))
+        / 2
+    )
     loss = objective.discriminator_loss(logit(x), logit(y)).mean().item()
     assert loss == pytest.approx(0.693147 - js.item(), abs=2e-3)  # type: ignore[union-attr]

@@ -36,9 +36,7 @@ def textbook_loop(cfg: DictConfig, epochs: int) -> dict[str, nn.Module]:
 
 
 def test_2500_iterations_end_at_the_textbooks_parameters(compose: Callable[..., DictConfig]) -> None:
-    cfg = compose(
-        "trainer.precision=64-true", "seed=3", "~callbacks.pictures"
-    )
+    cfg = compose("trainer.precision=64-true", "seed=3", "~callbacks.pictures")
     train(cfg)
     run = load_run(cfg.run_dir)
     assert run.iterations == 2500

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT
 from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer
 
+from conftest import ROOT
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]
@@ -67,7 +67,7 @@ def alone(compose: Compose) -> Path:
 
 @pytest.mark.parametrize("steps", [1, 13, 23, 26, 51])
 def test_max_steps_then_more(compose: Compose, alone: Path, steps: int) -> None:
-    """13 iterations an epoch in blocks of 5, 5 and 3: stops within a block, at an epoch's end, and in its last block."""
+    """13 iterations an epoch in blocks of 5, 5 and 3: stops in blocks, at an epoch's end, in its last block."""
     first = compose(*RECIPE, f"trainer.max_steps={steps}", name="first")
     train(first)
     checkpoint = Path(first.run_dir) / "checkpoints" / "last.ckpt"
@@ -106,7 +106,13 @@ def test_sigkill_anywhere(compose: Compose, tmp_path: Path) -> None:
     train(alone)
     for attempt in range(2):
         directory = tmp_path / f"killed{attempt}"
-        command = [sys.executable, str(ROOT / "scripts" / "train.py"), "trainer=cpu", *recipe, f"hydra.run.dir={directory}"]
+        command = [
+            sys.executable,
+            str(ROOT / "scripts" / "train.py"),
+            "trainer=cpu",
+            *recipe,
+            f"hydra.run.dir={directory}",
+        ]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         checkpoint = directory / "checkpoints" / "last.ckpt"
         while not checkpoint.exists():

@@ -96,7 +96,7 @@ def test_the_dashboard(compose: Compose) -> None:
 
 
 def test_the_losses_are_means_over_the_epochs_examples(compose: Compose) -> None:
-    """One epoch at learning rates so small that nothing moves: the mean loss of the start, smaller last batch and all."""
+    """One epoch at rates so tiny that nothing moves: the mean loss at the start, smaller last batch and all."""
     cfg = compose(
         "data.num_examples=20", "data.batch_size=8", "trainer.max_epochs=1",
         "optimizer_d.lr=1e-30", "optimizer_g.lr=1e-30", "generator.std=1", "discriminator.std=1",

@@ -38,12 +38,15 @@ def number(low: float, *, strict: bool = False) -> Rule:
 
 BOOLEAN: Rule = ("true or false", lambda v: isinstance(v, bool))
 STEPS: Rule = ("-1 (no limit) or a whole number of at least 1", lambda v: type(v) is int and (v == -1 or v >= 1))
-WHOLE_EPOCHS: Rule = ("1.0: an epoch is num_examples / batch_size iterations; see max_steps", lambda v: v in (None, 1.0))
+WHOLE_EPOCHS: Rule = (
+    "1.0: an epoch is num_examples / batch_size iterations; see max_steps",
+    lambda v: v in (None, 1.0),
+)
 BETAS: Rule = (
     "two numbers from 0 up to, but not including, 1",
     lambda v: isinstance(v, list) and len(v) == 2 and all(_is_number(b) and 0 <= b < 1 for b in v),
 )
-PRECISION: Rule = ("a precision without loss scaling, such as 32, 64 or bf16-mixed", lambda v: "16-mixed" != str(v))
+PRECISION: Rule = ("a precision without loss scaling, such as 32, 64 or bf16-mixed", lambda v: str(v) != "16-mixed")
 
 RULES: dict[str, Rule] = {
     "seed": whole(0),
@@ -91,7 +94,7 @@ def _is_number(value: Any) -> bool:
 
 
 def recipe(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run's result is a function of, as one level of dotted keys: all but where, how fast and beside what it runs."""
+    """What a run's result is a function of, as one level of dotted keys: not where, how fast or beside what it runs."""
     beside = ("trainer.", "logger.", "callbacks.", "ckpt_path", "run_dir", "data.steps_per_execution")
     return {key: value for key, value in flatten(config).items() if not key.startswith(beside)}
 

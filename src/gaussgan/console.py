@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from torch import Tensor
 
+from gaussgan.data import data_of
 from gaussgan.gan import GAN
 
 REFRESH_SECONDS = 0.2
@@ -37,7 +38,7 @@ class IterationsBar(ProgressBar):
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         if not self.enabled:
             return
-        data, ends = trainer.datamodule, [trainer.max_steps]
+        data, ends = data_of(trainer), [trainer.max_steps]
         if trainer.max_epochs is not None:
             ends.append(trainer.max_epochs * data.iterations)
         self.progress = Progress(
@@ -67,7 +68,7 @@ class IterationsBar(ProgressBar):
         if self.progress is None:
             return
         self.shown = perf_counter()
-        data, step = trainer.datamodule, trainer.global_step
+        data, step = data_of(trainer), trainer.global_step
         speed = (data.examples_seen(step) - data.examples_seen(self.start)) / (self.shown - self.started)
         losses = {name.removeprefix("train/"): value for name, value in gan.epoch_means().items() if "loss" in name}
         numbers = [f"{name} {value:.3f}" for name, value in losses.items()]
@@ -88,7 +89,9 @@ def print_summary(
     directory: Path,
 ) -> None:
     """The end of a run as one table: the learned law beside the true one, w2 beside its floor, losses, speed, place."""
-    table = Table(box=SIMPLE_HEAD, title=f"{record['status']} after {record['iterations']:,} iterations", title_justify="left")
+    table = Table(
+        box=SIMPLE_HEAD, title=f"{record['status']} after {record['iterations']:,} iterations", title_justify="left"
+    )
     table.add_column("")
     table.add_column("learned", justify="right")
     table.add_column("true, or best possible", justify="right")

@@ -7,7 +7,7 @@ from math import ceil
 from typing import NamedTuple
 
 import torch
-from pytorch_lightning import LightningDataModule
+from pytorch_lightning import LightningDataModule, Trainer
 from torch import Tensor
 
 from gaussgan.distributions import AffineGaussian
@@ -149,6 +149,11 @@ class GaussianDataModule(LightningDataModule):
         return batch
 
 
+def data_of(trainer: Trainer) -> GaussianDataModule:
+    """The data module that a trainer runs on."""
+    return trainer.datamodule  # type: ignore[attr-defined]
+
+
 class BlockLoader:
     """An iterable over the blocks of one epoch after another, which resumes within an epoch.
 
@@ -168,7 +173,7 @@ class BlockLoader:
         batch_size: int,
         steps_per_execution: int,
         max_steps: int = -1,
-        share: slice = slice(None),  # noqa: B008
+        share: slice = slice(None),
     ) -> None:
         self.draw_epoch = draw_epoch
         self.batch_size = batch_size
@@ -187,11 +192,14 @@ class BlockLoader:
         epoch, position, blocks = self._next()
         return blocks + len(self._ends(epoch, position))
 
+    @property
+    def within_epoch(self) -> bool:
+        """Whether iterations of the current epoch are left."""
+        return self.position < self.iterations
+
     def _next(self) -> tuple[int, int, int]:
         """Epoch, iterations and blocks before the next block."""
-        if self.position == self.iterations:
-            return self.epoch + 1, 0, 0
-        return self.epoch, self.position, self.blocks
+        return (self.epoch, self.position, self.blocks) if self.within_epoch else (self.epoch + 1, 0, 0)
 
     def _hand_out(self) -> Iterator[Block]:
         real, latent = self.draw_epoch(self.epoch)

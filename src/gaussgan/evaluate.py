@@ -65,7 +65,7 @@ def told_apart_from(verdicts: Sequence[Verdict], level: float = 0.05) -> int | N
 
 def _latents(run: Run, n: int, purpose: str, seed: int | None = None) -> Tensor:
     rng = stream(run.config["seed"] if seed is None else seed, purpose, 0 if seed is None else n)
-    return normal(n, run.generator.in_features, generator=rng).to(next(run.generator.parameters()).dtype)
+    return normal(n, run.config["data"]["latent_dim"], generator=rng).to(next(run.generator.parameters()).dtype)
 
 
 def _best(run: Run, real: Tensor, fake: Tensor) -> Accuracy | None:
@@ -75,6 +75,4 @@ def _best(run: Run, real: Tensor, fake: Tensor) -> Accuracy | None:
     if torch.linalg.cholesky_ex(cov).info:
         return None
     learned = MultivariateNormal(mean, cov)
-    return best_accuracy(
-        real, fake, lambda x: run.distribution.log_prob(x) - learned.log_prob(x.double())
-    )
+    return best_accuracy(real, fake, lambda x: run.distribution.log_prob(x) - learned.log_prob(x.double()))

@@ -79,8 +79,8 @@ def _draw_plane(figure: Figure, real: Cloud, fake: Cloud, probability: Probabili
     )
     for cloud, colour, style, name in ((real, REAL, "-", "real"), (fake, FAKE, "--", "generated")):
         points = cloud.points.double() @ basis
-        points = points[((points - centre).abs() < 4 * spread).all(-1)].numpy()
-        axes.scatter(*points.T, s=14, color=colour, alpha=0.75, lw=0, zorder=2, label=name)
+        seen = points[((points - centre).abs() < 4 * spread).all(-1)].numpy()
+        axes.scatter(seen[:, 0], seen[:, 1], s=14, color=colour, alpha=0.75, lw=0, zorder=2, label=name)
         mean, cov = cloud.mean.double() @ basis, basis.mT @ cloud.cov.double() @ basis
         # A diverged law's ellipse would be endless to draw in dashes, and not to be seen.
         if (mean - centre).abs().max() < 20 * spread.max() and cov.abs().max().sqrt() < 20 * spread.max():
@@ -91,7 +91,7 @@ def _draw_plane(figure: Figure, real: Cloud, fake: Cloud, probability: Probabili
     _legend(axes, "upper left", title="examples, and laws at 1σ and 2σ")
     bar = figure.colorbar(image, cax=figure.add_axes(BAR), ticks=[0, 0.5, 1])
     bar.set_label("D's probability of real", color=INK, fontsize=9)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelsize=8, labelcolor=MUTED)
     _tidy(axes)
 
@@ -100,16 +100,17 @@ def _ellipse(mean: Tensor, cov: Tensor, k: int, **style: object) -> Ellipse:
     values, vectors = torch.linalg.eigh(cov)
     width, height = (2 * k * values.clamp(min=0).sqrt()).tolist()
     angle = torch.atan2(vectors[1, 0], vectors[0, 0]).rad2deg().item()
-    return Ellipse(tuple(mean.tolist()), width, height, angle=angle, **style)  # type: ignore[arg-type]
+    return Ellipse(tuple(mean.tolist()), width, height, angle=angle, **style)
 
 
 def _draw_densities(figure: Figure, real: Cloud, fake: Cloud, probability: Probability) -> None:
     axes = figure.add_axes(GAME)
     spread = real.cov.flatten().sqrt()
-    x = torch.linspace(*(real.mean + spread * torch.tensor([-4.0, 4.0])).tolist(), 300, dtype=torch.float64)
+    x = real.mean + spread * torch.linspace(-4, 4, 300, dtype=torch.float64)
     for cloud, colour, style, name in ((real, REAL, "-", "real"), (fake, FAKE, "--", "generated")):
         points, std = cloud.points.double().flatten(), cloud.cov.double().flatten().sqrt()
-        axes.hist(points[(points - real.mean).abs() < 4 * spread].numpy(), bins=25, density=True, color=colour, alpha=0.3, label=name)
+        seen = points[(points - real.mean).abs() < 4 * spread].numpy()
+        axes.hist(seen, bins=25, density=len(seen) > 0, color=colour, alpha=0.3, label=name)
         density = torch.exp(-(((x - cloud.mean) / std) ** 2) / 2) / (std * (2 * torch.pi) ** 0.5)
         axes.plot(x, density.detach(), color=colour, ls=style, lw=1.7)
     chance = axes.twinx()
@@ -138,7 +139,8 @@ def _draw_error(axes: Axes, history: History, floor: float) -> None:
     axes.plot([row["iteration"] for row in history], [row["val/w2"] for row in history], color=INK, lw=1.9)
     _level(axes, floor, f"maximum likelihood: {floor:.3f}")
     axes.set(xlabel="iteration", ylabel="W₂ to the true law", yscale="log")
-    axes.margins(y=0.1)
+    if not history:
+        axes.set_ylim(floor / 2, floor * 2)
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_locator(NullLocator())
@@ -160,8 +162,10 @@ def _level(axes: Axes, y: float, name: str) -> None:
     )
 
 
-def _legend(axes: Axes, place: str, title: str | None = None) -> None:
-    legend = axes.legend(frameon=False, fontsize=9, title=title, title_fontsize=8, alignment="left", loc=place)
+def _legend(axes: Axes, place: str, title: str = "") -> None:
+    legend = axes.legend(  # type: ignore[call-overload]
+        frameon=False, fontsize=9, title=title, title_fontsize=8, alignment="left", loc=place
+    )
     legend.get_title().set_color(MUTED)
 
 

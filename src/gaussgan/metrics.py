@@ -56,7 +56,7 @@ def gaussian_kl(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor) ->
 
 
 def sample_moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Maximum-likelihood mean and covariance (divided by n) of samples, [..., n, d] → [..., d], [..., d, d], in float64."""
+    """Maximum-likelihood mean and covariance (over n) of samples, [..., n, d] → [..., d], [..., d, d], in float64."""
     x = x.double()
     mean = x.mean(-2)
     centred = x - mean.unsqueeze(-2)
@@ -67,9 +67,8 @@ def sample_moments(x: Tensor) -> tuple[Tensor, Tensor]:
 def generator_moments(generator: nn.Module, latents: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and covariance of G(z), z ~ N(0, I): exact where the generator knows its `moments()` (an affine one does),
     otherwise those of its images of `latents`, [..., n, k]."""
-    if hasattr(generator, "moments"):
-        return generator.moments()
-    return sample_moments(generator(latents))
+    exact = getattr(generator, "moments", None)
+    return exact() if exact else sample_moments(generator(latents))
 
 
 def distances(law: Gaussian, generator: nn.Module, latents: Tensor) -> dict[str, Tensor]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,8 +24,8 @@ from gaussgan.streams import stream
 RECORD, LAST, BEST = "metrics.json", "checkpoints/last.ckpt", "checkpoints/best.ckpt"
 
 FIELDS = (
-    "status", "error", "seed", "replicas", "iterations", "examples", "seconds", "examples_per_second", "val/w2", "val/kl",
-    "mle/w2", "train/loss_d", "train/loss_g",
+    "status", "error", "seed", "replicas", "iterations", "examples", "seconds", "examples_per_second", "val/w2",
+    "val/kl", "mle/w2", "train/loss_d", "train/loss_g",
 )  # fmt: skip
 
 
@@ -68,7 +67,7 @@ def load_run(directory: str | Path, checkpoint: str = LAST) -> Run:
 
 
 def build_networks(config: Mapping[str, Any], dim: int) -> dict[str, nn.Module]:
-    """The generator and the discriminator of a configuration, as they start. A null in theirs is the law's dimension."""
+    """The generator and the discriminator of a configuration, as they start. A null in it is the law's dimension."""
     return {
         name: instantiate(
             config[name],
@@ -133,7 +132,7 @@ def write_record(directory: Path, record: Mapping[str, Any]) -> None:
     finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
     temporary = directory / f".{RECORD}.tmp"
     temporary.write_text(json.dumps(finite, indent=2) + "\n")
-    os.replace(temporary, directory / RECORD)
+    temporary.replace(directory / RECORD)
 
 
 def read_record(directory: Path) -> dict[str, Any]:

@@ -20,5 +20,5 @@ def stream(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
 
 
 def normal(*shape: int, generator: torch.Generator) -> Tensor:
-    """Standard normal draws of the given shape, always drawn in float32, so that a run in float64 sees the same ones."""
+    """Standard normal draws of a shape, in float32 always, so that a run in float64 sees the same ones."""
     return torch.randn(*shape, generator=generator, dtype=torch.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
 import warnings
 from contextlib import nullcontext
 from pathlib import Path
@@ -20,7 +21,9 @@ from pytorch_lightning.strategies.launchers.subprocess_script import _Subprocess
 from pytorch_lightning.utilities import rank_zero_only
 
 from gaussgan import runs
-from gaussgan.callbacks import Record, validation_latents
+from gaussgan.callbacks import Record
+from gaussgan.callbacks.evaluation import validation_latents
+from gaussgan.callbacks.record import find
 from gaussgan.config import ConfigError, one_line, recipe
 from gaussgan.console import IterationsBar, print_summary
 from gaussgan.data import GaussianDataModule
@@ -42,7 +45,8 @@ def train(cfg: DictConfig) -> float:
     """
     directory = Path(cfg.run_dir)
     resumes_itself = cfg.ckpt_path is not None and directory.resolve() in Path(cfg.ckpt_path).resolve().parents
-    with runs.claim(directory, resumes_itself) if rank_zero_only.rank == 0 else nullcontext():
+    first = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # of the processes of a distributed run
+    with runs.claim(directory, resumes_itself) if first else nullcontext():
         try:
             gan, data, trainer = assemble(cfg)
             log.info("data ~ %s", data.distribution)
@@ -65,14 +69,18 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     try:
         data = instantiate(cfg.data)
+        networks = runs.build_networks(config, data.distribution.dim)
         gan = GAN(
-            **runs.build_networks(config, data.distribution.dim),
+            **networks,  # type: ignore[arg-type]
             **{part: instantiate(cfg[part]) for part in ("objective", "update", "optimizer_d", "optimizer_g")},
             config=config,
         )
         trainer = instantiate(
             cfg.trainer,
-            callbacks=[*instantiate(cfg.callbacks).values(), *([IterationsBar()] if cfg.trainer.enable_progress_bar else [])],
+            callbacks=[
+                *instantiate(cfg.callbacks).values(),
+                *([IterationsBar()] if cfg.trainer.enable_progress_bar else []),
+            ],
             logger=instantiate(cfg.logger) if cfg.get("logger") else False,
             default_root_dir=cfg.run_dir,
             enable_autolog_hparams=False,
@@ -93,8 +101,7 @@ def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Pa
     learned = generator_moments(gan.generator, validation_latents(data, gan))
     print_summary(record, truth, learned, directory)
     if record["status"] == "interrupted":
-        signum = next((c.signum for c in trainer.callbacks if isinstance(c, Record)), None)
-        raise SystemExit(128 + (signum or 2))
+        raise SystemExit(128 + (find(trainer, Record).signum or signal.SIGINT))
     return math.inf if record["status"] == "diverged" else record["val/w2"]
 
 
@@ -104,13 +111,17 @@ def _check_widths(gan: GAN, data: GaussianDataModule) -> None:
         try:
             fake = gan.generator(torch.zeros(2, data.latent_dim))
         except RuntimeError as error:
-            raise ConfigError(f"generator: cannot take latents of width {data.latent_dim} ({one_line(error)})") from error
+            raise ConfigError(
+                f"generator: cannot take latents of width {data.latent_dim} ({one_line(error)})"
+            ) from error
         if fake.shape != (2, d):
             raise ConfigError(f"generator.out_features must be {d}, the law's dimension (got {fake.shape[-1]})")
         try:
             logits = gan.discriminator(fake)
         except RuntimeError as error:
-            raise ConfigError(f"discriminator.in_features must be {d}, the law's dimension ({one_line(error)})") from error
+            raise ConfigError(
+                f"discriminator.in_features must be {d}, the law's dimension ({one_line(error)})"
+            ) from error
         if logits.shape != (2, 1):
             raise ConfigError(f"discriminator.out_features must be 1, a logit (got {logits.shape[-1]})")
 

@@ -1,0 +1,190 @@
+"""Time three loops on the same work, one thread each, in turn: python scripts/benchmark.py
+
+- textbook: plain PyTorch with a DataLoader, two Adams and float(loss) after every step
+- naive Lightning: a DataLoader, toggled optimizers, self.log in every step, a progress bar and TensorBoard
+- gaussgan: this template with everything on: progress bar, TensorBoard, checkpoints, figures, evaluation
+
+Each runs in a process of its own, several rounds of all three; what is compared are medians of examples per second.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def textbook(epochs: int, directory: Path) -> float:
+    """Dive into Deep Learning's loop (section 20.1), without its drawing."""
+    import torch
+    from torch import nn
+    from torch.utils.data import DataLoader, TensorDataset
+
+    generator, discriminator, examples = _system()
+    loader = DataLoader(TensorDataset(examples), batch_size=8, shuffle=True)
+    bce = nn.BCEWithLogitsLoss(reduction="sum")
+    optimizer_d = torch.optim.Adam(discriminator.parameters(), lr=0.05)
+    optimizer_g = torch.optim.Adam(generator.parameters(), lr=0.005)
+    started = time.perf_counter()
+    for _ in range(epochs):
+        sum_d = sum_g = 0.0
+        for (x,) in loader:
+            z = torch.randn(len(x), 2)
+            ones, zeros = torch.ones(len(x), 1), torch.zeros(len(x), 1)
+            optimizer_d.zero_grad()
+            fake = generator(z)
+            loss_d = (bce(discriminator(x), ones) + bce(discriminator(fake.detach()), zeros)) / 2
+            loss_d.backward()
+            optimizer_d.step()
+            sum_d += float(loss_d.detach())
+            optimizer_g.zero_grad()
+            loss_g = bce(discriminator(generator(z)), ones)
+            loss_g.backward()
+            optimizer_g.step()
+            sum_g += float(loss_g.detach())
+    return time.perf_counter() - started
+
+
+def naive_lightning(epochs: int, directory: Path) -> float:
+    """What a person writes who follows Lightning's page on manual optimization."""
+    import pytorch_lightning as pl
+    import torch
+    from torch.nn.functional import binary_cross_entropy_with_logits as bce
+    from torch.utils.data import DataLoader, TensorDataset
+
+    class NaiveGAN(pl.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.automatic_optimization = False
+            self.generator, self.discriminator, _ = _system()
+
+        def training_step(self, batch: list[torch.Tensor], _: int) -> None:
+            (x,) = batch
+            optimizer_d, optimizer_g = self.optimizers()  # type: ignore[misc]
+            z = torch.randn(len(x), 2)
+            ones, zeros = torch.ones(len(x), 1), torch.zeros(len(x), 1)
+            self.toggle_optimizer(optimizer_d)
+            fake = self.generator(z).detach()
+            loss_d = (bce(self.discriminator(x), ones) + bce(self.discriminator(fake), zeros)) / 2
+            self.log("train/loss_d", loss_d, prog_bar=True)
+            optimizer_d.zero_grad()
+            self.manual_backward(loss_d)
+            optimizer_d.step()
+            self.untoggle_optimizer(optimizer_d)
+            self.toggle_optimizer(optimizer_g)
+            loss_g = bce(self.discriminator(self.generator(z)), ones)
+            self.log("train/loss_g", loss_g, prog_bar=True)
+            optimizer_g.zero_grad()
+            self.manual_backward(loss_g)
+            optimizer_g.step()
+            self.untoggle_optimizer(optimizer_g)
+
+        def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+            return [
+                torch.optim.Adam(self.discriminator.parameters(), lr=0.05),
+                torch.optim.Adam(self.generator.parameters(), lr=0.005),
+            ]
+
+    loader = DataLoader(TensorDataset(_system()[2]), batch_size=8, shuffle=True)
+    logger = pl.loggers.TensorBoardLogger(str(directory))
+    clock = _clock()
+    trainer = pl.Trainer(
+        accelerator="cpu", max_epochs=epochs, logger=logger, callbacks=[clock], enable_model_summary=False
+    )
+    trainer.fit(NaiveGAN(), loader)
+    return clock.seconds
+
+
+def gaussgan(epochs: int, directory: Path) -> float:
+    """This template's default run, everything on."""
+    import hydra
+
+    from gaussgan.runs import read_record
+    from gaussgan.train import train
+
+    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        run = ["trainer=cpu", f"trainer.max_epochs={epochs}", f"run_dir={directory}"]
+        train(hydra.compose("train", run))
+    return read_record(directory)["seconds"]
+
+
+LOOPS = {"textbook": textbook, "naive Lightning": naive_lightning, "gaussgan": gaussgan}
+
+
+def _system() -> Any:
+    """The textbook's networks and 1,000 of its examples."""
+    import torch
+    from torch import nn
+
+    generator = nn.Linear(2, 2)
+    discriminator = nn.Sequential(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, 3), nn.Tanh(), nn.Linear(3, 1))
+    for network in (generator, discriminator):
+        for parameter in network.parameters():
+            nn.init.normal_(parameter, std=0.02)
+    examples = torch.randn(1000, 2) @ torch.tensor([[1, 2], [-0.1, 0.5]]) + torch.tensor([1, 2])
+    return generator, discriminator, examples
+
+
+def _clock() -> Any:
+    """A callback that keeps the time from the start of training to its end."""
+    import pytorch_lightning as pl
+
+    class Clock(pl.Callback):
+        def on_train_start(self, *_: Any) -> None:
+            self.started = time.perf_counter()
+
+        def on_train_end(self, *_: Any) -> None:
+            self.seconds = time.perf_counter() - self.started
+
+    return Clock()
+
+
+def measure(name: str, epochs: int) -> float:
+    """Examples per second of a loop, in a process of its own on one thread."""
+    with tempfile.TemporaryDirectory() as directory:
+        command = [sys.executable, __file__, "--loop", name, "--epochs", str(epochs), "--directory", directory]
+        process = subprocess.run(command, capture_output=True, text=True, check=False)
+        if process.returncode:
+            sys.exit(f"{name} failed:\n{process.stderr}")
+        return 1000 * epochs / float(process.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=60, help="of 125 iterations (default: 60)")
+    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
+    parser.add_argument("--loop", choices=LOOPS, help=argparse.SUPPRESS)
+    parser.add_argument("--directory", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.loop:
+        import torch
+
+        torch.set_num_threads(1)
+        print(LOOPS[arguments.loop](arguments.epochs, arguments.directory))
+        return
+
+    speeds: dict[str, list[float]] = {name: [] for name in LOOPS}
+    for number in range(1, arguments.rounds + 1):
+        for name, values in speeds.items():
+            values.append(measure(name, arguments.epochs))
+            print(f"round {number}/{arguments.rounds}  {name:16} {values[-1]:8,.0f} examples/s", file=sys.stderr)
+    medians = {name: statistics.median(values) for name, values in speeds.items()}
+    ratios = {name: medians["gaussgan"] / median for name, median in medians.items()}
+    print(f"\n{'loop':18}{'examples/s':>12}{'gaussgan is':>14}")
+    for name in LOOPS:
+        print(f"{name:18}{medians[name]:12,.0f}{ratios[name]:12.2f} ×")
+    if arguments.json:
+        result = {"machine": platform.platform(), "rounds": speeds, "medians": medians, "gaussgan_over": ratios}
+        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

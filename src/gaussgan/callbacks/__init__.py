@@ -1,0 +1,8 @@
+"""What happens around the training loop: evaluation, pictures, checkpoints and the run's record."""
+
+from gaussgan.callbacks.checkpoints import Checkpoints
+from gaussgan.callbacks.evaluation import Evaluation
+from gaussgan.callbacks.pictures import Pictures
+from gaussgan.callbacks.record import Record
+
+__all__ = ["Checkpoints", "Evaluation", "Pictures", "Record"]

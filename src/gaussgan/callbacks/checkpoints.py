@@ -1,0 +1,70 @@
+"""What a run can go on from, whatever becomes of its process."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import Checkpoint
+
+from gaussgan.data import data_of
+from gaussgan.gan import GAN
+from gaussgan.runs import BEST, LAST
+
+
+class Checkpoints(Checkpoint):
+    """`checkpoints/last.ckpt` at the start, after each epoch, and wherever training stops within one;
+    `checkpoints/best.ckpt` after the epoch with the least `val/w2`. Either is replaced whole or not at all."""
+
+    def __init__(self, directory: str) -> None:
+        self.last, self.best = Path(directory) / LAST, Path(directory) / BEST
+        self.least = math.inf
+
+    def on_fit_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+        """A run that goes on in another directory takes its checkpoints along."""
+        if trainer.ckpt_path and trainer.is_global_zero:
+            source = Path(trainer.ckpt_path)
+            for path, target in ((source, self.last), (source.with_name(self.best.name), self.best)):
+                if path.exists() and not target.exists():
+                    target.parent.mkdir(exist_ok=True)
+                    _copy(path, target)
+
+    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+        if not trainer.ckpt_path:
+            self._save(trainer)
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        stopping = trainer.should_stop or trainer.global_step == trainer.max_steps
+        if stopping and data_of(trainer).loader.within_epoch:
+            self._save(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+        if data_of(trainer).loader.within_epoch:
+            return
+        error = gan.history[-1]["val/w2"]
+        improved = error < self.least
+        self.least = min(error, self.least)
+        self._save(trainer)
+        if improved and trainer.is_global_zero:
+            _copy(self.last, self.best)
+
+    def _save(self, trainer: Trainer) -> None:
+        temporary = self.last.with_suffix(".tmp")
+        trainer.save_checkpoint(temporary)
+        if trainer.is_global_zero:
+            temporary.replace(self.last)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"least": self.least}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.least = state["least"]
+
+
+def _copy(source: Path, target: Path) -> None:
+    temporary = target.with_suffix(".tmp")
+    shutil.copyfile(source, temporary)
+    temporary.replace(target)

@@ -1,0 +1,75 @@
+"""How far the generator is from the law, after each epoch."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+from omegaconf import OmegaConf
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor
+
+from gaussgan.config import recipe
+from gaussgan.data import GaussianDataModule, data_of
+from gaussgan.gan import GAN
+from gaussgan.metrics import distances
+from gaussgan.streams import normal, stream
+
+VALIDATION_SAMPLES = 10_000  # of a generator whose law has no closed form
+
+
+class Evaluation(Callback):
+    """After each epoch: the distance to the law, the epoch's means and the speed, to the loggers and `gan.history`.
+
+    It also keeps the time that training took, in seconds, over interruptions; and starts TensorBoard's HPARAMS.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+        data = data_of(trainer)
+        self.latents = validation_latents(data, gan)
+        self.started = self.epoch_started = perf_counter()
+        self.epoch_start = trainer.global_step
+        error = {"val/w2": distances(data.distribution, gan.generator, self.latents)["val/w2"].item()}
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.log_hyperparams(recipe(gan.config), error, step=trainer.global_step)
+                logger.experiment.add_text("config", f"```yaml\n{OmegaConf.to_yaml(gan.config)}```")
+            else:
+                logger.log_hyperparams(recipe(gan.config))
+
+    def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+        data, step, now = data_of(trainer), trainer.global_step, perf_counter()
+        metrics = {**gan.epoch_means(), **distances(data.distribution, gan.generator, self.latents)}
+        for name in ("val/w2", "val/kl"):  # for callbacks that monitor, such as EarlyStopping
+            gan.log(name, metrics[name], logger=False)
+        seen = data.examples_seen(step) - data.examples_seen(self.epoch_start)
+        row = {name: value.item() for name, value in metrics.items()}
+        row["perf/examples_per_second"] = seen / (now - self.epoch_started)
+        for logger in trainer.loggers:
+            logger.log_metrics(row, step=step)
+        gan.history.append({"iteration": step, "epoch": trainer.current_epoch + 1, **row})
+        self.epoch_started, self.epoch_start = now, step
+
+    def total_seconds(self) -> float:
+        """The time that training took up to now."""
+        return self.seconds + (perf_counter() - self.started if hasattr(self, "started") else 0.0)
+
+    def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+        self.seconds = self.total_seconds()
+        del self.started
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.total_seconds()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.seconds = state["seconds"]
+
+
+def validation_latents(data: GaussianDataModule, gan: GAN) -> Tensor:
+    """The latents on which a generator without a closed form is evaluated, the same after every epoch."""
+    latents = normal(VALIDATION_SAMPLES, data.latent_dim, generator=stream(data.seed, "validation"))
+    return latents.to(gan.device, next(gan.parameters()).dtype)
