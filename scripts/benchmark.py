@@ -67,7 +67,7 @@ def naive_lightning(epochs: int, directory: Path) -> float:
 
         def training_step(self, batch: list[torch.Tensor], _: int) -> None:
             (x,) = batch
-            optimizer_d, optimizer_g = self.optimizers()  # type: ignore[misc]
+            optimizer_d, optimizer_g = self.optimizers()  # type: ignore[attr-defined]
             z = torch.randn(len(x), 2)
             ones, zeros = torch.ones(len(x), 1), torch.zeros(len(x), 1)
             self.toggle_optimizer(optimizer_d)

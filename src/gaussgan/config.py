@@ -99,6 +99,14 @@ def recipe(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in flatten(config).items() if not key.startswith(beside)}
 
 
+def hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe as a dashboard shows it: a class by its name, and nothing that follows from another key."""
+    flat = {key: value for key, value in recipe(config).items() if not key.endswith("_partial_")}
+    named = {key.removesuffix("._target_"): v.rpartition(".")[2] for key, v in flat.items() if key.endswith("_target_")}
+    values = {key: value for key, value in flat.items() if not key.endswith("_target_")}
+    return {key: value for key, value in {**values, **named}.items() if key not in ("data.seed", "data.latent_dim")}
+
+
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """A nested configuration as one level of dotted keys."""
     flat: dict[str, Any] = {}

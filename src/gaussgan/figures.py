@@ -138,9 +138,9 @@ def _draw_losses(axes: Axes, history: History) -> None:
 def _draw_error(axes: Axes, history: History, floor: float) -> None:
     axes.plot([row["iteration"] for row in history], [row["val/w2"] for row in history], color=INK, lw=1.9)
     _level(axes, floor, f"maximum likelihood: {floor:.3f}")
-    axes.set(xlabel="iteration", ylabel="W₂ to the true law", yscale="log")
     if not history:
         axes.set_ylim(floor / 2, floor * 2)
+    axes.set(xlabel="iteration", ylabel="W₂ to the true law", yscale="log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_locator(NullLocator())
