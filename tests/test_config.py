@@ -99,8 +99,8 @@ def test_values_out_of_range(compose: Compose, override: str, message: str) -> N
         (["generator.in_features=0"], "must be at least 1"),
         (["discriminator.in_features=3"], "discriminator.in_features must be 2"),
         (["discriminator.out_features=2"], "discriminator.out_features must be 1"),
-        (["trainer.accelerator=gpu"], "trainer: .*gpu"),
-        (["trainer.accelerator=cpv"], "trainer: .*cpv"),
+        (["trainer.accelerator=gpu"], "trainer.accelerator must be one that this machine has: auto, cpu"),
+        (["trainer.accelerator=cpv"], "trainer.accelerator must be one that this machine has: auto, cpu"),
         (["trainer.precision=31"], "trainer: .*precision"),
         (["+trainer.max_epoch=1"], "trainer: .*max_epoch"),
         (["ckpt_path=nosuch.ckpt"], "ckpt_path: nosuch.ckpt does not exist"),
@@ -145,7 +145,7 @@ def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     result = run_script(f"hydra.run.dir={tmp_path / 'file' / 'run'}", cwd=tmp_path)
     assert result.returncode != 0
-    assert str(tmp_path / "file") in result.stderr
+    assert result.stderr.startswith(f"hydra.run.dir: cannot write to {tmp_path / 'file'}")
     assert len(result.stderr.strip().splitlines()) == 1, result.stderr
 
 

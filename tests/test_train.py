@@ -155,11 +155,19 @@ def test_a_defect_is_recorded_as_failed(compose: Compose, monkeypatch: pytest.Mo
     assert record(cfg)["error"] == "the cat ate it"
 
 
+@pytest.mark.parametrize("precision", ["64-true", "bf16-mixed", "bf16-true"])
+def test_lightnings_precisions(compose: Compose, precision: str) -> None:
+    cfg = compose(*SMALL, f"trainer.precision={precision}")
+    assert math.isfinite(train(cfg))
+
+
 def test_two_processes_give_the_single_process_run(compose: Compose) -> None:
     overrides = (*SMALL, "trainer.precision=64-true", "~callbacks.pictures")
     alone = compose(*overrides, name="alone")
     train(alone)
-    shared = compose(*overrides, "trainer.devices=2", "trainer.strategy=ddp_spawn", name="shared")
+    shared = compose(
+        *overrides, "trainer.devices=2", "trainer.strategy=ddp_spawn", "trainer.enable_progress_bar=true", name="shared"
+    )
     train(shared)
     ours, theirs = load_run(shared.run_dir), load_run(alone.run_dir)
     for network in ("generator", "discriminator"):

@@ -156,6 +156,8 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
             sys.exit(1)  # the first of a sweep's failures, which its job has told
         if full:
             raise
+        if isinstance(error, OSError) and error.filename:
+            sys.exit(f"hydra.run.dir: cannot write to {error.filename} ({error.strerror})")
         sys.exit(f"{one_line(error)}{_suggestion(error, config_path, config_name)}")
 
 

@@ -16,7 +16,7 @@ from rich.table import Column, Table
 from torch import Tensor
 
 from gaussgan.data import data_of
-from gaussgan.gan import GAN
+from gaussgan.gan import GAN, Account
 
 REFRESH_SECONDS = 0.2
 
@@ -54,27 +54,26 @@ class IterationsBar(ProgressBar):
         self.progress.start()
 
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
-        if perf_counter() - self.shown > REFRESH_SECONDS:
-            self._show(trainer, gan)
+        if self.progress is not None and perf_counter() - self.shown > REFRESH_SECONDS:
+            self._show(trainer, gan, self.progress)
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        self._show(trainer, gan)
+        if self.progress is not None:
+            self._show(trainer, gan, self.progress)
         self._stop()
 
     def on_exception(self, *_: Any) -> None:
         self._stop()
 
-    def _show(self, trainer: Trainer, gan: GAN) -> None:
-        if self.progress is None:
-            return
+    def _show(self, trainer: Trainer, gan: GAN, progress: Progress) -> None:
         self.shown = perf_counter()
         data, step = data_of(trainer), trainer.global_step
         speed = (data.examples_seen(step) - data.examples_seen(self.start)) / (self.shown - self.started)
-        losses = {name.removeprefix("train/"): value for name, value in gan.epoch_means().items() if "loss" in name}
-        numbers = [f"{name} {value:.3f}" for name, value in losses.items()]
+        means = dict(zip(Account.tags, gan.epoch.means().tolist(), strict=True))  # of this rank: no waiting for others
+        numbers = [f"{name} {means[f'train/{name}']:.3f}" for name in ("loss_d", "loss_g")]
         numbers += [f"w2 {gan.history[-1]['val/w2']:.3f}"] if gan.history else []
-        self.progress.update(self.task, completed=step, state="  ".join([*numbers, f"{speed:,.0f} ex/s"]))
-        self.progress.refresh()
+        progress.update(self.task, completed=step, state="  ".join([*numbers, f"{speed:,.0f} ex/s"]))
+        progress.refresh()
 
     def _stop(self) -> None:
         if self.progress is not None:

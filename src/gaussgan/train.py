@@ -18,6 +18,7 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
+from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -52,12 +53,13 @@ def train(cfg: DictConfig) -> float:
     with runs.claim(directory, resumes_itself) if first else nullcontext():
         try:
             gan, data, trainer = assemble(cfg)
-            log.info("data ~ %s", data.distribution)
+            if first:
+                log.info("data ~ %s", data.distribution)
             trainer.fit(gan, data, ckpt_path=cfg.ckpt_path, weights_only=True)
         except Diverged as error:
             log.error(error)
         except Exception as error:
-            if not (directory / runs.RECORD).exists():
+            if first and not (directory / runs.RECORD).exists():
                 runs.write_record(directory, {"status": "failed", "error": one_line(error), "seed": cfg.seed})
             raise
         return conclude(gan, data, trainer, directory) if trainer.is_global_zero else math.nan
@@ -69,6 +71,7 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
     Raises:
         ConfigError: when the parts cannot be made, or do not fit each other or the checkpoint to resume from.
     """
+    _check_accelerator(cfg.trainer.accelerator)
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     try:
         data = instantiate(cfg.data)
@@ -106,6 +109,13 @@ def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Pa
     if record["status"] == "interrupted":
         raise SystemExit(128 + (find(trainer, Record).signum or signal.SIGINT))
     return math.inf if record["status"] == "diverged" else record["val/w2"]
+
+
+def _check_accelerator(name: str) -> None:
+    here = sorted(name for name, entry in AcceleratorRegistry.items() if entry["accelerator"].is_available())
+    choices = ["auto", *here, *(["gpu"] if {"cuda", "mps"} & {*here} else [])]
+    if name not in choices:
+        raise ConfigError(f"trainer.accelerator must be one that this machine has: {', '.join(choices)} (got {name})")
 
 
 def _check_widths(gan: GAN, data: GaussianDataModule) -> None:
