@@ -101,6 +101,7 @@ def test_values_out_of_range(compose: Compose, override: str, message: str) -> N
         (["discriminator.out_features=2"], "discriminator.out_features must be 1"),
         (["trainer.accelerator=gpu"], "trainer.accelerator must be one that this machine has: auto, cpu"),
         (["trainer.accelerator=cpv"], "trainer.accelerator must be one that this machine has: auto, cpu"),
+        (["trainer.devices=3"], "data.batch_size must give 3 devices equal shares"),
         (["trainer.precision=31"], "trainer: .*precision"),
         (["+trainer.max_epoch=1"], "trainer: .*max_epoch"),
         (["ckpt_path=nosuch.ckpt"], "ckpt_path: nosuch.ckpt does not exist"),

@@ -4,8 +4,9 @@ from math import ceil
 import pytest
 import torch
 
-from gaussgan.data import Batch, BlockLoader, GaussianDataModule
+from gaussgan.data import GaussianDataModule
 from gaussgan.distributions import AffineGaussian
+from gaussgan.loader import Batch, BlockLoader
 from gaussgan.metrics import sample_moments
 
 LAW = AffineGaussian([[1, 2], [-0.1, 0.5]], [1, 2])

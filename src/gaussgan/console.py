@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from torch import Tensor
 
-from gaussgan.data import data_of
+from gaussgan.data import data_of, planned_iterations
 from gaussgan.gan import GAN, Account
 
 REFRESH_SECONDS = 0.2
@@ -38,9 +38,6 @@ class IterationsBar(ProgressBar):
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         if not self.enabled:
             return
-        data, ends = data_of(trainer), [trainer.max_steps]
-        if trainer.max_epochs is not None:
-            ends.append(trainer.max_epochs * data.iterations)
         self.progress = Progress(
             BarColumn(bar_width=10),
             MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=9)),
@@ -49,7 +46,7 @@ class IterationsBar(ProgressBar):
             console=Console(stderr=True),
             auto_refresh=False,
         )
-        self.task = self.progress.add_task("", total=min(end for end in ends if end > 0), state="")
+        self.task = self.progress.add_task("", total=planned_iterations(trainer), state="")
         self.started, self.start, self.shown = perf_counter(), trainer.global_step, 0.0
         self.progress.start()
 

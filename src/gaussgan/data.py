@@ -1,28 +1,17 @@
-"""The data of a run, drawn from its law, and the loader that hands it out in blocks of iterations."""
+"""The data of a run, drawn from its law."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from math import ceil
-from typing import NamedTuple
 
 import torch
 from pytorch_lightning import LightningDataModule, Trainer
 from torch import Tensor
 
 from gaussgan.distributions import AffineGaussian
+from gaussgan.loader import Batch, Block, BlockLoader
 from gaussgan.metrics import sample_moments
 from gaussgan.streams import normal, stream
-
-
-class Batch(NamedTuple):
-    """What one iteration sees: real examples, [B, d], and the latents of as many generated ones, [B, k]."""
-
-    real: Tensor
-    latent: Tensor
-
-
-Block = list[Batch]
 
 
 class GaussianDataModule(LightningDataModule):
@@ -108,19 +97,10 @@ class GaussianDataModule(LightningDataModule):
         return Batch(self.examples(epoch).index_select(0, order), latents)
 
     def train_dataloader(self) -> BlockLoader:
-        """The loader of the attached trainer's run: on its device, in its precision, this rank's share of each batch.
-
-        Raises:
-            ValueError: when a batch cannot be shared equally between the ranks.
-        """
+        """The loader of the trainer's run: on its device, in its precision, with this rank's share of each batch."""
         trainer = self.trainer
         assert trainer is not None
-        for size in {self.batch_size, self.num_examples % self.batch_size or self.batch_size}:
-            if size % trainer.world_size:
-                raise ValueError(
-                    f"batch_size must give {trainer.world_size} devices equal shares of every batch, the last of an"
-                    f" epoch included (got a batch of {size})"
-                )
+        self.check_shares(trainer.world_size)
         parameter = next(trainer.lightning_module.parameters())
 
         def place(tensor: Tensor) -> Tensor:
@@ -136,6 +116,19 @@ class GaussianDataModule(LightningDataModule):
         )
         self.loader.load_state_dict(self._loader_state)
         return self.loader
+
+    def check_shares(self, world_size: int) -> None:
+        """See that every batch can be shared equally between so many processes.
+
+        Raises:
+            ValueError: when one cannot.
+        """
+        for size in {self.batch_size, self.num_examples % self.batch_size or self.batch_size}:
+            if size % world_size:
+                raise ValueError(
+                    f"batch_size must give {world_size} devices equal shares of every batch, the last of an epoch"
+                    f" included (got a batch of {size})"
+                )
 
     # Lightning gives a loader its state back within an epoch only; a data module always gets its own.
     def state_dict(self) -> dict[str, int]:
@@ -154,73 +147,7 @@ def data_of(trainer: Trainer) -> GaussianDataModule:
     return trainer.datamodule  # type: ignore[attr-defined]
 
 
-class BlockLoader:
-    """An iterable over the blocks of one epoch after another, which resumes within an epoch.
-
-    An epoch's tensors are drawn and placed once and cut into views, so a batch costs next to nothing. A block ends
-    after K iterations, at the epoch's end, and where the run reaches `max_steps`: a checkpoint never falls inside one.
-
-    Args:
-        draw_epoch: from an epoch's number to its shuffled examples and latents.
-        iterations: batches in an epoch.
-        share: the rows of a batch that are this process's.
-    """
-
-    def __init__(
-        self,
-        draw_epoch: Callable[[int], Batch],
-        iterations: int,
-        batch_size: int,
-        steps_per_execution: int,
-        max_steps: int = -1,
-        share: slice = slice(None),
-    ) -> None:
-        self.draw_epoch = draw_epoch
-        self.batch_size = batch_size
-        self.iterations = iterations
-        self.steps_per_execution = steps_per_execution
-        self.max_steps = max_steps
-        self.share = share
-        self.epoch = self.position = self.blocks = 0
-
-    def __iter__(self) -> Iterator[Block]:
-        self.epoch, self.position, self.blocks = self._next()
-        return self._hand_out()
-
-    def __len__(self) -> int:
-        """Blocks of the epoch that is under way, or comes next: those already handed out included."""
-        epoch, position, blocks = self._next()
-        return blocks + len(self._ends(epoch, position))
-
-    @property
-    def within_epoch(self) -> bool:
-        """Whether iterations of the current epoch are left."""
-        return self.position < self.iterations
-
-    def _next(self) -> tuple[int, int, int]:
-        """Epoch, iterations and blocks before the next block."""
-        return (self.epoch, self.position, self.blocks) if self.within_epoch else (self.epoch + 1, 0, 0)
-
-    def _hand_out(self) -> Iterator[Block]:
-        real, latent = self.draw_epoch(self.epoch)
-        batches = zip(real.split(self.batch_size), latent.split(self.batch_size), strict=True)
-        epoch = [Batch(x[self.share], z[self.share]) for x, z in batches]
-        for end in self._ends(self.epoch, self.position):
-            start, self.position = self.position, end
-            self.blocks += 1
-            yield epoch[start:end]
-
-    def _ends(self, epoch: int, position: int) -> list[int]:
-        """The iterations of an epoch after which its blocks end, from a position on."""
-        last = self.max_steps - epoch * self.iterations
-        cuts = [position, last] if position < last < self.iterations else [position]
-        ends: list[int] = []
-        for start, stop in zip(cuts, [*cuts[1:], self.iterations], strict=True):
-            ends += [*range(start + self.steps_per_execution, stop, self.steps_per_execution), stop]
-        return ends
-
-    def state_dict(self) -> dict[str, int]:
-        return {"epoch": self.epoch, "position": self.position, "blocks": self.blocks}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        vars(self).update(state)
+def planned_iterations(trainer: Trainer) -> int:
+    """The iterations after which a trainer's run is complete."""
+    epochs = trainer.max_epochs * data_of(trainer).iterations if trainer.max_epochs else 0
+    return min(limit for limit in (epochs, trainer.max_steps) if limit > 0)

@@ -9,10 +9,10 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
-from gaussgan.data import Batch, Block
 from gaussgan.game.objectives import Objective
 from gaussgan.game.player import Player
 from gaussgan.game.updates import Update
+from gaussgan.loader import Batch, Block
 
 OptimizerFactory = Callable[[list[Tensor]], torch.optim.Optimizer]
 

@@ -95,6 +95,10 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
         raise ConfigError(one_line(error)) from error
     _check_widths(gan, data)
     _check_strategy(trainer)
+    try:
+        data.check_shares(trainer.world_size)
+    except ValueError as error:
+        raise ConfigError(f"data.{error}") from error
     if cfg.ckpt_path is not None:
         _check_checkpoint(cfg.ckpt_path, gan)
     return gan, data, trainer

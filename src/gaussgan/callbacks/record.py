@@ -11,7 +11,7 @@ from pytorch_lightning import Callback, Trainer
 
 from gaussgan.callbacks.evaluation import Evaluation
 from gaussgan.config import one_line
-from gaussgan.data import data_of
+from gaussgan.data import data_of, planned_iterations
 from gaussgan.gan import GAN, Diverged
 from gaussgan.metrics import gaussian_w2
 from gaussgan.runs import write_record
@@ -45,7 +45,7 @@ class Record(Callback):
             trainer.should_stop = trainer.strategy.reduce_boolean_decision(trainer.should_stop, all=False)
 
     def on_fit_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        if self.signum is None:
+        if self.signum is None or trainer.global_step == planned_iterations(trainer):
             self._write(trainer, gan, "completed", None, trainer.global_step)
         else:
             stopped_by = f"stopped by {signal.Signals(self.signum).name}"

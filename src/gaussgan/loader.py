@@ -1,0 +1,90 @@
+"""The loader that hands out epochs in blocks of iterations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """What one iteration sees: real examples, [B, d], and the latents of as many generated ones, [B, k]."""
+
+    real: Tensor
+    latent: Tensor
+
+
+Block = list[Batch]
+
+
+class BlockLoader:
+    """An iterable over the blocks of one epoch after another, which resumes within an epoch.
+
+    An epoch's tensors are drawn and placed once and cut into views, so a batch costs next to nothing. A block ends
+    after K iterations, at the epoch's end, and where the run reaches `max_steps`: a checkpoint never falls inside one.
+
+    Args:
+        draw_epoch: from an epoch's number to its shuffled examples and latents.
+        iterations: batches in an epoch.
+        share: the rows of a batch that are this process's.
+    """
+
+    def __init__(
+        self,
+        draw_epoch: Callable[[int], Batch],
+        iterations: int,
+        batch_size: int,
+        steps_per_execution: int,
+        max_steps: int = -1,
+        share: slice = slice(None),
+    ) -> None:
+        self.draw_epoch = draw_epoch
+        self.batch_size = batch_size
+        self.iterations = iterations
+        self.steps_per_execution = steps_per_execution
+        self.max_steps = max_steps
+        self.share = share
+        self.epoch = self.position = self.blocks = 0
+
+    def __iter__(self) -> Iterator[Block]:
+        self.epoch, self.position, self.blocks = self._next()
+        return self._hand_out()
+
+    def __len__(self) -> int:
+        """Blocks of the epoch that is under way, or comes next: those already handed out included."""
+        epoch, position, blocks = self._next()
+        return blocks + len(self._ends(epoch, position))
+
+    @property
+    def within_epoch(self) -> bool:
+        """Whether iterations of the current epoch are left."""
+        return self.position < self.iterations
+
+    def _next(self) -> tuple[int, int, int]:
+        """Epoch, iterations and blocks before the next block."""
+        return (self.epoch, self.position, self.blocks) if self.within_epoch else (self.epoch + 1, 0, 0)
+
+    def _hand_out(self) -> Iterator[Block]:
+        real, latent = self.draw_epoch(self.epoch)
+        batches = zip(real.split(self.batch_size), latent.split(self.batch_size), strict=True)
+        epoch = [Batch(x[self.share], z[self.share]) for x, z in batches]
+        for end in self._ends(self.epoch, self.position):
+            start, self.position = self.position, end
+            self.blocks += 1
+            yield epoch[start:end]
+
+    def _ends(self, epoch: int, position: int) -> list[int]:
+        """The iterations of an epoch after which its blocks end, from a position on."""
+        last = self.max_steps - epoch * self.iterations
+        cuts = [position, last] if position < last < self.iterations else [position]
+        ends: list[int] = []
+        for start, stop in zip(cuts, [*cuts[1:], self.iterations], strict=True):
+            ends += [*range(start + self.steps_per_execution, stop, self.steps_per_execution), stop]
+        return ends
+
+    def state_dict(self) -> dict[str, int]:
+        return {"epoch": self.epoch, "position": self.position, "blocks": self.blocks}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        vars(self).update(state)
