@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from conftest import ROOT
 from gaussgan.config import ConfigError, check
+from gaussgan.runs import read_record
 from gaussgan.train import assemble, train
 
 Compose = Callable[..., DictConfig]
@@ -140,6 +141,19 @@ def test_a_directory_belongs_to_one_run(compose: Compose, tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match=r"hydra.run.dir: .* already holds a run"):
         train(compose(*small, "seed=1"))
     assert (tmp_path / "run" / "metrics.json").read_bytes() == before
+
+
+def test_a_failure_is_recorded_and_makes_room_for_the_next_try(compose: Compose, tmp_path: Path) -> None:
+    for b in ("[1]", "[1,2,3]"):
+        with pytest.raises(ConfigError):
+            train(compose(f"data.distribution.b={b}"))
+        record = read_record(tmp_path / "run")
+        assert (record["status"], record["iterations"]) == ("failed", None)
+        assert (
+            record["error"] == f"data.distribution: b must have 2 numbers, one for each column of A (got {len(b) // 2})"
+        )
+    train(compose("data.num_examples=16", "trainer.max_epochs=1", "~callbacks.pictures"))
+    assert read_record(tmp_path / "run")["status"] == "completed"
 
 
 def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def claim(directory: Path, resuming: bool) -> Iterator[None]:
     except OSError as error:
         raise ConfigError(f"hydra.run.dir: cannot write to {directory} ({error.strerror})") from error
     try:
-        if not resuming and _holds_a_run(directory):
+        if not resuming and holds_a_run(directory):
             raise ConfigError(
                 f"hydra.run.dir: {directory} already holds a run; name another directory, or resume it with"
                 f" ckpt_path={directory / LAST}"
@@ -121,7 +121,8 @@ def claim(directory: Path, resuming: bool) -> Iterator[None]:
         lock.release()
 
 
-def _holds_a_run(directory: Path) -> bool:
+def holds_a_run(directory: Path) -> bool:
+    """Whether a directory holds what a new run would destroy: a checkpoint, or the record of more than a failure."""
     record = directory / RECORD
     return (directory / LAST).exists() or (record.exists() and read_record(directory)["status"] != "failed")
 

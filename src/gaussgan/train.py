@@ -59,7 +59,7 @@ def train(cfg: DictConfig) -> float:
         except Diverged as error:
             log.error(error)
         except Exception as error:
-            if first and not (directory / runs.RECORD).exists():
+            if first and not runs.holds_a_run(directory):
                 runs.write_record(directory, {"status": "failed", "error": one_line(error), "seed": cfg.seed})
             raise
         return conclude(gan, data, trainer, directory) if trainer.is_global_zero else math.nan
