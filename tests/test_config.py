@@ -80,6 +80,7 @@ def test_help_and_cfg_do_not_import_torch(tmp_path: Path) -> None:
         ("trainer.max_epochs=-1", "trainer.max_epochs must be a whole number of at least 1"),
         ("trainer.max_steps=0", "trainer.max_steps must be -1"),
         ("trainer.limit_train_batches=3", "trainer.limit_train_batches must be 1.0"),
+        ("trainer.precision=16", "trainer.precision must be a precision without loss scaling"),
         ("trainer.precision=16-mixed", "trainer.precision must be a precision without loss scaling"),
     ],
 )
@@ -128,7 +129,11 @@ def test_a_checkpoint_that_is_truncated_or_anothers(compose: Compose, tmp_path: 
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ConfigError, match=f"ckpt_path: .*{name} is no whole checkpoint"):
             train(compose(*small, f"ckpt_path={tmp_path / name}", name="other"))
-    for change, key in (("discriminator.widths=[4]", "discriminator.widths"), ("seed=1", "data.seed")):
+    for change, key in (
+        ("discriminator.widths=[4]", "discriminator.widths"),
+        ("seed=1", "data.seed"),
+        ("trainer.precision=64-true", "trainer.precision"),
+    ):
         with pytest.raises(ConfigError, match=f"ckpt_path: .* comes from a run with {key}="):
             train(compose(*small, change, f"ckpt_path={whole}", name="other"))
     assert not (tmp_path / "other" / "checkpoints").exists()

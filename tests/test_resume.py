@@ -15,6 +15,7 @@ import pytest
 import torch
 from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import Checkpoint
 
 from conftest import ROOT
 from gaussgan.train import train
@@ -31,6 +32,18 @@ class Signal(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, gan: Any, block: list, _: int) -> None:
         if trainer.global_step < self.iteration <= trainer.global_step + len(block):
+            os.kill(os.getpid(), self.signum)
+
+
+class LateSignal(Checkpoint):
+    """Sends it after all other callbacks have seen the block's end, at the worst of moments."""
+
+    def __init__(self, signum: int, iteration: int) -> None:
+        self.signum, self.iteration, self.sent = signum, iteration, False
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_step >= self.iteration and not self.sent:
+            self.sent = True
             os.kill(os.getpid(), self.signum)
 
 
@@ -51,6 +64,8 @@ def assert_same(one: Path | str, other: Path | str) -> None:
     assert ours.keys() == theirs.keys()
     for key, value in ours.items():
         assert torch.equal(torch.as_tensor(value), torch.as_tensor(theirs[key])), key
+    bests = [torch.load(Path(directory) / "checkpoints" / "best.ckpt")["global_step"] for directory in (one, other)]
+    assert bests[0] == bests[1]
     records = [json.loads((Path(directory) / "metrics.json").read_text()) for directory in (one, other)]
     for key in ("status", "iterations", "examples", "val/w2", "val/kl"):
         assert records[0][key] == records[1][key], key
@@ -77,20 +92,64 @@ def test_max_steps_then_more(compose: Compose, alone: Path, steps: int) -> None:
     assert_same(second.run_dir, alone)
 
 
+@pytest.mark.parametrize("kind", ["Signal", "LateSignal"])
 @pytest.mark.parametrize("signum, iteration", [(signal.SIGINT, 3), (signal.SIGTERM, 20), (signal.SIGINT, 26)])
 def test_a_signal_stops_after_the_block_and_the_run_goes_on_in_place(
-    compose: Compose, alone: Path, signum: signal.Signals, iteration: int
+    compose: Compose, alone: Path, signum: signal.Signals, iteration: int, kind: str
 ) -> None:
-    bomb = ("+callbacks.bomb._target_=test_resume.Signal", f"+callbacks.bomb.signum={int(signum)}")
+    bomb = (f"+callbacks.bomb._target_=test_resume.{kind}", f"+callbacks.bomb.signum={int(signum)}")
     cfg = compose(*RECIPE, *bomb, f"+callbacks.bomb.iteration={iteration}", name="run")
     with pytest.raises(SystemExit) as ended:
         train(cfg)
     assert ended.value.code == 128 + signum
     record = json.loads((Path(cfg.run_dir) / "metrics.json").read_text())
     assert (record["status"], record["error"]) == ("interrupted", f"stopped by {signum.name}")
-    assert iteration <= record["iterations"] == ending(cfg.run_dir)["global_step"] < iteration + 5
+    assert iteration <= record["iterations"] == ending(cfg.run_dir)["global_step"] < iteration + 10
     train(compose(*RECIPE, f"ckpt_path={cfg.run_dir}/checkpoints/last.ckpt", name="run"))
     assert_same(cfg.run_dir, alone)
+
+
+def test_dying_between_best_and_last_loses_neither(
+    compose: Compose, alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gaussgan.callbacks import checkpoints
+
+    copy, copies = checkpoints._copy, []
+
+    def die_at_the_third(source: Path, target: Path) -> None:
+        copies.append(target)
+        if len(copies) == 3:
+            raise MemoryError("died")
+        copy(source, target)
+
+    monkeypatch.setattr(checkpoints, "_copy", die_at_the_third)
+    cfg = compose(*RECIPE, name="run")
+    with pytest.raises(MemoryError):
+        train(cfg)
+    monkeypatch.undo()
+    train(compose(*RECIPE, f"ckpt_path={cfg.run_dir}/checkpoints/last.ckpt", name="run"))
+    assert_same(cfg.run_dir, alone)
+
+
+def test_a_record_does_not_outlive_its_truth(compose: Compose, alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A finished run is extended in place and killed: no record may say that it completed before."""
+    from gaussgan.gan import GAN
+
+    monkeypatch.setattr(GAN, "on_train_start", lambda _: os._exit(9))
+    overrides = (*RECIPE, "trainer.max_epochs=8", f"ckpt_path={alone}/checkpoints/last.ckpt")
+    if (child := os.fork()) == 0:
+        train(compose(*overrides, name="alone"))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert not (alone / "metrics.json").exists()
+
+
+def test_a_figure_that_fails_costs_a_line(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gaussgan.callbacks import pictures
+
+    monkeypatch.setattr(pictures, "picture", lambda *_: 1 / 0)
+    cfg = compose("data.num_examples=16", "trainer.max_epochs=1")
+    train(cfg)
+    assert json.loads((Path(cfg.run_dir) / "metrics.json").read_text())["status"] == "completed"
 
 
 def test_a_finished_run_resumed_is_finished(compose: Compose, alone: Path) -> None:

@@ -17,6 +17,8 @@ from hydra.errors import ConfigCompositionException, InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from gaussgan.signals import noting
+
 log = logging.getLogger(__name__)
 
 
@@ -46,7 +48,10 @@ BETAS: Rule = (
     "two numbers from 0 up to, but not including, 1",
     lambda v: isinstance(v, list) and len(v) == 2 and all(_is_number(b) and 0 <= b < 1 for b in v),
 )
-PRECISION: Rule = ("a precision without loss scaling, such as 32, 64 or bf16-mixed", lambda v: str(v) != "16-mixed")
+PRECISION: Rule = (
+    "a precision without loss scaling, such as 32, 64 or bf16-mixed",
+    lambda v: not str(v).startswith("16"),
+)
 
 RULES: dict[str, Rule] = {
     "seed": whole(0),
@@ -96,7 +101,8 @@ def _is_number(value: Any) -> bool:
 def recipe(config: Mapping[str, Any]) -> dict[str, Any]:
     """What a run's result is a function of, as one level of dotted keys: not where, how fast or beside what it runs."""
     beside = ("trainer.", "logger.", "callbacks.", "ckpt_path", "run_dir", "data.steps_per_execution")
-    return {key: value for key, value in flatten(config).items() if not key.startswith(beside)}
+    flat = flatten(config)
+    return {key: flat[key] for key in flat if key == "trainer.precision" or not key.startswith(beside)}
 
 
 def hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,7 +146,8 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
         composed = True
         try:
             check(cfg)
-            return task(cfg)
+            with noting():
+                return task(cfg)
         except Exception as error:
             log.error(error, exc_info=full or not isinstance(error, ConfigError))
             if HydraConfig.get().mode == RunMode.MULTIRUN:

@@ -92,7 +92,7 @@ class GAN(LightningModule):
 
     def epoch_means(self) -> dict[str, Tensor]:
         """Means over the examples of the epoch so far: both losses, D(x) and D(G(z)) as probabilities."""
-        means = self.trainer.strategy.reduce(self.epoch.means().to(self.device)).cpu()
+        means = self.trainer.strategy.reduce(self.epoch.means().to(self._reducible)).cpu()
         return dict(zip(Account.tags, means, strict=True))
 
     def on_train_epoch_start(self) -> None:
@@ -107,7 +107,9 @@ class GAN(LightningModule):
         names = list(self.history[0]) if self.history else []
         rows = torch.tensor([[*row.values()] for row in self.history], dtype=torch.float64)
         checkpoint["history"] = {"names": names, "rows": rows.reshape(len(self.history), len(names))}
-        checkpoint["epoch_account"] = (self.epoch.sums, self.epoch.count)
+        # All ranks load what one saves, so it is what they have in common.
+        sums = self.trainer.strategy.reduce(self.epoch.sums.to(self._reducible)).cpu()
+        checkpoint["epoch_account"] = (sums, self.epoch.count)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         names, rows = checkpoint["history"]["names"], checkpoint["history"]["rows"]
@@ -122,10 +124,16 @@ class GAN(LightningModule):
         probabilities = [torch.cat(logits, -2).sigmoid() for logits in (self.real_logits, self.fake_logits)]
         self.epoch.add([*losses, *probabilities])
         finite = [value.isfinite().all() for value in (*losses, *(player.theta for player in players.values()))]
-        if not torch.stack(finite).all():
+        # A rank may see finite losses of its share alone; all of them stop.
+        if not self.trainer.strategy.reduce_boolean_decision(bool(torch.stack(finite).all())):
             raise _divergence(players, first=self.global_step - len(block) + 1, iterations=len(block))
         for record in (self.real_logits, self.fake_logits, *(player.losses for player in players.values())):
             record.clear()
+
+    @property
+    def _reducible(self) -> torch.device:
+        """Where ranks can reduce a tensor; a single process need not move it (MPS has no float64)."""
+        return self.device if self.trainer.world_size > 1 else torch.device("cpu")
 
     def _count_iterations(self, n: int) -> None:
         # Lightning counts calls of its own optimizer wrappers, and gives loggers the number of training_steps. Players

@@ -68,7 +68,7 @@ def generator_moments(generator: nn.Module, latents: Tensor) -> tuple[Tensor, Te
     """Mean and covariance of G(z), z ~ N(0, I): exact where the generator knows its `moments()` (an affine one does),
     otherwise those of its images of `latents`, [..., n, k]."""
     exact = getattr(generator, "moments", None)
-    return exact() if exact else sample_moments(generator(latents))
+    return exact() if exact else sample_moments(generator(latents).cpu())
 
 
 def distances(law: Gaussian, generator: nn.Module, latents: Tensor) -> dict[str, Tensor]:

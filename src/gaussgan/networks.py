@@ -26,9 +26,9 @@ class Linear(nn.Linear):
         draw_parameters(self, std, rng)
 
     def moments(self) -> tuple[Tensor, Tensor]:
-        """Mean and covariance of the output under N(0, I) inputs, in float64."""
-        weight = self.weight.double()
-        return self.bias.double(), weight @ weight.mT
+        """Mean and covariance of the output under N(0, I) inputs, in float64 on the CPU."""
+        weight = self.weight.cpu().double()  # there, because MPS has no float64
+        return self.bias.cpu().double(), weight @ weight.mT
 
 
 class MLP(nn.Sequential):

@@ -23,14 +23,13 @@ from pytorch_lightning.strategies.launchers.subprocess_script import _Subprocess
 from pytorch_lightning.utilities import rank_zero_only
 
 from gaussgan import runs
-from gaussgan.callbacks import Record
 from gaussgan.callbacks.evaluation import validation_latents
-from gaussgan.callbacks.record import find
 from gaussgan.config import ConfigError, one_line, recipe
 from gaussgan.console import IterationsBar, print_summary
 from gaussgan.data import GaussianDataModule
 from gaussgan.gan import GAN, Diverged
 from gaussgan.metrics import generator_moments
+from gaussgan.signals import noting
 
 log = logging.getLogger(__name__)
 for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # that say what only their authors ask
@@ -54,8 +53,10 @@ def train(cfg: DictConfig) -> float:
         try:
             gan, data, trainer = assemble(cfg)
             if first:
+                (directory / runs.RECORD).unlink(missing_ok=True)  # what it says is about to be untrue
                 log.info("data ~ %s", data.distribution)
-            trainer.fit(gan, data, ckpt_path=cfg.ckpt_path, weights_only=True)
+            with noting():
+                trainer.fit(gan, data, ckpt_path=cfg.ckpt_path, weights_only=True)
         except Diverged as error:
             log.error(error)
         except Exception as error:
@@ -111,7 +112,7 @@ def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Pa
     learned = generator_moments(gan.generator, validation_latents(data, gan))
     print_summary(record, truth, learned, directory)
     if record["status"] == "interrupted":
-        raise SystemExit(128 + (find(trainer, Record).signum or signal.SIGINT))
+        raise SystemExit(128 + signal.Signals[record["error"].split()[-1]])
     return math.inf if record["status"] == "diverged" else record["val/w2"]
 
 

@@ -47,14 +47,14 @@ class Checkpoints(Checkpoint):
         error = gan.history[-1]["val/w2"]
         improved = error < self.least
         self.least = min(error, self.least)
-        self._save(trainer)
-        if improved and trainer.is_global_zero:
-            _copy(self.last, self.best)
+        self._save(trainer, improved)
 
-    def _save(self, trainer: Trainer) -> None:
+    def _save(self, trainer: Trainer, improved: bool = False) -> None:
         temporary = self.last.with_suffix(".tmp")
         trainer.save_checkpoint(temporary)
         if trainer.is_global_zero:
+            if improved:  # first: a run that dies in between resumes from before this epoch, and improves again
+                _copy(temporary, self.best)
             temporary.replace(self.last)
 
     def state_dict(self) -> dict[str, Any]:
@@ -65,6 +65,6 @@ class Checkpoints(Checkpoint):
 
 
 def _copy(source: Path, target: Path) -> None:
-    temporary = target.with_suffix(".tmp")
+    temporary = target.with_name(f"{target.name}.tmp")
     shutil.copyfile(source, temporary)
     temporary.replace(target)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
-import threading
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from gaussgan import signals
 from gaussgan.callbacks.evaluation import Evaluation
 from gaussgan.config import one_line
 from gaussgan.data import data_of, planned_iterations
@@ -22,7 +24,8 @@ C = TypeVar("C", bound=Callback)
 class Record(Callback):
     """metrics.json, however the run ends; and Ctrl-C or SIGTERM, which end it after the block that is under way.
 
-    A second Ctrl-C ends it at once.
+    A signal is only noted when it comes, and acted upon after a block, before `Checkpoints` looks: so whatever is
+    recorded as interrupted can be resumed. Ranks of a distributed run stop together. A second Ctrl-C ends it at once.
     """
 
     def __init__(self, directory: str, seed: int) -> None:
@@ -31,18 +34,15 @@ class Record(Callback):
         self.signum: int | None = None
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        def stop(signum: int, _: Any) -> None:
-            self.signum = signum
-            trainer.should_stop = True
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        signals.install()  # over Lightning's own handler, which stops by an exception
 
-        if threading.current_thread() is threading.main_thread():
-            for signum in (signal.SIGINT, signal.SIGTERM):  # the trainer restores its predecessors
-                signal.signal(signum, stop)
-
-    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        if trainer.world_size > 1:  # all ranks stop after the same block
-            trainer.should_stop = trainer.strategy.reduce_boolean_decision(trainer.should_stop, all=False)
+    def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
+        self.signum, stop = signals.received(), trainer.should_stop
+        if trainer.world_size > 1:
+            wishes = torch.tensor([self.signum or 0, int(stop)], device=gan.device)
+            signum, stop = trainer.strategy.reduce(wishes, reduce_op="max").tolist()
+            self.signum = signum or None
+        trainer.should_stop = bool(stop) or self.signum is not None
 
     def on_fit_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         if self.signum is None or trainer.global_step == planned_iterations(trainer):
@@ -55,7 +55,8 @@ class Record(Callback):
         if isinstance(exception, Diverged):
             self._write(trainer, gan, "diverged", str(exception), exception.iteration)
         else:
-            status = "interrupted" if isinstance(exception, KeyboardInterrupt) else "failed"
+            stopped = isinstance(exception, KeyboardInterrupt | SystemExit | SIGTERMException)
+            status = "interrupted" if stopped else "failed"
             self._write(trainer, gan, status, one_line(exception), trainer.global_step)
 
     def _write(self, trainer: Trainer, gan: GAN, status: str, error: str | None, iterations: int) -> None:

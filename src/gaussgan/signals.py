@@ -1,0 +1,51 @@
+"""Ctrl-C and SIGTERM as a note that a run reads between blocks, so that it never stops in the middle of an update."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+NOTED = (signal.SIGINT, signal.SIGTERM)
+_received: int | None = None
+
+
+def received() -> int | None:
+    """The number of the first signal since noting began; None where there was none."""
+    return _received
+
+
+def install() -> None:
+    """Note the next signal instead of dying of it; a second Ctrl-C ends the process at once."""
+
+    def note(signum: int, _: Any) -> None:
+        global _received
+        _received = _received or signum
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    if threading.current_thread() is threading.main_thread():  # Python delivers signals to no other
+        for signum in NOTED:
+            signal.signal(signum, note)
+
+
+@contextmanager
+def noting() -> Iterator[None]:
+    """Note signals for a while. Within itself it does nothing more, so that what came before is not forgotten."""
+    global _received, _noting
+    if _noting or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {signum: signal.getsignal(signum) for signum in NOTED}
+    _received, _noting = None, True
+    install()
+    try:
+        yield
+    finally:
+        _noting = False
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
+
+
+_noting = False
