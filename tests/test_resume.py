@@ -38,11 +38,11 @@ class Signal(Callback):
 class LateSignal(Checkpoint):
     """Sends it after all other callbacks have seen the block's end, at the worst of moments."""
 
-    def __init__(self, signum: int, iteration: int) -> None:
-        self.signum, self.iteration, self.sent = signum, iteration, False
+    def __init__(self, signum: int, iteration: int, rank: int = 0) -> None:
+        self.signum, self.iteration, self.rank, self.sent = signum, iteration, rank, False
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        if trainer.global_step >= self.iteration and not self.sent:
+        if trainer.global_step >= self.iteration and trainer.global_rank == self.rank and not self.sent:
             self.sent = True
             os.kill(os.getpid(), self.signum)
 
@@ -92,6 +92,15 @@ def test_max_steps_then_more(compose: Compose, alone: Path, steps: int) -> None:
     assert_same(second.run_dir, alone)
 
 
+def test_resuming_in_float64_keeps_float64(compose: Compose) -> None:
+    recipe = (*RECIPE, "trainer.precision=64-true")
+    alone, first = compose(*recipe, name="alone"), compose(*recipe, "trainer.max_steps=20", name="first")
+    train(alone)
+    train(first)
+    train(compose(*recipe, f"ckpt_path={first.run_dir}/checkpoints/last.ckpt", name="second"))
+    assert_same(Path(first.run_dir).with_name("second"), alone.run_dir)
+
+
 @pytest.mark.parametrize("kind", ["Signal", "LateSignal"])
 @pytest.mark.parametrize("signum, iteration", [(signal.SIGINT, 3), (signal.SIGTERM, 20), (signal.SIGINT, 26)])
 def test_a_signal_stops_after_the_block_and_the_run_goes_on_in_place(
@@ -107,6 +116,27 @@ def test_a_signal_stops_after_the_block_and_the_run_goes_on_in_place(
     assert iteration <= record["iterations"] == ending(cfg.run_dir)["global_step"] < iteration + 10
     train(compose(*RECIPE, f"ckpt_path={cfg.run_dir}/checkpoints/last.ckpt", name="run"))
     assert_same(cfg.run_dir, alone)
+
+
+def test_a_signal_to_one_rank_stops_all_of_them(compose: Compose, tmp_path: Path) -> None:
+    recipe = (*RECIPE, "trainer.precision=64-true")
+    alone = compose(*recipe, name="alone")
+    train(alone)
+    ranks = ("trainer.devices=2", "trainer.strategy=ddp_spawn")
+    bomb = [
+        f"+callbacks.bomb.{key}" for key in ("_target_=test_resume.LateSignal", "signum=15", "iteration=20", "rank=1")
+    ]
+    with pytest.raises(SystemExit) as ended:
+        train(compose(*recipe, *ranks, *bomb, name="run"))
+    assert ended.value.code == 128 + signal.SIGTERM
+    record = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert record["status"] == "interrupted"
+    assert record["iterations"] == ending(tmp_path / "run")["global_step"] < 52
+    train(compose(*recipe, *ranks, f"ckpt_path={tmp_path}/run/checkpoints/last.ckpt", name="run"))
+    ours, theirs = ending(tmp_path / "run"), ending(alone.run_dir)
+    torch.testing.assert_close(ours["generator.weight"], theirs["generator.weight"], rtol=0, atol=1e-12)
+    records = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("run", "alone")]
+    assert records[0]["train/loss_d"] == pytest.approx(records[1]["train/loss_d"], rel=1e-9)
 
 
 def test_dying_between_best_and_last_loses_neither(

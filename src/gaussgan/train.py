@@ -96,6 +96,8 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
         raise ConfigError(one_line(error)) from error
     _check_widths(gan, data)
     _check_strategy(trainer)
+    # Lightning does so after it has restored a checkpoint, whose float64 would pass through float32.
+    trainer.precision_plugin.convert_module(gan)
     try:
         data.check_shares(trainer.world_size)
     except ValueError as error:
