@@ -83,6 +83,7 @@ def print_summary(
     truth: tuple[Tensor, Tensor],
     learned: tuple[Tensor, Tensor],
     directory: Path,
+    exact: bool,
 ) -> None:
     """The end of a run as one table: the learned law beside the true one, w2 beside its floor, losses, speed, place."""
     table = Table(
@@ -91,11 +92,13 @@ def print_summary(
     table.add_column("")
     table.add_column("learned", justify="right")
     table.add_column("true, or best possible", justify="right")
-    names = ("mean", "covariance")
+    names, note = ("mean", "covariance"), "" if exact else " (by sample moments)"
     for name, ours, theirs in zip(names, learned, truth, strict=True):
         table.add_row(name, _matrix(ours), _matrix(theirs))
-    table.add_row("w2 to the true law", _number(record["val/w2"]), f"{_number(record['mle/w2'])} (maximum likelihood)")
-    table.add_row("KL(true ‖ learned), nats", _number(record["val/kl"]), "0")
+    table.add_row(
+        "w2 to the true law" + note, _number(record["val/w2"]), f"{_number(record['mle/w2'])} (maximum likelihood)"
+    )
+    table.add_row("KL(true ‖ learned), nats" + note, _number(record["val/kl"]), "0")
     table.add_row("discriminator's loss", _number(record["train/loss_d"]), "0.693")
     table.add_row("generator's loss", _number(record["train/loss_g"]), "0.693")
     table.add_row("examples/s", f"{record['examples_per_second'] or 0:,.0f}", "")

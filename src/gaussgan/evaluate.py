@@ -29,8 +29,8 @@ class Verdict(NamedTuple):
     best: Accuracy | None
 
 
-def exact_distances(run: Run) -> dict[str, float]:
-    """val/w2 and val/kl of the run's generator, and mle/w2, the error of the moments of its training set."""
+def measure(run: Run) -> dict[str, float]:
+    """val/w2 and val/kl of the run's generator, by `distances`, and mle/w2, the error of its training set's moments."""
     data = instantiate(run.config["data"])
     law = run.distribution
     values = distances(law, run.generator, _latents(run, LATENTS, "validation"))
@@ -42,7 +42,7 @@ def exact_distances(run: Run) -> dict[str, float]:
 def compare(run: Run, sizes: Sequence[int] = SIZES, permutations: int = 199, seed: int = 0) -> Iterator[Verdict]:
     """For each n, draw n real and n generated examples afresh and try to tell them apart.
 
-    `best` is that of the exact likelihood ratio; it is None for a generator whose law has no density in closed form.
+    `best` is that of the exact likelihood ratio; it is None where one of the two laws has no density in closed form.
     """
     for n in sizes:
         real = run.distribution.sample(n, stream(seed, "evaluation_real", n))
@@ -72,7 +72,7 @@ def _best(run: Run, real: Tensor, fake: Tensor) -> Accuracy | None:
     if not hasattr(run.generator, "moments"):
         return None
     mean, cov = generator_moments(run.generator, real)
-    if torch.linalg.cholesky_ex(cov).info:
+    if any(torch.linalg.cholesky_ex(matrix).info for matrix in (cov, run.distribution.cov)):
         return None
     learned = MultivariateNormal(mean, cov)
     return best_accuracy(real, fake, lambda x: run.distribution.log_prob(x) - learned.log_prob(x.double()))

@@ -72,7 +72,11 @@ def generator_moments(generator: nn.Module, latents: Tensor) -> tuple[Tensor, Te
 
 
 def distances(law: Gaussian, generator: nn.Module, latents: Tensor) -> dict[str, Tensor]:
-    """w2 and KL(data ‖ generator) between a Gaussian law and a generator's, by `generator_moments`."""
+    """val/w2 and val/kl = KL(data ‖ generator) between a Gaussian law and a generator's, by `generator_moments`.
+
+    For a generator without a closed form they are those of the Gaussian with its sample moments: a lower bound of its
+    own w2 (Gelbrich 1990) up to sampling, and no bound of its KL.
+    """
     mean, cov = (moment.cpu() for moment in generator_moments(generator, latents))
     return {
         "val/w2": gaussian_w2(law.mean, law.cov, mean, cov),

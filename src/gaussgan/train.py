@@ -112,7 +112,7 @@ def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Pa
     record = runs.read_record(directory)
     truth = (data.distribution.mean, data.distribution.cov)
     learned = generator_moments(gan.generator, validation_latents(data, gan))
-    print_summary(record, truth, learned, directory)
+    print_summary(record, truth, learned, directory, exact=hasattr(gan.generator, "moments"))
     if record["status"] == "interrupted":
         raise SystemExit(128 + signal.Signals[record["error"].split()[-1]])
     return math.inf if record["status"] == "diverged" else record["val/w2"]
