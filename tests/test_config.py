@@ -70,6 +70,8 @@ def test_help_and_cfg_do_not_import_torch(tmp_path: Path) -> None:
         ("optimizer_g.lr=-0.1", "optimizer_g.lr must be a finite number above 0"),
         ("optimizer_g.lr=nan", "optimizer_g.lr must be a finite number above 0"),
         ("optimizer_d.betas=[0.9,1.0]", "optimizer_d.betas must be two numbers"),
+        ("optimizer_d=sgd", "optimizer_d must be a part chosen by its group, as optimizer@optimizer_d=NAME"),
+        ("~callbacks", "callbacks must be a part chosen by its group"),
         ("seed=-1", "seed must be a whole number of at least 0"),
         ("seed=1.5", "seed must be a whole number of at least 0"),
         ("data.batch_size=0", "data.batch_size must be a whole number of at least 1"),
@@ -97,6 +99,8 @@ def test_values_out_of_range(compose: Compose, override: str, message: str) -> N
         (["data.distribution.A=[1,2]"], "data.distribution: A must be k rows"),
         (["data.distribution.A=[[1,nan],[0,1]]"], "data.distribution: A must be finite"),
         (["data.distribution.b=[1,2,3]"], "data.distribution: b must have 2 numbers"),
+        (["discriminator.widths=abc"], "discriminator: widths must be a list of whole numbers of at least 1"),
+        (["discriminator.widths=[0]"], "discriminator: widths must be a list of whole numbers of at least 1"),
         (["generator.out_features=3"], "generator.out_features must be 2"),
         (["generator.in_features=0"], "must be at least 1"),
         (["discriminator.in_features=3"], "discriminator.in_features must be 2"),
@@ -136,6 +140,12 @@ def test_a_checkpoint_that_is_truncated_or_anothers(compose: Compose, tmp_path: 
     ):
         with pytest.raises(ConfigError, match=f"ckpt_path: .* comes from a run with {key}="):
             train(compose(*small, change, f"ckpt_path={whole}", name="other"))
+    with pytest.raises(ConfigError, match=r"is at iteration 2, beyond trainer.max_steps=1"):
+        train(compose(*small, "trainer.max_steps=1", f"ckpt_path={whole}", name="other"))
+    longer = ["data.num_examples=16", "trainer.max_epochs=3", "~callbacks.pictures"]
+    train(compose(*longer, name="longer"))
+    with pytest.raises(ConfigError, match=r"is at iteration 6, beyond trainer.max_epochs=1"):
+        train(compose(*small, f"ckpt_path={tmp_path}/longer/checkpoints/last.ckpt", name="other"))
     assert not (tmp_path / "other" / "checkpoints").exists()
 
 

@@ -53,6 +53,9 @@ PRECISION: Rule = (
     lambda v: not str(v).startswith("16"),
 )
 
+PARTS = (
+    "data", "generator", "discriminator", "objective", "update", "optimizer_d", "optimizer_g", "trainer", "callbacks",
+)  # fmt: skip
 RULES: dict[str, Rule] = {
     "seed": whole(0),
     "data.num_examples": whole(1),
@@ -80,6 +83,10 @@ def check(cfg: DictConfig) -> None:
     Raises:
         ConfigError: naming the first key whose value is not, and what it may be.
     """
+    for part in PARTS:
+        if not OmegaConf.is_dict(cfg.get(part)):
+            group = f"optimizer@{part}" if part.startswith("optimizer") else part
+            raise ConfigError(f"{part} must be a part chosen by its group, as {group}=NAME (got {cfg.get(part)})")
     for key, (text, holds) in RULES.items():
         value = OmegaConf.select(cfg, key)
         value = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value

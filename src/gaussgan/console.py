@@ -85,13 +85,14 @@ def print_summary(
     directory: Path,
     exact: bool,
 ) -> None:
-    """The end of a run as one table: the learned law beside the true one, w2 beside its floor, losses, speed, place."""
+    """The end of a run as one table: the learned law beside the true one, w2 beside that of the maximum-likelihood fit,
+    losses, speed, place."""
     table = Table(
         box=SIMPLE_HEAD, title=f"{record['status']} after {record['iterations']:,} iterations", title_justify="left"
     )
     table.add_column("")
     table.add_column("learned", justify="right")
-    table.add_column("true, or best possible", justify="right")
+    table.add_column("true", justify="right")
     names, note = ("mean", "covariance"), "" if exact else " (by sample moments)"
     for name, ours, theirs in zip(names, learned, truth, strict=True):
         table.add_row(name, _matrix(ours), _matrix(theirs))

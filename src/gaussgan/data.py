@@ -143,7 +143,7 @@ class GaussianDataModule(LightningDataModule):
 
 
 def data_of(trainer: Trainer) -> GaussianDataModule:
-    """The data module that a trainer runs on."""
+    """The data module that a trainer runs on (None in a parent that leaves the running to spawned processes)."""
     return trainer.datamodule  # type: ignore[attr-defined]
 
 

@@ -34,8 +34,8 @@ def measure(run: Run) -> dict[str, float]:
     data = instantiate(run.config["data"])
     law = run.distribution
     values = distances(law, run.generator, _latents(run, LATENTS, "validation"))
-    floor = gaussian_w2(law.mean, law.cov, *data.moments(run.iterations))
-    return {name: value.item() for name, value in {**values, "mle/w2": floor}.items()}
+    mle = gaussian_w2(law.mean, law.cov, *data.moments(run.iterations))
+    return {name: value.item() for name, value in {**values, "mle/w2": mle}.items()}
 
 
 @torch.no_grad()

@@ -31,9 +31,7 @@ class Cloud(NamedTuple):
     cov: Tensor
 
 
-def game_figure(
-    real: Cloud, fake: Cloud, probability: Probability, history: History, floor: float, title: str
-) -> Figure:
+def game_figure(real: Cloud, fake: Cloud, probability: Probability, history: History, mle: float, title: str) -> Figure:
     """What a run looks like: examples, laws and discriminator on the left; losses and w2 over iterations on the right.
 
     Beyond two dimensions the left part shows the plane of the real law's two leading principal axes through its mean.
@@ -41,13 +39,13 @@ def game_figure(
     Args:
         probability: the discriminator's that a point is real, [..., d] → [..., 1].
         history: rows with iteration, train/loss_d, train/loss_g and val/w2.
-        floor: the w2 of the maximum-likelihood fit.
+        mle: the w2 of the maximum-likelihood fit.
     """
     figure = Figure(figsize=(11, 5.2), dpi=100)
     draw = _draw_densities if len(real.mean) == 1 else _draw_plane
     draw(figure, real, fake, probability)
     _draw_losses(figure.add_axes((0.66, 0.55, 0.325, 0.37)), history)
-    _draw_error(figure.add_axes((0.66, 0.11, 0.325, 0.37)), history, floor)
+    _draw_error(figure.add_axes((0.66, 0.11, 0.325, 0.37)), history, mle)
     figure.text(GAME[0], 0.945, title, fontsize=11, color=INK)
     return figure
 
@@ -135,11 +133,11 @@ def _draw_losses(axes: Axes, history: History) -> None:
     _tidy(axes)
 
 
-def _draw_error(axes: Axes, history: History, floor: float) -> None:
+def _draw_error(axes: Axes, history: History, mle: float) -> None:
     axes.plot([row["iteration"] for row in history], [row["val/w2"] for row in history], color=INK, lw=1.9)
-    _level(axes, floor, f"maximum likelihood: {floor:.3f}")
+    _level(axes, mle, f"maximum likelihood: {mle:.3f}")
     if not history:
-        axes.set_ylim(floor / 2, floor * 2)
+        axes.set_ylim(mle / 2, mle * 2)
     axes.set(xlabel="iteration", ylabel="W₂ to the true law", yscale="log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
     axes.yaxis.set_major_formatter("{x:g}")

@@ -38,11 +38,16 @@ class MLP(nn.Sequential):
         widths: the numbers of hidden units; [5, 3] is the textbook's discriminator.
         std: standard deviation of the initial parameters.
         rng: what they are drawn from.
+
+    Raises:
+        ValueError: when a width is not a whole number of at least 1.
     """
 
     def __init__(
         self, in_features: int, widths: Sequence[int], out_features: int, std: float, rng: torch.Generator
     ) -> None:
+        if isinstance(widths, str) or not all(isinstance(width, int) and width >= 1 for width in widths):
+            raise ValueError(f"widths must be a list of whole numbers of at least 1 (got {widths})")
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise([in_features, *widths, out_features]):
             layers += [nn.Linear(fan_in, fan_out), nn.Tanh()]

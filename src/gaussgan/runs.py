@@ -14,10 +14,11 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from torch import nn
 
-from gaussgan.config import ConfigError
+from gaussgan.config import ConfigError, one_line
 from gaussgan.distributions import AffineGaussian
 from gaussgan.streams import stream
 
@@ -67,15 +68,19 @@ def load_run(directory: str | Path, checkpoint: str = LAST) -> Run:
 
 
 def build_networks(config: Mapping[str, Any], dim: int) -> dict[str, nn.Module]:
-    """The generator and the discriminator of a configuration, as they start. A null in it is the law's dimension."""
-    return {
-        name: instantiate(
-            config[name],
-            **{key: dim for key, value in config[name].items() if value is None},
-            rng=stream(config["seed"], f"init_{name}"),
-        )
-        for name in ("generator", "discriminator")
-    }
+    """The generator and the discriminator of a configuration, as they start. A null in it is the law's dimension.
+
+    Raises:
+        ConfigError: when one of them cannot be made.
+    """
+    networks = {}
+    for name in ("generator", "discriminator"):
+        widths = {key: dim for key, value in config[name].items() if value is None}
+        try:
+            networks[name] = instantiate(config[name], **widths, rng=stream(config["seed"], f"init_{name}"))
+        except InstantiationException as error:
+            raise ConfigError(f"{name}: {one_line(error)}") from error
+    return networks
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

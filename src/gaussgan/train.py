@@ -103,7 +103,7 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
     except ValueError as error:
         raise ConfigError(f"data.{error}") from error
     if cfg.ckpt_path is not None:
-        _check_checkpoint(cfg.ckpt_path, gan)
+        _check_checkpoint(cfg.ckpt_path, gan, data, trainer)
     return gan, data, trainer
 
 
@@ -154,7 +154,7 @@ def _check_strategy(trainer: Trainer) -> None:
         )
 
 
-def _check_checkpoint(path: str, gan: GAN) -> None:
+def _check_checkpoint(path: str, gan: GAN, data: GaussianDataModule, trainer: Trainer) -> None:
     try:
         checkpoint = runs.read_checkpoint(path)
     except ConfigError as error:
@@ -165,6 +165,14 @@ def _check_checkpoint(path: str, gan: GAN) -> None:
             raise ConfigError(
                 f"ckpt_path: {path} comes from a run with {key}={theirs.get(key)}, and a resumed run keeps its recipe"
                 f" (got {ours.get(key)})"
+            )
+    done = checkpoint["global_step"]
+    ends = {"max_epochs": (trainer.max_epochs or 0) * data.iterations, "max_steps": trainer.max_steps}
+    for key, end in ends.items():
+        if 0 < end < done:
+            raise ConfigError(
+                f"ckpt_path: {path} is at iteration {done}, beyond trainer.{key}={getattr(trainer, key)}, which ends at"
+                f" {end}; give the run's own, or more"
             )
     shapes = {name: value.shape for name, value in gan.state_dict().items()}
     if shapes != {name: value.shape for name, value in checkpoint["state_dict"].items()}:

@@ -75,14 +75,14 @@ def picture(gan: GAN, data: GaussianDataModule, iterations: int) -> np.ndarray:
     law, device, dtype = data.distribution, gan.device, next(gan.parameters()).dtype
     latents = normal(PICTURED, data.latent_dim, generator=stream(data.seed, "picture")).to(device, dtype)
     mean, cov = (moment.cpu() for moment in generator_moments(gan.generator, validation_latents(data, gan)))
-    floor = gaussian_w2(law.mean, law.cov, *data.moments(iterations)).item()
+    mle = gaussian_w2(law.mean, law.cov, *data.moments(iterations)).item()
     with torch.no_grad():
         figure = game_figure(
             real=Cloud(data.examples()[:PICTURED], law.mean, law.cov),
             fake=Cloud(gan.generator(latents).float().cpu(), mean, cov),
             probability=lambda x: gan.discriminator(x.to(device, dtype)).sigmoid().float().cpu(),
             history=gan.history,
-            floor=floor,
+            mle=mle,
             title=f"iteration {iterations:,}: W₂ = {gaussian_w2(law.mean, law.cov, mean, cov):.3f}",
         )
     return render(figure)

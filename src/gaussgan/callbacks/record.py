@@ -63,6 +63,8 @@ class Record(Callback):
         if not trainer.is_global_zero:
             return
         data = data_of(trainer)
+        if data is None:  # the parent of spawned processes, the first of which has written what it knows
+            return
         truth, examples = data.distribution, data.examples_seen(iterations)
         seconds = find(trainer, Evaluation).total_seconds()
         # What was measured elsewhere than at the end is not the end's: an exception leaves no result.
