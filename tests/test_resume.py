@@ -139,6 +139,24 @@ def test_a_signal_to_one_rank_stops_all_of_them(compose: Compose, tmp_path: Path
     assert records[0]["train/loss_d"] == pytest.approx(records[1]["train/loss_d"], rel=1e-9)
 
 
+def test_a_signal_to_the_parent_of_spawned_ranks_reaches_them(tmp_path: Path) -> None:
+    overrides = ("trainer=cpu", "trainer.devices=2", "trainer.strategy=ddp_spawn", "trainer.max_epochs=4000")
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), *overrides, f"hydra.run.dir={tmp_path}"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        while not (tmp_path / "checkpoints" / "best.ckpt").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    record = json.loads((tmp_path / "metrics.json").read_text())
+    assert (record["status"], record["error"]) == ("interrupted", "stopped by SIGTERM")
+    assert record["iterations"] == ending(tmp_path)["global_step"]
+
+
 def test_dying_between_best_and_last_loses_neither(
     compose: Compose, alone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

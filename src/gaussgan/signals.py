@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import active_children
 from typing import Any
 
 NOTED = (signal.SIGINT, signal.SIGTERM)
@@ -18,11 +20,17 @@ def received() -> int | None:
 
 
 def install() -> None:
-    """Note the next signal instead of dying of it; a second Ctrl-C ends the process at once."""
+    """Note the next signal instead of dying of it; a second Ctrl-C ends the process at once.
+
+    A process that has spawned others, which do the training, passes it on to them.
+    """
 
     def note(signum: int, _: Any) -> None:
         global _received
         _received = _received or signum
+        for child in active_children():
+            if child.pid is not None:
+                os.kill(child.pid, signum)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     if threading.current_thread() is threading.main_thread():  # Python delivers signals to no other
