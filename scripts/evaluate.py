@@ -7,7 +7,7 @@ from gaussgan.config import ConfigError
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Exact distances of a run, and at which n it is told from the truth.")
+    parser = argparse.ArgumentParser(description="Distances of a run, and at which n it is told from the truth.")
     parser.add_argument("run", help="a run directory, such as logs/runs/2026-01-31_12-00-00-000000")
     parser.add_argument("--best", action="store_true", help="the parameters with the least val/w2, not the last ones")
     parser.add_argument("--permutations", type=int, default=199, help="of the permutation test (default: 199)")
@@ -17,12 +17,13 @@ def main() -> None:
         parser.error(f"--permutations must be at least 1 (got {arguments.permutations})")
 
     from gaussgan.evaluate import compare, measure, told_apart_from
+    from gaussgan.metrics import has_closed_form
     from gaussgan.runs import BEST, LAST, load_run
 
     run = load_run(arguments.run, BEST if arguments.best else LAST)
     measured = measure(run)
     print(f"{run.directory} after {run.iterations:,} iterations")
-    if not hasattr(run.generator, "moments"):
+    if not has_closed_form(run.generator):
         print("distances by sample moments: the generator's law has no closed form")
     print(f"w2 to the true law        {measured['val/w2']:.4f}   (maximum likelihood: {measured['mle/w2']:.4f})")
     print(f"KL(true ‖ learned), nats  {measured['val/kl']:.4f}\n")

@@ -88,9 +88,9 @@ def check(cfg: DictConfig) -> None:
             group = f"optimizer@{part}" if part.startswith("optimizer") else part
             raise ConfigError(f"{part} must be a part chosen by its group, as {group}=NAME (got {cfg.get(part)})")
     for key, (text, holds) in RULES.items():
-        value = OmegaConf.select(cfg, key)
+        value = OmegaConf.select(cfg, key, default=_MISSING)
         value = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-        if OmegaConf.select(cfg, key, default=_MISSING) is not _MISSING and not holds(value):
+        if value is not _MISSING and not holds(value):
             raise ConfigError(f"{key} must be {text} (got {value!r})")
     if cfg.data.batch_size > cfg.data.num_examples:
         raise ConfigError(

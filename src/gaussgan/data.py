@@ -6,12 +6,14 @@ from math import ceil
 
 import torch
 from pytorch_lightning import LightningDataModule, Trainer
-from torch import Tensor
+from torch import Tensor, nn
 
 from gaussgan.distributions import AffineGaussian
 from gaussgan.loader import Batch, Block, BlockLoader
 from gaussgan.metrics import sample_moments
 from gaussgan.streams import normal, stream
+
+VALIDATION_SAMPLES = 10_000  # of a generator whose law has no closed form
 
 
 class GaussianDataModule(LightningDataModule):
@@ -80,6 +82,11 @@ class GaussianDataModule(LightningDataModule):
         centred = means - means.mean(0)
         return means.mean(0), covs.mean(0) + centred.mT @ centred / epochs
 
+    def validation_latents(self, generator: nn.Module) -> Tensor:
+        """The latents on which a generator without a closed form is evaluated, always the same ones, where it is."""
+        latents = normal(VALIDATION_SAMPLES, self.latent_dim, generator=stream(self.seed, "validation"))
+        return latents.to(next(generator.parameters()))
+
     @property
     def iterations(self) -> int:
         """Iterations in an epoch."""
@@ -147,7 +154,12 @@ def data_of(trainer: Trainer) -> GaussianDataModule:
     return trainer.datamodule  # type: ignore[attr-defined]
 
 
+def iteration_limits(trainer: Trainer, data: GaussianDataModule) -> dict[str, int]:
+    """The iterations after which each of a trainer's limits ends a run on these data."""
+    limits = {"max_epochs": (trainer.max_epochs or 0) * data.iterations, "max_steps": trainer.max_steps}
+    return {name: limit for name, limit in limits.items() if limit > 0}
+
+
 def planned_iterations(trainer: Trainer) -> int:
     """The iterations after which a trainer's run is complete."""
-    epochs = trainer.max_epochs * data_of(trainer).iterations if trainer.max_epochs else 0
-    return min(limit for limit in (epochs, trainer.max_steps) if limit > 0)
+    return min(iteration_limits(trainer, data_of(trainer)).values())

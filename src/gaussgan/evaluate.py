@@ -1,4 +1,4 @@
-"""A finished run, looked at anew: its exact distances, and at which sample size it is told apart from the truth."""
+"""A finished run, looked at anew: its distances, and at which sample size it is told apart from the truth."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from hydra.utils import instantiate
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from gaussgan.metrics import distances, gaussian_w2, generator_moments
+from gaussgan.metrics import distances, gaussian_w2, generator_moments, has_closed_form
 from gaussgan.runs import Run
 from gaussgan.streams import normal, stream
 from gaussgan.twosample import Accuracy, best_accuracy, classifier_test, energy_test
 
 SIZES = (100, 300, 1_000, 3_000, 10_000)
-LATENTS = 10_000  # for the moments of a generator without a closed form
 
 
 class Verdict(NamedTuple):
@@ -33,7 +32,7 @@ def measure(run: Run) -> dict[str, float]:
     """val/w2 and val/kl of the run's generator, by `distances`, and mle/w2, the error of its training set's moments."""
     data = instantiate(run.config["data"])
     law = run.distribution
-    values = distances(law, run.generator, _latents(run, LATENTS, "validation"))
+    values = distances(law, run.generator, data.validation_latents(run.generator))
     mle = gaussian_w2(law.mean, law.cov, *data.moments(run.iterations))
     return {name: value.item() for name, value in {**values, "mle/w2": mle}.items()}
 
@@ -46,7 +45,8 @@ def compare(run: Run, sizes: Sequence[int] = SIZES, permutations: int = 199, see
     """
     for n in sizes:
         real = run.distribution.sample(n, stream(seed, "evaluation_real", n))
-        fake = run.generator(_latents(run, n, "evaluation_fake", seed)).float()
+        latents = normal(n, run.config["data"]["latent_dim"], generator=stream(seed, "evaluation_fake", n))
+        fake = run.generator(latents.to(next(run.generator.parameters()))).float()
         energy, energy_p = energy_test(real, fake, permutations, stream(seed, "evaluation_permutations", n))
         with torch.enable_grad():
             classifier = classifier_test(real, fake, stream(seed, "evaluation_classifier", n))
@@ -63,13 +63,8 @@ def told_apart_from(verdicts: Sequence[Verdict], level: float = 0.05) -> int | N
     return least
 
 
-def _latents(run: Run, n: int, purpose: str, seed: int | None = None) -> Tensor:
-    rng = stream(run.config["seed"] if seed is None else seed, purpose, 0 if seed is None else n)
-    return normal(n, run.config["data"]["latent_dim"], generator=rng).to(next(run.generator.parameters()).dtype)
-
-
 def _best(run: Run, real: Tensor, fake: Tensor) -> Accuracy | None:
-    if not hasattr(run.generator, "moments"):
+    if not has_closed_form(run.generator):
         return None
     mean, cov = generator_moments(run.generator, real)
     if any(torch.linalg.cholesky_ex(matrix).info for matrix in (cov, run.distribution.cov)):

@@ -103,6 +103,7 @@ def _ellipse(mean: Tensor, cov: Tensor, k: int, **style: object) -> Ellipse:
 
 def _draw_densities(figure: Figure, real: Cloud, fake: Cloud, probability: Probability) -> None:
     axes = figure.add_axes(GAME)
+    axes.set_position((GAME[0] + 0.025, GAME[1], GAME[2] - 0.025, GAME[3]))  # a density's tick labels are long
     spread = real.cov.flatten().sqrt()
     x = real.mean + spread * torch.linspace(-4, 4, 300, dtype=torch.float64)
     for cloud, colour, style, name in ((real, REAL, "-", "real"), (fake, FAKE, "--", "generated")):

@@ -63,12 +63,18 @@ def sample_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     return mean, centred.mT @ centred / x.shape[-2]
 
 
+def has_closed_form(generator: nn.Module) -> bool:
+    """Whether a generator knows the `moments()` of its law under z ~ N(0, I), as an affine one does."""
+    return hasattr(generator, "moments")
+
+
 @torch.no_grad()
 def generator_moments(generator: nn.Module, latents: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and covariance of G(z), z ~ N(0, I): exact where the generator knows its `moments()` (an affine one does),
-    otherwise those of its images of `latents`, [..., n, k]."""
-    exact = getattr(generator, "moments", None)
-    return exact() if exact else sample_moments(generator(latents).cpu())
+    """Mean and covariance of G(z), z ~ N(0, I): exact where the generator `has_closed_form`, otherwise those of its images
+    of `latents`, [..., n, k]."""
+    if has_closed_form(generator):
+        return generator.moments()  # type: ignore[operator]
+    return sample_moments(generator(latents).cpu())
 
 
 def distances(law: Gaussian, generator: nn.Module, latents: Tensor) -> dict[str, Tensor]:

@@ -23,12 +23,11 @@ from pytorch_lightning.strategies.launchers.subprocess_script import _Subprocess
 from pytorch_lightning.utilities import rank_zero_only
 
 from gaussgan import runs
-from gaussgan.callbacks.evaluation import validation_latents
 from gaussgan.config import ConfigError, one_line, recipe
 from gaussgan.console import IterationsBar, print_summary
-from gaussgan.data import GaussianDataModule
+from gaussgan.data import GaussianDataModule, iteration_limits
 from gaussgan.gan import GAN, Diverged
-from gaussgan.metrics import generator_moments
+from gaussgan.metrics import generator_moments, has_closed_form
 from gaussgan.signals import noting
 
 log = logging.getLogger(__name__)
@@ -111,8 +110,8 @@ def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Pa
     """Say how the run ended, and answer for it to the caller."""
     record = runs.read_record(directory)
     truth = (data.distribution.mean, data.distribution.cov)
-    learned = generator_moments(gan.generator, validation_latents(data, gan))
-    print_summary(record, truth, learned, directory, exact=hasattr(gan.generator, "moments"))
+    learned = generator_moments(gan.generator, data.validation_latents(gan.generator))
+    print_summary(record, truth, learned, directory, exact=has_closed_form(gan.generator))
     if record["status"] == "interrupted":
         raise SystemExit(128 + signal.Signals[record["error"].split()[-1]])
     return math.inf if record["status"] == "diverged" else record["val/w2"]
@@ -167,9 +166,8 @@ def _check_checkpoint(path: str, gan: GAN, data: GaussianDataModule, trainer: Tr
                 f" (got {ours.get(key)})"
             )
     done = checkpoint["global_step"]
-    ends = {"max_epochs": (trainer.max_epochs or 0) * data.iterations, "max_steps": trainer.max_steps}
-    for key, end in ends.items():
-        if 0 < end < done:
+    for key, end in iteration_limits(trainer, data).items():
+        if end < done:
             raise ConfigError(
                 f"ckpt_path: {path} is at iteration {done}, beyond trainer.{key}={getattr(trainer, key)}, which ends at"
                 f" {end}; give the run's own, or more"

@@ -8,15 +8,11 @@ from typing import Any
 from omegaconf import OmegaConf
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
-from torch import Tensor
 
 from gaussgan.config import hyperparameters
-from gaussgan.data import GaussianDataModule, data_of
+from gaussgan.data import data_of
 from gaussgan.gan import GAN
 from gaussgan.metrics import distances
-from gaussgan.streams import normal, stream
-
-VALIDATION_SAMPLES = 10_000  # of a generator whose law has no closed form
 
 
 class Evaluation(Callback):
@@ -30,7 +26,7 @@ class Evaluation(Callback):
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         data = data_of(trainer)
-        self.latents = validation_latents(data, gan)
+        self.latents = data.validation_latents(gan.generator)
         self.started = self.epoch_started = perf_counter()
         self.epoch_start = trainer.global_step
         error = {"val/w2": distances(data.distribution, gan.generator, self.latents)["val/w2"].item()}
@@ -67,9 +63,3 @@ class Evaluation(Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.seconds = state["seconds"]
-
-
-def validation_latents(data: GaussianDataModule, gan: GAN) -> Tensor:
-    """The latents on which a generator without a closed form is evaluated, the same after every epoch."""
-    latents = normal(VALIDATION_SAMPLES, data.latent_dim, generator=stream(data.seed, "validation"))
-    return latents.to(gan.device, next(gan.parameters()).dtype)

@@ -13,7 +13,6 @@ from PIL import Image
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from gaussgan.callbacks.evaluation import validation_latents
 from gaussgan.data import GaussianDataModule, data_of
 from gaussgan.figures import Cloud, game_figure, render
 from gaussgan.gan import GAN, Diverged
@@ -74,7 +73,7 @@ def picture(gan: GAN, data: GaussianDataModule, iterations: int) -> np.ndarray:
     """The game's figure of a run as it stands, as an image."""
     law, device, dtype = data.distribution, gan.device, next(gan.parameters()).dtype
     latents = normal(PICTURED, data.latent_dim, generator=stream(data.seed, "picture")).to(device, dtype)
-    mean, cov = (moment.cpu() for moment in generator_moments(gan.generator, validation_latents(data, gan)))
+    mean, cov = (moment.cpu() for moment in generator_moments(gan.generator, data.validation_latents(gan.generator)))
     mle = gaussian_w2(law.mean, law.cov, *data.moments(iterations)).item()
     with torch.no_grad():
         figure = game_figure(

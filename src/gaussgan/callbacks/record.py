@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from pytorch_lightning import Callback, Trainer
@@ -18,8 +18,6 @@ from gaussgan.gan import GAN, Diverged
 from gaussgan.metrics import gaussian_w2
 from gaussgan.runs import write_record
 
-C = TypeVar("C", bound=Callback)
-
 
 class Record(Callback):
     """metrics.json, however the run ends; and Ctrl-C or SIGTERM, which end it after the block that is under way.
@@ -28,9 +26,8 @@ class Record(Callback):
     recorded as interrupted can be resumed. Ranks of a distributed run stop together. A second Ctrl-C ends it at once.
     """
 
-    def __init__(self, directory: str, seed: int) -> None:
+    def __init__(self, directory: str) -> None:
         self.directory = Path(directory)
-        self.seed = seed
         self.signum: int | None = None
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
@@ -66,14 +63,14 @@ class Record(Callback):
         if data is None:  # the parent of spawned processes, the first of which has written what it knows
             return
         truth, examples = data.distribution, data.examples_seen(iterations)
-        seconds = find(trainer, Evaluation).total_seconds()
+        seconds = next(c for c in trainer.callbacks if isinstance(c, Evaluation)).total_seconds()  # type: ignore[attr-defined]
         # What was measured elsewhere than at the end is not the end's: an exception leaves no result.
         row = gan.history[-1] if gan.history and gan.history[-1]["iteration"] == iterations else {}
         record = {
             **row,
             "status": status,
             "error": error,
-            "seed": self.seed,
+            "seed": data.seed,
             "replicas": 1,
             "iterations": iterations,
             "examples": examples,
@@ -82,8 +79,3 @@ class Record(Callback):
             "mle/w2": gaussian_w2(truth.mean, truth.cov, *data.moments(iterations)).item(),
         }
         write_record(self.directory, record)
-
-
-def find(trainer: Trainer, kind: type[C]) -> C:
-    """The trainer's callback of a kind."""
-    return next(callback for callback in trainer.callbacks if isinstance(callback, kind))  # type: ignore[attr-defined]
