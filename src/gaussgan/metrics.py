@@ -70,8 +70,8 @@ def has_closed_form(generator: nn.Module) -> bool:
 
 @torch.no_grad()
 def generator_moments(generator: nn.Module, latents: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and covariance of G(z), z ~ N(0, I): exact where the generator `has_closed_form`, otherwise those of its images
-    of `latents`, [..., n, k]."""
+    """Mean and covariance of G(z), z ~ N(0, I): exact where the generator `has_closed_form`, otherwise those of its
+    images of `latents`, [..., n, k]."""
     if has_closed_form(generator):
         return generator.moments()  # type: ignore[operator]
     return sample_moments(generator(latents).cpu())
