@@ -107,7 +107,7 @@ def gaussgan(epochs: int, directory: Path) -> float:
     """This template's default run, everything on."""
     import hydra
 
-    from gaussgan.train import assemble
+    from gaussgan.assemble import assemble
 
     with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         run = ["trainer=cpu", f"trainer.max_epochs={epochs}", f"run_dir={directory}"]

@@ -16,13 +16,17 @@ def main() -> None:
     if arguments.permutations < 1:
         parser.error(f"--permutations must be at least 1 (got {arguments.permutations})")
 
+    from gaussgan.directory import BEST, LAST, RECORD, read_record
     from gaussgan.evaluate import compare, measure, told_apart_from
     from gaussgan.metrics import has_closed_form
-    from gaussgan.runs import BEST, LAST, load_run
+    from gaussgan.runs import load_run
 
     run = load_run(arguments.run, BEST if arguments.best else LAST)
     measured = measure(run)
     print(f"{run.directory} after {run.iterations:,} iterations")
+    record = read_record(run.directory) if (run.directory / RECORD).exists() else {"status": "unfinished"}
+    if record["status"] != "completed":
+        print(f"the run is {record['status']}" + (f" ({record['error']})" if record.get("error") else ""))
     if not has_closed_form(run.generator):
         print("distances by sample moments: the generator's law has no closed form")
     print(f"w2 to the true law        {measured['val/w2']:.4f}   (maximum likelihood: {measured['mle/w2']:.4f})")

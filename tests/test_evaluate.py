@@ -4,8 +4,8 @@ import torch
 from omegaconf import DictConfig
 
 from gaussgan import load_run
+from gaussgan.directory import read_record
 from gaussgan.evaluate import compare, measure, told_apart_from
-from gaussgan.runs import read_record
 from gaussgan.train import train
 
 

@@ -7,8 +7,9 @@ from omegaconf import DictConfig
 from torch import nn
 
 from gaussgan import load_run
+from gaussgan.assemble import assemble
 from gaussgan.runs import build_networks
-from gaussgan.train import assemble, train
+from gaussgan.train import train
 
 
 def textbook_loop(cfg: DictConfig, epochs: int) -> dict[str, nn.Module]:

@@ -9,8 +9,9 @@ import pytest
 from omegaconf import DictConfig
 
 from conftest import ROOT
+from gaussgan.assemble import assemble
 from gaussgan.config import check
-from gaussgan.train import assemble, train
+from gaussgan.train import train
 
 README = (ROOT / "README.md").read_text()
 

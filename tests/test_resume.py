@@ -208,7 +208,7 @@ def test_a_finished_run_resumed_is_finished(compose: Compose, alone: Path) -> No
 
 
 def test_sigkill_anywhere(compose: Compose, tmp_path: Path) -> None:
-    recipe = ("data.num_examples=200", "trainer.max_epochs=60", "data.steps_per_execution=10", "~callbacks.pictures")
+    recipe = ("data.num_examples=200", "trainer.max_epochs=120", "data.steps_per_execution=10", "~callbacks.pictures")
     alone = compose(*recipe, name="alone")
     train(alone)
     for attempt in range(2):
@@ -224,7 +224,9 @@ def test_sigkill_anywhere(compose: Compose, tmp_path: Path) -> None:
         checkpoint = directory / "checkpoints" / "last.ckpt"
         while not checkpoint.exists():
             time.sleep(0.01)
-        time.sleep(random.uniform(0, 0.8))
+        delay = random.uniform(0, 0.8)
+        print(f"killed after {delay} s")  # of pytest's report, where it fails
+        time.sleep(delay)
         process.send_signal(signal.SIGKILL)
         assert process.wait(timeout=60) == -signal.SIGKILL
         assert not (directory / "metrics.json").exists()

@@ -11,8 +11,9 @@ from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gaussgan import load_run
+from gaussgan.assemble import assemble
 from gaussgan.metrics import distances, gaussian_w2, sample_moments
-from gaussgan.train import assemble, train
+from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]
 SMALL = ("data.num_examples=40", "trainer.max_epochs=3")
@@ -139,6 +140,24 @@ def test_divergence_stops_at_once_and_is_named(compose: Compose) -> None:
     assert record(one_at_a_time)["error"] == result["error"]
     checkpoint = torch.load(Path(cfg.run_dir) / "checkpoints/last.ckpt", weights_only=True)
     assert all(value.isfinite().all() for value in checkpoint["state_dict"].values())
+
+
+def test_a_rate_beyond_float32_diverges_as_any_other(compose: Compose) -> None:
+    cfg = compose("optimizer_d.lr=1e38")
+    assert train(cfg) == math.inf
+    assert record(cfg)["status"] == "diverged"
+
+
+def test_the_limit_that_ends_a_run_is_the_one_that_is_reached(
+    compose: Compose, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    for epochs, end in ((1, 5), ("null", 9)):
+        cfg = compose(*SMALL, f"trainer.max_epochs={epochs}", "trainer.max_steps=9", name=f"epochs_{epochs}")
+        train(cfg)
+        assert record(cfg)["iterations"] == end
+    assert "trainer.max_epochs=1 ends the run at iteration 5, before trainer.max_steps=9" in caplog.text
+    assert caplog.text.count("ends the run") == 1
 
 
 def test_a_defect_is_recorded_as_failed(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,25 +1,15 @@
-"""What a configuration may say, checked before torch is imported, and how an error reaches a person: as one line."""
+"""What a configuration may say, checked before torch is imported."""
 
 from __future__ import annotations
 
-import logging
 import math
-import os
 import re
-import sys
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import ConfigCompositionException, InstantiationException
-from hydra.types import RunMode
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
-
-from gaussgan.signals import noting
-
-log = logging.getLogger(__name__)
 
 
 class ConfigError(ValueError):
@@ -39,6 +29,10 @@ def number(low: float, *, strict: bool = False) -> Rule:
 
 
 BOOLEAN: Rule = ("true or false", lambda v: isinstance(v, bool))
+EPOCHS: Rule = (
+    "a whole number of at least 1, or null beside a trainer.max_steps",
+    lambda v: v is None or (type(v) is int and v >= 1),
+)
 STEPS: Rule = ("-1 (no limit) or a whole number of at least 1", lambda v: type(v) is int and (v == -1 or v >= 1))
 WHOLE_EPOCHS: Rule = (
     "1.0: an epoch is num_examples / batch_size iterations; see max_steps",
@@ -53,49 +47,59 @@ PRECISION: Rule = (
     lambda v: not str(v).startswith("16"),
 )
 
+CHECKPOINT: Rule = ("null, or a checkpoint's file that exists", lambda v: v is None or Path(str(v)).is_file())
+
 PARTS = (
     "data", "generator", "discriminator", "objective", "update", "optimizer_d", "optimizer_g", "trainer", "callbacks",
+    "callbacks.evaluation", "callbacks.record",
 )  # fmt: skip
 RULES: dict[str, Rule] = {
     "seed": whole(0),
+    "ckpt_path": CHECKPOINT,
     "data.num_examples": whole(1),
     "data.batch_size": whole(1),
     "data.steps_per_execution": whole(1),
     "data.fresh": BOOLEAN,
+    "optimizer_d.lr": number(0, strict=True),
+    "optimizer_g.lr": number(0, strict=True),
+    "trainer.max_epochs": EPOCHS,
+    "trainer.max_steps": STEPS,
+}
+OPTIONAL: dict[str, Rule] = {  # of those parts that have them
     "generator.in_features": whole(1),
     "generator.std": number(0),
     "discriminator.std": number(0),
     **{
-        f"optimizer_{player}.{key}": rule
-        for player in "dg"
-        for key, rule in {"lr": number(0, strict=True), "eps": number(0), "betas": BETAS}.items()
+        f"optimizer_{player}.{key}": rule for player in "dg" for key, rule in {"eps": number(0), "betas": BETAS}.items()
     },
-    "trainer.max_epochs": whole(1),
-    "trainer.max_steps": STEPS,
     "trainer.limit_train_batches": WHOLE_EPOCHS,
     "trainer.precision": PRECISION,
 }
 
 
 def check(cfg: DictConfig) -> None:
-    """See that the core values are of their type and in their range.
+    """See that the parts and core values are there, of their type and in their range.
 
     Raises:
         ConfigError: naming the first key whose value is not, and what it may be.
     """
     for part in PARTS:
-        if not OmegaConf.is_dict(cfg.get(part)):
-            group = f"optimizer@{part}" if part.startswith("optimizer") else part
-            raise ConfigError(f"{part} must be a part chosen by its group, as {group}=NAME (got {cfg.get(part)})")
-    for key, (text, holds) in RULES.items():
+        if not OmegaConf.is_dict(value := OmegaConf.select(cfg, part)):
+            group = f"optimizer@{part}" if part.startswith("optimizer") else part.partition(".")[0]
+            raise ConfigError(f"{part} must be a part chosen by its group, as {group}=NAME (got {value})")
+    for key, (text, holds) in {**RULES, **OPTIONAL}.items():
         value = OmegaConf.select(cfg, key, default=_MISSING)
         value = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+        if value is _MISSING and key in RULES:
+            raise ConfigError(f"{key} must be {text} (it was taken out)")
         if value is not _MISSING and not holds(value):
             raise ConfigError(f"{key} must be {text} (got {value!r})")
     if cfg.data.batch_size > cfg.data.num_examples:
         raise ConfigError(
             f"data.batch_size must be at most data.num_examples = {cfg.data.num_examples} (got {cfg.data.batch_size})"
         )
+    if cfg.trainer.max_epochs is None and cfg.trainer.max_steps == -1:
+        raise ConfigError("trainer.max_epochs must be a whole number of at least 1, or trainer.max_steps (got neither)")
 
 
 _MISSING = object()
@@ -135,52 +139,3 @@ def one_line(error: BaseException) -> str:
         return f"{key[1]}: {one_line(error.__cause__)}" if key else one_line(error.__cause__)
     text = re.sub(r"\s*\n\s*", " ", str(error).strip())
     return text or type(error).__name__
-
-
-def launch(task: Callable[[DictConfig], float], config_path: str, config_name: str) -> None:
-    """Run a task under Hydra's command line.
-
-    What a person typed wrong costs one line, a defect its traceback, and either a non-zero exit; in a sweep the other
-    jobs go on. With HYDRA_FULL_ERROR=1 everything comes with its traceback.
-    """
-    full = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra lets errors through instead of printing them
-    composed = False
-
-    @hydra.main(version_base="1.3", config_path=config_path, config_name=config_name)
-    def main(cfg: DictConfig) -> float:
-        nonlocal composed
-        composed = True
-        try:
-            check(cfg)
-            with noting():
-                return task(cfg)
-        except Exception as error:
-            log.error(error, exc_info=full or not isinstance(error, ConfigError))
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
-                raise
-            raise SystemExit(1) from None
-
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception as error:
-        if composed:
-            sys.exit(1)  # the first of a sweep's failures, which its job has told
-        if full:
-            raise
-        if isinstance(error, OSError) and error.filename:
-            sys.exit(f"hydra.run.dir: cannot write to {error.filename} ({error.strerror})")
-        sys.exit(f"{one_line(error)}{_suggestion(error, config_path, config_name)}")
-
-
-def _suggestion(error: Exception, config_path: str, config_name: str) -> str:
-    """For a mistyped key, the ones that are there."""
-    typed = re.search(r"full_key: (\S+)|Could not override '(\S+)'", str(error))
-    if not (isinstance(error, ConfigCompositionException) and typed):
-        return ""
-    with hydra.initialize_config_dir(config_path, version_base="1.3"):
-        known = flatten(OmegaConf.to_container(hydra.compose(config_name), resolve=False))  # type: ignore[arg-type]
-    close = get_close_matches(typed[1] or typed[2], known, n=3)
-    return f" Did you mean {' or '.join(close)}?" if close else ""

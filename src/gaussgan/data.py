@@ -62,6 +62,7 @@ class GaussianDataModule(LightningDataModule):
         self.latent_dim = latent_dim
         self.seed = seed
         self._training_set: Tensor | None = None
+        self._moments: list[tuple[Tensor, Tensor]] = []  # of the examples of each epoch
         self._loader_state: dict[str, int] = {}
 
     def examples(self, epoch: int = 0) -> Tensor:
@@ -77,8 +78,9 @@ class GaussianDataModule(LightningDataModule):
         """Mean [d] and covariance [d, d] of all that was drawn for the first so many iterations: the maximum-likelihood
         fit."""
         epochs = max(1, ceil(iterations / self.iterations)) if self.fresh else 1
-        draws = [sample_moments(self.examples(epoch)) for epoch in range(epochs)]
-        means, covs = (torch.stack(moments) for moments in zip(*draws, strict=True))
+        for epoch in range(len(self._moments), epochs):
+            self._moments.append(sample_moments(self.examples(epoch)))
+        means, covs = (torch.stack(moments) for moments in zip(*self._moments[:epochs], strict=True))
         centred = means - means.mean(0)
         return means.mean(0), covs.mean(0) + centred.mT @ centred / epochs
 

@@ -78,7 +78,8 @@ def _draw_plane(figure: Figure, real: Cloud, fake: Cloud, probability: Probabili
     for cloud, colour, style, name in ((real, REAL, "-", "real"), (fake, FAKE, "--", "generated")):
         points = cloud.points.double() @ basis
         seen = points[((points - centre).abs() < 4 * spread).all(-1)].numpy()
-        axes.scatter(seen[:, 0], seen[:, 1], s=14, color=colour, alpha=0.75, lw=0, zorder=2, label=name)
+        label = name if len(seen) else f"{name}: out of sight"
+        axes.scatter(seen[:, 0], seen[:, 1], s=14, color=colour, alpha=0.75, lw=0, zorder=2, label=label)
         mean, cov = cloud.mean.double() @ basis, basis.mT @ cloud.cov.double() @ basis
         # A diverged law's ellipse would be endless to draw in dashes, and not to be seen.
         if (mean - centre).abs().max() < 20 * spread.max() and cov.abs().max().sqrt() < 20 * spread.max():
@@ -109,7 +110,8 @@ def _draw_densities(figure: Figure, real: Cloud, fake: Cloud, probability: Proba
     for cloud, colour, style, name in ((real, REAL, "-", "real"), (fake, FAKE, "--", "generated")):
         points, std = cloud.points.double().flatten(), cloud.cov.double().flatten().sqrt()
         seen = points[(points - real.mean).abs() < 4 * spread].numpy()
-        axes.hist(seen, bins=25, density=len(seen) > 0, color=colour, alpha=0.3, label=name)
+        label = name if len(seen) else f"{name}: out of sight"
+        axes.hist(seen, bins=25, density=len(seen) > 0, color=colour, alpha=0.3, label=label)
         density = torch.exp(-(((x - cloud.mean) / std) ** 2) / 2) / (std * (2 * torch.pi) ** 0.5)
         axes.plot(x, density.detach(), color=colour, ls=style, lw=1.7)
     chance = axes.twinx()

@@ -38,8 +38,9 @@ class Adam(torch.optim.Optimizer):
                 m, v, gradient = state["exp_avg"], state["exp_avg_sq"], theta.grad
                 m.lerp_(gradient, 1 - beta1)
                 v.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+                rate = min(group["lr"] / (1 - beta1 ** state["step"]), torch.finfo(theta.dtype).max)
                 denominator = v.sqrt().mul_((1 - beta2 ** state["step"]) ** -0.5).add_(group["eps"])
-                theta.addcdiv_(m, denominator, value=-group["lr"] / (1 - beta1 ** state["step"]))
+                theta.addcdiv_(m, denominator, value=-rate)
 
     # torch.optim wraps every step for its profiler and its hooks, at half of what the step itself costs.
     step.hooked = True  # type: ignore[attr-defined]

@@ -9,26 +9,17 @@ import signal
 import warnings
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
-import torch
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
-from hydra.types import RunMode
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pytorch_lightning import Trainer
-from pytorch_lightning.accelerators import AcceleratorRegistry
-from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
-from pytorch_lightning.utilities import rank_zero_only
 
-from gaussgan import runs
-from gaussgan.config import ConfigError, one_line, recipe
-from gaussgan.console import IterationsBar, print_summary
+from gaussgan.assemble import assemble
+from gaussgan.console import print_summary
 from gaussgan.data import GaussianDataModule, iteration_limits
+from gaussgan.directory import RECORD, claim, is_first_process, read_record, record_failure
 from gaussgan.gan import GAN, Diverged
 from gaussgan.metrics import generator_moments, has_closed_form
-from gaussgan.signals import noting
+from gaussgan.signals import noting, received
 
 log = logging.getLogger(__name__)
 for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # that say what only their authors ask
@@ -46,132 +37,40 @@ def train(cfg: DictConfig) -> float:
         SystemExit: with 128 + the signal's number, when a signal ended the run.
     """
     directory = Path(cfg.run_dir)
-    resumes_itself = cfg.ckpt_path is not None and directory.resolve() in Path(cfg.ckpt_path).resolve().parents
-    first = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # of the processes of a distributed run
-    with runs.claim(directory, resumes_itself) if first else nullcontext():
+    first = is_first_process()
+    with claim(directory, cfg.ckpt_path) if first else nullcontext():
         try:
             gan, data, trainer = assemble(cfg)
             if first:
-                (directory / runs.RECORD).unlink(missing_ok=True)  # what it says is about to be untrue
-                log.info("data ~ %s", data.distribution)
+                (directory / RECORD).unlink(missing_ok=True)  # what it says is about to be untrue
+                _say_what_to_expect(data, trainer)
             with noting():
                 trainer.fit(gan, data, ckpt_path=cfg.ckpt_path, weights_only=True)
         except Diverged as error:
             log.error(error)
         except Exception as error:
-            if first and not runs.holds_a_run(directory):
-                runs.write_record(directory, {"status": "failed", "error": one_line(error), "seed": cfg.seed})
+            if first:
+                record_failure(directory, error, cfg.seed)
             raise
         return conclude(gan, data, trainer, directory) if trainer.is_global_zero else math.nan
 
 
-def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
-    """What a configuration describes: the module, its data and its trainer.
-
-    Raises:
-        ConfigError: when the parts cannot be made, or do not fit each other or the checkpoint to resume from.
-    """
-    _check_accelerator(cfg.trainer.accelerator)
-    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
-    try:
-        data = instantiate(cfg.data)
-        networks = runs.build_networks(config, data.distribution.dim)
-        gan = GAN(
-            **networks,  # type: ignore[arg-type]
-            **{part: instantiate(cfg[part]) for part in ("objective", "update", "optimizer_d", "optimizer_g")},
-            config=config,
+def _say_what_to_expect(data: GaussianDataModule, trainer: Trainer) -> None:
+    log.info("data ~ %s", data.distribution)
+    limits = iteration_limits(trainer, data)
+    if limits.get("max_epochs", math.inf) < limits.get("max_steps", 0):
+        log.info(
+            "trainer.max_epochs=%d ends the run at iteration %d, before trainer.max_steps=%d",
+            *(trainer.max_epochs, limits["max_epochs"], limits["max_steps"]),
         )
-        trainer = instantiate(
-            cfg.trainer,
-            callbacks=[
-                *instantiate(cfg.callbacks).values(),
-                *([IterationsBar()] if cfg.trainer.enable_progress_bar else []),
-            ],
-            logger=instantiate(cfg.logger) if cfg.get("logger") else False,
-            default_root_dir=cfg.run_dir,
-            enable_autolog_hparams=False,
-        )
-    except InstantiationException as error:
-        raise ConfigError(one_line(error)) from error
-    _check_widths(gan, data)
-    _check_strategy(trainer)
-    # Lightning does so after it has restored a checkpoint, whose float64 would pass through float32.
-    trainer.precision_plugin.convert_module(gan)
-    try:
-        data.check_shares(trainer.world_size)
-    except ValueError as error:
-        raise ConfigError(f"data.{error}") from error
-    if cfg.ckpt_path is not None:
-        _check_checkpoint(cfg.ckpt_path, gan, data, trainer)
-    return gan, data, trainer
 
 
 def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Path) -> float:
     """Say how the run ended, and answer for it to the caller."""
-    record = runs.read_record(directory)
+    record = read_record(directory)
     truth = (data.distribution.mean, data.distribution.cov)
     learned = generator_moments(gan.generator, data.validation_latents(gan.generator))
     print_summary(record, truth, learned, directory, exact=has_closed_form(gan.generator))
     if record["status"] == "interrupted":
-        raise SystemExit(128 + signal.Signals[record["error"].split()[-1]])
+        raise SystemExit(128 + (received() or signal.SIGTERM))  # which a rank alone may have received
     return math.inf if record["status"] == "diverged" else record["val/w2"]
-
-
-def _check_accelerator(name: str) -> None:
-    here = sorted(name for name, entry in AcceleratorRegistry.items() if entry["accelerator"].is_available())
-    choices = ["auto", *here, *(["gpu"] if {"cuda", "mps"} & {*here} else [])]
-    if name not in choices:
-        raise ConfigError(f"trainer.accelerator must be one that this machine has: {', '.join(choices)} (got {name})")
-
-
-def _check_widths(gan: GAN, data: GaussianDataModule) -> None:
-    d = data.distribution.dim
-    with torch.no_grad():
-        try:
-            fake = gan.generator(torch.zeros(2, data.latent_dim))
-        except RuntimeError as error:
-            raise ConfigError(
-                f"generator: cannot take latents of width {data.latent_dim} ({one_line(error)})"
-            ) from error
-        if fake.shape != (2, d):
-            raise ConfigError(f"generator.out_features must be {d}, the law's dimension (got {fake.shape[-1]})")
-        try:
-            logits = gan.discriminator(fake)
-        except RuntimeError as error:
-            raise ConfigError(
-                f"discriminator.in_features must be {d}, the law's dimension ({one_line(error)})"
-            ) from error
-        if logits.shape != (2, 1):
-            raise ConfigError(f"discriminator.out_features must be 1, a logit (got {logits.shape[-1]})")
-
-
-def _check_strategy(trainer: Trainer) -> None:
-    sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-    if sweeping and isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher):
-        raise ConfigError(
-            "trainer.strategy must be ddp_spawn in a sweep: the processes of ddp would each run the whole sweep again"
-        )
-
-
-def _check_checkpoint(path: str, gan: GAN, data: GaussianDataModule, trainer: Trainer) -> None:
-    try:
-        checkpoint = runs.read_checkpoint(path)
-    except ConfigError as error:
-        raise ConfigError(f"ckpt_path: {error}") from error
-    theirs, ours = recipe(checkpoint["config"]), recipe(gan.config)
-    for key in {**theirs, **ours}:
-        if ours.get(key) != theirs.get(key):
-            raise ConfigError(
-                f"ckpt_path: {path} comes from a run with {key}={theirs.get(key)}, and a resumed run keeps its recipe"
-                f" (got {ours.get(key)})"
-            )
-    done = checkpoint["global_step"]
-    for key, end in iteration_limits(trainer, data).items():
-        if end < done:
-            raise ConfigError(
-                f"ckpt_path: {path} is at iteration {done}, beyond trainer.{key}={getattr(trainer, key)}, which ends at"
-                f" {end}; give the run's own, or more"
-            )
-    shapes = {name: value.shape for name, value in gan.state_dict().items()}
-    if shapes != {name: value.shape for name, value in checkpoint["state_dict"].items()}:
-        raise ConfigError(f"ckpt_path: {path} comes from other networks than this run's")

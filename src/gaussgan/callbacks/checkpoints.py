@@ -11,8 +11,8 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
 from gaussgan.data import data_of
+from gaussgan.directory import BEST, LAST
 from gaussgan.gan import GAN
-from gaussgan.runs import BEST, LAST
 
 
 class Checkpoints(Checkpoint):

@@ -14,9 +14,9 @@ from gaussgan import signals
 from gaussgan.callbacks.evaluation import Evaluation
 from gaussgan.config import one_line
 from gaussgan.data import data_of, planned_iterations
+from gaussgan.directory import write_record
 from gaussgan.gan import GAN, Diverged
 from gaussgan.metrics import gaussian_w2
-from gaussgan.runs import write_record
 
 
 class Record(Callback):

@@ -1,0 +1,122 @@
+"""From a composed configuration to the parts of a run, seen to fit each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
+from hydra.types import RunMode
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import Trainer
+from pytorch_lightning.accelerators import AcceleratorRegistry
+from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
+
+from gaussgan.config import ConfigError, one_line, recipe
+from gaussgan.console import IterationsBar
+from gaussgan.data import GaussianDataModule, iteration_limits
+from gaussgan.gan import GAN
+from gaussgan.runs import build_networks, read_checkpoint
+
+
+def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
+    """What a configuration describes: the module, its data and its trainer.
+
+    Raises:
+        ConfigError: when the parts cannot be made, or do not fit each other or the checkpoint to resume from.
+    """
+    _check_accelerator(cfg.trainer.accelerator)
+    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    try:
+        data = instantiate(cfg.data)
+        networks = build_networks(config, data.distribution.dim)
+        gan = GAN(
+            **networks,  # type: ignore[arg-type]
+            **{part: instantiate(cfg[part]) for part in ("objective", "update", "optimizer_d", "optimizer_g")},
+            config=config,
+        )
+        trainer = instantiate(
+            cfg.trainer,
+            callbacks=[
+                *instantiate(cfg.callbacks).values(),
+                *([IterationsBar()] if cfg.trainer.enable_progress_bar else []),
+            ],
+            logger=instantiate(cfg.logger) if cfg.get("logger") else False,
+            default_root_dir=cfg.run_dir,
+            enable_autolog_hparams=False,
+        )
+    except InstantiationException as error:
+        raise ConfigError(one_line(error)) from error
+    _check_widths(gan, data)
+    _check_strategy(trainer)
+    # Lightning does so after it has restored a checkpoint, whose float64 would pass through float32.
+    trainer.precision_plugin.convert_module(gan)
+    try:
+        data.check_shares(trainer.world_size)
+    except ValueError as error:
+        raise ConfigError(f"data.{error}") from error
+    if cfg.ckpt_path is not None:
+        _check_checkpoint(cfg.ckpt_path, gan, data, trainer)
+    return gan, data, trainer
+
+
+def _check_accelerator(name: str) -> None:
+    here = sorted(name for name, entry in AcceleratorRegistry.items() if entry["accelerator"].is_available())
+    choices = ["auto", *here, *(["gpu"] if {"cuda", "mps"} & {*here} else [])]
+    if name not in choices:
+        raise ConfigError(f"trainer.accelerator must be one that this machine has: {', '.join(choices)} (got {name})")
+
+
+def _check_widths(gan: GAN, data: GaussianDataModule) -> None:
+    d = data.distribution.dim
+    with torch.no_grad():
+        try:
+            fake = gan.generator(torch.zeros(2, data.latent_dim))
+        except RuntimeError as error:
+            raise ConfigError(
+                f"generator: cannot take latents of width {data.latent_dim} ({one_line(error)})"
+            ) from error
+        if fake.shape != (2, d):
+            raise ConfigError(f"generator.out_features must be {d}, the law's dimension (got {fake.shape[-1]})")
+        try:
+            logits = gan.discriminator(fake)
+        except RuntimeError as error:
+            raise ConfigError(
+                f"discriminator.in_features must be {d}, the law's dimension ({one_line(error)})"
+            ) from error
+        if logits.shape != (2, 1):
+            raise ConfigError(f"discriminator.out_features must be 1, a logit (got {logits.shape[-1]})")
+
+
+def _check_strategy(trainer: Trainer) -> None:
+    sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    if sweeping and isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher):
+        raise ConfigError(
+            "trainer.strategy must be ddp_spawn in a sweep: the processes of ddp would each run the whole sweep again"
+        )
+
+
+def _check_checkpoint(path: str, gan: GAN, data: GaussianDataModule, trainer: Trainer) -> None:
+    try:
+        checkpoint = read_checkpoint(path)
+    except ConfigError as error:
+        raise ConfigError(f"ckpt_path: {error}") from error
+    theirs, ours = recipe(checkpoint["config"]), recipe(gan.config)
+    for key in {**theirs, **ours}:
+        if ours.get(key) != theirs.get(key):
+            raise ConfigError(
+                f"ckpt_path: {path} comes from a run with {key}={theirs.get(key)}, and a resumed run keeps its recipe"
+                f" (got {ours.get(key)})"
+            )
+    done = checkpoint["global_step"]
+    for key, end in iteration_limits(trainer, data).items():
+        if end < done:
+            raise ConfigError(
+                f"ckpt_path: {path} is at iteration {done}, beyond trainer.{key}={getattr(trainer, key)}, which ends at"
+                f" {end}; give the run's own, or more"
+            )
+    shapes = {name: value.shape for name, value in gan.state_dict().items()}
+    if shapes != {name: value.shape for name, value in checkpoint["state_dict"].items()}:
+        raise ConfigError(f"ckpt_path: {path} comes from other networks than this run's")

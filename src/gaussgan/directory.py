@@ -1,0 +1,92 @@
+"""A run's directory: who may write into it, and the record it holds."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from gaussgan.config import ConfigError, one_line
+
+RECORD, LAST, BEST = "metrics.json", "checkpoints/last.ckpt", "checkpoints/best.ckpt"
+
+FIELDS = (
+    "status", "error", "seed", "replicas", "iterations", "examples", "seconds", "examples_per_second", "val/w2",
+    "val/kl", "mle/w2", "train/loss_d", "train/loss_g",
+)  # fmt: skip
+
+
+@contextmanager
+def claim(directory: Path, ckpt_path: str | None) -> Iterator[None]:
+    """Hold a run directory for this process, until it ends however it ends. The process may claim it again.
+
+    Args:
+        ckpt_path: the checkpoint that the run goes on from, which may be one of this directory's own.
+
+    Raises:
+        ConfigError: when another process holds it, when it holds a run that this one does not resume, or when it cannot
+            be written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(directory.resolve() / ".lock", blocking=False, is_singleton=True)
+        lock.acquire()
+    except Timeout:
+        raise ConfigError(f"hydra.run.dir: another run is under way in {directory}") from None
+    except OSError as error:
+        raise ConfigError(f"hydra.run.dir: cannot write to {error.filename} ({error.strerror})") from error
+    try:
+        resuming = ckpt_path is not None and directory.resolve() in Path(ckpt_path).resolve().parents
+        if not resuming and holds_a_run(directory):
+            raise ConfigError(
+                f"hydra.run.dir: {directory} already holds a run; name another directory, or resume it with"
+                f" ckpt_path={directory / LAST}"
+            )
+        yield
+    finally:
+        lock.release()
+
+
+def is_first_process() -> bool:
+    """Whether this process answers for the run: the first or only one of a distributed run, by its launcher's word."""
+    ranks = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+    return next((os.environ[rank] for rank in ranks if rank in os.environ), "0") == "0"
+
+
+def holds_a_run(directory: Path) -> bool:
+    """Whether a directory holds what a new run would destroy: a checkpoint, or the record of more than a failure."""
+    record = directory / RECORD
+    return (directory / LAST).exists() or (record.exists() and read_record(directory)["status"] != "failed")
+
+
+def write_record(directory: Path, record: Mapping[str, Any]) -> None:
+    """Write metrics.json, whole or not at all. What is not known, or is no finite number, is null."""
+    values = {field: record.get(field) for field in FIELDS} | {"versions": versions()}
+    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+    temporary = directory / f".{RECORD}.tmp"
+    temporary.write_text(json.dumps(finite, indent=2) + "\n")
+    temporary.replace(directory / RECORD)
+
+
+def record_failure(directory: Path, error: BaseException, seed: int | None) -> None:
+    """Write the record of a run that came to nothing, unless the directory holds one that did."""
+    if not holds_a_run(directory):
+        write_record(directory, {"status": "failed", "error": one_line(error), "seed": seed})
+
+
+def read_record(directory: Path) -> dict[str, Any]:
+    """The contents of metrics.json."""
+    return json.loads((directory / RECORD).read_text())
+
+
+def versions() -> dict[str, str]:
+    packages = ("gaussgan", "torch", "pytorch-lightning", "hydra-core", "numpy")
+    return {"python": platform.python_version(), **{package: version(package) for package in packages}}

@@ -1,0 +1,97 @@
+"""Hydra's command line for a task: what a person typed wrong costs one line, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from gaussgan.config import ConfigError, check, flatten, one_line
+from gaussgan.directory import claim, is_first_process, record_failure
+from gaussgan.signals import noting
+
+log = logging.getLogger(__name__)
+
+
+class Preflight(Callback):
+    """Refuses a run before Hydra writes its configuration and its log; an exception would only warn here."""
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        if not is_first_process():
+            return
+        try:
+            check(config)
+            self.claim = claim(Path(config.hydra.run.dir), config.ckpt_path)
+            self.claim.__enter__()  # until the process ends
+        except ConfigError as error:
+            sys.exit(str(error))
+
+
+def launch(task: Callable[[DictConfig], float], config_path: str, config_name: str) -> None:
+    """Run a task under Hydra's command line.
+
+    What a person typed wrong costs one line, a defect its traceback, and either a non-zero exit; in a sweep the other
+    jobs go on, and the job's directory says that it failed. With HYDRA_FULL_ERROR=1 everything comes with its
+    traceback.
+    """
+    full = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra lets errors through instead of printing them
+    composed = False
+
+    @hydra.main(version_base="1.3", config_path=config_path, config_name=config_name)
+    def main(cfg: DictConfig) -> float:
+        nonlocal composed
+        composed = True
+        sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
+        try:
+            if sweeping:
+                _check_job(cfg)
+            with noting():
+                return task(cfg)
+        except Exception as error:
+            log.error(error, exc_info=full or not isinstance(error, ConfigError))
+            if sweeping:
+                raise
+            raise SystemExit(1) from None
+
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if composed:
+            sys.exit(1)  # the first of a sweep's failures, which its job has told
+        if full:
+            raise
+        sys.exit(f"{one_line(error)}{_suggestion(error, config_path, config_name)}")
+
+
+def _check_job(cfg: DictConfig) -> None:
+    try:
+        check(cfg)
+    except ConfigError as error:
+        record_failure(Path(cfg.run_dir), error, cfg.get("seed"))
+        raise
+
+
+def _suggestion(error: Exception, config_path: str, config_name: str) -> str:
+    """For a mistyped key, the ones that are there."""
+    typed = re.search(r"full_key: (\S+)|Could not override '(\S+)'", str(error))
+    if not (isinstance(error, ConfigCompositionException) and typed):
+        return ""
+    with hydra.initialize_config_dir(config_path, version_base="1.3"):
+        known = flatten(OmegaConf.to_container(hydra.compose(config_name), resolve=False))  # type: ignore[arg-type]
+    close = get_close_matches(typed[1] or typed[2], known, n=3)
+    return f" Did you mean {' or '.join(close)}?" if close else ""
