@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from gaussgan.optimizers import Adam
+from gaussgan.optimizers import SGD, Adam, Cosine, Linear
 from gaussgan.streams import normal, stream
 
 
@@ -32,3 +33,26 @@ def test_its_state_goes_on_where_it_was_saved() -> None:
     second.load_state_dict(first.state_dict())
     steps(split, second, slice(4, None))
     assert torch.equal(whole, split)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_sgd_is_torchs_sgd(momentum: float) -> None:
+    gradients = normal(20, 5, generator=stream(0, "test")).double()
+    ours, theirs = (torch.zeros(5, dtype=torch.float64) for _ in range(2))
+    kwargs = {"lr": 0.05, "momentum": momentum}
+    for theta, optimizer in ((ours, SGD([ours], **kwargs)), (theirs, torch.optim.SGD([theirs], **kwargs))):
+        for gradient in gradients:
+            theta.grad = gradient.clone()
+            optimizer.step()
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_schedules() -> None:
+    assert [Linear(end=0.2)(t) for t in (0, 0.5, 1)] == pytest.approx([1, 0.6, 0.2])
+    theta = torch.zeros(1)
+    optimizer = torch.optim.SGD([theta], lr=1.0)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=10, eta_min=0.1)
+    for i in range(11):
+        assert Cosine(end=0.1)(i / 10) == pytest.approx(theirs.get_last_lr()[0])
+        optimizer.step()
+        theirs.step()

@@ -35,6 +35,11 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
         gan = GAN(
             **networks,  # type: ignore[arg-type]
             **{part: instantiate(cfg[part]) for part in ("objective", "update", "optimizer_d", "optimizer_g")},
+            penalties=[instantiate(term) for term in cfg.penalty.values() if OmegaConf.is_dict(term)],
+            schedule=instantiate(cfg.schedule) or None,
+            player_d=config["player_d"],
+            player_g=config["player_g"],
+            ema_half_life=cfg.ema_half_life,
             config=config,
         )
         trainer = instantiate(

@@ -29,6 +29,10 @@ def number(low: float, *, strict: bool = False) -> Rule:
 
 
 BOOLEAN: Rule = ("true or false", lambda v: isinstance(v, bool))
+POSITIVE_OR_NONE: Rule = (
+    "a finite number above 0, or null",
+    lambda v: v is None or (_is_number(v) and v > 0),
+)
 EPOCHS: Rule = (
     "a whole number of at least 1, or null beside a trainer.max_steps",
     lambda v: v is None or (type(v) is int and v >= 1),
@@ -50,8 +54,8 @@ PRECISION: Rule = (
 CHECKPOINT: Rule = ("null, or a checkpoint's file that exists", lambda v: v is None or Path(str(v)).is_file())
 
 PARTS = (
-    "data", "generator", "discriminator", "objective", "update", "optimizer_d", "optimizer_g", "trainer", "callbacks",
-    "callbacks.evaluation", "callbacks.record",
+    "data", "generator", "discriminator", "objective", "penalty", "update", "optimizer_d", "optimizer_g", "schedule",
+    "player_d", "player_g", "trainer", "callbacks", "callbacks.evaluation", "callbacks.record",
 )  # fmt: skip
 RULES: dict[str, Rule] = {
     "seed": whole(0),
@@ -64,8 +68,19 @@ RULES: dict[str, Rule] = {
     "optimizer_g.lr": number(0, strict=True),
     "trainer.max_epochs": EPOCHS,
     "trainer.max_steps": STEPS,
+    "ema_half_life": POSITIVE_OR_NONE,
 }
 OPTIONAL: dict[str, Rule] = {  # of those parts that have them
+    "data.instance_noise": number(0),
+    "update.d_steps": whole(1),
+    "update.generator_first": BOOLEAN,
+    "update.weight": number(0),
+    "update.alternating": BOOLEAN,
+    "penalty.weight": number(0),
+    "schedule.end": number(0),
+    "player_d.clip_gradient": POSITIVE_OR_NONE,
+    "player_g.clip_gradient": POSITIVE_OR_NONE,
+    "player_d.clip_weights": POSITIVE_OR_NONE,
     "generator.in_features": whole(1),
     "generator.std": number(0),
     "discriminator.std": number(0),
@@ -87,7 +102,8 @@ def check(cfg: DictConfig) -> None:
         if not OmegaConf.is_dict(value := OmegaConf.select(cfg, part)):
             group = f"optimizer@{part}" if part.startswith("optimizer") else part.partition(".")[0]
             raise ConfigError(f"{part} must be a part chosen by its group, as {group}=NAME (got {value})")
-    for key, (text, holds) in {**RULES, **OPTIONAL}.items():
+    weights = {f"penalty.{term}.weight": number(0) for term in cfg.penalty if OmegaConf.is_dict(cfg.penalty[term])}
+    for key, (text, holds) in {**RULES, **OPTIONAL, **weights}.items():
         value = OmegaConf.select(cfg, key, default=_MISSING)
         value = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
         if value is _MISSING and key in RULES:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gaussgan.distributions import AffineGaussian
 from gaussgan.loader import Batch, Block, BlockLoader
 from gaussgan.metrics import sample_moments
-from gaussgan.streams import normal, stream
+from gaussgan.streams import normal, stream, uniform
 
 VALIDATION_SAMPLES = 10_000  # of a generator whose law has no closed form
 
@@ -22,11 +22,14 @@ class GaussianDataModule(LightningDataModule):
     Args:
         distribution: the law of the data.
         num_examples: examples in an epoch.
-        batch_size: examples of one iteration.
+        batch_size: examples of one step of the discriminator.
         steps_per_execution: K, the iterations of one `training_step`. It changes the speed and nothing else.
         fresh: draw new examples in every epoch, instead of one training set at the start.
         latent_dim: k, the width of the generator's latents.
         seed: the seed of the run.
+        batches_per_iteration: the discriminator's steps in an iteration.
+        instance_noise: standard deviation of the noise that is added anew to all that the discriminator sees, real or
+            generated (Sønderby et al. 2017, arXiv 1610.04490).
 
     Raises:
         ValueError: when a count is below 1, or batch_size above num_examples.
@@ -41,24 +44,31 @@ class GaussianDataModule(LightningDataModule):
         fresh: bool,
         latent_dim: int,
         seed: int,
+        batches_per_iteration: int = 1,
+        instance_noise: float = 0.0,
     ) -> None:
         super().__init__()
         counts = {
             "num_examples": num_examples,
             "batch_size": batch_size,
+            "batches_per_iteration": batches_per_iteration,
             "steps_per_execution": steps_per_execution,
             "latent_dim": latent_dim,
         }
         for name, count in counts.items():
             if count < 1:
                 raise ValueError(f"{name} must be at least 1 (got {count})")
-        if batch_size > num_examples:
-            raise ValueError(f"batch_size must be at most num_examples = {num_examples} (got {batch_size})")
+        if batch_size * batches_per_iteration > num_examples:
+            most = num_examples // batches_per_iteration
+            raise ValueError(
+                f"batch_size must be at most num_examples / batches_per_iteration = {most} (got {batch_size})"
+            )
         self.distribution = distribution
         self.num_examples = num_examples
-        self.batch_size = batch_size
+        self.batch_size = batch_size * batches_per_iteration  # of an iteration
         self.steps_per_execution = steps_per_execution
         self.fresh = fresh
+        self.instance_noise = instance_noise
         self.latent_dim = latent_dim
         self.seed = seed
         self._training_set: Tensor | None = None
@@ -100,10 +110,16 @@ class GaussianDataModule(LightningDataModule):
         return epochs * self.num_examples + rest * self.batch_size
 
     def draw_epoch(self, epoch: int) -> Batch:
-        """All examples of an epoch, shuffled, beside all its latents."""
-        order = torch.randperm(self.num_examples, generator=stream(self.seed, "shuffle", epoch))
-        latents = normal(self.num_examples, self.latent_dim, generator=stream(self.seed, "latent", epoch))
-        return Batch(self.examples(epoch).index_select(0, order), latents)
+        """All examples of an epoch, shuffled, beside all else that it draws."""
+        n = self.num_examples
+        order = torch.randperm(n, generator=stream(self.seed, "shuffle", epoch))
+        real = self.examples(epoch).index_select(0, order)
+        latent = normal(n, self.latent_dim, generator=stream(self.seed, "latent", epoch))
+        mix = uniform(n, 1, generator=stream(self.seed, "mix", epoch))
+        if self.instance_noise == 0:
+            return Batch(real, latent, mix)
+        noise = self.instance_noise * normal(2, n, real.shape[-1], generator=stream(self.seed, "noise", epoch))
+        return Batch(real + noise[0], latent, mix, noise[1])
 
     def train_dataloader(self) -> BlockLoader:
         """The loader of the trainer's run: on its device, in its precision, with this rank's share of each batch."""
@@ -112,11 +128,11 @@ class GaussianDataModule(LightningDataModule):
         self.check_shares(trainer.world_size)
         parameter = next(trainer.lightning_module.parameters())
 
-        def place(tensor: Tensor) -> Tensor:
-            return tensor.to(trainer.strategy.root_device, parameter.dtype)
+        def place(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.to(trainer.strategy.root_device, parameter.dtype)
 
         self.loader = BlockLoader(
-            lambda epoch: Batch(*map(place, self.draw_epoch(epoch))),
+            lambda epoch: Batch(*map(place, self.draw_epoch(epoch))),  # type: ignore[arg-type]
             iterations=self.iterations,
             batch_size=self.batch_size,
             steps_per_execution=self.steps_per_execution,

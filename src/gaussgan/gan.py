@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from gaussgan.data import planned_iterations
 from gaussgan.game.objectives import Objective
+from gaussgan.game.penalties import Penalty
 from gaussgan.game.player import Player
 from gaussgan.game.updates import Update
 from gaussgan.loader import Batch, Block
@@ -37,6 +43,11 @@ class GAN(LightningModule):
         objective: what each player minimises.
         update: how the two move.
         optimizer_d: from a list of tensors to the discriminator's torch optimizer; `optimizer_g` to the generator's.
+        penalties: what is added to the discriminator's loss.
+        schedule: from a run's progress, 0 to 1, to the share of the first learning rates that is left.
+        player_d: what else the discriminator's `Player` takes, such as `clip_gradient`; `player_g` the generator's.
+        ema_half_life: iterations after which a parameter of the generator weighs half in its moving average,
+            `generator_ema`; None for no average.
         config: the run's configuration in plain containers; it travels in the checkpoint.
 
     Raises:
@@ -51,6 +62,11 @@ class GAN(LightningModule):
         update: Update,
         optimizer_d: OptimizerFactory,
         optimizer_g: OptimizerFactory,
+        penalties: Sequence[Penalty] = (),
+        schedule: Callable[[float], float] | None = None,
+        player_d: Mapping[str, Any] | None = None,
+        player_g: Mapping[str, Any] | None = None,
+        ema_half_life: float | None = None,
         config: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -61,6 +77,13 @@ class GAN(LightningModule):
         self.update = update
         self.optimizer_d = optimizer_d
         self.optimizer_g = optimizer_g
+        self.penalties = penalties
+        self.schedule = schedule
+        self.player_d, self.player_g = player_d or {}, player_g or {}
+        self.generator_ema: AveragedModel | None = None
+        if ema_half_life is not None:
+            average = get_ema_multi_avg_fn(0.5 ** (1 / ema_half_life))
+            self.generator_ema = AveragedModel(deepcopy(generator), multi_avg_fn=average)
         self.config = config or {}
         self.history: list[dict[str, float]] = []  # a row for each epoch, by the callback that evaluates
         self.epoch = Account()
@@ -68,27 +91,57 @@ class GAN(LightningModule):
     def training_step(self, block: Block, _: int) -> None:
         for batch in block:
             self.update(self.discriminator_player, self.generator_player, batch)
+            for scheduler in self.schedulers:
+                scheduler.step()
+            if self.generator_ema is not None:
+                self.generator_ema.update_parameters(self.generator)
         self._keep_account(block)
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """Losses of the discriminator, [..., B, 1], which sees real and generated examples in one pass."""
-        with torch.no_grad():
-            fake = self.generator(batch.latent)
+        fake = self.generate(batch)
         real_logits, fake_logits = self.discriminator(torch.cat([batch.real, fake], -2)).tensor_split(2, -2)
         self.real_logits.append(real_logits.detach())
         self.fake_logits.append(fake_logits.detach())
-        return self.objective.discriminator_loss(real_logits, fake_logits)
+        losses = self.objective.discriminator_loss(real_logits, fake_logits)
+        for penalty in self.penalties:
+            losses = losses + penalty(self.discriminator, batch.real, fake, batch.mix) / 2
+        return losses
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """Losses of the generator, [..., B, 1]."""
-        return self.objective.generator_loss(None, self.discriminator(self.generator(batch.latent)))
+        fake = self.discriminator(self.generate(batch))
+        return self.objective.generator_loss(self.discriminator(batch.real) if self.paired else None, fake)
 
-    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+    def generate(self, batch: Batch) -> Tensor:
+        """What the discriminator is shown of the generator, [..., B, d]."""
+        fake = self.generator(batch.latent)
+        return fake if batch.noise is None else fake + batch.noise
+
+    def configure_optimizers(self) -> Any:
         self.real_logits: list[Tensor] = []
         self.fake_logits: list[Tensor] = []
-        self.discriminator_player = Player(self.discriminator, self.discriminator_loss, self.optimizer_d)
-        self.generator_player = Player(self.generator, self.generator_loss, self.optimizer_g)
-        return [self.discriminator_player.optimizer, self.generator_player.optimizer]
+        self.paired = getattr(self.objective, "paired", False)
+        self.discriminator_player = Player(
+            self.discriminator, self.discriminator_loss, self.optimizer_d, scale=2, **self.player_d
+        )
+        self.generator_player = Player(self.generator, self.generator_loss, self.optimizer_g, **self.player_g)
+        optimizers = [self.discriminator_player.optimizer, self.generator_player.optimizer]
+        self.schedulers: list[LambdaLR] = []
+        if (schedule := self.schedule) is not None:
+            end = planned_iterations(self.trainer)
+            self.schedulers = [LambdaLR(optimizer, lambda i: schedule(min(i / end, 1))) for optimizer in optimizers]
+        return optimizers, self.schedulers
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Networks as they are used and not trained for a while: nothing that looks at them changes them."""
+        self.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self.train()
 
     def epoch_means(self) -> dict[str, Tensor]:
         """Means over the examples of the epoch so far: both losses, D(x) and D(G(z)) as probabilities."""
@@ -103,6 +156,7 @@ class GAN(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.config
+        checkpoint["update"] = getattr(self.update, "memory", [])
         # As one tensor: pickling a long run's rows number by number would slow every checkpoint down.
         names = list(self.history[0]) if self.history else []
         rows = torch.tensor([[*row.values()] for row in self.history], dtype=torch.float64)
@@ -113,6 +167,8 @@ class GAN(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         names, rows = checkpoint["history"]["names"], checkpoint["history"]["rows"]
+        if checkpoint["update"]:
+            self.update.memory = checkpoint["update"]  # type: ignore[attr-defined]
         self.history = [dict(zip(names, row, strict=True)) for row in rows.tolist()]
         self.epoch = Account(*checkpoint["epoch_account"])
 

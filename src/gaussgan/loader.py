@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import repeat
 from typing import NamedTuple
 
 from torch import Tensor
 
 
 class Batch(NamedTuple):
-    """What one iteration sees: real examples, [B, d], and the latents of as many generated ones, [B, k]."""
+    """What one iteration sees, in rows: real examples, [B, d], and the latents of as many generated ones, [B, k].
+
+    `mix`, [B, 1], are uniform draws for penalties between the two; `noise`, [B, d], is added to what is generated, as
+    it has been to the real examples (instance noise), and is None where there is none.
+    """
 
     real: Tensor
     latent: Tensor
+    mix: Tensor
+    noise: Tensor | None = None
+
+    def split(self, n: int) -> list[Batch]:
+        """n batches of as equal sizes as can be."""
+        columns = [[None] * n if column is None else column.tensor_split(n, -2) for column in self]
+        return [Batch(*rows) for rows in zip(*columns, strict=True)]
 
 
 Block = list[Batch]
@@ -27,6 +39,7 @@ class BlockLoader:
     Args:
         draw_epoch: from an epoch's number to its shuffled examples and latents.
         iterations: batches in an epoch.
+        batch_size: examples of one iteration.
         share: the rows of a batch that are this process's.
     """
 
@@ -66,9 +79,11 @@ class BlockLoader:
         return (self.epoch, self.position, self.blocks) if self.within_epoch else (self.epoch + 1, 0, 0)
 
     def _hand_out(self) -> Iterator[Block]:
-        real, latent = self.draw_epoch(self.epoch)
-        batches = zip(real.split(self.batch_size), latent.split(self.batch_size), strict=True)
-        epoch = [Batch(x[self.share], z[self.share]) for x, z in batches]
+        columns = [
+            repeat(None, self.iterations) if column is None else (x[self.share] for x in column.split(self.batch_size))
+            for column in self.draw_epoch(self.epoch)
+        ]
+        epoch = [Batch(*rows) for rows in zip(*columns, strict=True)]
         for end in self._ends(self.epoch, self.position):
             start, self.position = self.position, end
             self.blocks += 1

@@ -1,7 +1,8 @@
-"""Optimizers for a player's vector of parameters. Any of torch.optim works too; this one is only quicker."""
+"""Optimizers for a player's vector of parameters, and schedules of their rates. Any of torch.optim works too."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -44,3 +45,52 @@ class Adam(torch.optim.Optimizer):
 
     # torch.optim wraps every step for its profiler and its hooks, at half of what the step itself costs.
     step.hooked = True  # type: ignore[attr-defined]
+
+
+class SGD(torch.optim.Optimizer):
+    """Gradient descent with heavy-ball momentum β, which may be negative, as torch.optim.SGD's may not.
+
+        m ← β m + g,   θ ← θ − η m
+
+    Polyak 1964; negative β steadies a game's alternating steps: Gidel et al. 2019, arXiv 1807.04740.
+    """
+
+    def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.0) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for theta in group["params"]:
+                direction = theta.grad
+                if group["momentum"] != 0:
+                    state = self.state[theta]
+                    if not state:
+                        state["momentum_buffer"] = torch.zeros_like(theta)
+                    direction = state["momentum_buffer"].mul_(group["momentum"]).add_(direction)
+                theta.sub_(direction * group["lr"])
+
+    step.hooked = True  # type: ignore[attr-defined]
+
+
+class Cosine:
+    """The rate, as a share of the first, from 1 to `end` along half a cosine of the run's progress from 0 to 1.
+
+    Loshchilov and Hutter 2017, arXiv 1608.03983, equation 5 without restarts.
+    """
+
+    def __init__(self, end: float) -> None:
+        self.end = end
+
+    def __call__(self, progress: float) -> float:
+        return self.end + (1 - self.end) * (1 + math.cos(math.pi * progress)) / 2
+
+
+class Linear:
+    """The rate, as a share of the first, from 1 to `end` in a straight line over the run's progress from 0 to 1."""
+
+    def __init__(self, end: float) -> None:
+        self.end = end
+
+    def __call__(self, progress: float) -> float:
+        return 1 + (self.end - 1) * progress

@@ -19,6 +19,11 @@ def stream(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest, "little"))
 
 
+def uniform(*shape: int, generator: torch.Generator) -> Tensor:
+    """Draws from [0, 1) of a shape, in float32 always."""
+    return torch.rand(*shape, generator=generator, dtype=torch.float32)
+
+
 def normal(*shape: int, generator: torch.Generator) -> Tensor:
     """Standard normal draws of a shape, in float32 always, so that a run in float64 sees the same ones."""
     return torch.randn(*shape, generator=generator, dtype=torch.float32)

@@ -1,7 +1,7 @@
 """What each player minimises, as functions of the logits of real and of generated examples.
 
 All map logits [..., B, 1] to losses of single examples, [..., B, 1]. The discriminator's is half of what the literature
-adds up, so that it reads log 2 = 0.693 where it cannot tell the two apart.
+adds up, so that the original GAN's reads log 2 = 0.693 where it cannot tell the two apart.
 """
 
 from __future__ import annotations
@@ -9,11 +9,15 @@ from __future__ import annotations
 from typing import Protocol
 
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import relu, softplus
 
 
 class Objective(Protocol):
-    """A loss for each player; the generator's is not given the real logits (None) as long as none makes use of them."""
+    """A loss for each player, which descends it.
+
+    The generator's gets the real logits where the class says `paired = True`, and None otherwise: they cost a pass.
+    Where it says `logistic = True`, the discriminator's is at best log 2 − JS(p, q), at the logit log p/q.
+    """
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor: ...
 
@@ -28,8 +32,92 @@ class NonSaturating:
     Goodfellow et al. 2014, arXiv 1406.2661, section 3.
     """
 
+    logistic = True
+
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         return (softplus(-real) + softplus(fake)) / 2
 
     def generator_loss(self, real: Tensor | None, fake: Tensor) -> Tensor:
         return softplus(-fake)
+
+
+class Minimax:
+    """The original GAN as a zero-sum game, whose generator saturates when the discriminator wins.
+
+        L_D = ½ [−log σ(D(x)) − log(1 − σ(D(G(z))))],   L_G = log(1 − σ(D(G(z))))
+
+    Goodfellow et al. 2014, arXiv 1406.2661, equation 1.
+    """
+
+    logistic = True
+
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        return (softplus(-real) + softplus(fake)) / 2
+
+    def generator_loss(self, real: Tensor | None, fake: Tensor) -> Tensor:
+        return -softplus(fake)
+
+
+class LeastSquares:
+    """Regression of D to 1 on real and to 0 on generated examples; G moves D to 1.
+
+        L_D = ½ [½ (D(x) − 1)² + ½ D(G(z))²],   L_G = ½ (D(G(z)) − 1)²
+
+    Mao et al. 2017, arXiv 1611.04076, equation 9. At best D = p / (p + q).
+    """
+
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        return ((real - 1).square() + fake.square()) / 4
+
+    def generator_loss(self, real: Tensor | None, fake: Tensor) -> Tensor:
+        return (fake - 1).square() / 2
+
+
+class Wasserstein:
+    """The dual of the 1-Wasserstein distance, for a discriminator that a penalty or clipping keeps Lipschitz.
+
+        L_D = ½ [D(G(z)) − D(x)],   L_G = −D(G(z))
+
+    Arjovsky, Chintala, Bottou 2017, arXiv 1701.07875.
+    """
+
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        return (fake - real) / 2
+
+    def generator_loss(self, real: Tensor | None, fake: Tensor) -> Tensor:
+        return -fake
+
+
+class Hinge:
+    """A margin of 1 to either side for the discriminator.
+
+        L_D = ½ [max(0, 1 − D(x)) + max(0, 1 + D(G(z)))],   L_G = −D(G(z))
+
+    Lim and Ye 2017, arXiv 1705.02894; Miyato et al. 2018, arXiv 1802.05957, equations 16 and 17. At best
+    D = sign(p − q).
+    """
+
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        return (relu(1 - real) + relu(1 + fake)) / 2
+
+    def generator_loss(self, real: Tensor | None, fake: Tensor) -> Tensor:
+        return -fake
+
+
+class Relativistic:
+    """Each generated example against the real one beside it; only differences of logits count.
+
+        L_D = ½ log(1 + exp(D(G(z)) − D(x))),   L_G = log(1 + exp(D(x) − D(G(z))))
+
+    Jolicoeur-Martineau 2019, arXiv 1807.00734; with r1 and r2 it is R3GAN's, Huang et al. 2024, arXiv 2501.05441. It
+    has one term where the others have two: D's loss reads ½ log 2 = 0.347 where it cannot tell the two apart.
+    """
+
+    paired = True
+
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        return softplus(fake - real) / 2
+
+    def generator_loss(self, real: Tensor | None, fake: Tensor) -> Tensor:
+        assert real is not None
+        return softplus(real - fake)

@@ -21,6 +21,9 @@ class Player:
         loss: from a batch to the losses of single examples, [..., B, 1], or to one number. Minimised is their mean
             over the batch, summed over leading dimensions, so that each replica's gradient is its own.
         optimizer: from [θ] to a torch optimizer.
+        scale: how many times this loss the literature's is (2 for the halved one of a GAN's discriminator).
+        clip_gradient: the greatest Euclidean norm that a gradient keeps; a longer one is shortened to it.
+        clip_weights: the bound of each parameter's modulus after every step (Arjovsky et al. 2017, arXiv 1701.07875).
     """
 
     def __init__(
@@ -28,25 +31,41 @@ class Player:
         module: nn.Module,
         loss: Callable[[Any], Tensor],
         optimizer: Callable[[list[Tensor]], torch.optim.Optimizer],
+        scale: float = 1.0,
+        clip_gradient: float | None = None,
+        clip_weights: float | None = None,
     ) -> None:
         self.loss = loss
         self.parameters = list(module.parameters())
         self.theta = flatten(self.parameters)
         self.optimizer = optimizer([self.theta])
+        self.scale = scale
+        self.clip_gradient = clip_gradient
+        self.clip_weights = clip_weights
         self.losses: list[Tensor] = []
 
-    def gradient(self, batch: Any) -> Tensor:
-        """∇_θ of the mean loss at the current point, as a vector like θ; the losses are appended to `losses`."""
+    def gradient(self, batch: Any, create_graph: bool = False) -> Tensor:
+        """∇_θ of the mean loss at the current point, as a vector like θ; the losses are appended to `losses`.
+
+        With `create_graph` it is differentiable in its turn, and of this process's share of the batch alone.
+        """
         losses = self.loss(batch)
         self.losses.append(losses.detach())
         share = 1 / losses.shape[-2] if losses.ndim > 1 else 1.0
-        gradients = torch.autograd.grad(losses, self.parameters, torch.full_like(losses, share))
-        return mean_over_ranks(torch.cat([gradient.reshape(-1) for gradient in gradients]))
+        gradients = torch.autograd.grad(
+            losses, self.parameters, torch.full_like(losses, share), create_graph=create_graph
+        )
+        vector = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        return vector if create_graph else mean_over_ranks(vector)
 
     def apply(self, gradient: Tensor) -> None:
         """One optimizer step along a gradient."""
+        if self.clip_gradient is not None:
+            gradient = gradient * (self.clip_gradient / gradient.norm().clamp(min=self.clip_gradient))
         self.theta.grad = gradient
         self.optimizer.step()
+        if self.clip_weights is not None:
+            self.theta.clamp_(-self.clip_weights, self.clip_weights)
 
 
 def flatten(parameters: list[nn.Parameter]) -> Tensor:
@@ -57,9 +76,9 @@ def flatten(parameters: list[nn.Parameter]) -> Tensor:
     return theta
 
 
-def mean_over_ranks(gradient: Tensor) -> Tensor:
+def mean_over_ranks(vector: Tensor) -> Tensor:
     """The average over the processes of a distributed run, each of which saw an equal share of the batch."""
     if dist.is_available() and dist.is_initialized():
-        dist.all_reduce(gradient)
-        gradient /= dist.get_world_size()
-    return gradient
+        dist.all_reduce(vector)
+        vector /= dist.get_world_size()
+    return vector

@@ -1,0 +1,89 @@
+"""What is added to the discriminator's loss to tame its slope ∇D, the gradient with respect to its input.
+
+All map to penalties of single examples, [..., B, 1], to be added to the sum of the literature's two full terms. The
+discriminator's loss here is half of that sum, and so is the penalty's part in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+Discriminator = Callable[[Tensor], Tensor]
+
+
+class Penalty(Protocol):
+    """A penalty of a discriminator between real and generated examples, [..., B, d].
+
+    Args:
+        mix: uniform draws from [0, 1), [..., B, 1], for a penalty that looks between the two.
+    """
+
+    def __call__(self, discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor: ...
+
+
+class R1:
+    """γ/2 ‖∇D(x)‖² on real examples: centre 0.
+
+    Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406, equation 9.
+    """
+
+    def __init__(self, weight: float) -> None:
+        self.weight = weight
+
+    def __call__(self, discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
+        return self.weight / 2 * squared_norm(slope(discriminator, real))
+
+
+class R2:
+    """γ/2 ‖∇D(G(z))‖² on generated examples: centre 0.
+
+    Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406, equation 10.
+    """
+
+    def __init__(self, weight: float) -> None:
+        self.weight = weight
+
+    def __call__(self, discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
+        return self.weight / 2 * squared_norm(slope(discriminator, fake))
+
+
+class WGANGP:
+    """γ (‖∇D(x̂)‖ − 1)² on interpolates x̂ = u x + (1 − u) G(z), u ~ U[0, 1): centre 1.
+
+    Gulrajani et al. 2017, arXiv 1704.00028, equation 3, whose λ is γ here.
+    """
+
+    def __init__(self, weight: float) -> None:
+        self.weight = weight
+
+    def __call__(self, discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
+        gradient = slope(discriminator, mix * real + (1 - mix) * fake)
+        return self.weight * (torch.linalg.vector_norm(gradient, dim=-1, keepdim=True) - 1).square()
+
+
+class ZeroCentred:
+    """γ ‖∇D(x̂)‖² on interpolates x̂ = u x + (1 − u) G(z), u ~ U[0, 1): centre 0.
+
+    Thanh-Tung, Tran, Venkatesh 2019, arXiv 1902.03984, equation 6, whose λ is γ here.
+    """
+
+    def __init__(self, weight: float) -> None:
+        self.weight = weight
+
+    def __call__(self, discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
+        return self.weight * squared_norm(slope(discriminator, mix * real + (1 - mix) * fake))
+
+
+def slope(discriminator: Discriminator, x: Tensor) -> Tensor:
+    """∇D at each example, [..., B, d], differentiable with respect to D's parameters and to what x came from."""
+    x = x if x.requires_grad else x.detach().requires_grad_()
+    with torch.enable_grad():
+        return torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)[0]
+
+
+def squared_norm(gradient: Tensor) -> Tensor:
+    return gradient.square().sum(-1, keepdim=True)
