@@ -16,6 +16,7 @@ def main() -> None:
     if arguments.permutations < 1:
         parser.error(f"--permutations must be at least 1 (got {arguments.permutations})")
 
+    from gaussgan.console import measures
     from gaussgan.directory import BEST, LAST, RECORD, read_record
     from gaussgan.evaluate import compare, measure, told_apart_from
     from gaussgan.metrics import has_closed_form
@@ -27,11 +28,10 @@ def main() -> None:
     record = read_record(run.directory) if (run.directory / RECORD).exists() else {"status": "unfinished"}
     if record["status"] != "completed":
         print(f"the run is {record['status']}" + (f" ({record['error']})" if record.get("error") else ""))
-    if not has_closed_form(run.generator):
-        print("distances by sample moments: the generator's law has no closed form")
-    print(f"w2 to the true law        {measured['val/w2']:.4f}   (maximum likelihood: {measured['mle/w2']:.4f})")
-    print(f"KL(true ‖ learned), nats  {measured['val/kl']:.4f}\n")
-    print("Fresh samples, n real and n generated:")
+    print(f"{'':45}{'learned':>9}   true")
+    for name, value, true in measures(measured, run.distribution, has_closed_form(run.generator)):
+        print(f"{name:45}{value:>9}   {true}")
+    print("\nFresh samples, n real and n generated:")
     print("      n   energy distance        p   classifier's accuracy   best possible")
     verdicts = []
     for verdict in compare(run, permutations=arguments.permutations, seed=arguments.seed):

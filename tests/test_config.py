@@ -179,8 +179,15 @@ def test_a_refused_run_leaves_the_directory_as_it_was(tmp_path: Path) -> None:
     run = (f"hydra.run.dir={tmp_path}", "trainer=cpu", "trainer.max_steps=2", "~callbacks.pictures")
     assert run_script(*run, cwd=tmp_path).returncode == 0
     before = contents()
-    for refused in (["seed=1"], ["data.batch_size=0", f"ckpt_path={tmp_path}/checkpoints/last.ckpt"]):
-        assert run_script(*run, *refused, cwd=tmp_path).returncode == 1
+    resumed = f"ckpt_path={tmp_path}/checkpoints/last.ckpt"
+    for refused in (
+        ["seed=1"],
+        ["data.batch_size=0", resumed],
+        ["discriminator.widths=[7]", resumed],
+        ["data.distribution.A=[[1,2],[3]]", resumed],
+    ):
+        result = run_script(*run, *refused, cwd=tmp_path)
+        assert (result.returncode, len(result.stderr.splitlines())) == (1, 1), result.stderr
         assert contents() == before
     with FileLock(tmp_path / ".lock"):
         result = run_script(*run, f"ckpt_path={tmp_path}/checkpoints/last.ckpt", cwd=tmp_path)
@@ -199,6 +206,26 @@ def test_a_failure_is_recorded_and_makes_room_for_the_next_try(compose: Compose,
         )
     train(compose("data.num_examples=16", "trainer.max_epochs=1", "~callbacks.pictures"))
     assert read_record(tmp_path / "run")["status"] == "completed"
+
+
+def test_what_cannot_be_put_together_leaves_nothing(tmp_path: Path) -> None:
+    for override, words in {
+        "data.distribution.A=[[1,2],[3]]": "data.distribution: A must be k rows",
+        "generator.out_features=3": "generator.out_features must be 2",
+    }.items():
+        result = run_script("trainer=cpu", override, f"hydra.run.dir={tmp_path / 'run'}", cwd=tmp_path)
+        assert result.returncode == 1
+        assert result.stderr.startswith(words)
+        assert len(result.stderr.splitlines()) == 1, result.stderr
+        assert not [*tmp_path.iterdir()]
+
+
+def test_a_sweeps_directory_belongs_to_one_sweep(tmp_path: Path) -> None:
+    (tmp_path / "multirun.yaml").touch()
+    result = run_script("-m", "seed=0,1", f"hydra.sweep.dir={tmp_path}", cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr == f"hydra.sweep.dir: {tmp_path} already holds a sweep; name another directory\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["multirun.yaml"]
 
 
 def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:

@@ -1,44 +1,139 @@
+import math
+
 import pytest
 import torch
+from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
+from torch import Tensor
+from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
-from gaussgan.distributions import AffineGaussian
+from gaussgan.distributions import AffineGaussian, Dirac, GaussianMixture, Law, grid, random_gaussian, ring
 from gaussgan.metrics import sample_moments
 from gaussgan.streams import stream
 
-LAWS = {
-    "textbook": ([[1, 2], [-0.1, 0.5]], [1, 2]),
-    "line": ([[2.0]], [-1.0]),
-    "three dimensions": ([[1, 0, 0.5], [0, 2, 0], [0.3, 0, 1]], [0, 1, 2]),
-    "latents wider than data": ([[1, 0], [0, 1], [0.5, -1]], [0, 0]),
+TEXTBOOK = AffineGaussian([[1, 2], [-0.1, 0.5]], [1, 2])
+DENSE: dict[str, Law] = {
+    "textbook": TEXTBOOK,
+    "line": AffineGaussian([[2.0]], [-1.0]),
+    "three dimensions": AffineGaussian([[1, 0, 0.5], [0, 2, 0], [0.3, 0, 1]], [0, 1, 2]),
+    "latents wider than data": AffineGaussian([[1, 0], [0, 1], [0.5, -1]], [0, 0]),
+    "random": random_gaussian(4, 100, seed=0),
+    "ring": ring(8, 1, 0.01),
+    "grid": grid(3, 2, 0.5),
+    "mixture on a line": GaussianMixture([[-1], [0], [3]], 0.7),
 }
-laws = pytest.mark.parametrize("law", [AffineGaussian(*args) for args in LAWS.values()], ids=LAWS)
+SINGULAR: dict[str, Law] = {
+    "low rank": AffineGaussian([[1, 2]], [1, 2]),
+    "low rank but for rounding": AffineGaussian([[0.1, 0.3], [0.7, 2.1]], [0, 0]),
+    "dirac": Dirac([1, -2]),
+}
+dense = pytest.mark.parametrize("law", DENSE.values(), ids=DENSE)
+singular = pytest.mark.parametrize("law", SINGULAR.values(), ids=SINGULAR)
+every = pytest.mark.parametrize("law", [*DENSE.values(), *SINGULAR.values()], ids=[*DENSE, *SINGULAR])
 
 
-@laws
-def test_density_is_that_of_scipy_and_integrates_to_one(law: AffineGaussian) -> None:
-    x = law.sample(1000, stream(0, "test")).double()
-    theirs = multivariate_normal(law.mean.numpy(), law.cov.numpy()).logpdf(x.numpy())
-    torch.testing.assert_close(law.log_prob(x), torch.as_tensor(theirs).reshape(-1), rtol=1e-9, atol=1e-9)
+def components(law: Law) -> tuple[Tensor, Tensor]:
+    """Means, [m, d], and common covariance, [d, d], of the Gaussians that a law mixes in equal shares."""
+    if isinstance(law, GaussianMixture):
+        return law.modes, law.std**2 * torch.eye(law.dim, dtype=torch.float64)
+    return law.mean.unsqueeze(0), law.cov
 
-    wide = torch.distributions.MultivariateNormal(law.mean, 1.5 * law.cov)
+
+def by_torch(law: Law, widened: float) -> MixtureSameFamily:
+    means, cov = components(law)
+    return MixtureSameFamily(Categorical(torch.ones(len(means))), MultivariateNormal(means, widened * cov))
+
+
+@dense
+def test_density_is_that_of_scipy(law: Law) -> None:
+    x, (means, cov) = law.sample(1000, stream(0, "test")).double(), components(law)
+    theirs = [multivariate_normal(mean.numpy(), cov.numpy()).logpdf(x.numpy()).reshape(-1) for mean in means]
+    expected = torch.as_tensor(logsumexp(theirs, axis=0) - math.log(len(means)))
+    torch.testing.assert_close(law.log_prob(x), expected, rtol=1e-9, atol=1e-9)
+    assert torch.equal(law.log_prob(x.reshape(10, 100, -1)), law.log_prob(x).reshape(10, 100))
+
+
+@dense
+def test_density_integrates_to_one(law: Law) -> None:
+    torch.manual_seed(0)
+    wide = by_torch(law, widened=1.5)
     proposals = wide.sample((100_000,))
     weights = (law.log_prob(proposals) - wide.log_prob(proposals)).exp()
     assert weights.mean().item() == pytest.approx(1, abs=5 * weights.std().item() / 100_000**0.5)
 
 
-@laws
-def test_sample_moments_are_the_laws(law: AffineGaussian) -> None:
+@dense
+def test_samples_are_as_likely_as_anothers(law: Law) -> None:
+    torch.manual_seed(0)
+    n = 100_000
+    ours, theirs = (law.log_prob(x) for x in (law.sample(n, stream(0, "test")), by_torch(law, widened=1).sample((n,))))
+    assert ours.mean().item() == pytest.approx(theirs.mean().item(), abs=5 * (2 * theirs.var().item() / n) ** 0.5)
+    assert ours.var().item() == pytest.approx(theirs.var().item(), rel=0.05)
+
+
+@every
+def test_sample_moments_are_the_laws(law: Law) -> None:
     n = 400_000
-    mean, cov = sample_moments(law.sample(n, stream(0, "test")))
-    error = 5 * (law.cov.diagonal().max() / n**0.5).item()
-    torch.testing.assert_close(mean, law.mean, rtol=0, atol=5 * (law.cov.diagonal().max() / n).sqrt().item())
-    torch.testing.assert_close(cov, law.cov, rtol=0, atol=2 * error)
+    x = law.sample(n, stream(0, "test"))
+    assert (x.shape, x.dtype, law.mean.dtype, law.cov.dtype) == ((n, law.dim), torch.float32, *[torch.float64] * 2)
+    mean, cov = sample_moments(x)
+    largest = law.cov.diagonal().max().item()
+    torch.testing.assert_close(mean, law.mean, rtol=0, atol=5 * (largest / n) ** 0.5 + 1e-6)
+    torch.testing.assert_close(cov, law.cov, rtol=0, atol=10 * largest / n**0.5)
+
+
+@every
+def test_samples_are_a_function_of_the_generator_alone(law: Law) -> None:
+    before = torch.get_rng_state()
+    assert torch.equal(law.sample(100, stream(0, "test")), law.sample(100, stream(0, "test")))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@singular
+def test_a_singular_law_has_no_density(law: Law) -> None:
+    with pytest.raises(ValueError, match="has no density: its covariance is singular"):
+        law.log_prob(law.mean)
+
+
+def test_which_laws_mean_and_covariance_tell_all_about() -> None:
+    told = {name for name, law in {**DENSE, **SINGULAR}.items() if law.gaussian}
+    assert told == {*DENSE, *SINGULAR} - {"ring", "grid", "mixture on a line"}
+    single, twin = GaussianMixture([[1, 2]], 0.5), AffineGaussian([[0.5, 0], [0, 0.5]], [1, 2])
+    x = twin.sample(100, stream(0, "test"))
+    assert single.gaussian
+    torch.testing.assert_close(single.log_prob(x), twin.log_prob(x))
 
 
 def test_textbook_covariance() -> None:
-    law = AffineGaussian(*LAWS["textbook"])
-    torch.testing.assert_close(law.cov, torch.tensor([[1.01, 1.95], [1.95, 4.25]], dtype=torch.float64))
+    torch.testing.assert_close(TEXTBOOK.cov, torch.tensor([[1.01, 1.95], [1.95, 4.25]], dtype=torch.float64))
+
+
+def test_a_random_gaussian_has_its_eigenvalues_and_no_direction() -> None:
+    law = random_gaussian(5, 1e4, seed=3)
+    expected = torch.tensor([1e-4, 1e-3, 1e-2, 1e-1, 1], dtype=torch.float64)
+    torch.testing.assert_close(torch.linalg.eigvalsh(law.cov), expected, rtol=1e-9, atol=0)
+    assert str(law) == str(random_gaussian(5, 1e4, seed=3)) != str(random_gaussian(5, 1e4, seed=4))
+
+    # Of a Haar-random basis in the plane, the first axis has a uniform angle, sign included.
+    n, laws = 2000, [random_gaussian(2, 100, seed) for seed in range(2000)]
+    axes = torch.stack([law.A[0] for law in laws])
+    angles = torch.atan2(axes[:, 1], axes[:, 0])
+    for harmonic in (1, 2, 3, 4):
+        assert torch.polar(torch.ones_like(angles), harmonic * angles).mean().abs() < 3 / n**0.5
+    means = torch.stack([law.mean for law in laws])
+    torch.testing.assert_close(means.T.cov(), torch.eye(2, dtype=torch.float64), rtol=0, atol=5 * (2 / n) ** 0.5)
+
+
+def test_modes_stand_where_they_should_and_share_alike() -> None:
+    modes = ring(6, 2, 0.01).modes
+    torch.testing.assert_close(modes.norm(dim=-1), torch.full((6,), 2.0).double())
+    torch.testing.assert_close((modes - modes.roll(1, 0)).norm(dim=-1), torch.full((6,), 2.0).double())  # a hexagon
+    assert grid(3, 2, 0.1).modes.tolist() == [[x, y] for x in (-2, 0, 2) for y in (-2, 0, 2)]
+    assert grid(2, 3, 0.1).modes.tolist() == [[x, y] for x in (-1.5, 1.5) for y in (-1.5, 1.5)]
+
+    law, n = ring(8, 1, 0.01), 80_000
+    shares = torch.cdist(law.sample(n, stream(0, "test")).double(), law.modes).argmin(-1).bincount(minlength=8) / n
+    torch.testing.assert_close(shares, torch.full((8,), 1 / 8), rtol=0, atol=4 * (7 / 64 / n) ** 0.5)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +144,7 @@ def test_textbook_covariance() -> None:
         ([[[1]]], [0], "A must be k rows"),
         ([[]], [], "A must be k rows"),
         ("abc", [0], "A must be k rows"),
+        (None, [0], "A must be k rows"),
         ([[1, float("nan")]], [0, 0], "A must be finite"),
         ([[1, 2]], [0, 0, 0], "b must have 2 numbers"),
         ([[1, 2]], [0, float("inf")], "b must be finite"),
@@ -58,3 +154,30 @@ def test_textbook_covariance() -> None:
 def test_impossible_numbers_are_refused_by_name(A: object, b: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         AffineGaussian(A, b)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "make, arguments, message",
+    [
+        (random_gaussian, (0, 100, 0), r"dim must be a whole number of at least 1 \(got 0\)"),
+        (random_gaussian, (2, 0.5, 0), r"condition_number must be at least 1 \(got 0.5\)"),
+        (random_gaussian, (2, math.inf, 0), r"condition_number must be finite \(got inf\)"),
+        (GaussianMixture, ([[0, 1], [2]], 1), "means must be m rows of d numbers each"),
+        (GaussianMixture, ([[0, math.nan]], 1), "means must be finite"),
+        (GaussianMixture, ([[0]], -1), r"std must be above 0 \(got -1\)"),
+        (GaussianMixture, ([[0]], math.nan), r"std must be finite \(got nan\)"),
+        (GaussianMixture, ([[0]], "wide"), r"std must be a number \(got wide\)"),
+        (ring, (0, 1, 0.01), r"modes must be a whole number of at least 1 \(got 0\)"),
+        (ring, (2.5, 1, 0.01), r"modes must be a whole number of at least 1 \(got 2.5\)"),
+        (ring, (8, 0, 0.01), r"radius must be above 0 \(got 0\)"),
+        (ring, (8, 1, 0), r"std must be above 0 \(got 0\)"),
+        (grid, (-1, 2, 0.05), r"side must be a whole number of at least 1 \(got -1\)"),
+        (grid, (5, -2, 0.05), r"spacing must be above 0 \(got -2\)"),
+        (grid, (5, 2, -1), r"std must be above 0 \(got -1\)"),
+        (Dirac, (0.0,), r"point must be d numbers \(got 0.0\)"),
+        (Dirac, ([math.inf],), "point must be finite"),
+    ],
+)
+def test_impossible_laws_are_refused_by_name(make: type, arguments: tuple, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(*arguments)

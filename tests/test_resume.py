@@ -18,6 +18,7 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
 from conftest import ROOT
+from gaussgan import pictures
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]
@@ -192,9 +193,7 @@ def test_a_record_does_not_outlive_its_truth(compose: Compose, alone: Path, monk
 
 
 def test_a_figure_that_fails_costs_a_line(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gaussgan.callbacks import pictures
-
-    monkeypatch.setattr(pictures, "picture", lambda *_: 1 / 0)
+    monkeypatch.setattr(pictures, "game", lambda *_: 1 / 0)
     cfg = compose("data.num_examples=16", "trainer.max_epochs=1")
     train(cfg)
     assert json.loads((Path(cfg.run_dir) / "metrics.json").read_text())["status"] == "completed"

@@ -40,7 +40,7 @@ def test_a_run_leaves_the_contract_behind(compose: Compose) -> None:
     assert {key: result[key] for key in expected} == expected
     assert list(result) == [
         "status", "error", "seed", "replicas", "iterations", "examples", "seconds", "examples_per_second", "val/w2",
-        "val/kl", "mle/w2", "train/loss_d", "train/loss_g", "versions",
+        "val/kl", "mle/w2", "train/loss_d", "train/loss_g", "val/js", "val/logit_error", "val/d_gap", "versions",
     ]  # fmt: skip
     assert result["examples_per_second"] == pytest.approx(120 / result["seconds"], rel=0.01)
     assert value == result["val/w2"]

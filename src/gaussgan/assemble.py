@@ -76,7 +76,7 @@ def _check_accelerator(name: str) -> None:
 
 def _check_widths(gan: GAN, data: GaussianDataModule) -> None:
     d = data.distribution.dim
-    with torch.no_grad():
+    with gan.evaluating():
         try:
             fake = gan.generator(torch.zeros(2, data.latent_dim))
         except RuntimeError as error:

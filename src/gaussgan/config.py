@@ -29,6 +29,10 @@ def number(low: float, *, strict: bool = False) -> Rule:
 
 
 BOOLEAN: Rule = ("true or false", lambda v: isinstance(v, bool))
+WHOLE_OR_NONE: Rule = (
+    "a whole number of at least 1, or null for the law's dimension",
+    lambda v: v is None or (type(v) is int and v >= 1),
+)
 POSITIVE_OR_NONE: Rule = (
     "a finite number above 0, or null",
     lambda v: v is None or (_is_number(v) and v > 0),
@@ -82,6 +86,9 @@ OPTIONAL: dict[str, Rule] = {  # of those parts that have them
     "player_g.clip_gradient": POSITIVE_OR_NONE,
     "player_d.clip_weights": POSITIVE_OR_NONE,
     "generator.in_features": whole(1),
+    "generator.out_features": WHOLE_OR_NONE,
+    "discriminator.in_features": WHOLE_OR_NONE,
+    "discriminator.out_features": whole(1),
     "generator.std": number(0),
     "discriminator.std": number(0),
     **{

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import ProgressBar
 from rich.box import SIMPLE_HEAD
@@ -14,9 +15,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 from torch import Tensor
+from torch.special import gammainc
 
 from gaussgan.data import data_of, planned_iterations
+from gaussgan.distributions import Law
 from gaussgan.gan import GAN, Account
+from gaussgan.validation import score
 
 REFRESH_SECONDS = 0.2
 
@@ -68,7 +72,9 @@ class IterationsBar(ProgressBar):
         speed = (data.examples_seen(step) - data.examples_seen(self.start)) / (self.shown - self.started)
         means = dict(zip(Account.tags, gan.epoch.means().tolist(), strict=True))  # of this rank: no waiting for others
         numbers = [f"{name} {means[f'train/{name}']:.3f}" for name in ("loss_d", "loss_g")]
-        numbers += [f"w2 {gan.history[-1]['val/w2']:.3f}"] if gan.history else []
+        if gan.history:
+            tag = score(gan.history[-1])
+            numbers += [f"{tag.removeprefix('val/')} {gan.history[-1][tag]:.3f}"]
         progress.update(self.task, completed=step, state="  ".join([*numbers, f"{speed:,.0f} ex/s"]))
         progress.refresh()
 
@@ -80,7 +86,7 @@ class IterationsBar(ProgressBar):
 
 def print_summary(
     record: Mapping[str, Any],
-    truth: tuple[Tensor, Tensor],
+    law: Law,
     learned: tuple[Tensor, Tensor],
     directory: Path,
     exact: bool,
@@ -93,15 +99,12 @@ def print_summary(
     table.add_column("")
     table.add_column("learned", justify="right")
     table.add_column("true", justify="right")
-    names, note = ("mean", "covariance"), "" if exact else " (by sample moments)"
-    for name, ours, theirs in zip(names, learned, truth, strict=True):
+    for name, ours, theirs in zip(("mean", "covariance"), learned, (law.mean, law.cov), strict=True):
         table.add_row(name, _matrix(ours), _matrix(theirs))
-    table.add_row(
-        "w2 to the true law" + note, _number(record["val/w2"]), f"{_number(record['mle/w2'])} (maximum likelihood)"
-    )
-    table.add_row("KL(true ‖ learned), nats" + note, _number(record["val/kl"]), "0")
-    table.add_row("discriminator's loss", _number(record["train/loss_d"]), "0.693")
-    table.add_row("generator's loss", _number(record["train/loss_g"]), "0.693")
+    for name, value, best in measures(record, law, exact):
+        table.add_row(name, value, best)
+    table.add_row("discriminator's loss", _number(record["train/loss_d"]), "")
+    table.add_row("generator's loss", _number(record["train/loss_g"]), "")
     table.add_row("examples/s", f"{record['examples_per_second'] or 0:,.0f}", "")
     console = Console(soft_wrap=True)
     console.print(table)
@@ -109,6 +112,36 @@ def print_summary(
         console.print(record["error"], highlight=False)
     console.print(f"run        {directory}\nfigure     {directory / 'figures' / 'final.png'}", highlight=False)
     console.print(f"dashboard  tensorboard --logdir {directory.parent}", highlight=False)
+
+
+def measures(values: Mapping[str, Any], law: Law, exact: bool) -> Iterator[tuple[str, str, str]]:
+    """Of each measure that was taken: its name, its value, and what it would be at best."""
+    best = {
+        "val/w2": f"{_number(values.get('mle/w2'))} (maximum likelihood)",
+        "val/modes": f"{len(getattr(law, 'modes', ()))}",
+        "val/high_quality": f"{gammainc(torch.tensor(law.dim / 2), torch.tensor(9 / 2)):.4f}",  # χ² of d at 3²
+    }
+    for tag, name in MEASURES.items():
+        if values.get(tag) is not None:
+            note = "" if exact or tag not in ("val/w2", "val/kl") else " (by sample moments)"
+            value = f"{values[tag]:.0f}" if tag == "val/modes" else _number(values[tag])
+            yield name + note, value, best.get(tag, "0")
+
+
+MEASURES = {
+    "val/w2": "w2 to the true law",
+    "val/w2_ema": "w2 of the averaged generator",
+    "val/kl": "KL(true ‖ learned), nats",
+    "val/sliced_w2": "sliced w2 to fresh examples",
+    "val/sliced_w2_ema": "sliced w2 of the averaged generator",
+    "val/modes": "modes found",
+    "val/high_quality": "share within 3 std of a mode",
+    "val/reverse_kl": "reverse KL over modes, nats",
+    "val/js": "JS(true, learned), nats",
+    "val/d_gap": "discriminator's loss above least",
+    "val/logit_error": "its logit's error",
+    "val/distance": "distance from the equilibrium",
+}
 
 
 def _number(value: float | None) -> str:

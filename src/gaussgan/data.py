@@ -6,14 +6,13 @@ from math import ceil
 
 import torch
 from pytorch_lightning import LightningDataModule, Trainer
-from torch import Tensor, nn
+from torch import Tensor
 
-from gaussgan.distributions import AffineGaussian
+from gaussgan.distributions import Law
 from gaussgan.loader import Batch, Block, BlockLoader
-from gaussgan.metrics import sample_moments
+from gaussgan.metrics import gaussian_w2, sample_moments
 from gaussgan.streams import normal, stream, uniform
-
-VALIDATION_SAMPLES = 10_000  # of a generator whose law has no closed form
+from gaussgan.validation import Validation
 
 
 class GaussianDataModule(LightningDataModule):
@@ -37,7 +36,7 @@ class GaussianDataModule(LightningDataModule):
 
     def __init__(
         self,
-        distribution: AffineGaussian,
+        distribution: Law,
         num_examples: int,
         batch_size: int,
         steps_per_execution: int,
@@ -94,10 +93,14 @@ class GaussianDataModule(LightningDataModule):
         centred = means - means.mean(0)
         return means.mean(0), covs.mean(0) + centred.mT @ centred / epochs
 
-    def validation_latents(self, generator: nn.Module) -> Tensor:
-        """The latents on which a generator without a closed form is evaluated, always the same ones, where it is."""
-        latents = normal(VALIDATION_SAMPLES, self.latent_dim, generator=stream(self.seed, "validation"))
-        return latents.to(next(generator.parameters()))
+    def mle_w2(self, iterations: int) -> float | None:
+        """The w2 of the maximum-likelihood fit after so many iterations; None where the law is no Gaussian."""
+        law = self.distribution
+        return gaussian_w2(law.mean, law.cov, *self.moments(iterations)).item() if law.gaussian else None
+
+    def validation(self) -> Validation:
+        """What a run on these data is evaluated by."""
+        return Validation(self.distribution, self.latent_dim, self.seed)
 
     @property
     def iterations(self) -> int:

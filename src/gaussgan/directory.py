@@ -44,15 +44,23 @@ def claim(directory: Path, ckpt_path: str | None) -> Iterator[None]:
     except OSError as error:
         raise ConfigError(f"hydra.run.dir: cannot write to {error.filename} ({error.strerror})") from error
     try:
-        resuming = ckpt_path is not None and directory.resolve() in Path(ckpt_path).resolve().parents
-        if not resuming and holds_a_run(directory):
-            raise ConfigError(
-                f"hydra.run.dir: {directory} already holds a run; name another directory, or resume it with"
-                f" ckpt_path={directory / LAST}"
-            )
+        refuse_if_taken(directory, ckpt_path)
         yield
     finally:
         lock.release()
+
+
+def refuse_if_taken(directory: Path, ckpt_path: str | None) -> None:
+    """
+    Raises:
+        ConfigError: when a directory holds a run that is not resumed.
+    """
+    resuming = ckpt_path is not None and directory.resolve() in Path(ckpt_path).resolve().parents
+    if not resuming and holds_a_run(directory):
+        raise ConfigError(
+            f"hydra.run.dir: {directory} already holds a run; name another directory, or resume it with"
+            f" ckpt_path={directory / LAST}"
+        )
 
 
 def is_first_process() -> bool:
@@ -68,8 +76,12 @@ def holds_a_run(directory: Path) -> bool:
 
 
 def write_record(directory: Path, record: Mapping[str, Any]) -> None:
-    """Write metrics.json, whole or not at all. What is not known, or is no finite number, is null."""
-    values = {field: record.get(field) for field in FIELDS} | {"versions": versions()}
+    """Write metrics.json, whole or not at all: FIELDS, and whatever else was measured under val/.
+
+    What is not known, or is no finite number, is null.
+    """
+    measured = {key: value for key, value in record.items() if key.startswith("val/")}
+    values = {**{field: record.get(field) for field in FIELDS}, **measured, "versions": versions()}
     finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
     temporary = directory / f".{RECORD}.tmp"
     temporary.write_text(json.dumps(finite, indent=2) + "\n")
@@ -83,8 +95,16 @@ def record_failure(directory: Path, error: BaseException, seed: int | None) -> N
 
 
 def read_record(directory: Path) -> dict[str, Any]:
-    """The contents of metrics.json."""
-    return json.loads((directory / RECORD).read_text())
+    """The contents of metrics.json.
+
+    Raises:
+        ConfigError: when it is no whole one.
+    """
+    try:
+        record = json.loads((directory / RECORD).read_text())
+        return {**record, "status": record["status"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{directory / RECORD} is no whole record of a run ({type(error).__name__})") from error
 
 
 def versions() -> dict[str, str]:

@@ -10,10 +10,11 @@ from hydra.utils import instantiate
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from gaussgan.metrics import distances, gaussian_w2, generator_moments, has_closed_form
+from gaussgan.metrics import generator_moments, has_closed_form
 from gaussgan.runs import Run
 from gaussgan.streams import normal, stream
 from gaussgan.twosample import Accuracy, best_accuracy, classifier_test, energy_test
+from gaussgan.validation import log_density
 
 SIZES = (100, 300, 1_000, 3_000, 10_000)
 
@@ -29,12 +30,11 @@ class Verdict(NamedTuple):
 
 
 def measure(run: Run) -> dict[str, float]:
-    """val/w2 and val/kl of the run's generator, by `distances`, and mle/w2, the error of its training set's moments."""
+    """The distances of the run's generator by `Validation`, and mle/w2, the error of its training set's moments."""
     data = instantiate(run.config["data"])
-    law = run.distribution
-    values = distances(law, run.generator, data.validation_latents(run.generator))
-    mle = gaussian_w2(law.mean, law.cov, *data.moments(run.iterations))
-    return {name: value.item() for name, value in {**values, "mle/w2": mle}.items()}
+    values = {name: value.item() for name, value in data.validation().distances(run.generator).items()}
+    mle = data.mle_w2(run.iterations)
+    return values if mle is None else {**values, "mle/w2": mle}
 
 
 @torch.no_grad()
@@ -64,10 +64,10 @@ def told_apart_from(verdicts: Sequence[Verdict], level: float = 0.05) -> int | N
 
 
 def _best(run: Run, real: Tensor, fake: Tensor) -> Accuracy | None:
-    if not has_closed_form(run.generator):
+    if not has_closed_form(run.generator) or log_density(run.distribution, real) is None:
         return None
     mean, cov = generator_moments(run.generator, real)
-    if any(torch.linalg.cholesky_ex(matrix).info for matrix in (cov, run.distribution.cov)):
+    if torch.linalg.cholesky_ex(cov).info:
         return None
     learned = MultivariateNormal(mean, cov)
     return best_accuracy(real, fake, lambda x: run.distribution.log_prob(x) - learned.log_prob(x.double()))

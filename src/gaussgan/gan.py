@@ -86,6 +86,7 @@ class GAN(LightningModule):
             self.generator_ema = AveragedModel(deepcopy(generator), multi_avg_fn=average)
         self.config = config or {}
         self.history: list[dict[str, float]] = []  # a row for each epoch, by the callback that evaluates
+        self.trajectory: list[Tensor] = []  # both players' parameters, by the callback that follows them
         self.epoch = Account()
 
     def training_step(self, block: Block, _: int) -> None:
@@ -117,6 +118,11 @@ class GAN(LightningModule):
         """What the discriminator is shown of the generator, [..., B, d]."""
         fake = self.generator(batch.latent)
         return fake if batch.noise is None else fake + batch.noise
+
+    @property
+    def placed(self) -> Tensor:
+        """A tensor that is where the networks are, and in their precision."""
+        return next(self.parameters())
 
     def configure_optimizers(self) -> Any:
         self.real_logits: list[Tensor] = []

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,27 +17,49 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, flag_override
 
 from gaussgan.config import ConfigError, check, flatten, one_line
-from gaussgan.directory import claim, is_first_process, record_failure
+from gaussgan.directory import claim, is_first_process, record_failure, refuse_if_taken
 from gaussgan.signals import noting
 
 log = logging.getLogger(__name__)
 
 
 class Preflight(Callback):
-    """Refuses a run before Hydra writes its configuration and its log; an exception would only warn here."""
+    """Refuses a run before Hydra writes its configuration and its log, where Hydra would only warn of an exception.
+
+    What can be told without torch is told first. A sweep's jobs are checked one by one, as they come.
+    """
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         if not is_first_process():
             return
+        directory = Path(config.hydra.run.dir)
         try:
             check(config)
-            self.claim = claim(Path(config.hydra.run.dir), config.ckpt_path)
+            refuse_if_taken(directory, config.ckpt_path)
+            self._assemble(config, directory)
+            self.claim = claim(directory, config.ckpt_path)
             self.claim.__enter__()  # until the process ends
         except ConfigError as error:
             sys.exit(str(error))
+        except Exception:
+            traceback.print_exc()
+            sys.exit(1)
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        if (Path(config.hydra.sweep.dir) / "multirun.yaml").exists():
+            sys.exit(f"hydra.sweep.dir: {config.hydra.sweep.dir} already holds a sweep; name another directory")
+
+    @staticmethod
+    def _assemble(config: DictConfig, directory: Path) -> None:
+        from gaussgan.assemble import assemble
+
+        with flag_override(config, ["struct", "readonly"], False):
+            task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        task.run_dir = str(directory)
+        assemble(task)
 
 
 def launch(task: Callable[[DictConfig], float], config_path: str, config_name: str) -> None:

@@ -1,4 +1,7 @@
-"""Generators and discriminators as plain nn.Modules. All their parameters, biases included, start from N(0, std²)."""
+"""Generators and discriminators as plain nn.Modules, [..., in_features] → [..., out_features].
+
+The weights and biases of their linear maps start from N(mean, std²), with mean 0 unless it is said, drawn from `rng`.
+"""
 
 from __future__ import annotations
 
@@ -7,57 +10,165 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from gaussgan.streams import normal
 
 
 class Linear(nn.Linear):
-    """The affine map G(z) = z Wᵀ + c, [..., in_features] → [..., out_features].
+    """The affine map z Wᵀ + c, or the linear one z Wᵀ.
 
     As a generator it is the textbook's: under z ~ N(0, I) its law is exactly N(c, W Wᵀ).
 
     Args:
-        std: standard deviation of the initial parameters.
+        std: standard deviation of the initial parameters, and `mean` their mean.
         rng: what they are drawn from.
     """
 
-    def __init__(self, in_features: int, out_features: int, std: float, rng: torch.Generator) -> None:
-        super().__init__(in_features, out_features)
-        draw_parameters(self, std, rng)
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        std: float,
+        rng: torch.Generator,
+        mean: float = 0.0,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(in_features, out_features, bias)
+        draw_parameters(self, std, rng, mean)
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean and covariance of the output under N(0, I) inputs, in float64 on the CPU."""
         weight = self.weight.cpu().double()  # there, because MPS has no float64
-        return self.bias.cpu().double(), weight @ weight.mT
+        mean = weight.new_zeros(len(weight)) if self.bias is None else self.bias.cpu().double()
+        return mean, weight @ weight.mT
+
+
+class Location(nn.Module):
+    """A point θ, [out_features], whatever z is: the generator of the Dirac-GAN.
+
+    Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406, definition 2.1.
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, std: float, rng: torch.Generator, mean: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.location = nn.Parameter(torch.empty(out_features))
+        draw_parameters(self, std, rng, mean)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.location.expand(*z.shape[:-1], -1)
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """θ and the covariance 0, in float64 on the CPU."""
+        mean = self.location.cpu().double()
+        return mean, mean.new_zeros(len(mean), len(mean))
 
 
 class MLP(nn.Sequential):
-    """A multilayer perceptron with tanh units, [..., in_features] → [..., out_features].
+    """A multilayer perceptron.
 
     Args:
         widths: the numbers of hidden units; [5, 3] is the textbook's discriminator.
-        std: standard deviation of the initial parameters.
-        rng: what they are drawn from.
+        activation: what follows each hidden layer; tanh where there is none.
+        batch_norm: normalise each hidden layer over the batch before its activation (Ioffe and Szegedy 2015, arXiv
+            1502.03167). Batches are then [B, in_features].
+        spectral_norm: keep every linear map at spectral norm 1 (Miyato et al. 2018, arXiv 1802.05957).
 
     Raises:
         ValueError: when a width is not a whole number of at least 1.
     """
 
     def __init__(
-        self, in_features: int, widths: Sequence[int], out_features: int, std: float, rng: torch.Generator
+        self,
+        in_features: int,
+        widths: Sequence[int],
+        out_features: int,
+        std: float,
+        rng: torch.Generator,
+        activation: nn.Module | None = None,
+        batch_norm: bool = False,
+        spectral_norm: bool = False,
     ) -> None:
-        if isinstance(widths, str) or not all(isinstance(width, int) and width >= 1 for width in widths):
-            raise ValueError(f"widths must be a list of whole numbers of at least 1 (got {widths})")
+        check_widths(widths)
+        linear = _normalised_linear if spectral_norm else _linear
         layers: list[nn.Module] = []
-        for fan_in, fan_out in pairwise([in_features, *widths, out_features]):
-            layers += [nn.Linear(fan_in, fan_out), nn.Tanh()]
-        super().__init__(*layers[:-1])
-        self.in_features, self.out_features = in_features, out_features
+        for fan_in, fan_out in pairwise([in_features, *widths]):
+            layers.append(linear(fan_in, fan_out, std, rng))
+            layers += [nn.BatchNorm1d(fan_out)] if batch_norm else []
+            layers.append(activation or nn.Tanh())
+        super().__init__(*layers, linear([in_features, *widths][-1], out_features, std, rng))
+
+
+class Quadratic(nn.Module):
+    """D(x) = xᵀ Q x + wᵀ x + c, one logit for each example: every log p/q between Gaussians is of this form."""
+
+    def __init__(self, in_features: int, std: float, rng: torch.Generator) -> None:
+        super().__init__()
+        self.quadratic = nn.Parameter(torch.empty(in_features, in_features))
+        self.linear = nn.Parameter(torch.empty(in_features))
+        self.constant = nn.Parameter(torch.empty(1))
         draw_parameters(self, std, rng)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ((x @ self.quadratic + self.linear) * x).sum(-1, keepdim=True) + self.constant
+
+
+class Maxout(nn.Module):
+    """A perceptron whose hidden units are maxima of `pieces` affine maps each.
+
+    Goodfellow et al. 2013, arXiv 1302.4389.
+
+    Args:
+        widths: the numbers of hidden units.
+
+    Raises:
+        ValueError: when a width or pieces is not a whole number of at least 1.
+    """
+
+    def __init__(
+        self, in_features: int, widths: Sequence[int], pieces: int, out_features: int, std: float, rng: torch.Generator
+    ) -> None:
+        check_widths(widths)
+        if not isinstance(pieces, int) or pieces < 1:
+            raise ValueError(f"pieces must be a whole number of at least 1 (got {pieces})")
+        super().__init__()
+        hidden = [_linear(fan_in, fan_out * pieces, std, rng) for fan_in, fan_out in pairwise([in_features, *widths])]
+        self.hidden = nn.ModuleList(hidden)
+        self.pieces = pieces
+        self.output = _linear([in_features, *widths][-1], out_features, std, rng)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.hidden:
+            x = layer(x).unflatten(-1, (-1, self.pieces)).amax(-1)
+        return self.output(x)
 
 
 @torch.no_grad()
-def draw_parameters(module: nn.Module, std: float, rng: torch.Generator) -> None:
-    """Draw every parameter of a module from N(0, std²), in the order in which it lists them."""
+def draw_parameters(module: nn.Module, std: float, rng: torch.Generator, mean: float = 0.0) -> None:
+    """Draw every parameter of a module from N(mean, std²), in the order in which it lists them."""
     for parameter in module.parameters():
-        parameter.copy_(normal(*parameter.shape, generator=rng) * std)
+        parameter.copy_(mean + normal(*parameter.shape, generator=rng) * std)
+
+
+def check_widths(widths: Sequence[int]) -> None:
+    """
+    Raises:
+        ValueError: when a width is not a whole number of at least 1.
+    """
+    if isinstance(widths, str) or not all(isinstance(width, int) and width >= 1 for width in widths):
+        raise ValueError(f"widths must be a list of whole numbers of at least 1 (got {widths})")
+
+
+def _linear(fan_in: int, fan_out: int, std: float, rng: torch.Generator) -> nn.Module:
+    layer = nn.Linear(fan_in, fan_out)
+    draw_parameters(layer, std, rng)
+    return layer
+
+
+def _normalised_linear(fan_in: int, fan_out: int, std: float, rng: torch.Generator) -> nn.Module:
+    layer = _linear(fan_in, fan_out, std, rng)
+    with torch.random.fork_rng(devices=[]):  # torch starts its power iteration from draws of its own
+        torch.manual_seed(rng.initial_seed())
+        return spectral_norm(layer)

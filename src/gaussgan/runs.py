@@ -79,7 +79,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        checkpoint["config"], checkpoint["state_dict"]
+        checkpoint["config"]["seed"], checkpoint["state_dict"], checkpoint["history"]
     except Exception as error:
         raise ConfigError(f"{path} is no whole checkpoint of gaussgan ({type(error).__name__})") from error
     return checkpoint

@@ -18,8 +18,9 @@ from gaussgan.console import print_summary
 from gaussgan.data import GaussianDataModule, iteration_limits
 from gaussgan.directory import RECORD, claim, is_first_process, read_record, record_failure
 from gaussgan.gan import GAN, Diverged
-from gaussgan.metrics import generator_moments, has_closed_form
+from gaussgan.metrics import has_closed_form
 from gaussgan.signals import noting, received
+from gaussgan.validation import score
 
 log = logging.getLogger(__name__)
 for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # that say what only their authors ask
@@ -68,9 +69,9 @@ def _say_what_to_expect(data: GaussianDataModule, trainer: Trainer) -> None:
 def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Path) -> float:
     """Say how the run ended, and answer for it to the caller."""
     record = read_record(directory)
-    truth = (data.distribution.mean, data.distribution.cov)
-    learned = generator_moments(gan.generator, data.validation_latents(gan.generator))
-    print_summary(record, truth, learned, directory, exact=has_closed_form(gan.generator))
+    with gan.evaluating():
+        learned = data.validation().moments(gan.generator)
+    print_summary(record, data.distribution, learned, directory, exact=has_closed_form(gan.generator))
     if record["status"] == "interrupted":
         raise SystemExit(128 + (received() or signal.SIGTERM))  # which a rank alone may have received
-    return math.inf if record["status"] == "diverged" else record["val/w2"]
+    return math.inf if record["status"] == "diverged" else record[score(record)]

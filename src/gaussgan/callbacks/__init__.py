@@ -4,5 +4,6 @@ from gaussgan.callbacks.checkpoints import Checkpoints
 from gaussgan.callbacks.evaluation import Evaluation
 from gaussgan.callbacks.pictures import Pictures
 from gaussgan.callbacks.record import Record
+from gaussgan.callbacks.trajectory import Trajectory
 
-__all__ = ["Checkpoints", "Evaluation", "Pictures", "Record"]
+__all__ = ["Checkpoints", "Evaluation", "Pictures", "Record", "Trajectory"]

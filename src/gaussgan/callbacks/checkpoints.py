@@ -13,11 +13,13 @@ from pytorch_lightning.callbacks import Checkpoint
 from gaussgan.data import data_of
 from gaussgan.directory import BEST, LAST
 from gaussgan.gan import GAN
+from gaussgan.validation import score
 
 
 class Checkpoints(Checkpoint):
     """`checkpoints/last.ckpt` at the start, after each epoch, and wherever training stops within one;
-    `checkpoints/best.ckpt` after the epoch with the least `val/w2`. Either is replaced whole or not at all."""
+    `checkpoints/best.ckpt` after the epoch with the least `val/w2` (or what stands for it, by `score`). Either is
+    replaced whole or not at all."""
 
     def __init__(self, directory: str) -> None:
         self.last, self.best = Path(directory) / LAST, Path(directory) / BEST
@@ -44,7 +46,7 @@ class Checkpoints(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         if data_of(trainer).loader.within_epoch:
             return
-        error = gan.history[-1]["val/w2"]
+        error = gan.history[-1][score(gan.history[-1])]
         improved = error < self.least
         self.least = min(error, self.least)
         self._save(trainer, improved)

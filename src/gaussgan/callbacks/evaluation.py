@@ -8,11 +8,12 @@ from typing import Any
 from omegaconf import OmegaConf
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor
 
 from gaussgan.config import hyperparameters
 from gaussgan.data import data_of
 from gaussgan.gan import GAN
-from gaussgan.metrics import distances
+from gaussgan.validation import score
 
 
 class Evaluation(Callback):
@@ -25,11 +26,11 @@ class Evaluation(Callback):
         self.seconds = 0.0
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        data = data_of(trainer)
-        self.latents = data.validation_latents(gan.generator)
+        self.validation = data_of(trainer).validation()
         self.started = self.epoch_started = perf_counter()
         self.epoch_start = trainer.global_step
-        error = {"val/w2": distances(data.distribution, gan.generator, self.latents)["val/w2"].item()}
+        row = self._measure(gan)
+        error = {score(row): row[score(row)].item()}
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.log_hyperparams(hyperparameters(gan.config), error, step=trainer.global_step)
@@ -39,7 +40,7 @@ class Evaluation(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         data, step, now = data_of(trainer), trainer.global_step, perf_counter()
-        metrics = {**gan.epoch_means(), **distances(data.distribution, gan.generator, self.latents)}
+        metrics = {**gan.epoch_means(), **self._measure(gan)}
         # For callbacks that monitor, such as EarlyStopping; `log` takes milliseconds to do the same.
         trainer.callback_metrics.update(metrics)
         seen = data.examples_seen(step) - data.examples_seen(self.epoch_start)
@@ -49,6 +50,15 @@ class Evaluation(Callback):
             logger.log_metrics(row, step=step)
         gan.history.append({"iteration": step, "epoch": trainer.current_epoch + 1, **row})
         self.epoch_started, self.epoch_start = now, step
+
+    def _measure(self, gan: GAN) -> dict[str, Tensor]:
+        with gan.evaluating():
+            values = self.validation.distances(gan.generator)
+            if gan.generator_ema is not None:
+                averaged = self.validation.distances(gan.generator_ema.module)
+                values[f"{score(values)}_ema"] = averaged[score(averaged)]
+            logistic = getattr(gan.objective, "logistic", False)
+            return values | self.validation.optimality(gan.generator, gan.discriminator, logistic)
 
     def total_seconds(self) -> float:
         """The time that training took up to now."""

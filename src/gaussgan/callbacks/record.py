@@ -16,7 +16,6 @@ from gaussgan.config import one_line
 from gaussgan.data import data_of, planned_iterations
 from gaussgan.directory import write_record
 from gaussgan.gan import GAN, Diverged
-from gaussgan.metrics import gaussian_w2
 
 
 class Record(Callback):
@@ -62,7 +61,7 @@ class Record(Callback):
         data = data_of(trainer)
         if data is None:  # the parent of spawned processes, the first of which has written what it knows
             return
-        truth, examples = data.distribution, data.examples_seen(iterations)
+        examples = data.examples_seen(iterations)
         seconds = next(c for c in trainer.callbacks if isinstance(c, Evaluation)).total_seconds()  # type: ignore[attr-defined]
         # What was measured elsewhere than at the end is not the end's: an exception leaves no result.
         row = gan.history[-1] if gan.history and gan.history[-1]["iteration"] == iterations else {}
@@ -76,6 +75,6 @@ class Record(Callback):
             "examples": examples,
             "seconds": round(seconds, 3),
             "examples_per_second": round(examples / seconds, 1) if seconds else None,
-            "mle/w2": gaussian_w2(truth.mean, truth.cov, *data.moments(iterations)).item(),
+            "mle/w2": data.mle_w2(iterations),
         }
         write_record(self.directory, record)

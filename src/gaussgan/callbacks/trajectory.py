@@ -1,0 +1,31 @@
+"""Where a small game has been."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, Trainer
+
+from gaussgan.gan import GAN
+
+
+class Trajectory(Callback):
+    """Keeps the parameters of both players, G's before D's, after each block of iterations, in `gan.trajectory`."""
+
+    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+        if not gan.trajectory:
+            self._keep(gan)
+
+    def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
+        self._keep(gan)
+
+    def on_save_checkpoint(self, trainer: Trainer, gan: GAN, checkpoint: dict[str, Any]) -> None:  # type: ignore[override]
+        checkpoint["trajectory"] = torch.stack(gan.trajectory) if gan.trajectory else torch.empty(0)
+
+    def on_load_checkpoint(self, trainer: Trainer, gan: GAN, checkpoint: dict[str, Any]) -> None:  # type: ignore[override]
+        gan.trajectory = [*checkpoint.get("trajectory", ())]
+
+    def _keep(self, gan: GAN) -> None:
+        thetas = [gan.generator_player.theta, gan.discriminator_player.theta]
+        gan.trajectory.append(torch.cat(thetas).double().cpu())

@@ -1,0 +1,18 @@
+"""Figures as pure functions from numbers to matplotlib figures."""
+
+from gaussgan.figures.game import Cloud, game_figure
+from gaussgan.figures.logit import logit_figure
+from gaussgan.figures.mixture import mixture_figure
+from gaussgan.figures.portrait import portrait_figure
+from gaussgan.figures.spectrum import spectrum_figure
+from gaussgan.figures.style import render
+
+__all__ = [
+    "Cloud",
+    "game_figure",
+    "logit_figure",
+    "mixture_figure",
+    "portrait_figure",
+    "render",
+    "spectrum_figure",
+]

@@ -1,0 +1,41 @@
+"""What changes over the iterations of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from gaussgan.figures.style import FAKE, INK, REAL, decades, legend, level, tidy
+
+History = Sequence[dict[str, float]]
+NAMES = {"val/w2": "W₂ to the true law", "val/sliced_w2": "sliced W₂ to the true law"}
+
+
+def draw_losses(axes: Axes, history: History) -> None:
+    """Either player's loss: train/loss_d and train/loss_g."""
+    iterations = [row["iteration"] for row in history]
+    axes.plot(iterations, [row["train/loss_d"] for row in history], color=REAL, lw=1.7, label="discriminator")
+    axes.plot(iterations, [row["train/loss_g"] for row in history], color=FAKE, lw=1.7, label="generator")
+    low, high = axes.get_ylim()
+    if not history or low < np.log(2) < high:  # which is the equilibrium's of some objectives
+        level(axes, float(np.log(2)), "log 2")
+    axes.set_ylabel("loss")
+    axes.tick_params(labelbottom=False)
+    legend(axes, "upper right")
+    tidy(axes)
+
+
+def draw_score(axes: Axes, history: History, tag: str) -> None:
+    """A distance to the truth, on a logarithmic axis."""
+    axes.plot(*over_iterations(history, tag), color=INK, lw=1.9)
+    axes.set(xlabel="iteration", ylabel=NAMES.get(tag, tag))
+    decades(axes)
+    tidy(axes)
+
+
+def over_iterations(history: History, tag: str) -> tuple[list[float], list[float]]:
+    """Iterations and values of the rows that have the tag."""
+    rows = [row for row in history if tag in row]
+    return [row["iteration"] for row in rows], [row[tag] for row in rows]

@@ -1,0 +1,88 @@
+"""What all figures share: colours, sheet, axes, lines and legends, and the way to an image."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+REAL, FAKE, INK, MUTED = "#1f4e9c", "#d1541f", "#22252a", "#7d838d"
+# From "generated" through the undecided middle to "real", pale enough to let the points stand out.
+PROBABILITY = LinearSegmentedColormap.from_list("probability", ["#f4b58f", "#fdeee2", "#ffffff", "#e3ecf8", "#9dbbe6"])
+
+# From early to late.
+TIME = LinearSegmentedColormap.from_list("time", [REAL, "#7d6f9c", FAKE])
+
+
+def sheet(title: str, width: float = 11) -> Figure:
+    """An empty figure with a title, 520 pixels high and 100 times width wide."""
+    figure = Figure(figsize=(width, 5.2), dpi=100)
+    figure.text(0.495 / width, 0.945, title, fontsize=11, color=INK)
+    return figure
+
+
+def render(figure: Figure) -> np.ndarray:
+    """A figure as an image, [height, width, RGB], of bytes."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
+def tidy(axes: Axes) -> None:
+    """Two spines, and labels that stay behind what is drawn."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(MUTED)
+    axes.tick_params(labelsize=8, color=MUTED, labelcolor=INK)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set(color=INK, fontsize=9)
+
+
+def tidy_bar(bar: Colorbar, label: str) -> None:
+    """A colour bar without an outline."""
+    bar.set_label(label, color=INK, fontsize=9)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(length=0, labelsize=8, labelcolor=MUTED)
+
+
+def tidy_twin(axes: Axes, label: str) -> None:
+    """A second y axis, on the right, that keeps in the background."""
+    axes.set_ylabel(label, color=INK, fontsize=9)
+    axes.tick_params(length=0, labelsize=8, labelcolor=MUTED)
+    axes.spines[:].set_visible(False)
+
+
+def decades(axes: Axes) -> None:
+    """A logarithmic y axis with plain numbers, for what has been drawn."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1e3 * low else (1,), numticks=12))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def level(axes: Axes, y: float, name: str) -> None:
+    """A dashed line at y with its name above its right end."""
+    axes.axhline(y, color=MUTED, lw=1.1, ls="--", zorder=1)
+    axes.annotate(
+        name,
+        xy=(0.99, y),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 2),
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        fontsize=8,
+        color=MUTED,
+    )
+
+
+def legend(axes: Axes, place: str, title: str = "") -> None:
+    """A legend without a frame, its title in grey, that lets shine through what lies behind it."""
+    box = axes.legend(  # type: ignore[call-overload]
+        framealpha=0.75, edgecolor="none", fontsize=9, title=title, title_fontsize=8, alignment="left", loc=place
+    )
+    box.get_title().set_color(MUTED)

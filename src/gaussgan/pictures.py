@@ -1,0 +1,145 @@
+"""The pictures of a run: from its module and its data, as they stand after some iterations, to figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.distributions import MultivariateNormal
+
+from gaussgan.data import GaussianDataModule
+from gaussgan.figures import Cloud, game_figure, logit_figure, mixture_figure, portrait_figure, spectrum_figure
+from gaussgan.game.spectrum import update_jacobian
+from gaussgan.gan import GAN
+from gaussgan.loader import Batch
+from gaussgan.metrics import gaussian_w2, has_closed_form
+from gaussgan.optimizers import SGD
+from gaussgan.streams import normal, stream
+from gaussgan.validation import log_density, score
+
+PICTURED = 100  # examples of either kind, of a Gaussian
+PICTURED_OF_MIXTURE = 1_000
+BATCH = 1_000  # examples of the batch by which a game is linearised
+MOST_PARAMETERS = 500  # of a game that is
+
+
+class Picture(NamedTuple):
+    """A figure, and numbers that belong to it by their tags."""
+
+    figure: Figure
+    scalars: Mapping[str, float] = {}
+
+
+def game(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture:
+    """Examples, laws and discriminator; losses; the distance from the law."""
+    law = data.distribution
+    n = PICTURED if law.gaussian else PICTURED_OF_MIXTURE
+    latents = normal(n, data.latent_dim, generator=stream(data.seed, "picture")).to(gan.placed)
+    real, fake = data.examples()[:n], gan.generator(latents).float().cpu()
+    if not law.gaussian or not law.cov.any():
+        title = f"iteration {iterations:,}"
+        if gan.history:
+            tag = score(gan.history[-1])
+            title += f": {tag.removeprefix('val/').replace('_', ' ')} = {gan.history[-1][tag]:.3f}"
+        density = None if log_density(law, real[:1]) is None else law.log_prob
+        tag = score(gan.history[-1]) if gan.history else "val/sliced_w2"
+        return Picture(mixture_figure(real, fake, density, gan.history, tag, title))
+    mean, cov = (moment.cpu() for moment in data.validation().moments(gan.generator))
+    return Picture(
+        game_figure(
+            real=Cloud(real, law.mean, law.cov),
+            fake=Cloud(fake, mean, cov),
+            probability=lambda x: gan.discriminator(x.to(gan.placed)).sigmoid().float().cpu(),
+            history=gan.history,
+            mle=data.mle_w2(iterations) or 0.0,
+            title=f"iteration {iterations:,}: W₂ = {gaussian_w2(law.mean, law.cov, mean, cov):.3f}",
+        )
+    )
+
+
+def logit(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture | None:
+    """The discriminator's logit beside the optimal one, log p/q, where both laws have densities."""
+    law = data.distribution
+    if not has_closed_form(gan.generator) or log_density(law, data.examples()[:1]) is None:
+        return None
+    mean, cov = gan.generator.moments()  # type: ignore[operator]
+    scale, singular = torch.linalg.cholesky_ex(cov)
+    if singular or not scale.isfinite().all():
+        return None
+    learned = MultivariateNormal(mean, scale_tril=scale)
+    error = gan.history[-1].get("val/logit_error") if gan.history else None
+    return Picture(
+        logit_figure(
+            logit=lambda x: gan.discriminator(x.to(gan.placed)).squeeze(-1).double().cpu(),
+            log_ratio=lambda x: law.log_prob(x) - learned.log_prob(x.double()),
+            mean=law.mean,
+            cov=law.cov,
+            title=f"iteration {iterations:,}",
+            error=error,
+        )
+    )
+
+
+def spectrum(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture | None:
+    """Eigenvalues of one iteration near the current point, for small games.
+
+    By plain gradient steps at the players' rates, on one batch of the training set, in float64.
+    """
+    if sum(parameter.numel() for parameter in gan.parameters()) > MOST_PARAMETERS:
+        return None
+    players, batch = linearised(gan), _batch(data)
+    with torch.enable_grad():
+        jacobian = update_jacobian(players.update, players.discriminator_player, players.generator_player, batch)
+    eigenvalues = torch.linalg.eigvals(jacobian)
+    radius = eigenvalues.abs().max().item()
+    figure = spectrum_figure(eigenvalues, title=f"iteration {iterations:,}: spectral radius {radius:.4f}")
+    return Picture(figure, {"game/spectral_radius": radius})
+
+
+def portrait(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture | None:
+    """The path of a game of two parameters, over the directions in which its players descend."""
+    if len(gan.trajectory) == 0 or gan.trajectory[0].numel() != 2:
+        return None
+    game, batch = linearised(gan), _batch(data)
+    generator, discriminator = game.generator_player, game.discriminator_player
+
+    def field(points: Tensor) -> Tensor:
+        directions = []
+        for theta, psi in points.reshape(-1, 2).tolist():
+            generator.theta.fill_(theta)
+            discriminator.theta.fill_(psi)
+            with torch.enable_grad():
+                gradients = (generator.gradient(batch), discriminator.gradient(batch))
+            rates = [player.optimizer.param_groups[0]["lr"] for player in (generator, discriminator)]
+            directions.append(torch.cat([-rate * g for rate, g in zip(rates, gradients, strict=True)]))
+        return torch.stack(directions).reshape(points.shape)
+
+    return Picture(portrait_figure(torch.stack(gan.trajectory), field, title=f"iteration {iterations:,}"))
+
+
+def linearised(gan: GAN) -> GAN:
+    """A copy of a game in float64 on the CPU whose players take plain gradient steps at their present rates."""
+    players = (gan.discriminator_player, gan.generator_player)
+    sgd_d, sgd_g = (partial(SGD, lr=player.optimizer.param_groups[0]["lr"]) for player in players)
+    copy = GAN(
+        deepcopy(gan.generator).double().cpu(),
+        deepcopy(gan.discriminator).double().cpu(),
+        gan.objective,
+        deepcopy(gan.update),
+        sgd_d,
+        sgd_g,
+        penalties=gan.penalties,
+        player_d=gan.player_d,
+        player_g=gan.player_g,
+    )
+    copy.configure_optimizers()
+    return copy
+
+
+def _batch(data: GaussianDataModule) -> Batch:
+    return Batch(*(None if column is None else column[:BATCH].double() for column in data.draw_epoch(0)))  # type: ignore[arg-type]
