@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from typing import Any
 
 import torch
@@ -19,6 +21,10 @@ from gaussgan.console import IterationsBar
 from gaussgan.data import GaussianDataModule, iteration_limits
 from gaussgan.gan import GAN
 from gaussgan.runs import build_networks, read_checkpoint
+
+for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # that say what only their authors ask
+    logging.getLogger(library).setLevel(logging.WARNING)
+warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # Lightning's affair with torch
 
 
 def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:

@@ -6,7 +6,6 @@ import gc
 import logging
 import math
 import signal
-import warnings
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -23,9 +22,6 @@ from gaussgan.signals import noting, received
 from gaussgan.validation import score
 
 log = logging.getLogger(__name__)
-for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # that say what only their authors ask
-    logging.getLogger(library).setLevel(logging.WARNING)
-warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # Lightning's affair with torch
 
 gc.freeze()  # what was imported stays; searching it for garbage would stop a run for a third of a second
 
