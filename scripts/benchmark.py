@@ -107,7 +107,7 @@ def gaussgan(epochs: int, directory: Path) -> float:
     """This template's default run, everything on."""
     import hydra
 
-    from gaussgan.assemble import assemble
+    from gaussgan.train import assemble  # as scripts/train.py comes by it
 
     with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         run = ["trainer=cpu", f"trainer.max_epochs={epochs}", f"run_dir={directory}"]

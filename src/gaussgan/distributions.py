@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -80,9 +81,13 @@ class AffineGaussian:
         Raises:
             ValueError: when AᵀA is singular: then the law has no density.
         """
+        return self._density.log_prob(x.double())
+
+    @cached_property
+    def _density(self) -> MultivariateNormal:
         if torch.linalg.matrix_rank(self.A) < self.dim:
             raise ValueError(f"{self} has no density: its covariance is singular")
-        return MultivariateNormal(self.mean, self.cov).log_prob(x.double())
+        return MultivariateNormal(self.mean, self.cov, validate_args=False)
 
     def __repr__(self) -> str:
         return f"N(mean={self.mean.tolist()}, cov={[[round(c, 6) for c in row] for row in self.cov.tolist()]})"

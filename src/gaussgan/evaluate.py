@@ -8,13 +8,11 @@ from typing import NamedTuple
 import torch
 from hydra.utils import instantiate
 from torch import Tensor
-from torch.distributions import MultivariateNormal
 
-from gaussgan.metrics import generator_moments, has_closed_form
 from gaussgan.runs import Run
 from gaussgan.streams import normal, stream
 from gaussgan.twosample import Accuracy, best_accuracy, classifier_test, energy_test
-from gaussgan.validation import log_density
+from gaussgan.validation import gaussian_density, log_density
 
 SIZES = (100, 300, 1_000, 3_000, 10_000)
 
@@ -64,10 +62,7 @@ def told_apart_from(verdicts: Sequence[Verdict], level: float = 0.05) -> int | N
 
 
 def _best(run: Run, real: Tensor, fake: Tensor) -> Accuracy | None:
-    if not has_closed_form(run.generator) or log_density(run.distribution, real) is None:
+    learned = gaussian_density(run.generator)
+    if learned is None or log_density(run.distribution, real) is None:
         return None
-    mean, cov = generator_moments(run.generator, real)
-    if torch.linalg.cholesky_ex(cov).info:
-        return None
-    learned = MultivariateNormal(mean, cov)
     return best_accuracy(real, fake, lambda x: run.distribution.log_prob(x) - learned.log_prob(x.double()))

@@ -100,7 +100,8 @@ class GAN(LightningModule):
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """Losses of the discriminator, [..., B, 1], which sees real and generated examples in one pass."""
-        fake = self.generate(batch)
+        with torch.set_grad_enabled(self.second_order):  # only a rule that differentiates gradients looks behind fake
+            fake = self.generate(batch)
         real_logits, fake_logits = self.discriminator(torch.cat([batch.real, fake], -2)).tensor_split(2, -2)
         self.real_logits.append(real_logits.detach())
         self.fake_logits.append(fake_logits.detach())
@@ -128,6 +129,7 @@ class GAN(LightningModule):
         self.real_logits: list[Tensor] = []
         self.fake_logits: list[Tensor] = []
         self.paired = getattr(self.objective, "paired", False)
+        self.second_order = getattr(self.update, "second_order", False)
         self.discriminator_player = Player(
             self.discriminator, self.discriminator_loss, self.optimizer_d, scale=2, **self.player_d
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from typing import NamedTuple
 
@@ -79,15 +79,19 @@ class BlockLoader:
         return (self.epoch, self.position, self.blocks) if self.within_epoch else (self.epoch + 1, 0, 0)
 
     def _hand_out(self) -> Iterator[Block]:
-        columns = [
-            repeat(None, self.iterations) if column is None else (x[self.share] for x in column.split(self.batch_size))
-            for column in self.draw_epoch(self.epoch)
-        ]
+        columns = [self._cut(column) for column in self.draw_epoch(self.epoch)]
         epoch = [Batch(*rows) for rows in zip(*columns, strict=True)]
         for end in self._ends(self.epoch, self.position):
             start, self.position = self.position, end
             self.blocks += 1
             yield epoch[start:end]
+
+    def _cut(self, column: Tensor | None) -> Iterable:
+        """This process's rows of each batch."""
+        if column is None:
+            return repeat(None, self.iterations)
+        batches = column.split(self.batch_size)
+        return batches if self.share in (slice(None), slice(0, None, 1)) else [batch[self.share] for batch in batches]
 
     def _ends(self, epoch: int, position: int) -> list[int]:
         """The iterations of an epoch after which its blocks end, from a position on."""

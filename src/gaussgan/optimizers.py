@@ -8,6 +8,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+MAX = torch.finfo(torch.float32).max  # a rate beyond it is an error of torch's, not the divergence that it means
+
 
 class Adam(torch.optim.Optimizer):
     """Adam (Kingma and Ba 2015, arXiv 1412.6980), the same update as torch.optim.Adam's.
@@ -39,7 +41,7 @@ class Adam(torch.optim.Optimizer):
                 m, v, gradient = state["exp_avg"], state["exp_avg_sq"], theta.grad
                 m.lerp_(gradient, 1 - beta1)
                 v.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-                rate = min(group["lr"] / (1 - beta1 ** state["step"]), torch.finfo(theta.dtype).max)
+                rate = min(group["lr"] / (1 - beta1 ** state["step"]), MAX)
                 denominator = v.sqrt().mul_((1 - beta2 ** state["step"]) ** -0.5).add_(group["eps"])
                 theta.addcdiv_(m, denominator, value=-rate)
 

@@ -10,17 +10,16 @@ from typing import NamedTuple
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
-from torch.distributions import MultivariateNormal
 
 from gaussgan.data import GaussianDataModule
 from gaussgan.figures import Cloud, game_figure, logit_figure, mixture_figure, portrait_figure, spectrum_figure
 from gaussgan.game.spectrum import update_jacobian
 from gaussgan.gan import GAN
 from gaussgan.loader import Batch
-from gaussgan.metrics import gaussian_w2, has_closed_form
+from gaussgan.metrics import gaussian_w2
 from gaussgan.optimizers import SGD
 from gaussgan.streams import normal, stream
-from gaussgan.validation import log_density, score
+from gaussgan.validation import gaussian_density, log_density, score
 
 PICTURED = 100  # examples of either kind, of a Gaussian
 PICTURED_OF_MIXTURE = 1_000
@@ -65,13 +64,9 @@ def game(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture:
 def logit(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture | None:
     """The discriminator's logit beside the optimal one, log p/q, where both laws have densities."""
     law = data.distribution
-    if not has_closed_form(gan.generator) or log_density(law, data.examples()[:1]) is None:
+    learned = gaussian_density(gan.generator)
+    if learned is None or log_density(law, data.examples()[:1]) is None:
         return None
-    mean, cov = gan.generator.moments()  # type: ignore[operator]
-    scale, singular = torch.linalg.cholesky_ex(cov)
-    if singular or not scale.isfinite().all():
-        return None
-    learned = MultivariateNormal(mean, scale_tril=scale)
     error = gan.history[-1].get("val/logit_error") if gan.history else None
     return Picture(
         logit_figure(

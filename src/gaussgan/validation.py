@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,7 +43,7 @@ class Validation:
         self.real = law.sample(SAMPLES, stream(seed, "validation_real"))
         directions = normal(DIRECTIONS, law.dim, generator=stream(seed, "validation_directions")).double()
         self.directions = directions / directions.norm(dim=-1, keepdim=True)
-        self.log_p = log_density(law, self.real)
+        self.has_density = log_density(law, self.real[:1]) is not None
 
     def moments(self, generator: nn.Module) -> tuple[Tensor, Tensor]:
         """Mean and covariance of a generator's law, exact where it `has_closed_form`."""
@@ -85,16 +86,18 @@ class Validation:
         if isinstance(self.law, Dirac) and isinstance(generator, Location) and _is_linear(discriminator):
             theta = torch.cat([generator.moments()[0] - self.law.mean, *_parameters(discriminator)])
             return {"val/distance": theta.norm()}
-        if self.log_p is None or not has_closed_form(generator):
+        if not self.has_density or not has_closed_form(generator):
             return {}
-        fake = self.generated(generator)
-        ratios = [self.log_p - _gaussian_log_density(generator, self.real)]
-        ratios += [log_density(self.law, fake) - _gaussian_log_density(generator, fake)]  # type: ignore[operator]
-        logits = [discriminator(self._like(discriminator, x)).double().cpu().squeeze(-1) for x in (self.real, fake)]
-        best, loss = (_logistic_loss(*pair) for pair in (ratios, logits))
-        error = sum((d - r).square().mean() / 2 for d, r in zip(logits, ratios, strict=True))
-        values = {"val/js": torch.log(torch.tensor(2.0, dtype=torch.float64)) - best}
-        return values | ({"val/logit_error": error.sqrt(), "val/d_gap": loss - best} if logistic else {})
+        tags = ("val/js", "val/logit_error", "val/d_gap") if logistic else ("val/js",)
+        learned = gaussian_density(generator)
+        if learned is None:  # for now: the tags of a run stay the same
+            return dict.fromkeys(tags, torch.tensor(torch.nan))
+        x = torch.cat([self.real, self.generated(generator)])
+        ratio = (self.law.log_prob(x) - learned.log_prob(x.double())).unsqueeze(-1)
+        logit = discriminator(self._like(discriminator, x)).double().cpu()
+        best, loss = (_logistic_loss(values) for values in (ratio, logit))
+        values = (math.log(2) - best, (logit - ratio).square().mean().sqrt(), loss - best)
+        return dict(zip(tags, values, strict=False))
 
     @staticmethod
     def _like(module: nn.Module, x: Tensor) -> Tensor:
@@ -111,16 +114,20 @@ def log_density(law: Law, x: Tensor) -> Tensor | None:
         return None
 
 
-def _gaussian_log_density(generator: nn.Module, x: Tensor) -> Tensor:
-    """That of a generator in closed form; NaN where its law has become singular."""
+def gaussian_density(generator: nn.Module) -> MultivariateNormal | None:
+    """The law of a generator in closed form; None of any other, and where it has no density."""
+    if not has_closed_form(generator):
+        return None
     mean, cov = generator.moments()  # type: ignore[operator]
     scale, singular = torch.linalg.cholesky_ex(cov)
     if singular or not scale.isfinite().all():
-        return torch.full(x.shape[:-1], torch.nan, dtype=torch.float64)
-    return MultivariateNormal(mean, scale_tril=scale, validate_args=False).log_prob(x.double())
+        return None
+    return MultivariateNormal(mean, scale_tril=scale, validate_args=False)
 
 
-def _logistic_loss(real: Tensor, fake: Tensor) -> Tensor:
+def _logistic_loss(logits: Tensor) -> Tensor:
+    """Of as many real examples' logits, and then generated ones'."""
+    real, fake = logits.tensor_split(2)
     return (softplus(-real).mean() + softplus(fake).mean()) / 2
 
 

@@ -15,7 +15,11 @@ from gaussgan.game.player import Player, mean_over_ranks
 
 
 class Update(Protocol):
-    """Moves both players by one iteration. A rule that remembers something keeps it in `memory`, a list of tensors."""
+    """Moves both players by one iteration.
+
+    What it remembers it keeps in `memory`, a list of tensors. One that differentiates gradients says so by
+    `second_order = True`.
+    """
 
     def __call__(self, discriminator: Player, generator: Player, batch: Any) -> None: ...
 
@@ -101,6 +105,8 @@ class Consensus:
     Raises:
         ValueError: when the weight γ is negative.
     """
+
+    second_order = True
 
     def __init__(self, weight: float = 1.0, alternating: bool = False) -> None:
         if weight < 0:
