@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from gaussgan.data import planned_iterations
+from gaussgan.data import data_of, planned_iterations
 from gaussgan.game.objectives import Objective
 from gaussgan.game.penalties import Penalty
 from gaussgan.game.player import Player
@@ -157,7 +157,6 @@ class GAN(LightningModule):
         return dict(zip(Account.tags, means, strict=True))
 
     def on_train_epoch_start(self) -> None:
-        self.epoch = Account()
         # Epochs may differ in their number of blocks (the one of max_steps does), and Lightning asks for it just once.
         loop, blocks = self.trainer.fit_loop, len(self.trainer.train_dataloader)  # type: ignore[arg-type]
         loop.max_batches, loop._combined_loader.limits = blocks, [blocks]  # type: ignore[union-attr]
@@ -171,7 +170,7 @@ class GAN(LightningModule):
         checkpoint["history"] = {"names": names, "rows": rows.reshape(len(self.history), len(names))}
         # All ranks load what one saves, so it is what they have in common.
         sums = self.trainer.strategy.reduce(self.epoch.sums.to(self._reducible)).cpu()
-        checkpoint["epoch_account"] = (sums, self.epoch.count)
+        checkpoint["epoch_account"] = (sums, self.epoch.counts, self.epoch.number)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         names, rows = checkpoint["history"]["names"], checkpoint["history"]["rows"]
@@ -183,6 +182,9 @@ class GAN(LightningModule):
     def _keep_account(self, block: Block) -> None:
         """Count the iterations of a block, add up what its players lost, and see that all of it is finite."""
         self._count_iterations(len(block))
+        number = data_of(self.trainer).loader.epoch
+        if number != self.epoch.number:  # a run resumed at an epoch's end gets no on_train_epoch_start
+            self.epoch = Account(number=number)
         players = {"discriminator": self.discriminator_player, "generator": self.generator_player}
         losses = [torch.cat(player.losses, -2) for player in players.values()]
         probabilities = [torch.cat(logits, -2).sigmoid() for logits in (self.real_logits, self.fake_logits)]
@@ -208,23 +210,25 @@ class GAN(LightningModule):
 
 
 class Account:
-    """Sums over the examples of an epoch, [4, ...], in float64, of what `tags` names."""
+    """Sums over the examples of the epoch with a number, [4, ...], in float64, of what `tags` names."""
 
     tags = ("train/loss_d", "train/loss_g", "train/d_real", "train/d_fake")
 
-    def __init__(self, sums: Tensor | None = None, count: int = 0) -> None:
-        self.sums = torch.zeros(len(self.tags), dtype=torch.float64) if sums is None else sums
-        self.count = count
+    def __init__(self, sums: Tensor | None = None, counts: Tensor | None = None, number: int = -1) -> None:
+        zeros = torch.zeros(len(self.tags), dtype=torch.float64)
+        self.sums = zeros if sums is None else sums
+        self.counts = zeros if counts is None else counts  # which differ where D takes more steps than G
+        self.number = number
 
     def add(self, values: list[Tensor]) -> None:
         """Add values of single examples, each [..., n, 1]."""
         means = torch.stack([value.mean((-2, -1)) for value in values])
-        n = values[-1].shape[-2]
-        self.sums = self.sums + means.cpu().double() * n
-        self.count += n
+        counts = torch.tensor([value.shape[-2] for value in values], dtype=torch.float64)
+        self.sums = self.sums + means.cpu().double() * counts
+        self.counts = self.counts + counts
 
     def means(self) -> Tensor:
-        return self.sums / self.count
+        return self.sums / self.counts
 
 
 def _divergence(players: dict[str, Player], first: int, iterations: int) -> Diverged:

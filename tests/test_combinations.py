@@ -1,0 +1,103 @@
+"""Every combination of the game's pieces takes finite steps on the affine Gaussian, and goes on where it was saved."""
+
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from conftest import ROOT
+from gaussgan.assemble import assemble
+from gaussgan.config import ConfigError, check
+from gaussgan.train import train
+from test_resume import assert_same
+
+Compose = Callable[..., DictConfig]
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml") if path.stem != "base")
+
+
+@pytest.mark.parametrize("objective, update", product(options("objective"), options("update")))
+def test_three_steps_and_the_same_with_a_stop_between(compose: Compose, objective: str, update: str) -> None:
+    for i, penalty in enumerate([*options("penalty"), "[r1,wgan_gp]"]):
+        recipe = [
+            f"objective={objective}", f"penalty={penalty}", f"update={update}", "data.num_examples=16",
+            "trainer.precision=64-true", "~callbacks.pictures", "~logger",
+        ]  # fmt: skip
+        alone, first = (compose(*recipe, f"trainer.max_steps={n}", name=f"{i}_{n}") for n in (3, 2))
+        assert torch.isfinite(torch.tensor(train(alone)))
+        train(first)
+        checkpoint = f"ckpt_path={first.run_dir}/checkpoints/last.ckpt"
+        train(compose(*recipe, "trainer.max_steps=3", checkpoint, name=f"{i}_again"))
+        assert_same(Path(first.run_dir).with_name(f"{i}_again"), alone.run_dir)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["update.d_steps=3", "data.batch_size=2"],
+        ["optimizer@optimizer_d=sgd", "optimizer_d.momentum=-0.5", "optimizer@optimizer_g=rmsprop"],
+        ["schedule=cosine"],
+        ["schedule=linear", "schedule.end=0.1"],
+        ["ema_half_life=5"],
+        ["player_d.clip_gradient=0.1", "player_g.clip_gradient=0.1", "player_d.clip_weights=0.03"],
+        ["discriminator.spectral_norm=true"],
+        ["data.instance_noise=0.5"],
+        ["generator=mlp", "generator.widths=[4]", "generator.batch_norm=true", "ema_half_life=5"],
+        ["discriminator=quadratic"],
+        ["discriminator=maxout", "discriminator.widths=[4]"],
+        ["data=ring", "generator=mlp"],
+        ["data=low_rank"],
+        ["data=random_gaussian"],
+        ["data=grid"],
+    ],
+    ids=" ".join,
+)
+def test_every_option_resumes_exactly(compose: Compose, overrides: list[str]) -> None:
+    """Stopped within an epoch and at an end of one; its pictures, which look at the networks, change nothing."""
+    recipe = [*overrides, "data.num_examples=40", "data.steps_per_execution=3", "trainer.max_epochs=3"]
+    alone = compose(*recipe, "~callbacks.pictures", name="alone")
+    train(alone)
+    stop = {"schedule=cosine", "schedule=linear"} & {*overrides}  # follow the run's length: they are only interrupted
+    for steps in () if stop else (4, 5):
+        first = compose(*recipe, f"trainer.max_steps={steps}", name=f"first{steps}")
+        train(first)
+        train(compose(*recipe, f"ckpt_path={first.run_dir}/checkpoints/last.ckpt", name=f"second{steps}"))
+        assert_same(Path(first.run_dir).with_name(f"second{steps}"), alone.run_dir)
+
+
+@pytest.mark.parametrize("experiment", options("experiment"))
+def test_every_experiment_takes_two_steps(compose: Compose, experiment: str) -> None:
+    train(compose(f"experiment={experiment}", "trainer.max_steps=2"))
+
+
+@pytest.mark.parametrize(
+    "overrides, message",
+    [
+        (["update.d_steps=0"], "update.d_steps must be a whole number of at least 1"),
+        (["update=consensus", "update.weight=-1"], "update.weight must be a finite number of at least 0"),
+        (["penalty=r1", "penalty.weight=-1"], "penalty.weight must be a finite number of at least 0"),
+        (["penalty=r1", "penalty.r1.weight=-1"], "penalty.r1.weight must be a finite number of at least 0"),
+        (["data.instance_noise=-1"], "data.instance_noise must be a finite number of at least 0"),
+        (["ema_half_life=0"], "ema_half_life must be a finite number above 0, or null"),
+        (["player_d.clip_weights=0"], "player_d.clip_weights must be a finite number above 0, or null"),
+        (["data=ring", "data.distribution.modes=0"], "data.distribution: modes must be a whole number of at least 1"),
+        (["data=grid", "data.distribution.std=0"], r"data.distribution: std must be above 0 \(got 0\)"),
+        (["data=random_gaussian", "data.distribution.condition_number=0.5"], "condition_number must be at least 1"),
+        (["discriminator=quadratic", "discriminator.in_features=3"], "discriminator.in_features must be 2"),
+        (["discriminator=maxout", "discriminator.pieces=0"], "pieces must be a whole number of at least 1"),
+        (["update.d_steps=200"], "data: batch_size must be at most num_examples / batches_per_iteration = 5"),
+    ],
+)
+def test_impossible_games_are_refused_in_one_line(compose: Compose, overrides: list[str], message: str) -> None:
+    def put_together(cfg: DictConfig) -> None:
+        check(cfg)
+        assemble(cfg)
+
+    with pytest.raises(ConfigError, match=message) as error:
+        put_together(compose(*overrides))
+    assert "\n" not in str(error.value)

@@ -1,0 +1,120 @@
+"""Exact diagnostics against theory: at the truth, at the optimum, and away from both."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from gaussgan.distributions import AffineGaussian, Dirac, Law, ring
+from gaussgan.metrics import gaussian_kl, gaussian_w2, has_closed_form
+from gaussgan.networks import MLP, Linear, Location
+from gaussgan.streams import stream
+from gaussgan.validation import Validation, gaussian_density, score
+
+TEXTBOOK = AffineGaussian([[1, 2], [-0.1, 0.5]], [1, 2])
+
+
+def generator_of(law: AffineGaussian) -> Linear:
+    generator = Linear(law.dim, law.dim, 0.02, stream(0, "init")).double()
+    with torch.no_grad():
+        generator.weight.copy_(law.A.T)
+        generator.bias.copy_(law.mean)
+    return generator
+
+
+class Ratio(nn.Module):
+    """The best discriminator, log p/q, with an error added on request."""
+
+    def __init__(self, law: Law, generator: nn.Module, error: float = 0.0) -> None:
+        super().__init__()
+        self.error = nn.Parameter(torch.tensor(error, dtype=torch.float64))
+        self.law, self.learned = law, gaussian_density(generator)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        assert self.learned is not None
+        return (self.law.log_prob(x) - self.learned.log_prob(x.double()) + self.error).unsqueeze(-1)
+
+
+def test_at_the_truth_everything_is_zero() -> None:
+    validation, generator = Validation(TEXTBOOK, 2, seed=0), generator_of(TEXTBOOK)
+    distances = validation.distances(generator)
+    assert distances["val/w2"] < 1e-6
+    assert distances["val/kl"].abs() < 1e-9
+    flat = MLP(2, [3], 1, std=0.0, rng=stream(0, "init")).double()
+    values = validation.optimality(generator, flat, logistic=True)
+    assert all(abs(values[tag].item()) < 1e-9 for tag in ("val/js", "val/d_gap", "val/logit_error"))
+
+
+@pytest.mark.parametrize("error", [-0.3, 0.0, 0.3])
+def test_the_gap_is_zero_just_at_the_optimum(error: float) -> None:
+    generator = generator_of(AffineGaussian([[1, 0], [0, 1]], [0, 0]))
+    discriminator = Ratio(TEXTBOOK, generator, error)
+    values = Validation(TEXTBOOK, 2, seed=0).optimality(generator, discriminator, logistic=True)
+    assert values["val/logit_error"].item() == pytest.approx(abs(error), abs=1e-9)
+    if error:
+        assert 0 < values["val/d_gap"] < error**2 / 8 + 1e-9  # the loss curves by σ(1 − σ) ≤ 1/4
+    else:
+        assert values["val/d_gap"].item() == 0
+
+
+def test_js_between_shifted_gaussians() -> None:
+    """Against quadrature, within the error of so many samples; and by symmetry in p and q."""
+    shift = 1.0
+    p, q = AffineGaussian([[1.0]], [0.0]), AffineGaussian([[1.0]], [shift])
+    x = torch.linspace(-9, 10, 20_001, dtype=torch.float64)
+    densities = [law.log_prob(x.unsqueeze(-1)) for law in (p, q)]
+    mixture = torch.logaddexp(*densities) - math.log(2)
+    expected = sum(torch.trapezoid(d.exp() * (d - mixture), x) for d in densities) / 2
+    flat = MLP(1, [3], 1, std=0.0, rng=stream(0, "init")).double()
+    for law, other in ((p, q), (q, p)):
+        value = Validation(law, 1, seed=0).optimality(generator_of(other), flat, logistic=False)
+        assert list(value) == ["val/js"]
+        assert value["val/js"].item() == pytest.approx(float(expected), abs=0.015)
+
+
+def test_what_is_measured_depends_on_what_is_known() -> None:
+    mlp, affine = MLP(2, [3], 2, 0.5, stream(0, "init")), generator_of(TEXTBOOK)
+    discriminator = MLP(2, [3], 1, 0.5, stream(1, "init"))
+    line = AffineGaussian([[1, 2]], [1, 2])
+    for law, generator, distances, optimality in (
+        (TEXTBOOK, affine, {"val/w2", "val/kl"}, {"val/js", "val/d_gap", "val/logit_error"}),
+        (TEXTBOOK, mlp, {"val/w2", "val/kl"}, set()),
+        (line, affine, {"val/w2", "val/kl"}, set()),
+        (ring(8, 1, 0.01), mlp, {"val/sliced_w2", "val/modes", "val/high_quality", "val/reverse_kl"}, set()),
+        (ring(8, 1, 0.01), affine, {"val/sliced_w2", "val/modes", "val/high_quality", "val/reverse_kl"},
+         {"val/js", "val/d_gap", "val/logit_error"}),
+    ):  # fmt: skip
+        validation = Validation(law, 2, seed=0)
+        assert validation.distances(generator).keys() == distances
+        assert validation.optimality(generator, discriminator, logistic=True).keys() == optimality
+    assert score({"val/sliced_w2": 1}) == "val/sliced_w2"
+    assert score({"val/w2": 1, "val/sliced_w2": 1}) == "val/w2"
+
+
+def test_tags_stay_where_a_generator_is_singular_for_a_while() -> None:
+    collapsed = Linear(2, 2, std=0.0, rng=stream(0, "init"))
+    values = Validation(TEXTBOOK, 2, seed=0).optimality(collapsed, MLP(2, [3], 1, 0.5, stream(0, "init")), True)
+    assert values.keys() == {"val/js", "val/d_gap", "val/logit_error"}
+    assert all(value.isnan() for value in values.values())
+
+
+def test_distance_from_the_dirac_gans_equilibrium() -> None:
+    generator = Location(1, 1, std=0.0, rng=stream(0, "init"), mean=3.5)
+    discriminator = Linear(1, 1, std=0.0, rng=stream(0, "init"), mean=4.0, bias=False)
+    validation = Validation(Dirac([0.5]), 1, seed=0)
+    assert validation.optimality(generator, discriminator, True)["val/distance"].item() == pytest.approx(5)
+    assert validation.distances(generator)["val/w2"].item() == pytest.approx(3)
+
+
+def test_sampled_moments_of_an_affine_generator_come_near_its_exact_ones() -> None:
+    generator = generator_of(AffineGaussian([[1, 0], [0.5, 1]], [0, 1]))
+    hidden = nn.Sequential(generator)
+    assert has_closed_form(generator)
+    assert not has_closed_form(hidden)
+    validation = Validation(TEXTBOOK, 2, seed=0)
+    exact, sampled = validation.distances(generator), validation.distances(hidden)
+    assert sampled["val/w2"].item() == pytest.approx(exact["val/w2"].item(), rel=0.02)
+    mean, cov = generator.moments()
+    assert exact["val/w2"] == gaussian_w2(TEXTBOOK.mean, TEXTBOOK.cov, mean, cov)
+    assert exact["val/kl"] == gaussian_kl(TEXTBOOK.mean, TEXTBOOK.cov, mean, cov)
