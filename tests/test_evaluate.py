@@ -1,5 +1,8 @@
+import math
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 import torch
 from omegaconf import DictConfig
 
@@ -7,6 +10,7 @@ from gaussgan import load_run
 from gaussgan.directory import read_record
 from gaussgan.evaluate import compare, measure, told_apart_from
 from gaussgan.train import train
+from gaussgan.validation import Validation
 
 
 def test_a_run_is_measured_as_its_record_says_and_told_apart(compose: Callable[..., DictConfig]) -> None:
@@ -38,3 +42,30 @@ def test_the_truth_is_not_told_apart(compose: Callable[..., DictConfig]) -> None
         run.generator.bias.copy_(run.distribution.mean)
     assert measure(run)["val/w2"] < 1e-6
     assert told_apart_from(list(compare(run, sizes=(100, 1000)))) is None
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["data=ring", "generator=mlp", "ema_half_life=5"],
+        ["data=low_rank"],
+        ["experiment=dirac", "trainer.max_steps=5"],
+        ["generator=mlp", "generator.batch_norm=true"],
+    ],
+    ids=" ".join,
+)
+def test_a_run_on_any_law_is_measured_anew(compose: Callable[..., DictConfig], overrides: list[str]) -> None:
+    cfg = compose("data.num_examples=40", "trainer.max_epochs=2", *overrides)
+    train(cfg)
+    run, record = load_run(cfg.run_dir), read_record(Path(cfg.run_dir))
+    measured = measure(run)
+    assert {name: record[name] for name in measured} == {
+        name: None if not math.isfinite(value) else pytest.approx(value, rel=1e-6) for name, value in measured.items()
+    }
+    (verdict,) = compare(run, sizes=[100])
+    assert verdict.best is None
+    if run.generator_ema is not None:
+        validation = Validation(run.distribution, run.config["data"]["latent_dim"], seed=0)
+        value = validation.distances(run.generator_ema)["val/sliced_w2"].item()
+        assert value == pytest.approx(record["val/sliced_w2_ema"], rel=1e-6)
+        assert value != record["val/sliced_w2"]

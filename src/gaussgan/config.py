@@ -30,7 +30,7 @@ def number(low: float, *, strict: bool = False) -> Rule:
 
 BOOLEAN: Rule = ("true or false", lambda v: isinstance(v, bool))
 WHOLE_OR_NONE: Rule = (
-    "a whole number of at least 1, or null for the law's dimension",
+    "a whole number of at least 1, or null",
     lambda v: v is None or (type(v) is int and v >= 1),
 )
 POSITIVE_OR_NONE: Rule = (
@@ -63,6 +63,7 @@ PARTS = (
 )  # fmt: skip
 RULES: dict[str, Rule] = {
     "seed": whole(0),
+    "threads": WHOLE_OR_NONE,
     "ckpt_path": CHECKPOINT,
     "data.num_examples": whole(1),
     "data.batch_size": whole(1),
@@ -134,7 +135,7 @@ def _is_number(value: Any) -> bool:
 
 def recipe(config: Mapping[str, Any]) -> dict[str, Any]:
     """What a run's result is a function of, as one level of dotted keys: not where, how fast or beside what it runs."""
-    beside = ("trainer.", "logger.", "callbacks.", "ckpt_path", "run_dir", "data.steps_per_execution")
+    beside = ("trainer.", "logger.", "callbacks.", "threads", "ckpt_path", "run_dir", "data.steps_per_execution")
     flat = flatten(config)
     return {key: flat[key] for key in flat if key == "trainer.precision" or not key.startswith(beside)}
 

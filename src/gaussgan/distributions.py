@@ -162,7 +162,7 @@ class GaussianMixture:
         return torch.logsumexp(-squares / 2, -1) - constant
 
     def __repr__(self) -> str:
-        return f"{len(self.modes)} modes of std {self.std:g} around {self.mean.tolist()}"
+        return f"{len(self.modes)} modes of std {self.std:g} around {[round(m, 6) + 0.0 for m in self.mean.tolist()]}"
 
 
 def ring(modes: int, radius: float, std: float) -> GaussianMixture:

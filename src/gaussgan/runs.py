@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from torch import nn
 
 from gaussgan.config import ConfigError, one_line
 from gaussgan.directory import LAST
-from gaussgan.distributions import AffineGaussian
+from gaussgan.distributions import Law
 from gaussgan.streams import stream
 
 
@@ -26,7 +27,8 @@ class Run:
     config: dict[str, Any]
     generator: nn.Module
     discriminator: nn.Module
-    distribution: AffineGaussian
+    generator_ema: nn.Module | None  # the generator's moving average, where the run kept one
+    distribution: Law
     iterations: int
 
 
@@ -47,12 +49,24 @@ def load_run(directory: str | Path, checkpoint: str = LAST) -> Run:
     config = state["config"]
     distribution = instantiate(config["data"]["distribution"])
     modules = build_networks(config, distribution.dim)
+    prefixes = {name: f"{name}." for name in modules}
+    if config["ema_half_life"] is not None:
+        modules["generator_ema"] = deepcopy(modules["generator"])
+        prefixes["generator_ema"] = "generator_ema.module."
     for name, module in modules.items():
-        prefix = f"{name}."
+        prefix = prefixes[name]
         weights = {k.removeprefix(prefix): v for k, v in state["state_dict"].items() if k.startswith(prefix)}
         module.to(next(iter(weights.values())).dtype).load_state_dict(weights)
         module.eval()
-    return Run(directory, config, distribution=distribution, iterations=state["global_step"], **modules)
+    return Run(
+        directory,
+        config,
+        modules["generator"],
+        modules["discriminator"],
+        modules.get("generator_ema"),
+        distribution,
+        state["global_step"],
+    )
 
 
 def build_networks(config: Mapping[str, Any], dim: int) -> dict[str, nn.Module]:

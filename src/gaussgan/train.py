@@ -9,6 +9,7 @@ import signal
 from contextlib import nullcontext
 from pathlib import Path
 
+import torch
 from omegaconf import DictConfig
 from pytorch_lightning import Trainer
 
@@ -33,6 +34,8 @@ def train(cfg: DictConfig) -> float:
         ConfigError: when something in the configuration cannot be.
         SystemExit: with 128 + the signal's number, when a signal ended the run.
     """
+    if cfg.threads is not None:
+        torch.set_num_threads(cfg.threads)
     directory = Path(cfg.run_dir)
     first = is_first_process()
     with claim(directory, cfg.ckpt_path) if first else nullcontext():

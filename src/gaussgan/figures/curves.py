@@ -23,7 +23,7 @@ def draw_losses(axes: Axes, history: History) -> None:
         level(axes, float(np.log(2)), "log 2")
     axes.set_ylabel("loss")
     axes.tick_params(labelbottom=False)
-    legend(axes, "upper right")
+    legend(axes, "best")
     tidy(axes)
 
 

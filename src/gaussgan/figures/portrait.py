@@ -26,7 +26,7 @@ def portrait_figure(trajectory: Tensor, field: Field, title: str) -> Figure:
     axes = figure.add_axes(PORTRAIT)
     path = trajectory.double()
     path = path[path.isfinite().all(-1)]
-    reach = 1.15 * path.abs().max().clamp(min=1e-3).item()
+    reach = 1.15 * max([1e-3, *path.abs().flatten().tolist()])
     ticks = torch.linspace(-reach, reach, 15, dtype=torch.float64)
     flow = field(torch.stack(torch.meshgrid(ticks, ticks, indexing="xy"), -1))
     axes.streamplot(
@@ -41,7 +41,8 @@ def portrait_figure(trajectory: Tensor, field: Field, title: str) -> Figure:
     steps.set_array(torch.arange(1, len(path)).numpy())
     axes.add_collection(steps)
     axes.scatter(0, 0, marker="+", s=90, color=INK, lw=1.4, zorder=4, label="equilibrium")
-    for (theta, psi), colour, name in ((path[0].tolist(), REAL, "start"), (path[-1].tolist(), FAKE, "end")):
+    ends = path[[0, -1]].tolist() if len(path) else ()
+    for (theta, psi), colour, name in zip(ends, (REAL, FAKE), ("start", "end"), strict=False):
         axes.scatter(theta, psi, s=34, color=colour, lw=0, zorder=3, label=name)
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), xlabel="θ of the generator", ylabel="ψ of the discriminator")
     legend(axes, "upper left")
