@@ -138,8 +138,8 @@ MEASURES = {
     "val/high_quality": "share within 3 std of a mode",
     "val/reverse_kl": "reverse KL over modes, nats",
     "val/js": "JS(true, learned), nats",
-    "val/d_gap": "discriminator's loss above least",
-    "val/logit_error": "its logit's error",
+    "val/d_gap": "D's loss above its least",
+    "val/logit_error": "D's logit from log p/q",
     "val/distance": "distance from the equilibrium",
 }
 

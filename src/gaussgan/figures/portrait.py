@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
@@ -38,7 +39,7 @@ def portrait_figure(trajectory: Tensor, field: Field, title: str) -> Figure:
         zorder=1,
     )
     steps = LineCollection(torch.stack([path[:-1], path[1:]], 1).tolist(), cmap=TIME, lw=1.5, zorder=2)
-    steps.set_array(torch.arange(1, len(path)).numpy())
+    steps.set_array(np.arange(1, len(path)))
     axes.add_collection(steps)
     axes.scatter(0, 0, marker="+", s=90, color=INK, lw=1.4, zorder=4, label="equilibrium")
     ends = path[[0, -1]].tolist() if len(path) else ()
@@ -55,8 +56,10 @@ def portrait_figure(trajectory: Tensor, field: Field, title: str) -> Figure:
 
 def _draw_distance(figure: Figure, path: Tensor) -> None:
     axes = figure.add_axes((0.66, 0.11, 0.325, 0.81))
-    axes.plot(path.norm(dim=-1), color=INK, lw=1.7)
+    distances = path.norm(dim=-1)
+    axes.plot(distances, color=INK, lw=1.7)
     axes.set(xlabel="iteration", ylabel="√(θ² + ψ²)", xlim=(0, max(1, len(path) - 1)))
-    decades(axes)
+    if (distances > 0).any():
+        decades(axes)
     axes.grid(axis="y", color=MUTED, alpha=0.2, lw=0.8)
     tidy(axes)
