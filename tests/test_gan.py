@@ -1,0 +1,91 @@
+"""What the module adds to its players: a moving average, schedules, noise; each against its definition."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from gaussgan import load_run
+from gaussgan.assemble import assemble
+from gaussgan.train import train
+from test_resume import assert_same
+
+Compose = Callable[..., DictConfig]
+SMALL = ("data.num_examples=40", "trainer.max_epochs=3", "~callbacks.pictures", "data.steps_per_execution=1")
+
+
+def last(cfg: DictConfig) -> dict:
+    return torch.load(Path(cfg.run_dir) / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+def test_the_moving_average_weighs_half_after_its_half_life(compose: Compose) -> None:
+    cfg = compose(*SMALL, "ema_half_life=4", "+callbacks.trajectory._target_=gaussgan.callbacks.Trajectory")
+    train(cfg)
+    thetas = last(cfg)["trajectory"][1:, :6]  # G's, after each iteration
+    decay, average = 0.5**0.25, thetas[0]
+    assert decay**4 == pytest.approx(0.5)
+    for theta in thetas[1:]:
+        average = decay * average + (1 - decay) * theta
+    run = load_run(cfg.run_dir)
+    assert run.generator_ema is not None
+    for network, expected in ((run.generator_ema, average), (run.generator, thetas[-1])):
+        ours = torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+        torch.testing.assert_close(ours.double(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("schedule, share", [("linear", 0.1), ("cosine", 0.1), ("constant", 1.0)])
+def test_both_rates_follow_the_schedule_by_the_iteration(compose: Compose, schedule: str, share: float) -> None:
+    end = [] if schedule == "constant" else ["schedule.end=0.1"]
+    cfg = compose(*SMALL, f"schedule={schedule}", *end)
+    train(cfg)
+    for state, rate in zip(last(cfg)["optimizer_states"], (0.05, 0.005), strict=True):
+        assert state["param_groups"][0]["lr"] == pytest.approx(share * rate)
+    halfway = compose(*SMALL, f"schedule={schedule}", *end, "trainer.max_epochs=4", name="halfway")
+    gan, data, trainer = assemble(halfway)
+    trainer.fit_loop.max_epochs = 4
+    trainer.fit(gan, data)
+    if schedule == "linear":
+        rates = [scheduler.lr_lambdas[0](10) for scheduler in gan.schedulers]  # of 20 iterations
+        assert rates == pytest.approx([0.55, 0.55])
+
+
+@pytest.mark.parametrize(
+    "overrides", [["schedule=cosine"], ["schedule=linear", "ema_half_life=3", "update=optimistic"]]
+)
+def test_an_interrupted_schedule_goes_on(compose: Compose, overrides: list[str]) -> None:
+    alone = compose(*SMALL, *overrides, name="alone")
+    train(alone)
+    bomb = [f"+callbacks.bomb.{key}" for key in ("_target_=test_resume.Signal", "signum=15", "iteration=7")]
+    with pytest.raises(SystemExit):
+        train(compose(*SMALL, *overrides, *bomb))
+    run = Path(alone.run_dir).with_name("run")
+    assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 7
+    train(compose(*SMALL, *overrides, f"ckpt_path={run}/checkpoints/last.ckpt"))
+    assert_same(run, alone.run_dir)
+
+
+def test_instance_noise_is_on_all_that_the_discriminator_sees(compose: Compose) -> None:
+    plain, noisy = (assemble(compose("data.num_examples=20000", f"data.instance_noise={s}")) for s in (0, 0.5))
+    for epoch in (0, 1):
+        clean, batch = plain[1].draw_epoch(epoch), noisy[1].draw_epoch(epoch)
+        assert clean.noise is None
+        assert batch.noise is not None
+        assert torch.equal(clean.latent, batch.latent)
+        on_real, on_fake = batch.real - clean.real, noisy[0].generate(batch) - plain[0].generate(clean)
+        for noise in (on_real, on_fake.detach()):
+            assert noise.std().item() == pytest.approx(0.5, rel=0.02)
+        assert abs((on_real * on_fake).mean().item()) < 5 * 0.25 / 40_000**0.5
+    assert not torch.equal(noisy[1].draw_epoch(0).noise, noisy[1].draw_epoch(1).noise)  # type: ignore[arg-type]
+
+
+def test_looking_at_a_run_does_not_change_it(compose: Compose) -> None:
+    """Batch norm's and spectral norm's running state moves with training steps alone."""
+    networks = ("generator=mlp", "generator.batch_norm=true", "discriminator.spectral_norm=true", "data.batch_size=4")
+    seen = compose(*SMALL, *networks, "callbacks=[default,logit,spectrum]", name="seen")
+    unseen = compose(*SMALL, *networks, name="unseen")
+    for cfg in (seen, unseen):
+        train(cfg)
+    ours, theirs = last(seen)["state_dict"], last(unseen)["state_dict"]
+    assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
