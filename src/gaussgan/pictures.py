@@ -91,9 +91,8 @@ def spectrum(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture | N
     with torch.enable_grad():
         jacobian = update_jacobian(players.update, players.discriminator_player, players.generator_player, batch)
     eigenvalues = torch.linalg.eigvals(jacobian)
-    radius = eigenvalues.abs().max().item()
-    figure = spectrum_figure(eigenvalues, title=f"iteration {iterations:,}: spectral radius {radius:.4f}")
-    return Picture(figure, {"game/spectral_radius": radius})
+    figure = spectrum_figure(eigenvalues, title=f"iteration {iterations:,}")
+    return Picture(figure, {"game/spectral_radius": eigenvalues.abs().max().item()})
 
 
 def portrait(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture | None:

@@ -7,12 +7,4 @@ from gaussgan.figures.portrait import portrait_figure
 from gaussgan.figures.spectrum import spectrum_figure
 from gaussgan.figures.style import render
 
-__all__ = [
-    "Cloud",
-    "game_figure",
-    "logit_figure",
-    "mixture_figure",
-    "portrait_figure",
-    "render",
-    "spectrum_figure",
-]
+__all__ = ["Cloud", "game_figure", "logit_figure", "mixture_figure", "portrait_figure", "render", "spectrum_figure"]

@@ -11,7 +11,19 @@ from torch import Tensor
 
 from gaussgan.figures.curves import History, draw_losses, draw_score
 from gaussgan.figures.plane import Plane, ellipse
-from gaussgan.figures.style import FAKE, MUTED, PROBABILITY, REAL, legend, level, sheet, tidy, tidy_bar, tidy_twin
+from gaussgan.figures.style import (
+    FAKE,
+    MUTED,
+    PROBABILITY,
+    REAL,
+    decades,
+    legend,
+    level,
+    sheet,
+    tidy,
+    tidy_bar,
+    tidy_twin,
+)
 
 GAME, BAR = (0.045, 0.11, 0.5, 0.81), (0.552, 0.11, 0.011, 0.81)  # where they stand: left, bottom, width, height
 Probability = Callable[[Tensor], Tensor]
@@ -41,6 +53,7 @@ def game_figure(real: Cloud, fake: Cloud, probability: Probability, history: His
     draw_losses(figure.add_axes((0.66, 0.55, 0.325, 0.37)), history)
     error = figure.add_axes((0.66, 0.11, 0.325, 0.37))
     draw_score(error, history, "val/w2")
+    decades(error)
     if not history:
         error.set_ylim(mle / 2, mle * 2)
     level(error, mle, f"maximum likelihood: {mle:.3f}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from gaussgan.figures.curves import History, draw_losses, draw_score, over_iterations
 from gaussgan.figures.plane import Plane, widen
-from gaussgan.figures.style import FAKE, MUTED, REAL, legend, sheet, tidy, tidy_twin
+from gaussgan.figures.style import FAKE, MUTED, REAL, decades, legend, sheet, tidy, tidy_twin
 
 LEFT = (0.055, 0.11, 0.53, 0.81)
 DEPTH = 8.0  # nats below the peak where the map of the log-density ends: 4σ of a mode
@@ -33,7 +34,7 @@ def mixture_figure(
     Args:
         real: examples of the law, [n, d]; they set the window.
         fake: generated ones, [m, d]; those out of the window, not finite ones among them, are counted in the legend.
-        log_density: log p in nats, [..., d] → [...]; None where the law has none.
+        log_density: log p in nats at points in float64, [..., d] → [...]; None where the law has none.
         history: rows with iteration, train/loss_d, train/loss_g and the score; val/modes is drawn where rows have it.
         score: the tag of a distance to the truth, such as val/sliced_w2.
     """
@@ -45,6 +46,7 @@ def mixture_figure(
     draw_losses(figure.add_axes((0.66, 0.55, 0.295, 0.37)), history)
     distance = figure.add_axes((0.66, 0.11, 0.295, 0.37))
     draw_score(distance, history, score)
+    decades(distance)
     _draw_modes(distance, history)
     return figure
 
@@ -55,9 +57,12 @@ def _draw_plane(axes: Axes, real: Tensor, fake: Tensor, log_density: LogDensity 
     low, high = points.amin(0), points.amax(0)
     margin = 0.12 * (high - low).max().clamp(min=1e-3)
     plane.low, plane.high = widen(low - margin, high + margin, ratio=LEFT[2] * 11 / (LEFT[3] * 5.2))
+    # What was added goes to the left and to the top, where the legend is.
+    shift = (low - margin - plane.low) * low.new_tensor([-1, 1])
+    plane.low, plane.high = plane.low + shift, plane.high + shift
     plane.frame(axes)
     if mapped := log_density is not None and plane.given:
-        density = log_density(plane.grid(320))
+        density = log_density(plane.grid(260))
         plane.paint(axes, density - density.max(), cmap=DENSITY, vmin=-DEPTH, vmax=0)
     for cloud, colour, size, name in ((real, REAL, 9, "real"), (fake, FAKE, 9, "generated")):
         points = plane.project(cloud)
@@ -81,6 +86,7 @@ def _draw_densities(axes: Axes, real: Tensor, fake: Tensor, log_density: LogDens
     if log_density is not None:
         axes.plot(x, log_density(x.unsqueeze(-1)).exp(), color=REAL, lw=1.7)
     axes.set(xlabel="x", ylabel="density", xlim=(x[0].item(), x[-1].item()))
+    axes.set_ylim(0, 1.25 * axes.get_ylim()[1])  # room for the legend
     legend(axes, "upper left", title="examples and the law")
     tidy(axes)
 
@@ -90,10 +96,10 @@ def _draw_modes(axes: Axes, history: History) -> None:
     if modes:
         count = axes.twinx()
         count.step(iterations, modes, where="post", color=MUTED, lw=1.2)
-        count.set_ylim(0, 1.15 * max(1.0, np.nanmax(modes)))
+        count.set_ylim(0, 1.15 * max([1.0, *filter(math.isfinite, modes)]))
         count.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         tidy_twin(count, "modes covered (grey)")
 
 
 def _label(name: str, n: int, seen: int) -> str:
-    return name if seen == n else f"{name}: {n - seen:,} of {n:,} out of sight"
+    return name if seen == n else f"{name}\n({n - seen:,} of {n:,} out of sight)"

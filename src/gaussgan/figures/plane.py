@@ -21,8 +21,8 @@ class Plane:
         self.mean, self.given = mean, len(mean) == 2
         leading = torch.linalg.eigh(cov).eigenvectors.flip(-1)[:, :2]
         self.basis = torch.eye(2, dtype=torch.float64) if self.given else leading
-        self.centre, cov = self.moments(mean, cov)
-        self.spread = cov.diagonal().sqrt().clamp(min=1e-3)
+        self.centre, self.cov = self.moments(mean, cov)
+        self.spread = self.cov.diagonal().sqrt().clamp(min=1e-3)
         self.low, self.high = self.centre - 3.6 * self.spread, self.centre + 3.6 * self.spread
 
     def project(self, points: Tensor) -> Tensor:

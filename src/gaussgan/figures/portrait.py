@@ -1,4 +1,4 @@
-"""The phase portrait of a game of two parameters."""
+"""The phase portrait of a game with one parameter for each player."""
 
 from __future__ import annotations
 
@@ -6,60 +6,88 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gaussgan.figures.style import FAKE, INK, MUTED, REAL, TIME, decades, legend, sheet, tidy, tidy_bar
+from gaussgan.figures.plane import widen
+from gaussgan.figures.style import INK, decades, legend, sheet, tidy
 
-PORTRAIT, BAR = (0.055, 0.11, 0.43, 0.81), (0.492, 0.11, 0.011, 0.81)
+LEFT, RIGHT = (0.055, 0.11, 0.54, 0.81), (0.67, 0.11, 0.315, 0.81)
+TIME = LinearSegmentedColormap.from_list("time", ["#f3bd48", "#d1541f", "#7c1f4f", "#241a4d"])
+SHADES = 256  # pieces of one colour each, however long the trajectory
 Field = Callable[[Tensor], Tensor]
 
 
 def portrait_figure(trajectory: Tensor, field: Field, title: str) -> Figure:
-    """Where a game went, over the directions in which its players descend; beside it, the distance from (0, 0).
+    """Where two players go and where descent would have each go; beside it, how far from equilibrium they are.
+
+    The equilibrium is at 0. The window holds the trajectory out to five times its first distance from there.
 
     Args:
-        trajectory: θ of the generator and ψ of the discriminator at the start and after each iteration, [T, 2].
-        field: from points to the players' steps there, [..., 2] → [..., 2].
+        trajectory: the parameters (θ, ψ) of generator and discriminator after each iteration from 0 on, [T, 2].
+        field: the directions of descent (−∂L_G/∂θ, −∂L_D/∂ψ) at (θ, ψ), [..., 2] → [..., 2].
     """
-    figure = sheet(title)
-    axes = figure.add_axes(PORTRAIT)
+    figure = sheet(title, left=LEFT[0])
     path = trajectory.double()
-    path = path[path.isfinite().all(-1)]
-    reach = 1.15 * max([1e-3, *path.abs().flatten().tolist()])
-    ticks = torch.linspace(-reach, reach, 15, dtype=torch.float64)
-    flow = field(torch.stack(torch.meshgrid(ticks, ticks, indexing="xy"), -1))
-    axes.streamplot(
-        *(ticks.numpy(), ticks.numpy(), flow[..., 0].numpy(), flow[..., 1].numpy()),
-        color="#c9ced6",
-        linewidth=0.8,
-        arrowsize=0.8,
-        density=1.1,
-        zorder=1,
-    )
-    steps = LineCollection(torch.stack([path[:-1], path[1:]], 1).tolist(), cmap=TIME, lw=1.5, zorder=2)
-    steps.set_array(np.arange(1, len(path)))
-    axes.add_collection(steps)
-    axes.scatter(0, 0, marker="+", s=90, color=INK, lw=1.4, zorder=4, label="equilibrium")
-    ends = path[[0, -1]].tolist() if len(path) else ()
-    for (theta, psi), colour, name in zip(ends, (REAL, FAKE), ("start", "end"), strict=False):
-        axes.scatter(theta, psi, s=34, color=colour, lw=0, zorder=3, label=name)
-    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), xlabel="θ of the generator", ylabel="ψ of the discriminator")
-    legend(axes, "upper left")
-    if len(path) > 2:
-        tidy_bar(figure.colorbar(steps, cax=figure.add_axes(BAR)), "iteration")
-    tidy(axes)
-    _draw_distance(figure, path)
+    iterations = torch.arange(len(path), dtype=torch.float64)
+    _draw_path(figure.add_axes(LEFT), path, field)
+    _draw_distance(figure.add_axes(RIGHT), torch.stack([iterations, path.norm(dim=-1)], -1))
     return figure
 
 
-def _draw_distance(figure: Figure, path: Tensor) -> None:
-    axes = figure.add_axes((0.66, 0.11, 0.325, 0.81))
-    distances = path.norm(dim=-1)
-    axes.plot(distances, color=INK, lw=1.7)
-    axes.set(xlabel="iteration", ylabel="√(θ² + ψ²)", xlim=(0, max(1, len(path) - 1)))
-    if (distances > 0).any():
-        decades(axes)
-    axes.grid(axis="y", color=MUTED, alpha=0.2, lw=0.8)
+def _draw_path(axes: Axes, path: Tensor, field: Field) -> None:
+    limit = 1.15 * _reach(path)
+    low, high = widen(-limit.expand(2), limit.expand(2), ratio=LEFT[2] * 11 / (LEFT[3] * 5.2))
+    (left, bottom), (right, top) = low.tolist(), high.tolist()
+    xs, ys = np.linspace(left, right, 31), np.linspace(bottom, top, 23)
+    grid = torch.stack(torch.meshgrid(torch.as_tensor(xs), torch.as_tensor(ys), indexing="xy"), -1)
+    # Streamlines would run into a blot where they close around the equilibrium.
+    directions = torch.where(grid.norm(dim=-1, keepdim=True) > 0.05 * limit, field(grid).double(), torch.nan)
+    u, v = directions.unbind(-1)
+    axes.streamplot(xs, ys, u.numpy(), v.numpy(), color="#c9cdd4", density=0.9, linewidth=0.8, arrowsize=0.8, zorder=0)
+    axes.axhline(0, color="#e4e6ea", lw=0.8, zorder=-1)
+    axes.axvline(0, color="#e4e6ea", lw=0.8, zorder=-1)
+    axes.plot(0, 0, "+", color=INK, ms=15, mew=1.6, zorder=4, label="equilibrium")
+    axes.add_collection(_shaded(path), autolim=False)
+    for point, colour, name in ((path[:1], TIME(0.0), "start"), (path[-1:], TIME(1.0), "end")):
+        seen = len(point) and bool(((point > low) & (point < high)).all())
+        label = name if seen else f"{name}: out of sight"
+        axes.scatter(point[:, 0], point[:, 1], s=52, color=colour, edgecolor="white", lw=1.3, zorder=5, label=label)
+    axes.set(xlim=(left, right), ylim=(bottom, top), xlabel="θ, the generator's", ylabel="ψ, the discriminator's")
+    box = legend(axes, "upper left", title="arrows: descent")
+    box.set_frame_on(True)
+    box.get_frame().set(facecolor="white", edgecolor="none", alpha=0.85)
     tidy(axes)
+
+
+def _draw_distance(axes: Axes, distance: Tensor) -> None:
+    distance = distance.where(distance[:, 1:].isfinite() & (distance[:, 1:] > 0), torch.nan)
+    axes.plot(*distance.T.tolist(), lw=0)  # sets the limits, to which a collection is blind on a logarithmic axis
+    axes.add_collection(_shaded(distance), autolim=False)
+    axes.set(xlabel="iteration", ylabel="distance from equilibrium, √(θ² + ψ²)")
+    axes.locator_params(axis="x", nbins=6)
+    decades(axes)
+    tidy(axes)
+
+
+def _reach(path: Tensor) -> Tensor:
+    distances = path.norm(dim=-1)
+    finite = distances[distances.isfinite()]
+    start = finite[:1].sum()
+    largest = finite.max() if len(finite) else start
+    return torch.minimum(largest, 5 * start) if start > 0 else torch.ones_like(start)
+
+
+def _shaded(line: Tensor) -> LineCollection:
+    pieces = np.array_split(np.arange(max(len(line) - 1, 1)), min(SHADES, max(len(line) - 1, 1)))
+    points = line.numpy()
+    return LineCollection(
+        [points[piece[0] : piece[-1] + 2] for piece in pieces],
+        colors=TIME(np.linspace(0, 1, len(pieces))),
+        linewidths=1.8,
+        capstyle="round",
+        zorder=3,
+    )

@@ -1,65 +1,98 @@
-"""Eigenvalues of an iteration on the unit circle."""
+"""The eigenvalues of a game's update near equilibrium."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
+from matplotlib.ticker import NullLocator
 from torch import Tensor
 
+from gaussgan.figures.plane import widen
 from gaussgan.figures.style import FAKE, INK, MUTED, REAL, legend, sheet, tidy
+
+PLANE, RATES = (0.055, 0.11, 0.36, 0.76), (0.5, 0.11, 0.485, 0.76)
+ROUNDING = 1e-9  # |log|λ|| below which an eigenvalue is taken to lie on the unit circle
+KINDS = (("inside: decays", REAL), ("outside: grows", FAKE), ("on the circle", MUTED))
 
 
 def spectrum_figure(eigenvalues: Tensor, title: str) -> Figure:
-    """The eigenvalues of a linear map in the complex plane; beside them, those of largest modulus at close range.
+    """Eigenvalues λ of the Jacobian of an update, and whether they lie inside the unit circle, where it converges.
 
-    A game near an equilibrium contracts where all lie within the unit circle.
+    Small learning rates crowd them all around 1. So the right part shows log λ = log|λ| + i arg λ: the circle is the
+    line at 0, however close to it they lie, and the axis of log|λ| is linear about 0 and logarithmic beyond.
 
     Args:
-        eigenvalues: complex, [n].
+        eigenvalues: complex, [n], in float64 (in float32 rounding alone may carry them across); those that are not
+            finite are counted and not drawn.
     """
-    figure = sheet(title)
-    values = eigenvalues[torch.view_as_real(eigenvalues).isfinite().all(-1)].to(torch.complex128)
-    whole, close = figure.add_axes((0.065, 0.11, 0.385, 0.81)), figure.add_axes((0.585, 0.11, 0.385, 0.81))
-    reach = 1.12 * max(1.0, values.abs().max().item() if len(values) else 1.0)
-    ratio = whole.bbox.width / whole.bbox.height
-    for axes, centre, half in ((whole, 0j, reach), (close, *_closer(values))):
-        _draw(axes, values)
-        axes.set(
-            xlim=(centre.real - half * ratio, centre.real + half * ratio),
-            ylim=(centre.imag - half, centre.imag + half),
-            xlabel="real part",
-        )
-    whole.set_ylabel("imaginary part")
-    legend(whole, "upper left")
+    figure = sheet(title, left=PLANE[0])
+    values = eigenvalues.to(torch.complex128).flatten()
+    values = values[values.abs().isfinite()]
+    growth = values.abs().clamp(min=1e-6).log()
+    kinds = torch.where(growth < 0, 0, 1).where(growth.abs() > ROUNDING, 2)
+    _draw_plane(figure.add_axes(PLANE), values, kinds)
+    _draw_rates(figure.add_axes(RATES), growth, values.angle(), kinds)
+    lost = eigenvalues.numel() - len(values)
+    caption = _radius(growth.max().item()) if len(growth) else "no finite eigenvalues"
+    caption += f"; {lost:,} of {eigenvalues.numel():,} not finite" if lost and len(growth) else ""
+    figure.text(RATES[0] + RATES[2], 0.945, caption, fontsize=9, color=INK, ha="right")
     return figure
 
 
-def _draw(axes: Axes, values: Tensor) -> None:
-    axes.add_patch(Circle((0, 0), 1, fill=False, color=MUTED, lw=1.2, zorder=1))
-    axes.axhline(0, color=MUTED, lw=0.6, alpha=0.5, zorder=0)
-    axes.axvline(0, color=MUTED, lw=0.6, alpha=0.5, zorder=0)
-    outside = values.abs() > 1 + 1e-9
-    for part, colour, name in ((values[~outside], REAL, "within"), (values[outside], FAKE, "outside")):
-        if len(part):
-            label = f"{name} the unit circle: {len(part)}"
-            axes.scatter(
-                part.real, part.imag, s=30, color=colour, alpha=0.75, lw=0.6, ec="white", zorder=2, label=label
-            )
-    axes.set_aspect("equal")
-    axes.ticklabel_format(useOffset=False)
-    axes.tick_params(colors=INK)
+def _draw_plane(axes: Axes, values: Tensor, kinds: Tensor) -> None:
+    axes.axhline(0, color="#e4e6ea", lw=0.8, zorder=-1)
+    axes.axvline(0, color="#e4e6ea", lw=0.8, zorder=-1)
+    axes.add_patch(Circle((0, 0), 1, facecolor="#f1f5fb", edgecolor=MUTED, lw=1.1, zorder=0))
+    _scatter(axes, values.real, values.imag, kinds)
+    reach = min(max(1.25, 1.1 * torch.view_as_real(values).abs().max().item()), 5) if len(values) else 1.25
+    limit = torch.full((2,), reach, dtype=torch.float64)
+    (left, bottom), (right, top) = (
+        end.tolist() for end in widen(-limit, limit, ratio=PLANE[2] * 11 / (PLANE[3] * 5.2))
+    )
+    axes.set(xlim=(left, right), ylim=(bottom, top), xlabel="Re λ", ylabel="Im λ")
+    axes.set_title("eigenvalues and the unit circle", fontsize=9, color=MUTED, loc="left", pad=5)
     tidy(axes)
 
 
-def _closer(values: Tensor) -> tuple[complex, float]:
-    """Centre and half height of a window on the largest eigenvalue that holds its nearest neighbours."""
-    if not len(values):
-        return 1 + 0j, 0.5
-    largest = values[values.abs().argmax()]
-    largest = torch.complex(largest.real, largest.imag.abs())
-    apart = (values - largest).abs().sort().values
-    near = apart[: max(2, len(values) // 2)].max().item()
-    to_circle = abs(largest.abs().item() - 1)
-    return complex(largest), 1.3 * max(near, 2 * to_circle, 1e-3)
+def _draw_rates(axes: Axes, growth: Tensor, turn: Tensor, kinds: Tensor) -> None:
+    sizes = growth.abs()[kinds < 2]
+    largest = sizes.max().item() if len(sizes) else 1.0
+    linear = min(max(sizes.min().item(), 1e-8 * largest), largest / 10) if len(sizes) else 0.1
+    limit, reach = 3 * largest, 1.35 * (turn.abs().max().item() if turn.any() else 1.0)
+    axes.axvspan(-limit, 0, color="#f1f5fb", lw=0, zorder=-1)
+    axes.axvline(0, color=MUTED, lw=1.1)
+    axes.axhline(0, color="#e4e6ea", lw=0.8, zorder=0)
+    _scatter(axes, growth, turn, kinds, labelled=True)
+    axes.set_xscale("symlog", linthresh=linear, linscale=1)
+    axes.set(xlim=(-limit, limit), ylim=(-reach, reach))
+    last, first = math.floor(math.log10(limit)), math.ceil(math.log10(linear))
+    powers = [10.0**k for k in range(last, first - 1, -math.ceil((last - first + 1) / 4))]
+    axes.set_xticks([-power for power in powers] + [0, *powers], minor=False)
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set(xlabel="log|λ|, growth per iteration", ylabel="arg λ, turn per iteration in radians")
+    axes.set_title("their logarithms: growth and turn", fontsize=9, color=MUTED, loc="left", pad=5)
+    if len(growth):
+        legend(axes, "upper left")
+    tidy(axes)
+
+
+def _radius(growth: float) -> str:
+    if abs(growth) <= ROUNDING:
+        return "spectral radius 1"
+    excess = math.expm1(growth)
+    mantissa, exponent = f"{abs(excess):.1e}".split("e")
+    near = rf"1 {'+' if excess > 0 else '−'} {mantissa} · $10^{{{int(exponent)}}}$"
+    verb, period = "doubles" if growth > 0 else "halves", float(f"{math.log(2) / abs(growth):.3g}")
+    radius = f"{1 + excess:.4g}" if abs(excess) >= 1e-3 else near
+    return f"spectral radius {radius}: the distance {verb} every {period:,.12g} iterations"
+
+
+def _scatter(axes: Axes, x: Tensor, y: Tensor, kinds: Tensor, labelled: bool = False) -> None:
+    for kind, (name, colour) in enumerate(KINDS):
+        of = kinds == kind
+        label = f"{name} ({int(of.sum()):,})" if labelled and of.any() else None
+        axes.scatter(x[of], y[of], s=26, color=colour, alpha=0.7, lw=0, zorder=2, label=label)

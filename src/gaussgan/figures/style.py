@@ -8,20 +8,18 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.ticker import LogLocator, NullLocator
 
 REAL, FAKE, INK, MUTED = "#1f4e9c", "#d1541f", "#22252a", "#7d838d"
 # From "generated" through the undecided middle to "real", pale enough to let the points stand out.
 PROBABILITY = LinearSegmentedColormap.from_list("probability", ["#f4b58f", "#fdeee2", "#ffffff", "#e3ecf8", "#9dbbe6"])
 
-# From early to late.
-TIME = LinearSegmentedColormap.from_list("time", [REAL, "#7d6f9c", FAKE])
 
-
-def sheet(title: str, width: float = 11) -> Figure:
-    """An empty figure with a title, 520 pixels high and 100 times width wide."""
+def sheet(title: str, left: float = 0.045, width: float = 11) -> Figure:
+    """An empty figure, 520 pixels high and 100 times width wide, with a title that starts at left, as its axes do."""
     figure = Figure(figsize=(width, 5.2), dpi=100)
-    figure.text(0.495 / width, 0.945, title, fontsize=11, color=INK)
+    figure.text(left, 0.945, title, fontsize=11, color=INK)
     return figure
 
 
@@ -56,10 +54,11 @@ def tidy_twin(axes: Axes, label: str) -> None:
 
 
 def decades(axes: Axes) -> None:
-    """A logarithmic y axis with plain numbers, for what has been drawn."""
+    """A logarithmic y axis with plain numbers: 1, 2 and 5 of each decade, or where there are more than four, powers."""
     axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1e3 * low else (1,), numticks=12))
+    low, high = np.log10(axes.get_ylim())
+    locator = LogLocator(subs=(1, 2, 5), numticks=12) if high - low <= 4 else LogLocator(numticks=8)
+    axes.yaxis.set_major_locator(locator)
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_locator(NullLocator())
 
@@ -80,9 +79,10 @@ def level(axes: Axes, y: float, name: str) -> None:
     )
 
 
-def legend(axes: Axes, place: str, title: str = "") -> None:
-    """A legend without a frame, its title in grey, that lets shine through what lies behind it."""
+def legend(axes: Axes, place: str, title: str = "") -> Legend:
+    """A legend without a frame, its title in grey."""
     box = axes.legend(  # type: ignore[call-overload]
-        framealpha=0.75, edgecolor="none", fontsize=9, title=title, title_fontsize=8, alignment="left", loc=place
+        frameon=False, fontsize=9, title=title, title_fontsize=8, alignment="left", loc=place
     )
     box.get_title().set_color(MUTED)
+    return box
