@@ -90,6 +90,11 @@ def test_every_experiment_takes_two_steps(compose: Compose, experiment: str) -> 
         (["data=random_gaussian", "data.distribution.condition_number=0.5"], "condition_number must be at least 1"),
         (["discriminator=quadratic", "discriminator.in_features=3"], "discriminator.in_features must be 2"),
         (["discriminator=maxout", "discriminator.pieces=0"], "pieces must be a whole number of at least 1"),
+        (
+            ["generator=mlp", "callbacks.evaluation.exact=true"],
+            "callbacks.evaluation.exact must be false for the generator",
+        ),
+        (["data=ring", "callbacks.evaluation.exact=true"], "callbacks.evaluation.exact must be false for the law"),
         (["update.d_steps=200"], "data: batch_size must be at most num_examples / batches_per_iteration = 5"),
     ],
 )

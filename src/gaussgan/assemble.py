@@ -16,6 +16,7 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
+from gaussgan.callbacks import Evaluation
 from gaussgan.config import ConfigError, one_line, recipe
 from gaussgan.console import IterationsBar
 from gaussgan.data import GaussianDataModule, iteration_limits
@@ -62,6 +63,7 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
         raise ConfigError(one_line(error)) from error
     _check_widths(gan, data)
     _check_strategy(trainer)
+    _check_evaluation(gan, data, trainer)
     # Lightning does so after it has restored a checkpoint, whose float64 would pass through float32.
     trainer.precision_plugin.convert_module(gan)
     try:
@@ -107,6 +109,15 @@ def _check_strategy(trainer: Trainer) -> None:
         raise ConfigError(
             "trainer.strategy must be ddp_spawn in a sweep: the processes of ddp would each run the whole sweep again"
         )
+
+
+def _check_evaluation(gan: GAN, data: GaussianDataModule, trainer: Trainer) -> None:
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, Evaluation):
+            try:
+                callback.check(gan.generator, data.distribution)
+            except ValueError as error:
+                raise ConfigError(f"callbacks.evaluation.{error}") from error
 
 
 def _check_checkpoint(path: str, gan: GAN, data: GaussianDataModule, trainer: Trainer) -> None:

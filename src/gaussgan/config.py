@@ -76,6 +76,7 @@ RULES: dict[str, Rule] = {
     "ema_half_life": POSITIVE_OR_NONE,
 }
 OPTIONAL: dict[str, Rule] = {  # of those parts that have them
+    "callbacks.evaluation.exact": BOOLEAN,
     "data.instance_noise": number(0),
     "update.d_steps": whole(1),
     "update.generator_first": BOOLEAN,

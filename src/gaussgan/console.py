@@ -17,9 +17,10 @@ from rich.table import Column, Table
 from torch import Tensor
 from torch.special import gammainc
 
+from gaussgan.account import Account
 from gaussgan.data import data_of, planned_iterations
 from gaussgan.distributions import Law
-from gaussgan.gan import GAN, Account
+from gaussgan.gan import GAN
 from gaussgan.validation import score
 
 REFRESH_SECONDS = 0.2

@@ -8,11 +8,13 @@ from typing import Any
 from omegaconf import OmegaConf
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
-from torch import Tensor
+from torch import Tensor, nn
 
 from gaussgan.config import hyperparameters
 from gaussgan.data import data_of
+from gaussgan.distributions import Law
 from gaussgan.gan import GAN
+from gaussgan.metrics import has_closed_form
 from gaussgan.validation import score
 
 
@@ -20,10 +22,23 @@ class Evaluation(Callback):
     """After each epoch: the distance to the law, the epoch's means and the speed, to the loggers and `gan.history`.
 
     It also keeps the time that training took, in seconds, over interruptions; and starts TensorBoard's HPARAMS.
+
+    Args:
+        exact: refuse a run whose distance would be measured on samples.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, exact: bool = False) -> None:
+        self.exact = exact
         self.seconds = 0.0
+
+    def check(self, generator: nn.Module, law: Law) -> None:
+        """
+        Raises:
+            ValueError: when the distance is to be exact, and cannot be.
+        """
+        if self.exact and not (law.gaussian and has_closed_form(generator)):
+            what = f"generator {type(generator).__name__}" if law.gaussian else f"law {type(law).__name__}"
+            raise ValueError(f"exact must be false for the {what}, whose distance is measured on samples (got true)")
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         self.validation = data_of(trainer).validation()
