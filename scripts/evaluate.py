@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from gaussgan.config import ConfigError
 
@@ -16,6 +17,9 @@ def main() -> None:
     if arguments.permutations < 1:
         parser.error(f"--permutations must be at least 1 (got {arguments.permutations})")
 
+    sys.path.append(str(Path.cwd()))  # where a reader's own classes are, which python SCRIPT leaves out
+    import torch
+
     from gaussgan.console import measures
     from gaussgan.directory import BEST, LAST, RECORD, read_record
     from gaussgan.evaluate import compare, measure, told_apart_from
@@ -23,11 +27,15 @@ def main() -> None:
     from gaussgan.runs import load_run
 
     run = load_run(arguments.run, BEST if arguments.best else LAST)
+    if run.config["threads"] is not None:
+        torch.set_num_threads(run.config["threads"])
     measured = measure(run)
     print(f"{run.directory} after {run.iterations:,} iterations")
     record = read_record(run.directory) if (run.directory / RECORD).exists() else {"status": "unfinished"}
-    if record["status"] != "completed":
-        print(f"the run is {record['status']}" + (f" ({record['error']})" if record.get("error") else ""))
+    if record["status"] == "diverged":
+        print(f"{record['error']}: what follows is of its last checkpoint, before that")
+    elif record["status"] != "completed":
+        print(f"the run is {record['status']}" + (f": {record['error']}" if record.get("error") else ""))
     print(f"{'':45}{'learned':>9}   true")
     for name, value, true in measures(measured, run.distribution, has_closed_form(run.generator)):
         print(f"{name:45}{value:>9}   {true}")

@@ -84,6 +84,7 @@ def test_help_and_cfg_do_not_import_torch(tmp_path: Path) -> None:
         ("optimizer_d.betas=[0.9,1.0]", "optimizer_d.betas must be two numbers"),
         ("optimizer_d=sgd", "optimizer_d must be a part chosen by its group, as optimizer@optimizer_d=NAME"),
         ("~callbacks", "callbacks must be a part chosen by its group"),
+        ("data=base", "data.distribution must be a part chosen by its group, as data=NAME"),
         ("~callbacks.record", "callbacks.record must be a part chosen by its group, as callbacks=NAME"),
         ("~seed", "seed must be a whole number of at least 0 \\(it was taken out"),
         ("trainer.max_epochs=null", "trainer.max_epochs must be a whole number of at least 1, or trainer.max_steps"),

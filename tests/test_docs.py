@@ -1,6 +1,7 @@
 """What the pages in docs/ say is so: their code runs, their options exist, their figures are the measured ones."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,36 +18,39 @@ PIECES, EXTENDING = ((ROOT / "docs" / f"{page}.md").read_text() for page in ("pi
 
 @pytest.fixture(scope="module")
 def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page's files as a reader would write them: mine.py, and the YAMLs beside the template's."""
+    """The template with the page's files in it where a reader puts them."""
     directory = tmp_path_factory.mktemp("mine")
-    for language, block in re.findall(r"```(python|yaml)\n(.*?)```", EXTENDING, re.DOTALL):
+    for part in ("conf", "scripts"):
+        shutil.copytree(ROOT / part, directory / part)
+    for block in re.findall(r"```(?:python|yaml)\n(.*?)```", EXTENDING, re.DOTALL):
         first, _, rest = block.partition("\n")
-        if not (named := re.fullmatch(r"# ([\w/]+\.(?:py|yaml))", first)):
-            continue
-        path = directory / named[1].removeprefix("conf/")
-        path.parent.mkdir(exist_ok=True)
-        path.write_text((path.read_text() if path.exists() else "") + rest)
-        assert language == {"py": "python", "yaml": "yaml"}[path.suffix[1:]]
+        if named := re.fullmatch(r"# ([\w/]+\.(?:py|yaml))", first):
+            path = directory / named[1]
+            assert path.suffix == ".py" or not path.exists()
+            path.write_text((path.read_text() if path.exists() else "") + rest)
     return directory
 
 
 def run(mine: Path, *command: str) -> str:
-    result = subprocess.run(
-        [sys.executable, *command], cwd=mine, env={"PYTHONPATH": str(mine)}, capture_output=True, text=True, check=False
-    )
+    result = subprocess.run([sys.executable, *command], cwd=mine, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
 
-def test_every_piece_of_ones_own_trains(mine: Path) -> None:
-    options = {path.parent.name: path.stem for path in mine.glob("*/*.yaml")}
-    assert options == {"objective": "absolute", "update": "lookahead", "data": "uniform", "generator": "residual"}
+def test_every_piece_of_ones_own_trains_and_is_evaluated(mine: Path) -> None:
     small = ("trainer=cpu", "trainer.max_steps=3", "trainer.enable_progress_bar=false", "data.num_examples=40")
-    choices = [f"{group}={name}" for group, name in options.items()]
-    search = f"hydra.searchpath=[file://{mine}]"
-    output = run(mine, str(ROOT / "scripts" / "train.py"), search, *small, *choices, f"hydra.run.dir={mine / 'run'}")
+    choices = ("objective=absolute", "update=lookahead", "data=uniform", "generator=residual")
+    output = run(mine, "scripts/train.py", *small, *choices, "hydra.run.dir=logs/own")
     assert "completed after 3 iterations" in output
     assert "sliced w2" in output
+    assert "sliced w2" in run(mine, "scripts/evaluate.py", "logs/own", "--permutations", "9")
+    elsewhere = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "evaluate.py", mine / "logs" / "own"],
+        cwd=mine / "conf", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert elsewhere.returncode == 1
+    assert elsewhere.stderr.startswith("data.distribution: Error loading 'mine.Uniform'")
+    assert len(elsewhere.stderr.splitlines()) == 1
 
 
 def test_its_other_python_runs(mine: Path) -> None:

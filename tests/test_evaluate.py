@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -6,10 +8,12 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
+from conftest import ROOT
 from gaussgan import load_run
 from gaussgan.directory import read_record
-from gaussgan.evaluate import compare, measure, told_apart_from
+from gaussgan.evaluate import Verdict, compare, measure, told_apart_from
 from gaussgan.train import train
+from gaussgan.twosample import Accuracy
 from gaussgan.validation import Validation
 
 
@@ -69,3 +73,18 @@ def test_a_run_on_any_law_is_measured_anew(compose: Callable[..., DictConfig], o
         value = validation.distances(run.generator_ema)["val/sliced_w2"].item()
         assert value == pytest.approx(record["val/sliced_w2_ema"], rel=1e-6)
         assert value != record["val/sliced_w2"]
+
+
+def test_told_apart_needs_a_p_value() -> None:
+    nothing = Accuracy(0.5, 0.0, 1.0)
+    assert told_apart_from([Verdict(100, 1.0, 0.01, nothing, None)]) == 100
+    assert told_apart_from([Verdict(100, math.nan, math.nan, nothing, None)]) is None
+
+
+def test_a_diverged_run_is_called_so(compose: Callable[..., DictConfig]) -> None:
+    cfg = compose("optimizer_g.lr=1e38", "~callbacks.pictures")
+    train(cfg)
+    command = [sys.executable, ROOT / "scripts" / "evaluate.py", cfg.run_dir, "--permutations", "9"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "is not finite at iteration" in result.stdout
+    assert "what follows is of its last checkpoint, before that" in result.stdout

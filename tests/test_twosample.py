@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from scipy.stats import energy_distance, kstest
@@ -31,3 +33,12 @@ def test_a_trained_classifier_comes_near_the_best_and_guesses_under_equal_laws()
     assert best.value == pytest.approx(0.691462, abs=4 * best.error)  # Φ(½)
     assert best.value - 0.03 < trained.value < best.value + 4 * trained.error
     assert trained.p < 1e-6 < guess.p
+
+
+def test_samples_far_apart_and_samples_that_are_not_finite() -> None:
+    x, y = (normal(50, 2, generator=stream(0, purpose)) for purpose in "xy")
+    energy, p = energy_test(x, 1e30 * y, permutations=99, rng=stream(0, "permutations"))
+    assert energy == pytest.approx(1e30 * energy_test(1e-30 * x, y, 9, stream(0, "permutations"))[0], rel=1e-3)
+    assert p == 0.01
+    for bad in (torch.nan, torch.inf):
+        assert all(map(math.isnan, energy_test(x, bad * y, permutations=9, rng=stream(0, "permutations"))))

@@ -58,8 +58,9 @@ PRECISION: Rule = (
 CHECKPOINT: Rule = ("null, or a checkpoint's file that exists", lambda v: v is None or Path(str(v)).is_file())
 
 PARTS = (
-    "data", "generator", "discriminator", "objective", "penalty", "update", "optimizer_d", "optimizer_g", "schedule",
-    "player_d", "player_g", "trainer", "callbacks", "callbacks.evaluation", "callbacks.record",
+    "data", "data.distribution", "generator", "discriminator", "objective", "penalty", "update", "optimizer_d",
+    "optimizer_g", "schedule", "player_d", "player_g", "trainer", "callbacks", "callbacks.evaluation",
+    "callbacks.record",
 )  # fmt: skip
 RULES: dict[str, Rule] = {
     "seed": whole(0),

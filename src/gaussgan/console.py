@@ -75,7 +75,7 @@ class IterationsBar(ProgressBar):
         numbers = [f"{name} {means[f'train/{name}']:.3f}" for name in ("loss_d", "loss_g")]
         if gan.history:
             tag = score(gan.history[-1])
-            numbers += [f"{tag.removeprefix('val/')} {gan.history[-1][tag]:.3f}"]
+            numbers += [f"{tag.removeprefix('val/')} {gan.history[-1][tag]:.3g}"]
         progress.update(self.task, completed=step, state="  ".join([*numbers, f"{speed:,.0f} ex/s"]))
         progress.refresh()
 
@@ -146,7 +146,7 @@ MEASURES = {
 
 
 def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4f}"
+    return "none" if value is None else f"{value:.4f}" if abs(value) < 1e4 else f"{value:.3g}"
 
 
 def _matrix(values: Tensor) -> str:

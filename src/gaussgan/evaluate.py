@@ -55,7 +55,7 @@ def told_apart_from(verdicts: Sequence[Verdict], level: float = 0.05) -> int | N
     """The least n from which on the permutation test rejects at every larger one too; None where it never does."""
     least = None
     for verdict in sorted(verdicts, key=lambda verdict: -verdict.n):
-        if verdict.energy_p > level:
+        if not verdict.energy_p <= level:
             break
         least = verdict.n
     return least

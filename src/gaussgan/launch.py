@@ -69,6 +69,7 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
     jobs go on, and the job's directory says that it failed. With HYDRA_FULL_ERROR=1 everything comes with its
     traceback.
     """
+    sys.path.append(str(Path.cwd()))  # where a reader's own classes are, which python SCRIPT leaves out
     full = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra lets errors through instead of printing them
     composed = False

@@ -38,16 +38,17 @@ def game(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture:
     """Examples, laws and discriminator; losses; the distance from the law."""
     law = data.distribution
     n = PICTURED if law.gaussian else PICTURED_OF_MIXTURE
+    logistic = getattr(gan.objective, "logistic", False)
     latents = normal(n, data.latent_dim, generator=stream(data.seed, "picture")).to(gan.placed)
     real, fake = data.examples()[:n], gan.generator(latents).float().cpu()
     if not law.gaussian or not law.cov.any():
         title = f"iteration {iterations:,}"
         if gan.history:
             tag = score(gan.history[-1])
-            title += f": {tag.removeprefix('val/').replace('_', ' ')} = {gan.history[-1][tag]:.3f}"
+            title += f": {tag.removeprefix('val/').replace('_', ' ')} = {gan.history[-1][tag]:.4g}"
         density = None if log_density(law, real[:1]) is None else law.log_prob
         tag = score(gan.history[-1]) if gan.history else "val/sliced_w2"
-        return Picture(mixture_figure(real, fake, density, gan.history, tag, title))
+        return Picture(mixture_figure(real, fake, density, gan.history, tag, title, logistic))
     mean, cov = (moment.cpu() for moment in data.validation().moments(gan.generator))
     return Picture(
         game_figure(
@@ -56,7 +57,8 @@ def game(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture:
             probability=lambda x: gan.discriminator(x.to(gan.placed)).sigmoid().float().cpu(),
             history=gan.history,
             mle=data.mle_w2(iterations) or 0.0,
-            title=f"iteration {iterations:,}: W₂ = {gaussian_w2(law.mean, law.cov, mean, cov):.3f}",
+            logistic=logistic,
+            title=f"iteration {iterations:,}: W₂ = {gaussian_w2(law.mean, law.cov, mean, cov):.4g}",
         )
     )
 

@@ -47,7 +47,10 @@ def load_run(directory: str | Path, checkpoint: str = LAST) -> Run:
         raise ConfigError(f"{directory} is no run directory: it holds no {checkpoint}")
     state = read_checkpoint(path)
     config = state["config"]
-    distribution = instantiate(config["data"]["distribution"])
+    try:
+        distribution = instantiate(config["data"]["distribution"])
+    except InstantiationException as error:
+        raise ConfigError(f"data.distribution: {one_line(error)}") from error
     modules = build_networks(config, distribution.dim)
     prefixes = {name: f"{name}." for name in modules}
     if config["ema_half_life"] is not None:

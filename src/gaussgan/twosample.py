@@ -22,9 +22,14 @@ def energy_test(x: Tensor, y: Tensor, permutations: int, rng: torch.Generator) -
 
     with D the distances within the pooled sample and s = +1 on x, −1 on y. E is 0 just where the two laws are equal
     (Székely and Rizzo 2013, doi:10.1016/j.jspi.2013.03.018). Under equal laws p is uniform on multiples of
-    1 / (permutations + 1); all permutations share one pass over D.
+    1 / (permutations + 1); all permutations share one pass over D. Both are NaN of samples that are not finite.
     """
     n, pooled = len(x), torch.cat([x, y]).float()
+    largest = pooled.abs().max().item()
+    if not math.isfinite(largest):
+        return math.nan, math.nan
+    scale = 2.0 ** math.frexp(largest)[1]  # a power of two: squares do not overflow, and no digit changes
+    pooled = pooled.double().div(scale).float()
     signs = torch.ones(2 * n, permutations + 1)
     signs[n:, 0] = -1
     for column in range(1, permutations + 1):
@@ -34,7 +39,7 @@ def energy_test(x: Tensor, y: Tensor, permutations: int, rng: torch.Generator) -
         distances = torch.cdist(rows, pooled, compute_mode="donot_use_mm_for_euclid_dist")
         energies -= (row_signs * (distances @ signs)).sum(0, dtype=torch.float64) / n**2
     at_least = (energies[1:] >= energies[0]).sum().item()
-    return energies[0].item(), (1 + at_least) / (1 + permutations)
+    return scale * energies[0].item(), (1 + at_least) / (1 + permutations)
 
 
 class Accuracy(NamedTuple):

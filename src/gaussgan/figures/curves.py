@@ -13,13 +13,12 @@ History = Sequence[dict[str, float]]
 NAMES = {"val/w2": "W₂ to the true law", "val/sliced_w2": "sliced W₂ to the true law"}
 
 
-def draw_losses(axes: Axes, history: History) -> None:
-    """Either player's loss: train/loss_d and train/loss_g."""
+def draw_losses(axes: Axes, history: History, logistic: bool) -> None:
+    """Either player's loss: train/loss_d and train/loss_g; for a logistic objective beside its equilibrium's, log 2."""
     iterations = [row["iteration"] for row in history]
     axes.plot(iterations, [row["train/loss_d"] for row in history], color=REAL, lw=1.7, label="discriminator")
     axes.plot(iterations, [row["train/loss_g"] for row in history], color=FAKE, lw=1.7, label="generator")
-    low, high = axes.get_ylim()
-    if not history or low < np.log(2) < high:  # which is the equilibrium's of some objectives
+    if logistic:
         level(axes, float(np.log(2)), "log 2")
     axes.set_ylabel("loss")
     axes.tick_params(labelbottom=False)

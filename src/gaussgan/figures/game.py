@@ -37,7 +37,9 @@ class Cloud(NamedTuple):
     cov: Tensor
 
 
-def game_figure(real: Cloud, fake: Cloud, probability: Probability, history: History, mle: float, title: str) -> Figure:
+def game_figure(
+    real: Cloud, fake: Cloud, probability: Probability, history: History, mle: float, title: str, logistic: bool = True
+) -> Figure:
     """What a run looks like: examples, laws and discriminator on the left; losses and w2 over iterations on the right.
 
     Beyond two dimensions the left part shows the plane of the real law's two leading principal axes through its mean.
@@ -46,11 +48,12 @@ def game_figure(real: Cloud, fake: Cloud, probability: Probability, history: His
         probability: the discriminator's that a point is real, [..., d] → [..., 1].
         history: rows with iteration, train/loss_d, train/loss_g and val/w2.
         mle: the w2 of the maximum-likelihood fit.
+        logistic: whether the losses are log 2 at the equilibrium.
     """
     figure = sheet(title)
     draw = _draw_densities if len(real.mean) == 1 else _draw_plane
     draw(figure, real, fake, probability)
-    draw_losses(figure.add_axes((0.66, 0.55, 0.325, 0.37)), history)
+    draw_losses(figure.add_axes((0.66, 0.55, 0.325, 0.37)), history, logistic)
     error = figure.add_axes((0.66, 0.11, 0.325, 0.37))
     draw_score(error, history, "val/w2")
     decades(error)

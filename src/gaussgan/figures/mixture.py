@@ -24,7 +24,13 @@ LogDensity = Callable[[Tensor], Tensor]
 
 
 def mixture_figure(
-    real: Tensor, fake: Tensor, log_density: LogDensity | None, history: History, score: str, title: str
+    real: Tensor,
+    fake: Tensor,
+    log_density: LogDensity | None,
+    history: History,
+    score: str,
+    title: str,
+    logistic: bool = True,
 ) -> Figure:
     """What a generator makes of a law of any form: examples and law on the left; losses and a score on the right.
 
@@ -37,13 +43,14 @@ def mixture_figure(
         log_density: log p in nats at points in float64, [..., d] → [...]; None where the law has none.
         history: rows with iteration, train/loss_d, train/loss_g and the score; val/modes is drawn where rows have it.
         score: the tag of a distance to the truth, such as val/sliced_w2.
+        logistic: whether the losses are log 2 at the equilibrium.
     """
     figure = sheet(title)
     axes = figure.add_axes(LEFT)
     real, fake = real.double(), fake.double()
     draw = _draw_densities if real.shape[-1] == 1 else _draw_plane
     draw(axes, real, fake, log_density)
-    draw_losses(figure.add_axes((0.66, 0.55, 0.295, 0.37)), history)
+    draw_losses(figure.add_axes((0.66, 0.55, 0.295, 0.37)), history, logistic)
     distance = figure.add_axes((0.66, 0.11, 0.295, 0.37))
     draw_score(distance, history, score)
     decades(distance)
