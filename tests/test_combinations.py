@@ -95,7 +95,13 @@ def test_every_experiment_takes_two_steps(compose: Compose, experiment: str) -> 
             "callbacks.evaluation.exact must be false for the generator",
         ),
         (["data=ring", "callbacks.evaluation.exact=true"], "callbacks.evaluation.exact must be false for the law"),
-        (["update.d_steps=200"], "data: batch_size must be at most num_examples / batches_per_iteration = 5"),
+        (["+optimizer_d.weight_decay=0.1"], "optimizer_d: .*weight_decay"),
+        (["optimizer@optimizer_g=sgd", "optimizer_g.momentum=abc"], "optimizer_g.momentum must be a finite number"),
+        (["optimizer@optimizer_d=rmsprop", "optimizer_d.alpha=-1"], "optimizer_d.alpha must be a number from 0 to 1"),
+        (["data.num_examples=41", "data.batch_size=4", "update.d_steps=2"], r"got 41, which leaves 1\)"),
+        (["data.num_examples=41", "generator=mlp", "generator.batch_norm=true"], "two examples for batch norm"),
+        (["discriminator.widths=5"], "discriminator: widths must be a list"),
+        (["update.d_steps=200"], "data: batch_size must be at most num_examples / update.d_steps = 5"),
     ],
 )
 def test_impossible_games_are_refused_in_one_line(compose: Compose, overrides: list[str], message: str) -> None:

@@ -9,6 +9,8 @@ from omegaconf import DictConfig
 
 from gaussgan import load_run
 from gaussgan.assemble import assemble
+from gaussgan.config import ConfigError
+from gaussgan.pictures import linearised, spectrum
 from gaussgan.train import train
 from test_resume import assert_same
 
@@ -93,3 +95,35 @@ def test_looking_at_a_run_does_not_change_it(compose: Compose) -> None:
         train(cfg)
     ours, theirs = last(seen)["state_dict"], last(unseen)["state_dict"]
     assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
+
+
+@pytest.mark.parametrize("limits", [["trainer.max_steps=4"], ["trainer.max_steps=-1"]])
+def test_a_schedule_goes_on_to_its_own_end_alone(compose: Compose, limits: list[str]) -> None:
+    """The rate is a function of the run's length: with another it would be another run's."""
+    cfg = compose(*SMALL, "schedule=cosine", "trainer.max_steps=2")
+    train(cfg)
+    checkpoint = f"ckpt_path={cfg.run_dir}/checkpoints/last.ckpt"
+    with pytest.raises(ConfigError, match="follows its schedule to iteration 2; give its own"):
+        assemble(compose(*SMALL, "schedule=cosine", *limits, checkpoint, name="other"))
+    assemble(compose(*SMALL, "schedule=cosine", "trainer.max_steps=2", checkpoint, name="other"))
+
+
+def test_an_experiments_schedule_can_be_taken_back(compose: Compose) -> None:
+    assert assemble(compose("experiment=r3gan", "schedule=constant"))[0].schedule is None
+
+
+def test_every_steps_batch_is_shared_equally(compose: Compose) -> None:
+    _, data, _ = assemble(compose("data.num_examples=24", "data.batch_size=3", "update.d_steps=2"))
+    with pytest.raises(ValueError, match="2 devices equal shares"):
+        data.check_shares(2)
+    assemble(compose("data.num_examples=24", "data.batch_size=4", "update.d_steps=2"))[1].check_shares(2)
+
+
+def test_a_spectrum_is_of_the_momentum_that_is_used(compose: Compose) -> None:
+    sgd = [f"optimizer@optimizer_{p}=sgd" for p in "dg"]
+    gan, data, _ = assemble(compose(*sgd, "optimizer_d.momentum=-0.5", "ema_half_life=3"))
+    gan.configure_optimizers()
+    copy = linearised(gan)
+    groups = [player.optimizer.param_groups[0] for player in (copy.discriminator_player, copy.generator_player)]
+    assert [(group["lr"], group["momentum"]) for group in groups] == [(0.05, -0.5), (0.005, 0.0)]
+    assert spectrum(gan, data, 0) is not None

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
 from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
+from torch import nn
 
 from gaussgan.callbacks import Evaluation
 from gaussgan.config import ConfigError, one_line, recipe
@@ -43,7 +44,7 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
             **networks,  # type: ignore[arg-type]
             **{part: instantiate(cfg[part]) for part in ("objective", "update", "optimizer_d", "optimizer_g")},
             penalties=[instantiate(term) for term in cfg.penalty.values() if OmegaConf.is_dict(term)],
-            schedule=instantiate(cfg.schedule) or None,
+            schedule=instantiate(cfg.schedule) if "_target_" in cfg.schedule else None,
             player_d=config["player_d"],
             player_g=config["player_g"],
             ema_half_life=cfg.ema_half_life,
@@ -62,6 +63,7 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
     except InstantiationException as error:
         raise ConfigError(one_line(error)) from error
     _check_widths(gan, data)
+    _check_optimizers(gan)
     _check_strategy(trainer)
     _check_evaluation(gan, data, trainer)
     # Lightning does so after it has restored a checkpoint, whose float64 would pass through float32.
@@ -70,6 +72,11 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
         data.check_shares(trainer.world_size)
     except ValueError as error:
         raise ConfigError(f"data.{error}") from error
+    if data.fewest_rows(trainer.world_size) < 2 and any(isinstance(m, nn.BatchNorm1d) for m in gan.modules()):
+        raise ConfigError(
+            "data.num_examples must leave every batch two examples for batch norm, the last of an epoch included (got"
+            f" {data.num_examples})"
+        )
     if cfg.ckpt_path is not None:
         _check_checkpoint(cfg.ckpt_path, gan, data, trainer)
     return gan, data, trainer
@@ -101,6 +108,16 @@ def _check_widths(gan: GAN, data: GaussianDataModule) -> None:
             ) from error
         if logits.shape != (2, 1):
             raise ConfigError(f"discriminator.out_features must be 1, a logit (got {logits.shape[-1]})")
+
+
+def _check_optimizers(gan: GAN) -> None:
+    for name in ("optimizer_d", "optimizer_g"):
+        theta = torch.zeros(1)
+        theta.grad = torch.ones(1)
+        try:
+            getattr(gan, name)([theta]).step()
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ConfigError(f"{name}: {one_line(error)}") from error
 
 
 def _check_strategy(trainer: Trainer) -> None:
@@ -139,6 +156,12 @@ def _check_checkpoint(path: str, gan: GAN, data: GaussianDataModule, trainer: Tr
                 f"ckpt_path: {path} is at iteration {done}, beyond trainer.{key}={getattr(trainer, key)}, which ends at"
                 f" {end}; give the run's own, or more"
             )
+    planned = min(iteration_limits(trainer, data).values())
+    if gan.schedule is not None and checkpoint.get("planned_iterations", planned) != planned:
+        raise ConfigError(
+            f"ckpt_path: {path} follows its schedule to iteration {checkpoint['planned_iterations']}; give its own"
+            f" trainer.max_epochs and trainer.max_steps (these end at {planned})"
+        )
     shapes = {name: value.shape for name, value in gan.state_dict().items()}
     if shapes != {name: value.shape for name, value in checkpoint["state_dict"].items()}:
         raise ConfigError(f"ckpt_path: {path} comes from other networks than this run's")

@@ -33,6 +33,8 @@ WHOLE_OR_NONE: Rule = (
     "a whole number of at least 1, or null",
     lambda v: v is None or (type(v) is int and v >= 1),
 )
+FINITE: Rule = ("a finite number", lambda v: _is_number(v))
+SHARE: Rule = ("a number from 0 to 1", lambda v: _is_number(v) and 0 <= v <= 1)
 POSITIVE_OR_NONE: Rule = (
     "a finite number above 0, or null",
     lambda v: v is None or (_is_number(v) and v > 0),
@@ -97,6 +99,10 @@ OPTIONAL: dict[str, Rule] = {  # of those parts that have them
     **{
         f"optimizer_{player}.{key}": rule for player in "dg" for key, rule in {"eps": number(0), "betas": BETAS}.items()
     },
+    "optimizer_d.momentum": FINITE,
+    "optimizer_g.momentum": FINITE,
+    "optimizer_d.alpha": SHARE,
+    "optimizer_g.alpha": SHARE,
     "trainer.limit_train_batches": WHOLE_EPOCHS,
     "trainer.precision": PRECISION,
 }

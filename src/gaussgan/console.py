@@ -111,7 +111,9 @@ def print_summary(
     console.print(table)
     if record["error"]:
         console.print(record["error"], highlight=False)
-    console.print(f"run        {directory}\nfigure     {directory / 'figures' / 'final.png'}", highlight=False)
+    console.print(f"run        {directory}", highlight=False)
+    for figure in sorted((directory / "figures").glob("*.png")):
+        console.print(f"figure     {figure}", highlight=False)
     console.print(f"dashboard  tensorboard --logdir {directory.parent}", highlight=False)
 
 

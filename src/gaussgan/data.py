@@ -59,11 +59,16 @@ class GaussianDataModule(LightningDataModule):
                 raise ValueError(f"{name} must be at least 1 (got {count})")
         if batch_size * batches_per_iteration > num_examples:
             most = num_examples // batches_per_iteration
+            raise ValueError(f"batch_size must be at most num_examples / update.d_steps = {most} (got {batch_size})")
+        rest = num_examples % (batch_size * batches_per_iteration)
+        if 0 < rest < batches_per_iteration:
             raise ValueError(
-                f"batch_size must be at most num_examples / batches_per_iteration = {most} (got {batch_size})"
+                f"num_examples must leave an epoch's last iteration an example for each of update.d_steps ="
+                f" {batches_per_iteration} steps (got {num_examples}, which leaves {rest})"
             )
         self.distribution = distribution
         self.num_examples = num_examples
+        self.batches_per_iteration = batches_per_iteration
         self.batch_size = batch_size * batches_per_iteration  # of an iteration
         self.steps_per_execution = steps_per_execution
         self.fresh = fresh
@@ -146,17 +151,26 @@ class GaussianDataModule(LightningDataModule):
         return self.loader
 
     def check_shares(self, world_size: int) -> None:
-        """See that every batch can be shared equally between so many processes.
+        """See that the batch of every step can be shared equally between so many processes.
 
         Raises:
             ValueError: when one cannot.
         """
-        for size in {self.batch_size, self.num_examples % self.batch_size or self.batch_size}:
-            if size % world_size:
+        for size in self._sizes:
+            if world_size > 1 and size % (world_size * self.batches_per_iteration):
                 raise ValueError(
                     f"batch_size must give {world_size} devices equal shares of every batch, the last of an epoch"
                     f" included (got a batch of {size})"
                 )
+
+    def fewest_rows(self, world_size: int) -> int:
+        """The rows of the smallest batch that a process sees in a step."""
+        return min(self._sizes) // self.batches_per_iteration // world_size
+
+    @property
+    def _sizes(self) -> set[int]:
+        """The examples of an iteration, and of an epoch's last."""
+        return {self.batch_size, self.num_examples % self.batch_size or self.batch_size}
 
     # Lightning gives a loader its state back within an epoch only; a data module always gets its own.
     def state_dict(self) -> dict[str, int]:

@@ -164,6 +164,8 @@ class GAN(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.config
+        if self.schedule is not None:
+            checkpoint["planned_iterations"] = planned_iterations(self.trainer)
         checkpoint["update"] = getattr(self.update, "memory", [])
         # As one tensor: pickling a long run's rows number by number would slow every checkpoint down.
         names = list(self.history[0]) if self.history else []

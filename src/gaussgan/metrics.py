@@ -2,20 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import torch
 from torch import Tensor, nn
-
-
-class Gaussian(Protocol):
-    """Whatever has a mean, [..., d], and a covariance, [..., d, d]."""
-
-    @property
-    def mean(self) -> Tensor: ...
-
-    @property
-    def cov(self) -> Tensor: ...
 
 
 def gaussian_w2(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor) -> Tensor:
@@ -75,19 +63,6 @@ def generator_moments(generator: nn.Module, latents: Tensor) -> tuple[Tensor, Te
     if has_closed_form(generator):
         return generator.moments()  # type: ignore[operator]
     return sample_moments(generator(latents).cpu())
-
-
-def distances(law: Gaussian, generator: nn.Module, latents: Tensor) -> dict[str, Tensor]:
-    """val/w2 and val/kl = KL(data ‖ generator) between a Gaussian law and a generator's, by `generator_moments`.
-
-    For a generator without a closed form they are those of the Gaussian with its sample moments: a lower bound of its
-    own w2 (Gelbrich 1990) up to sampling, and no bound of its KL.
-    """
-    mean, cov = (moment.cpu() for moment in generator_moments(generator, latents))
-    return {
-        "val/w2": gaussian_w2(law.mean, law.cov, mean, cov),
-        "val/kl": gaussian_kl(law.mean, law.cov, mean, cov),
-    }
 
 
 def _finite(mean: Tensor, cov: Tensor) -> Tensor:

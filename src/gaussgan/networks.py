@@ -157,7 +157,8 @@ def check_widths(widths: Sequence[int]) -> None:
     Raises:
         ValueError: when a width is not a whole number of at least 1.
     """
-    if isinstance(widths, str) or not all(isinstance(width, int) and width >= 1 for width in widths):
+    is_list = isinstance(widths, Sequence) and not isinstance(widths, str)
+    if not is_list or not all(isinstance(width, int) and width >= 1 for width in widths):
         raise ValueError(f"widths must be a list of whole numbers of at least 1 (got {widths})")
 
 

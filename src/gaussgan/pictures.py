@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from copy import deepcopy
 from functools import partial
@@ -25,6 +26,9 @@ PICTURED = 100  # examples of either kind, of a Gaussian
 PICTURED_OF_MIXTURE = 1_000
 BATCH = 1_000  # examples of the batch by which a game is linearised
 MOST_PARAMETERS = 500  # of a game that is
+
+
+log = logging.getLogger(__name__)
 
 
 class Picture(NamedTuple):
@@ -85,13 +89,16 @@ def logit(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture | None
 def spectrum(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture | None:
     """Eigenvalues of one iteration near the current point, for small games.
 
-    By plain gradient steps at the players' rates, on one batch of the training set, in float64.
+    By gradient steps at the players' rates and momenta, also where their optimizer is another, on one batch of the
+    training set, in float64; with the networks as they are evaluated.
     """
-    if sum(parameter.numel() for parameter in gan.parameters()) > MOST_PARAMETERS:
+    players = (gan.discriminator_player, gan.generator_player)
+    if (n := sum(player.theta.numel() for player in players)) > MOST_PARAMETERS:
+        log.info("no spectrum of a game of %d parameters: the limit is %d", n, MOST_PARAMETERS)
         return None
-    players, batch = linearised(gan), _batch(data)
+    game, batch = linearised(gan), _batch(data)
     with torch.enable_grad():
-        jacobian = update_jacobian(players.update, players.discriminator_player, players.generator_player, batch)
+        jacobian = update_jacobian(game.update, game.discriminator_player, game.generator_player, batch)
     eigenvalues = torch.linalg.eigvals(jacobian)
     figure = spectrum_figure(eigenvalues, title=f"iteration {iterations:,}")
     return Picture(figure, {"game/spectral_radius": eigenvalues.abs().max().item()})
@@ -119,9 +126,10 @@ def portrait(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture | N
 
 
 def linearised(gan: GAN) -> GAN:
-    """A copy of a game in float64 on the CPU whose players take plain gradient steps at their present rates."""
+    """A copy of a game in float64 on the CPU whose players take gradient steps at their present rates and momenta."""
     players = (gan.discriminator_player, gan.generator_player)
-    sgd_d, sgd_g = (partial(SGD, lr=player.optimizer.param_groups[0]["lr"]) for player in players)
+    groups = [player.optimizer.param_groups[0] for player in players]
+    sgd_d, sgd_g = (partial(SGD, lr=group["lr"], momentum=group.get("momentum", 0.0)) for group in groups)
     copy = GAN(
         deepcopy(gan.generator).double().cpu(),
         deepcopy(gan.discriminator).double().cpu(),

@@ -78,12 +78,13 @@ class Validation:
         """How far a discriminator is from the best one against this generator, where both laws have densities.
 
             val/js = JS(p, q),   val/logit_error = root mean square of D − log p/q under ½ (p + q),
-            val/d_gap = E L_D(D) − (log 2 − JS) ≥ 0 for a logistic loss: what the best one would gain.
+            val/d_gap = E L_D(D) − (log 2 − JS) for a logistic loss: what the best one would gain.
 
-        On the same samples throughout, so that val/d_gap is exactly 0 at the optimum. For the Dirac-GAN of a `Location`
-        and a linear discriminator, val/distance = √(‖θ − x₀‖² + ‖ψ‖²), the distance from its equilibrium.
+        On the same samples of either law throughout, so that val/d_gap is exactly 0 at the optimum. Elsewhere it is at
+        least 0 up to sampling: a discriminator fitted to just these samples can come below. For the Dirac-GAN of a
+        `Location` and a linear discriminator, val/distance = √(‖θ − x₀‖² + ‖ψ‖²), the distance from its equilibrium.
         """
-        if isinstance(self.law, Dirac) and isinstance(generator, Location) and _is_linear(discriminator):
+        if isinstance(self.law, Dirac) and isinstance(generator, Location) and _is_linear_map(discriminator):
             theta = torch.cat([generator.moments()[0] - self.law.mean, *_parameters(discriminator)])
             return {"val/distance": theta.norm()}
         if not self.has_density or not has_closed_form(generator):
@@ -131,7 +132,7 @@ def _logistic_loss(logits: Tensor) -> Tensor:
     return (softplus(-real).mean() + softplus(fake).mean()) / 2
 
 
-def _is_linear(module: nn.Module) -> bool:
+def _is_linear_map(module: nn.Module) -> bool:
     return isinstance(module, Linear) and module.bias is None
 
 

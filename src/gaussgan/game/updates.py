@@ -63,7 +63,7 @@ class Extragradient:
     """Look ahead by a simultaneous step, take the gradients there, go back, and step along them.
 
     Korpelevich 1976; for GANs, and with Adam, whose moments then see both gradients, Gidel et al. 2019, arXiv
-    1802.10551, algorithms 2 and 4. Both gradients are of the same batch.
+    1802.10551. Unlike there both gradients are of the same batch, so that an iteration sees as many examples as others.
     """
 
     def __call__(self, discriminator: Player, generator: Player, batch: Any) -> None:
@@ -79,8 +79,8 @@ class Extragradient:
 class Optimistic:
     """Both at once along 2 g_t − g_{t−1}: the gradient that is to be expected next. The first step is along g_0.
 
-    Popov 1980; for GANs Daskalakis et al. 2018, arXiv 1711.00141, and with Adam Gidel et al. 2019, arXiv 1802.10551
-    (there as extrapolation from the past).
+    Popov 1980; for GANs Daskalakis et al. 2018, arXiv 1711.00141. With Adam it is Adam on 2 g_t − g_{t−1}, and not
+    their optimistic Adam, which takes twice this update less the last one.
     """
 
     def __init__(self) -> None:
