@@ -32,6 +32,7 @@ def run_script(*arguments: str, cwd: Path, script: str = "train.py", **env: str)
     [
         (["optimizer_d.lrr=1"], ["optimizer_d.lrr", "optimizer_d.lr"]),
         (["objective=nosuch"], ["objective/nosuch", "nonsaturating"]),
+        (["penalty=[r1,nosuch]"], ["penalty/nosuch", "r1, r1_r2, r2, wgan_gp, zero_centred"]),
         (["nosuch=1"], ["nosuch"]),
         (["~optimizer_d.lr"], ["optimizer_d.lr must be a finite number above 0 (it was taken out)"]),
         (["ckpt_path=nosuch.ckpt"], ["ckpt_path must be null, or a checkpoint's file that exists", "'nosuch.ckpt'"]),

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
 from gaussgan import load_run
 from gaussgan.assemble import assemble
+from gaussgan.callbacks import Pictures
 from gaussgan.config import ConfigError
-from gaussgan.pictures import linearised, spectrum
+from gaussgan.gan import GAN
+from gaussgan.pictures import Picture, linearised, spectrum
 from gaussgan.train import train
 from test_resume import assert_same
 
@@ -127,3 +130,20 @@ def test_a_spectrum_is_of_the_momentum_that_is_used(compose: Compose) -> None:
     groups = [player.optimizer.param_groups[0] for player in (copy.discriminator_player, copy.generator_player)]
     assert [(group["lr"], group["momentum"]) for group in groups] == [(0.05, -0.5), (0.005, 0.0)]
     assert spectrum(gan, data, 0) is not None
+
+
+def test_a_picture_that_has_nothing_to_show_leaves_none_of_before(compose: Compose, tmp_path: Path) -> None:
+    class Once:
+        def __init__(self) -> None:
+            self.calls = 0
+
+        def __call__(self, gan: GAN, data: object, iterations: int) -> Picture | None:
+            self.calls += 1
+            return Picture(Figure()) if self.calls == 1 else None
+
+    gan, data, trainer = assemble(compose(*SMALL))
+    draw = Once()
+    trainer.callbacks.append(Pictures(draw, "once", str(tmp_path / "figures" / "once.png")))
+    trainer.fit(gan, data)
+    assert draw.calls >= 2
+    assert not (tmp_path / "figures" / "once.png").exists()

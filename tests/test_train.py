@@ -142,6 +142,14 @@ def test_divergence_stops_at_once_and_is_named(compose: Compose) -> None:
     assert all(value.isfinite().all() for value in checkpoint["state_dict"].values())
 
 
+def test_a_distance_beyond_all_numbers_is_infinite(compose: Compose) -> None:
+    """Losses and parameters stay finite, and the generator's covariance does not: the run is no failure."""
+    sgd = ("optimizer@optimizer_g=sgd", "optimizer_g.lr=1e200", "objective=wasserstein", "trainer.precision=64-true")
+    cfg = compose(*SMALL, *sgd)
+    assert train(cfg) == math.inf
+    assert (record(cfg)["status"], record(cfg)["val/w2"]) == ("completed", None)
+
+
 def test_a_rate_beyond_float32_diverges_as_any_other(compose: Compose) -> None:
     cfg = compose("optimizer_d.lr=1e38")
     assert train(cfg) == math.inf

@@ -99,7 +99,8 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
             sys.exit(1)  # the first of a sweep's failures, which its job has told
         if full:
             raise
-        sys.exit(f"{one_line(error)}{_suggestion(error, config_path, config_name)}")
+        hint = _suggestion(error, config_path, config_name) or _choices(error, config_path)
+        sys.exit(f"{one_line(error)}{hint}")
 
 
 def _check_job(cfg: DictConfig) -> None:
@@ -108,6 +109,13 @@ def _check_job(cfg: DictConfig) -> None:
     except ConfigError as error:
         record_failure(Path(cfg.run_dir), error, cfg.get("seed"))
         raise
+
+
+def _choices(error: Exception, config_path: str) -> str:
+    """For one of a list of options that is none, such as penalty=[r1,foo], those of its group."""
+    group = re.search(r"Could not load '(\w+)/", str(error))
+    options = sorted(path.stem for path in Path(config_path, group[1]).glob("*.yaml")) if group else []
+    return f" Available options: {', '.join(options)}" if options else ""
 
 
 def _suggestion(error: Exception, config_path: str, config_name: str) -> str:

@@ -28,7 +28,8 @@ gc.freeze()  # what was imported stays; searching it for garbage would stop a ru
 
 
 def train(cfg: DictConfig) -> float:
-    """Train as the configuration says, leave a run directory behind, and return `val/w2` (infinite if it diverged).
+    """Train as the configuration says, leave a run directory behind, and return the run's `score`: `val/w2` for a
+    Gaussian law, infinite if it diverged.
 
     Raises:
         ConfigError: when something in the configuration cannot be.
@@ -73,4 +74,5 @@ def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Pa
     print_summary(record, data.distribution, learned, directory, exact=has_closed_form(gan.generator))
     if record["status"] == "interrupted":
         raise SystemExit(128 + (received() or signal.SIGTERM))  # which a rank alone may have received
-    return math.inf if record["status"] == "diverged" else record[score(record)]
+    distance = record[score(record)]
+    return math.inf if distance is None else distance  # null where it diverged, or is beyond all numbers

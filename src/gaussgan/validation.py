@@ -24,8 +24,8 @@ SCORES = ("val/w2", "val/sliced_w2")  # the first that is defined is what a run 
 
 
 def score(row: Mapping[str, Any]) -> str:
-    """The tag by which runs on this law are judged, the less the better."""
-    return next(tag for tag in SCORES if row.get(tag) is not None)
+    """The tag by which runs on this law are judged, the less the better; the first where none has a value."""
+    return next((tag for tag in SCORES if row.get(tag) is not None), SCORES[0])
 
 
 class Validation:

@@ -63,9 +63,9 @@ class Pictures(Callback):
         step = self.drawn_at = trainer.global_step
         with gan.evaluating():
             picture = self.draw(gan, data_of(trainer), step)
+        self.image = None if picture is None else render(picture.figure)
         if picture is None:
             return
-        self.image = render(picture.figure)
         for logger in trainer.loggers:
             logger.log_metrics(dict(picture.scalars), step=step)
             if isinstance(logger, TensorBoardLogger):
