@@ -5,15 +5,24 @@ from gaussgan.optimizers import SGD, Adam, Cosine, Linear
 from gaussgan.streams import normal, stream
 
 
-def test_adam_is_torchs_adam() -> None:
+@pytest.mark.parametrize(
+    "ours, theirs, kwargs",
+    [
+        (Adam, torch.optim.Adam, {"lr": 0.05, "betas": (0.8, 0.99), "eps": 1e-6}),
+        (SGD, torch.optim.SGD, {"lr": 0.05, "momentum": 0.0}),
+        (SGD, torch.optim.SGD, {"lr": 0.05, "momentum": 0.9}),
+    ],
+)
+def test_it_is_torchs(ours: type, theirs: type, kwargs: dict) -> None:
     gradients = normal(50, 20, generator=stream(0, "test")).double()
-    ours, theirs = (torch.zeros(20, dtype=torch.float64) for _ in range(2))
-    kwargs = {"lr": 0.05, "betas": (0.8, 0.99), "eps": 1e-6}
-    for theta, optimizer in ((ours, Adam([ours], **kwargs)), (theirs, torch.optim.Adam([theirs], **kwargs))):
+    thetas = []
+    for make in (ours, theirs):
+        thetas.append(torch.zeros(20, dtype=torch.float64))
+        optimizer = make([thetas[-1]], **kwargs)
         for gradient in gradients:
-            theta.grad = gradient.clone()
+            thetas[-1].grad = gradient.clone()
             optimizer.step()
-    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(*thetas, rtol=1e-12, atol=1e-12)
 
 
 def test_its_state_goes_on_where_it_was_saved() -> None:
@@ -33,18 +42,6 @@ def test_its_state_goes_on_where_it_was_saved() -> None:
     second.load_state_dict(first.state_dict())
     steps(split, second, slice(4, None))
     assert torch.equal(whole, split)
-
-
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_sgd_is_torchs_sgd(momentum: float) -> None:
-    gradients = normal(20, 5, generator=stream(0, "test")).double()
-    ours, theirs = (torch.zeros(5, dtype=torch.float64) for _ in range(2))
-    kwargs = {"lr": 0.05, "momentum": momentum}
-    for theta, optimizer in ((ours, SGD([ours], **kwargs)), (theirs, torch.optim.SGD([theirs], **kwargs))):
-        for gradient in gradients:
-            theta.grad = gradient.clone()
-            optimizer.step()
-    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
 def test_schedules() -> None:

@@ -50,7 +50,7 @@ def test_what_it_reports_is_true(compose: Compose) -> None:
     cfg = compose(*SMALL)
     train(cfg)
     run, result, (_, data, _) = load_run(cfg.run_dir), record(cfg), assemble(cfg)
-    exact = data.validation().distances(run.generator)
+    exact = data.validation.distances(run.generator)
     assert result["val/w2"] == exact["val/w2"].item()
     assert result["val/kl"] == exact["val/kl"].item()
     law = run.distribution
@@ -61,7 +61,7 @@ def test_what_it_reports_is_true(compose: Compose) -> None:
         assert (last.step, last.value) == (15, pytest.approx(result[tag], rel=1e-6))
     best = load_run(cfg.run_dir, "checkpoints/best.ckpt")
     least = min(point.value for point in scalars.Scalars("val/w2")[1:])
-    assert data.validation().distances(best.generator)["val/w2"].item() == pytest.approx(least, rel=1e-6)
+    assert data.validation.distances(best.generator)["val/w2"].item() == pytest.approx(least, rel=1e-6)
 
 
 @pytest.mark.parametrize("k", [1, 4, 125])

@@ -28,17 +28,14 @@ def number(low: float, *, strict: bool = False) -> Rule:
     return text, lambda v: _is_number(v) and (v > low if strict else v >= low)
 
 
+def or_null(rule: Rule) -> Rule:
+    text, holds = rule
+    return f"{text}, or null", lambda v: v is None or holds(v)
+
+
 BOOLEAN: Rule = ("true or false", lambda v: isinstance(v, bool))
-WHOLE_OR_NONE: Rule = (
-    "a whole number of at least 1, or null",
-    lambda v: v is None or (type(v) is int and v >= 1),
-)
 FINITE: Rule = ("a finite number", lambda v: _is_number(v))
 SHARE: Rule = ("a number from 0 to 1", lambda v: _is_number(v) and 0 <= v <= 1)
-POSITIVE_OR_NONE: Rule = (
-    "a finite number above 0, or null",
-    lambda v: v is None or (_is_number(v) and v > 0),
-)
 EPOCHS: Rule = (
     "a whole number of at least 1, or null beside a trainer.max_steps",
     lambda v: v is None or (type(v) is int and v >= 1),
@@ -66,7 +63,7 @@ PARTS = (
 )  # fmt: skip
 RULES: dict[str, Rule] = {
     "seed": whole(0),
-    "threads": WHOLE_OR_NONE,
+    "threads": or_null(whole(1)),
     "ckpt_path": CHECKPOINT,
     "data.num_examples": whole(1),
     "data.batch_size": whole(1),
@@ -76,7 +73,7 @@ RULES: dict[str, Rule] = {
     "optimizer_g.lr": number(0, strict=True),
     "trainer.max_epochs": EPOCHS,
     "trainer.max_steps": STEPS,
-    "ema_half_life": POSITIVE_OR_NONE,
+    "ema_half_life": or_null(number(0, strict=True)),
 }
 OPTIONAL: dict[str, Rule] = {  # of those parts that have them
     "callbacks.evaluation.exact": BOOLEAN,
@@ -87,22 +84,20 @@ OPTIONAL: dict[str, Rule] = {  # of those parts that have them
     "update.alternating": BOOLEAN,
     "penalty.weight": number(0),
     "schedule.end": number(0),
-    "player_d.clip_gradient": POSITIVE_OR_NONE,
-    "player_g.clip_gradient": POSITIVE_OR_NONE,
-    "player_d.clip_weights": POSITIVE_OR_NONE,
+    "player_d.clip_gradient": or_null(number(0, strict=True)),
+    "player_g.clip_gradient": or_null(number(0, strict=True)),
+    "player_d.clip_weights": or_null(number(0, strict=True)),
     "generator.in_features": whole(1),
-    "generator.out_features": WHOLE_OR_NONE,
-    "discriminator.in_features": WHOLE_OR_NONE,
+    "generator.out_features": or_null(whole(1)),
+    "discriminator.in_features": or_null(whole(1)),
     "discriminator.out_features": whole(1),
     "generator.std": number(0),
     "discriminator.std": number(0),
     **{
-        f"optimizer_{player}.{key}": rule for player in "dg" for key, rule in {"eps": number(0), "betas": BETAS}.items()
+        f"optimizer_{player}.{key}": rule
+        for player in "dg"
+        for key, rule in {"eps": number(0), "betas": BETAS, "momentum": FINITE, "alpha": SHARE}.items()
     },
-    "optimizer_d.momentum": FINITE,
-    "optimizer_g.momentum": FINITE,
-    "optimizer_d.alpha": SHARE,
-    "optimizer_g.alpha": SHARE,
     "trainer.limit_train_batches": WHOLE_EPOCHS,
     "trainer.precision": PRECISION,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from math import ceil
 
 import torch
@@ -103,6 +104,7 @@ class GaussianDataModule(LightningDataModule):
         law = self.distribution
         return gaussian_w2(law.mean, law.cov, *self.moments(iterations)).item() if law.gaussian else None
 
+    @cached_property
     def validation(self) -> Validation:
         """What a run on these data is evaluated by."""
         return Validation(self.distribution, self.latent_dim, self.seed)

@@ -12,7 +12,7 @@ from torch import Tensor
 from gaussgan.runs import Run
 from gaussgan.streams import normal, stream
 from gaussgan.twosample import Accuracy, best_accuracy, classifier_test, energy_test
-from gaussgan.validation import gaussian_density, log_density
+from gaussgan.validation import gaussian_density, has_density
 
 SIZES = (100, 300, 1_000, 3_000, 10_000)
 
@@ -30,7 +30,7 @@ class Verdict(NamedTuple):
 def measure(run: Run) -> dict[str, float]:
     """The distances of the run's generator by `Validation`, and mle/w2, the error of its training set's moments."""
     data = instantiate(run.config["data"])
-    values = {name: value.item() for name, value in data.validation().distances(run.generator).items()}
+    values = {name: value.item() for name, value in data.validation.distances(run.generator).items()}
     mle = data.mle_w2(run.iterations)
     return values if mle is None else {**values, "mle/w2": mle}
 
@@ -63,6 +63,6 @@ def told_apart_from(verdicts: Sequence[Verdict], level: float = 0.05) -> int | N
 
 def _best(run: Run, real: Tensor, fake: Tensor) -> Accuracy | None:
     learned = gaussian_density(run.generator)
-    if learned is None or log_density(run.distribution, real) is None:
+    if learned is None or not has_density(run.distribution):
         return None
     return best_accuracy(real, fake, lambda x: run.distribution.log_prob(x) - learned.log_prob(x.double()))

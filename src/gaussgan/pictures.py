@@ -20,13 +20,12 @@ from gaussgan.loader import Batch
 from gaussgan.metrics import gaussian_w2
 from gaussgan.optimizers import SGD
 from gaussgan.streams import normal, stream
-from gaussgan.validation import gaussian_density, log_density, score
+from gaussgan.validation import gaussian_density, score
 
 PICTURED = 100  # examples of either kind, of a Gaussian
 PICTURED_OF_MIXTURE = 1_000
 BATCH = 1_000  # examples of the batch by which a game is linearised
 MOST_PARAMETERS = 500  # of a game that is
-
 
 log = logging.getLogger(__name__)
 
@@ -41,37 +40,43 @@ class Picture(NamedTuple):
 def game(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture:
     """Examples, laws and discriminator; losses; the distance from the law."""
     law = data.distribution
+    draw = _gaussian if law.gaussian and law.cov.any() else _any_law
     n = PICTURED if law.gaussian else PICTURED_OF_MIXTURE
-    logistic = getattr(gan.objective, "logistic", False)
     latents = normal(n, data.latent_dim, generator=stream(data.seed, "picture")).to(gan.placed)
-    real, fake = data.examples()[:n], gan.generator(latents).float().cpu()
-    if not law.gaussian or not law.cov.any():
-        title = f"iteration {iterations:,}"
-        if gan.history:
-            tag = score(gan.history[-1])
-            title += f": {tag.removeprefix('val/').replace('_', ' ')} = {gan.history[-1][tag]:.4g}"
-        density = None if log_density(law, real[:1]) is None else law.log_prob
-        tag = score(gan.history[-1]) if gan.history else "val/sliced_w2"
-        return Picture(mixture_figure(real, fake, density, gan.history, tag, title, logistic))
-    mean, cov = (moment.cpu() for moment in data.validation().moments(gan.generator))
-    return Picture(
-        game_figure(
-            real=Cloud(real, law.mean, law.cov),
-            fake=Cloud(fake, mean, cov),
-            probability=lambda x: gan.discriminator(x.to(gan.placed)).sigmoid().float().cpu(),
-            history=gan.history,
-            mle=data.mle_w2(iterations) or 0.0,
-            logistic=logistic,
-            title=f"iteration {iterations:,}: W₂ = {gaussian_w2(law.mean, law.cov, mean, cov):.4g}",
-        )
+    logistic = getattr(gan.objective, "logistic", False)
+    return Picture(draw(gan, data, iterations, data.examples()[:n], gan.generator(latents).float().cpu(), logistic))
+
+
+def _gaussian(
+    gan: GAN, data: GaussianDataModule, iterations: int, real: Tensor, fake: Tensor, logistic: bool
+) -> Figure:
+    law = data.distribution
+    mean, cov = (moment.cpu() for moment in data.validation.moments(gan.generator))
+    return game_figure(
+        real=Cloud(real, law.mean, law.cov),
+        fake=Cloud(fake, mean, cov),
+        probability=lambda x: gan.discriminator(x.to(gan.placed)).sigmoid().float().cpu(),
+        history=gan.history,
+        mle=data.mle_w2(iterations) or 0.0,
+        logistic=logistic,
+        title=f"iteration {iterations:,}: W₂ = {gaussian_w2(law.mean, law.cov, mean, cov):.4g}",
     )
+
+
+def _any_law(gan: GAN, data: GaussianDataModule, iterations: int, real: Tensor, fake: Tensor, logistic: bool) -> Figure:
+    title, tag = f"iteration {iterations:,}", "val/sliced_w2"
+    if gan.history:
+        tag = score(gan.history[-1])
+        title += f": {tag.removeprefix('val/').replace('_', ' ')} = {gan.history[-1][tag]:.4g}"
+    density = data.distribution.log_prob if data.validation.has_density else None
+    return mixture_figure(real, fake, density, gan.history, tag, title, logistic)
 
 
 def logit(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture | None:
     """The discriminator's logit beside the optimal one, log p/q, where both laws have densities."""
     law = data.distribution
     learned = gaussian_density(gan.generator)
-    if learned is None or log_density(law, data.examples()[:1]) is None:
+    if learned is None or not data.validation.has_density:
         return None
     error = gan.history[-1].get("val/logit_error") if gan.history else None
     return Picture(

@@ -70,7 +70,7 @@ def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Pa
     """Say how the run ended, and answer for it to the caller."""
     record = read_record(directory)
     with gan.evaluating():
-        learned = data.validation().moments(gan.generator)
+        learned = data.validation.moments(gan.generator)
     print_summary(record, data.distribution, learned, directory, exact=has_closed_form(gan.generator))
     if record["status"] == "interrupted":
         raise SystemExit(128 + (received() or signal.SIGTERM))  # which a rank alone may have received

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
-from torch.nn.functional import softplus
+from torch.nn.utils import parameters_to_vector
 
 from gaussgan.distributions import Dirac, Law
+from gaussgan.game.objectives import logistic_loss
 from gaussgan.metrics import gaussian_kl, gaussian_w2, generator_moments, has_closed_form
 from gaussgan.networks import Linear, Location
 from gaussgan.sample_metrics import mode_metrics, sliced_w2
@@ -43,7 +44,7 @@ class Validation:
         self.real = law.sample(SAMPLES, stream(seed, "validation_real"))
         directions = normal(DIRECTIONS, law.dim, generator=stream(seed, "validation_directions")).double()
         self.directions = directions / directions.norm(dim=-1, keepdim=True)
-        self.has_density = log_density(law, self.real[:1]) is not None
+        self.has_density = has_density(law)
 
     def moments(self, generator: nn.Module) -> tuple[Tensor, Tensor]:
         """Mean and covariance of a generator's law, exact where it `has_closed_form`."""
@@ -84,9 +85,10 @@ class Validation:
         least 0 up to sampling: a discriminator fitted to just these samples can come below. For the Dirac-GAN of a
         `Location` and a linear discriminator, val/distance = √(‖θ − x₀‖² + ‖ψ‖²), the distance from its equilibrium.
         """
-        if isinstance(self.law, Dirac) and isinstance(generator, Location) and _is_linear_map(discriminator):
-            theta = torch.cat([generator.moments()[0] - self.law.mean, *_parameters(discriminator)])
-            return {"val/distance": theta.norm()}
+        linear = isinstance(discriminator, Linear) and discriminator.bias is None
+        if isinstance(self.law, Dirac) and isinstance(generator, Location) and linear:
+            psi = parameters_to_vector(discriminator.parameters()).double().cpu()
+            return {"val/distance": torch.hypot((generator.moments()[0] - self.law.mean).norm(), psi.norm())}
         if not self.has_density or not has_closed_form(generator):
             return {}
         tags = ("val/js", "val/logit_error", "val/d_gap") if logistic else ("val/js",)
@@ -96,7 +98,7 @@ class Validation:
         x = torch.cat([self.real, self.generated(generator)])
         ratio = (self.law.log_prob(x) - learned.log_prob(x.double())).unsqueeze(-1)
         logit = discriminator(self._like(discriminator, x)).double().cpu()
-        best, loss = (_logistic_loss(values) for values in (ratio, logit))
+        best, loss = (logistic_loss(*values.tensor_split(2)).mean() for values in (ratio, logit))
         values = (math.log(2) - best, (logit - ratio).square().mean().sqrt(), loss - best)
         return dict(zip(tags, values, strict=False))
 
@@ -107,12 +109,13 @@ class Validation:
         return x if parameter is None else x.to(parameter)
 
 
-def log_density(law: Law, x: Tensor) -> Tensor | None:
-    """log p(x), or None of a law that has no density."""
+def has_density(law: Law) -> bool:
+    """Whether a law can say log p(x)."""
     try:
-        return law.log_prob(x)
+        law.log_prob(law.mean)
     except (AttributeError, ValueError):
-        return None
+        return False
+    return True
 
 
 def gaussian_density(generator: nn.Module) -> MultivariateNormal | None:
@@ -124,17 +127,3 @@ def gaussian_density(generator: nn.Module) -> MultivariateNormal | None:
     if singular or not scale.isfinite().all():
         return None
     return MultivariateNormal(mean, scale_tril=scale, validate_args=False)
-
-
-def _logistic_loss(logits: Tensor) -> Tensor:
-    """Of as many real examples' logits, and then generated ones'."""
-    real, fake = logits.tensor_split(2)
-    return (softplus(-real).mean() + softplus(fake).mean()) / 2
-
-
-def _is_linear_map(module: nn.Module) -> bool:
-    return isinstance(module, Linear) and module.bias is None
-
-
-def _parameters(module: nn.Module) -> list[Tensor]:
-    return [parameter.detach().cpu().double().flatten() for parameter in module.parameters()]

@@ -41,7 +41,7 @@ class Evaluation(Callback):
             raise ValueError(f"exact must be false for the {what}, whose distance is measured on samples (got true)")
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        self.validation = data_of(trainer).validation()
+        self.validation = data_of(trainer).validation
         self.started = self.epoch_started = perf_counter()
         self.epoch_start = trainer.global_step
         row = self._measure(gan)

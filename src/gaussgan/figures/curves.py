@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from gaussgan.figures.style import FAKE, INK, REAL, legend, level, tidy
+from gaussgan.figures.style import FAKE, INK, REAL, decades, legend, level, tidy
 
 History = Sequence[dict[str, float]]
 NAMES = {"val/w2": "W₂ to the true law", "val/sliced_w2": "sliced W₂ to the true law"}
@@ -27,9 +27,10 @@ def draw_losses(axes: Axes, history: History, logistic: bool) -> None:
 
 
 def draw_score(axes: Axes, history: History, tag: str) -> None:
-    """A distance to the truth."""
+    """A distance to the truth, on a logarithmic axis."""
     axes.plot(*over_iterations(history, tag), color=INK, lw=1.9)
     axes.set(xlabel="iteration", ylabel=NAMES.get(tag, tag))
+    decades(axes)
     tidy(axes)
 
 

@@ -16,7 +16,6 @@ from gaussgan.figures.style import (
     MUTED,
     PROBABILITY,
     REAL,
-    decades,
     legend,
     level,
     sheet,
@@ -56,7 +55,6 @@ def game_figure(
     draw_losses(figure.add_axes((0.66, 0.55, 0.325, 0.37)), history, logistic)
     error = figure.add_axes((0.66, 0.11, 0.325, 0.37))
     draw_score(error, history, "val/w2")
-    decades(error)
     if not history:
         error.set_ylim(mle / 2, mle * 2)
     level(error, mle, f"maximum likelihood: {mle:.3f}")

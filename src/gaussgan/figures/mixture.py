@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gaussgan.figures.curves import History, draw_losses, draw_score, over_iterations
 from gaussgan.figures.plane import Plane, widen
-from gaussgan.figures.style import FAKE, MUTED, REAL, decades, legend, sheet, tidy, tidy_twin
+from gaussgan.figures.style import FAKE, MUTED, REAL, aspect, legend, sheet, tidy, tidy_twin
 
 LEFT = (0.055, 0.11, 0.53, 0.81)
 DEPTH = 8.0  # nats below the peak where the map of the log-density ends: 4σ of a mode
@@ -53,7 +53,6 @@ def mixture_figure(
     draw_losses(figure.add_axes((0.66, 0.55, 0.295, 0.37)), history, logistic)
     distance = figure.add_axes((0.66, 0.11, 0.295, 0.37))
     draw_score(distance, history, score)
-    decades(distance)
     _draw_modes(distance, history)
     return figure
 
@@ -63,7 +62,7 @@ def _draw_plane(axes: Axes, real: Tensor, fake: Tensor, log_density: LogDensity 
     points = plane.project(real)
     low, high = points.amin(0), points.amax(0)
     margin = 0.12 * (high - low).max().clamp(min=1e-3)
-    plane.low, plane.high = widen(low - margin, high + margin, ratio=LEFT[2] * 11 / (LEFT[3] * 5.2))
+    plane.low, plane.high = widen(low - margin, high + margin, ratio=aspect(LEFT))
     # What was added goes to the left and to the top, where the legend is.
     shift = (low - margin - plane.low) * low.new_tensor([-1, 1])
     plane.low, plane.high = plane.low + shift, plane.high + shift

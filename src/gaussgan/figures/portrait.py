@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from gaussgan.figures.plane import widen
-from gaussgan.figures.style import INK, decades, legend, sheet, tidy
+from gaussgan.figures.style import INK, aspect, decades, legend, sheet, tidy
 
 LEFT, RIGHT = (0.055, 0.11, 0.54, 0.81), (0.67, 0.11, 0.315, 0.81)
 TIME = LinearSegmentedColormap.from_list("time", ["#f3bd48", "#d1541f", "#7c1f4f", "#241a4d"])
@@ -40,7 +40,7 @@ def portrait_figure(trajectory: Tensor, field: Field, title: str) -> Figure:
 
 def _draw_path(axes: Axes, path: Tensor, field: Field) -> None:
     limit = 1.15 * _reach(path)
-    low, high = widen(-limit.expand(2), limit.expand(2), ratio=LEFT[2] * 11 / (LEFT[3] * 5.2))
+    low, high = widen(-limit.expand(2), limit.expand(2), ratio=aspect(LEFT))
     (left, bottom), (right, top) = low.tolist(), high.tolist()
     xs, ys = np.linspace(left, right, 31), np.linspace(bottom, top, 23)
     grid = torch.stack(torch.meshgrid(torch.as_tensor(xs), torch.as_tensor(ys), indexing="xy"), -1)

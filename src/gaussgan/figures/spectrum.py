@@ -12,7 +12,7 @@ from matplotlib.ticker import NullLocator
 from torch import Tensor
 
 from gaussgan.figures.plane import widen
-from gaussgan.figures.style import FAKE, INK, MUTED, REAL, legend, sheet, tidy
+from gaussgan.figures.style import FAKE, INK, MUTED, REAL, aspect, legend, sheet, tidy
 
 PLANE, RATES = (0.055, 0.11, 0.36, 0.76), (0.5, 0.11, 0.485, 0.76)
 ROUNDING = 1e-9  # |log|λ|| below which an eigenvalue is taken to lie on the unit circle
@@ -50,9 +50,7 @@ def _draw_plane(axes: Axes, values: Tensor, kinds: Tensor) -> None:
     _scatter(axes, values.real, values.imag, kinds)
     reach = min(max(1.25, 1.1 * torch.view_as_real(values).abs().max().item()), 5) if len(values) else 1.25
     limit = torch.full((2,), reach, dtype=torch.float64)
-    (left, bottom), (right, top) = (
-        end.tolist() for end in widen(-limit, limit, ratio=PLANE[2] * 11 / (PLANE[3] * 5.2))
-    )
+    (left, bottom), (right, top) = (end.tolist() for end in widen(-limit, limit, ratio=aspect(PLANE)))
     axes.set(xlim=(left, right), ylim=(bottom, top), xlabel="Re λ", ylabel="Im λ")
     axes.set_title("eigenvalues and the unit circle", fontsize=9, color=MUTED, loc="left", pad=5)
     tidy(axes)

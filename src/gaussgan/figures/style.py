@@ -15,12 +15,19 @@ REAL, FAKE, INK, MUTED = "#1f4e9c", "#d1541f", "#22252a", "#7d838d"
 # From "generated" through the undecided middle to "real", pale enough to let the points stand out.
 PROBABILITY = LinearSegmentedColormap.from_list("probability", ["#f4b58f", "#fdeee2", "#ffffff", "#e3ecf8", "#9dbbe6"])
 
+WIDTH, HEIGHT = 11.0, 5.2  # of a sheet, in hundreds of pixels
 
-def sheet(title: str, left: float = 0.045, width: float = 11) -> Figure:
+
+def sheet(title: str, left: float = 0.045, width: float = WIDTH) -> Figure:
     """An empty figure, 520 pixels high and 100 times width wide, with a title that starts at left, as its axes do."""
-    figure = Figure(figsize=(width, 5.2), dpi=100)
+    figure = Figure(figsize=(width, HEIGHT), dpi=100)
     figure.text(left, 0.945, title, fontsize=11, color=INK)
     return figure
+
+
+def aspect(place: tuple[float, float, float, float], width: float = WIDTH) -> float:
+    """Width over height of axes at a place of a sheet: left, bottom, width and height as shares of it."""
+    return place[2] * width / (place[3] * HEIGHT)
 
 
 def render(figure: Figure) -> np.ndarray:

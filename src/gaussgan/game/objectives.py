@@ -35,7 +35,7 @@ class NonSaturating:
     logistic = True
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        return (softplus(-real) + softplus(fake)) / 2
+        return logistic_loss(real, fake)
 
     def generator_loss(self, real: Tensor | None, fake: Tensor) -> Tensor:
         return softplus(-fake)
@@ -52,7 +52,7 @@ class Minimax:
     logistic = True
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        return (softplus(-real) + softplus(fake)) / 2
+        return logistic_loss(real, fake)
 
     def generator_loss(self, real: Tensor | None, fake: Tensor) -> Tensor:
         return -softplus(fake)
@@ -121,3 +121,8 @@ class Relativistic:
     def generator_loss(self, real: Tensor | None, fake: Tensor) -> Tensor:
         assert real is not None
         return softplus(real - fake)
+
+
+def logistic_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """½ [−log σ(D(x)) − log(1 − σ(D(y)))]: on average log 2 − JS at best, at the logit log p/q."""
+    return (softplus(-real) + softplus(fake)) / 2

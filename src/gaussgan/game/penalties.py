@@ -7,6 +7,7 @@ discriminator's loss here is half of that sum, and so is the penalty's part in i
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -25,57 +26,57 @@ class Penalty(Protocol):
     def __call__(self, discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor: ...
 
 
+@dataclass(frozen=True)
 class R1:
     """γ/2 ‖∇D(x)‖² on real examples: centre 0.
 
     Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406, equation 9.
     """
 
-    def __init__(self, weight: float) -> None:
-        self.weight = weight
+    weight: float
 
     def __call__(self, discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
         return self.weight / 2 * squared_norm(slope(discriminator, real))
 
 
+@dataclass(frozen=True)
 class R2:
     """γ/2 ‖∇D(G(z))‖² on generated examples: centre 0.
 
     Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406, equation 10.
     """
 
-    def __init__(self, weight: float) -> None:
-        self.weight = weight
+    weight: float
 
     def __call__(self, discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
         return self.weight / 2 * squared_norm(slope(discriminator, fake))
 
 
+@dataclass(frozen=True)
 class WGANGP:
     """γ (‖∇D(x̂)‖ − 1)² on interpolates x̂ = u x + (1 − u) G(z), u ~ U[0, 1): centre 1.
 
     Gulrajani et al. 2017, arXiv 1704.00028, equation 3, whose λ is γ here.
     """
 
-    def __init__(self, weight: float) -> None:
-        self.weight = weight
+    weight: float
 
     def __call__(self, discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
-        gradient = slope(discriminator, mix * real + (1 - mix) * fake)
+        gradient = slope(discriminator, interpolates(real, fake, mix))
         return self.weight * (torch.linalg.vector_norm(gradient, dim=-1, keepdim=True) - 1).square()
 
 
+@dataclass(frozen=True)
 class ZeroCentred:
     """γ ‖∇D(x̂)‖² on interpolates x̂ = u x + (1 − u) G(z), u ~ U[0, 1): centre 0.
 
     Thanh-Tung, Tran, Venkatesh 2019, arXiv 1902.03984, equation 6, whose λ is γ here.
     """
 
-    def __init__(self, weight: float) -> None:
-        self.weight = weight
+    weight: float
 
     def __call__(self, discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
-        return self.weight * squared_norm(slope(discriminator, mix * real + (1 - mix) * fake))
+        return self.weight * squared_norm(slope(discriminator, interpolates(real, fake, mix)))
 
 
 def slope(discriminator: Discriminator, x: Tensor) -> Tensor:
@@ -87,3 +88,7 @@ def slope(discriminator: Discriminator, x: Tensor) -> Tensor:
 
 def squared_norm(gradient: Tensor) -> Tensor:
     return gradient.square().sum(-1, keepdim=True)
+
+
+def interpolates(real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
+    return mix * real + (1 - mix) * fake

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -55,7 +55,7 @@ class Player:
         gradients = torch.autograd.grad(
             losses, self.parameters, torch.full_like(losses, share), create_graph=create_graph
         )
-        vector = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        vector = joined(gradients)
         return vector if create_graph else mean_over_ranks(vector)
 
     def apply(self, gradient: Tensor) -> None:
@@ -70,10 +70,15 @@ class Player:
 
 def flatten(parameters: list[nn.Parameter]) -> Tensor:
     """Join parameters into one vector, and make each a view into it."""
-    theta = torch.cat([parameter.detach().reshape(-1) for parameter in parameters])
+    theta = joined(parameters).detach()
     for parameter, piece in zip(parameters, theta.split([p.numel() for p in parameters]), strict=True):
         parameter.data = piece.view_as(parameter)
     return theta
+
+
+def joined(tensors: Iterable[Tensor]) -> Tensor:
+    """Tensors of any shapes as one vector."""
+    return torch.cat([tensor.reshape(-1) for tensor in tensors])
 
 
 def mean_over_ranks(vector: Tensor) -> Tensor:

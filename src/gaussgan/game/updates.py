@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from gaussgan.game.player import Player, mean_over_ranks
+from gaussgan.game.player import Player, joined, mean_over_ranks
 
 
 class Update(Protocol):
@@ -135,6 +135,6 @@ class Consensus:
                 retain_graph=True,
                 materialize_grads=True,
             )
-            share = mean_over_ranks(torch.cat([gradient.reshape(-1) for gradient in pull]))
+            share = mean_over_ranks(joined(pull))
             directions.append(mean + self.weight / player.scale * share)
         return directions
