@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,10 @@ from omegaconf import DictConfig
 ROOT = Path(__file__).resolve().parents[1]
 
 torch.set_num_threads(1)
+os.environ["PYTHONFAULTHANDLER"] = "1"  # a process that a test starts says where it died
+
+# Once in some hundred times a spawned rank aborts inside of torch or Python; why, has not been seen yet.
+SPAWNS = pytest.mark.flaky(reruns=2, only_rerun="ProcessExitedException")
 
 
 @pytest.fixture

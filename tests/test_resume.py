@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
-from conftest import ROOT
+from conftest import ROOT, SPAWNS
 from gaussgan import pictures
 from gaussgan.train import train
 
@@ -129,6 +129,7 @@ def test_a_signal_stops_after_the_block_and_the_run_goes_on_in_place(
     assert_same(cfg.run_dir, alone)
 
 
+@SPAWNS
 def test_a_signal_to_one_rank_stops_all_of_them(compose: Compose, tmp_path: Path) -> None:
     recipe = (*RECIPE, "trainer.precision=64-true")
     alone = compose(*recipe, name="alone")

@@ -10,6 +10,7 @@ import torch
 from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from conftest import SPAWNS
 from gaussgan import load_run
 from gaussgan.assemble import assemble
 from gaussgan.metrics import gaussian_w2, sample_moments
@@ -188,6 +189,7 @@ def test_lightnings_precisions(compose: Compose, precision: str) -> None:
     assert math.isfinite(train(cfg))
 
 
+@SPAWNS
 def test_two_processes_give_the_single_process_run(compose: Compose) -> None:
     overrides = (*SMALL, "trainer.precision=64-true", "~callbacks.pictures")
     alone = compose(*overrides, name="alone")
