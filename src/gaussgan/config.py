@@ -11,6 +11,9 @@ from typing import Any
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
+from gaussgan.tree import flatten
+from gaussgan.variation import entries
+
 
 class ConfigError(ValueError):
     """Something a person typed cannot be; the message is one line: where, what it must be, and what was given."""
@@ -62,6 +65,7 @@ PARTS = (
     "callbacks.record",
 )  # fmt: skip
 RULES: dict[str, Rule] = {
+    "replicas": whole(1),  # first: the others may be lists of as many
     "seed": whole(0),
     "threads": or_null(whole(1)),
     "ckpt_path": CHECKPOINT,
@@ -119,8 +123,15 @@ def check(cfg: DictConfig) -> None:
         value = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
         if value is _MISSING and key in RULES:
             raise ConfigError(f"{key} must be {text} (it was taken out)")
-        if value is not _MISSING and not holds(value):
-            raise ConfigError(f"{key} must be {text} (got {value!r})")
+        if value is _MISSING:
+            continue
+        try:
+            singles = entries(key, value, cfg.replicas)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        for single in singles:
+            if not holds(single):
+                raise ConfigError(f"{key} must be {text} (got {single!r})")
     if cfg.data.batch_size > cfg.data.num_examples:
         raise ConfigError(
             f"data.batch_size must be at most data.num_examples = {cfg.data.num_examples} (got {cfg.data.batch_size})"
@@ -149,14 +160,6 @@ def hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:
     named = {key.removesuffix("._target_"): v.rpartition(".")[2] for key, v in flat.items() if key.endswith("_target_")}
     values = {key: value for key, value in flat.items() if not key.endswith("_target_")}
     return {key: value for key, value in {**values, **named}.items() if key not in ("data.seed", "data.latent_dim")}
-
-
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested configuration as one level of dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
 
 
 def one_line(error: BaseException) -> str:

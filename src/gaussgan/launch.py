@@ -19,9 +19,10 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 
-from gaussgan.config import ConfigError, check, flatten, one_line
+from gaussgan.config import ConfigError, check, one_line
 from gaussgan.directory import claim, is_first_process, record_failure, refuse_if_taken
 from gaussgan.signals import noting
+from gaussgan.tree import flatten
 
 log = logging.getLogger(__name__)
 

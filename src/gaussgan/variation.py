@@ -1,0 +1,99 @@
+"""Which numbers may differ between replicas that are trained together: as a list, with one entry for each.
+
+A configuration of `replicas=R` stands for R configurations of single runs, and the other way round.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from fnmatch import fnmatch
+from typing import Any
+
+from gaussgan.tree import flatten, put
+
+PER_REPLICA = (
+    "seed", "data.seed", "data.instance_noise", "generator.std", "generator.mean", "discriminator.std",
+    "discriminator.mean", "penalty.weight", "penalty.*.weight", "update.weight", "player_?.clip_gradient",
+    "player_?.clip_weights", "optimizer_?.lr", "optimizer_?.eps", "optimizer_?.momentum", "optimizer_?.alpha",
+    "optimizer_?.betas",
+)  # fmt: skip
+SEEDS = ("seed", "data.seed")
+
+
+def may_vary(key: str) -> bool:
+    """Whether a dotted key's number may differ between replicas; of betas, either of the two."""
+    return any(fnmatch(key, pattern) for pattern in PER_REPLICA)
+
+
+def entries(key: str, value: Any, replicas: int) -> list[Any]:
+    """The values of a dotted key in so many replicas; just the one that they share.
+
+    Raises:
+        ValueError: when a list has not one entry for each.
+    """
+    if replicas == 1 or not (may_vary(key) and _varies(key, value)):
+        return [value]
+    for entry in value if key.endswith(".betas") else [value]:
+        if isinstance(entry, list) and len(entry) != replicas:
+            raise ValueError(f"{key} must have one entry for each of replicas={replicas} (got {len(entry)})")
+    return [_entry(key, value, i) for i in range(replicas)]
+
+
+def varying(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The dotted keys of a configuration whose numbers differ between its replicas, with their lists; no seeds."""
+    flat = flatten(config)
+    return {key: value for key, value in flat.items() if key not in SEEDS and may_vary(key) and _varies(key, value)}
+
+
+def of_replica(config: Mapping[str, Any], i: int) -> dict[str, Any]:
+    """The configuration of the single run that is replica i: with its own numbers, and seed + i where the seed is one
+    number."""
+    single: dict[str, Any] = deepcopy(dict(config))
+    for key, value in varying(config).items():
+        put(single, key, _entry(key, value, i))
+    seed = config["seed"]
+    for key in SEEDS:
+        put(single, key, seed[i] if isinstance(seed, list) else seed + i)
+    single["replicas"] = 1
+    return single
+
+
+def together(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The configuration whose replicas are single runs of one `structure`: the inverse of `of_replica`."""
+    joint: dict[str, Any] = deepcopy(dict(configs[0]))
+    flats = [flatten(config) for config in configs]
+    for key, first in flats[0].items():
+        values = [flat[key] for flat in flats]
+        if key in SEEDS:
+            put(joint, key, values)
+        elif may_vary(key) and any(value != first for value in values):
+            put(joint, key, [list(beta) for beta in zip(*values, strict=True)] if key.endswith(".betas") else values)
+    joint["replicas"] = len(configs)
+    return joint
+
+
+def structure(config: Mapping[str, Any]) -> str:
+    """What single runs must have in common to be trained together: all but the numbers that may vary."""
+    shared = {key: _shape(value) if may_vary(key) else value for key, value in flatten(config).items()}
+    return json.dumps(shared, sort_keys=True, default=str)
+
+
+def _varies(key: str, value: Any) -> bool:
+    if key.endswith(".betas"):
+        return isinstance(value, list) and any(isinstance(beta, list) for beta in value)
+    return isinstance(value, list)
+
+
+def _entry(key: str, value: Any, i: int) -> Any:
+    if key.endswith(".betas"):
+        return [beta[i] if isinstance(beta, list) else beta for beta in value]
+    return value[i]
+
+
+def _shape(value: Any) -> Any:
+    """Any number as the same; null, text and interpolations as they are."""
+    if isinstance(value, list):
+        return [_shape(entry) for entry in value]
+    return "a number" if isinstance(value, int | float) and not isinstance(value, bool) else value

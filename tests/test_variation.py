@@ -1,0 +1,71 @@
+"""R single configurations as one of R replicas, and back."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from gaussgan.config import ConfigError, check
+from gaussgan.variation import of_replica, structure, together, varying
+
+
+def single(compose, *overrides: str) -> dict:
+    return OmegaConf.to_container(compose(*overrides), resolve=True)
+
+
+def test_together_and_apart_again(compose) -> None:
+    overrides = [
+        ("seed=5", "optimizer_d.lr=0.1", "penalty=r1", "penalty.weight=2", "optimizer_g.betas=[0.5,0.9]"),
+        ("seed=9", "optimizer_d.lr=0.2", "penalty=r1", "penalty.weight=3", "optimizer_g.betas=[0.5,0.99]"),
+    ]
+    singles = [single(compose, *each) for each in overrides]
+    joint = together(singles)
+    assert (joint["replicas"], joint["seed"], joint["data"]["seed"]) == (2, [5, 9], [5, 9])
+    assert varying(joint) == {
+        "optimizer_d.lr": [0.1, 0.2],
+        "optimizer_g.betas": [[0.5, 0.5], [0.9, 0.99]],
+        "penalty.weight": [2, 3],
+        "penalty.r1.weight": [2, 3],
+    }
+    assert [of_replica(joint, i) for i in range(2)] == singles
+
+
+def test_one_seed_counts_up(compose) -> None:
+    assert [of_replica(single(compose, "replicas=3", "seed=4"), i) for i in range(3)] == [
+        single(compose, f"seed={seed}") for seed in (4, 5, 6)
+    ]
+
+
+@pytest.mark.parametrize("override", ["optimizer_d.lr=0.3", "seed=8", "optimizer_g.betas=[0.1,0.2]"])
+def test_numbers_are_not_structure(compose, override: str) -> None:
+    assert structure(single(compose, override)) == structure(single(compose))
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["data.batch_size=4", "trainer.max_epochs=3", "objective=hinge", "player_d.clip_gradient=1", "penalty=r1"],
+)
+def test_structure(compose, override: str) -> None:
+    assert structure(single(compose, override)) != structure(single(compose))
+
+
+@pytest.mark.parametrize(
+    "overrides, words",
+    [
+        (["replicas=0"], "replicas must be a whole number of at least 1 (got 0)"),
+        (
+            ["replicas=2", "optimizer_d.lr=[0.1,0.2,0.3]"],
+            "optimizer_d.lr must have one entry for each of replicas=2 (got ",
+        ),
+        (["replicas=2", "optimizer_d.lr=[0.1,-1]"], "optimizer_d.lr must be a finite number above 0 (got -1)"),
+        (
+            ["replicas=2", "optimizer_g.betas=[[0.5],0.9]"],
+            "optimizer_g.betas must have one entry for each of repl",
+        ),
+        (["replicas=2", "seed=[1,x]"], "seed must be a whole number of at least 0 (got 'x')"),
+        (["replicas=2", "data.batch_size=[8,4]"], "data.batch_size must be a whole number of at least 1 (got [8"),
+        (["optimizer_d.lr=[0.1]"], "optimizer_d.lr must be a finite number above 0 (got [0.1])"),
+    ],
+)
+def test_bad_lists(compose, overrides: list[str], words: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        check(compose(*overrides))
+    assert str(error.value).startswith(words)
