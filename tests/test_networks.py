@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
+from torch.nn.utils.parametrizations import spectral_norm
 
 from gaussgan.distributions import AffineGaussian
 from gaussgan.metrics import sample_moments
-from gaussgan.networks import MLP, Linear, Location, Maxout, Quadratic
+from gaussgan.networks import MLP, Linear, Location, Maxout, Quadratic, SpectralLinear
 from gaussgan.streams import normal, stream
 
 MAKERS: dict[str, Callable[[torch.Generator], nn.Module]] = {
@@ -72,13 +73,32 @@ def test_batch_norm_keeps_its_gain() -> None:
 
 
 def test_spectral_norm_makes_the_steepest_slope_at_most_one() -> None:
-    module = MLP(3, [8, 8], 1, std=5.0, rng=stream(0, "init"), spectral_norm=True)
-    for _ in range(50):  # a step of the power iteration each
-        module(torch.zeros(1, 3))
-    norms = [torch.linalg.matrix_norm(layer.weight, 2).item() for layer in module if isinstance(layer, nn.Linear)]
-    assert norms == pytest.approx([1, 1, 1], abs=1e-3)
-    plain = MLP(3, [8, 8], 1, std=5.0, rng=stream(0, "init"))
-    assert torch.linalg.matrix_norm(plain[0].weight, 2) > 2
+    layer = SpectralLinear(3, 8, std=5.0, rng=stream(0, "init"))
+    assert torch.linalg.matrix_norm(layer.weight, 2) > 2
+    with torch.no_grad():
+        slope = layer(torch.eye(3)) - layer(torch.zeros(3, 3))
+    assert torch.linalg.matrix_norm(slope, 2).item() == pytest.approx(1, abs=1e-3)
+
+
+def test_spectral_norm_is_torchs() -> None:
+    ours, theirs = SpectralLinear(3, 8, std=5.0, rng=stream(0, "init")), spectral_norm(nn.Linear(3, 8))
+    parametrization = theirs.parametrizations.weight  # type: ignore[union-attr]
+    with torch.no_grad():
+        parametrization.original.copy_(ours.weight)  # type: ignore[union-attr]
+        theirs.bias.copy_(ours.bias)
+        parametrization[0]._u.copy_(ours.u)  # type: ignore[index]
+        parametrization[0]._v.copy_(ours.v)  # type: ignore[index]
+    x = normal(5, 3, generator=stream(0, "x"))
+    for training in (True, True, False, False):
+        ours.train(training)
+        theirs.train(training)
+        loss, expected = ours(x).square().sum(), theirs(x).square().sum()
+        torch.testing.assert_close(loss, expected)
+        gradients = torch.autograd.grad(loss, [ours.weight, ours.bias])
+        torch.testing.assert_close(
+            gradients,
+            torch.autograd.grad(expected, [parametrization.original, theirs.bias]),  # type: ignore[list-item]
+        )
 
 
 def test_a_quadratic_can_be_the_log_ratio_of_gaussians() -> None:

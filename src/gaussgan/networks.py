@@ -1,6 +1,9 @@
 """Generators and discriminators as plain nn.Modules, [..., in_features] → [..., out_features].
 
 The weights and biases of their linear maps start from N(mean, std²), with mean 0 unless it is said, drawn from `rng`.
+
+A class that says `replicable = True` also computes with parameters that have a leading dimension, that of replicas: it
+then maps [R, ..., in_features] to [R, ..., out_features].
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.functional import linear, normalize
 
 from gaussgan.streams import normal
 
@@ -37,11 +40,49 @@ class Linear(nn.Linear):
         super().__init__(in_features, out_features, bias)
         draw_parameters(self, std, rng, mean)
 
+    replicable = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        return affine(x, self.weight, self.bias)
+
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean and covariance of the output under N(0, I) inputs, in float64 on the CPU."""
         weight = self.weight.cpu().double()  # there, because MPS has no float64
-        mean = weight.new_zeros(len(weight)) if self.bias is None else self.bias.cpu().double()
+        mean = weight.new_zeros(weight.shape[:-1]) if self.bias is None else self.bias.cpu().double()
         return mean, weight @ weight.mT
+
+
+class SpectralLinear(nn.Module):
+    """The affine map z (W / σ)ᵀ + c, where σ estimates the spectral norm of W by one step of power iteration per call.
+
+    Miyato et al. 2018, arXiv 1802.05957, algorithm 1. In evaluation mode the estimate stands.
+    """
+
+    replicable = True
+    u: Tensor
+    v: Tensor
+
+    def __init__(self, in_features: int, out_features: int, std: float, rng: torch.Generator) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.empty(out_features))
+        draw_parameters(self, std, rng)
+        self.register_buffer("u", normalize(normal(out_features, generator=rng), dim=-1))
+        self.register_buffer("v", normalize(normal(in_features, generator=rng), dim=-1))
+        self._power_iteration(15)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self._power_iteration(1)
+        u, v = self.u.clone(), self.v.clone()  # a graph keeps them, and the next call changes them
+        sigma = u.unsqueeze(-2) @ self.weight @ v.unsqueeze(-1)
+        return affine(x, self.weight / sigma.view(*sigma.shape[:-2], 1, 1), self.bias)
+
+    @torch.no_grad()
+    def _power_iteration(self, steps: int) -> None:
+        for _ in range(steps):
+            self.u.copy_(normalize((self.weight @ self.v.unsqueeze(-1)).squeeze(-1), dim=-1, eps=1e-12))
+            self.v.copy_(normalize((self.weight.mT @ self.u.unsqueeze(-1)).squeeze(-1), dim=-1, eps=1e-12))
 
 
 class Location(nn.Module):
@@ -49,6 +90,8 @@ class Location(nn.Module):
 
     Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406, definition 2.1.
     """
+
+    replicable = True
 
     def __init__(
         self, in_features: int, out_features: int, std: float, rng: torch.Generator, mean: float = 0.0
@@ -58,12 +101,12 @@ class Location(nn.Module):
         draw_parameters(self, std, rng, mean)
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.location.expand(*z.shape[:-1], -1)
+        return along(self.location, z).expand(*z.shape[:-1], -1)
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """θ and the covariance 0, in float64 on the CPU."""
         mean = self.location.cpu().double()
-        return mean, mean.new_zeros(len(mean), len(mean))
+        return mean, torch.zeros_like(mean.unsqueeze(-1) * mean.unsqueeze(-2))
 
 
 class MLP(nn.Sequential):
@@ -80,6 +123,8 @@ class MLP(nn.Sequential):
         ValueError: when a width is not a whole number of at least 1.
     """
 
+    replicable = True
+
     def __init__(
         self,
         in_features: int,
@@ -92,17 +137,19 @@ class MLP(nn.Sequential):
         spectral_norm: bool = False,
     ) -> None:
         check_widths(widths)
-        linear = _normalised_linear if spectral_norm else _linear
+        layer = SpectralLinear if spectral_norm else Linear
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise([in_features, *widths]):
-            layers.append(linear(fan_in, fan_out, std, rng))
+            layers.append(layer(fan_in, fan_out, std, rng))
             layers += [nn.BatchNorm1d(fan_out)] if batch_norm else []
             layers.append(activation or nn.Tanh())
-        super().__init__(*layers, linear([in_features, *widths][-1], out_features, std, rng))
+        super().__init__(*layers, layer([in_features, *widths][-1], out_features, std, rng))
 
 
 class Quadratic(nn.Module):
     """D(x) = xᵀ Q x + wᵀ x + c, one logit for each example: every log p/q between Gaussians is of this form."""
+
+    replicable = True
 
     def __init__(self, in_features: int, std: float, rng: torch.Generator) -> None:
         super().__init__()
@@ -112,7 +159,8 @@ class Quadratic(nn.Module):
         draw_parameters(self, std, rng)
 
     def forward(self, x: Tensor) -> Tensor:
-        return ((x @ self.quadratic + self.linear) * x).sum(-1, keepdim=True) + self.constant
+        rows = affine(x, self.quadratic.mT, self.linear)
+        return (rows * x).sum(-1, keepdim=True) + along(self.constant, x)
 
 
 class Maxout(nn.Module):
@@ -127,6 +175,8 @@ class Maxout(nn.Module):
         ValueError: when a width or pieces is not a whole number of at least 1.
     """
 
+    replicable = True
+
     def __init__(
         self, in_features: int, widths: Sequence[int], pieces: int, out_features: int, std: float, rng: torch.Generator
     ) -> None:
@@ -134,10 +184,10 @@ class Maxout(nn.Module):
         if not isinstance(pieces, int) or pieces < 1:
             raise ValueError(f"pieces must be a whole number of at least 1 (got {pieces})")
         super().__init__()
-        hidden = [_linear(fan_in, fan_out * pieces, std, rng) for fan_in, fan_out in pairwise([in_features, *widths])]
+        hidden = [Linear(fan_in, fan_out * pieces, std, rng) for fan_in, fan_out in pairwise([in_features, *widths])]
         self.hidden = nn.ModuleList(hidden)
         self.pieces = pieces
-        self.output = _linear([in_features, *widths][-1], out_features, std, rng)
+        self.output = Linear([in_features, *widths][-1], out_features, std, rng)
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.hidden:
@@ -162,14 +212,15 @@ def check_widths(widths: Sequence[int]) -> None:
         raise ValueError(f"widths must be a list of whole numbers of at least 1 (got {widths})")
 
 
-def _linear(fan_in: int, fan_out: int, std: float, rng: torch.Generator) -> nn.Module:
-    layer = nn.Linear(fan_in, fan_out)
-    draw_parameters(layer, std, rng)
-    return layer
+def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """x Wᵀ + c: [..., k], [d, k], [d] → [..., d], or with replicas [R, ..., k], [R, d, k], [R, d] → [R, ..., d]."""
+    if weight.ndim == 2:
+        return linear(x, weight, bias)
+    rows = x.flatten(1, -2)
+    y = rows @ weight.mT if bias is None else torch.baddbmm(bias.unsqueeze(1), rows, weight.mT)
+    return y if x.ndim == 3 else y.unflatten(1, x.shape[1:-1])
 
 
-def _normalised_linear(fan_in: int, fan_out: int, std: float, rng: torch.Generator) -> nn.Module:
-    layer = _linear(fan_in, fan_out, std, rng)
-    with torch.random.fork_rng(devices=[]):  # torch starts its power iteration from draws of its own
-        torch.manual_seed(rng.initial_seed())
-        return spectral_norm(layer)
+def along(vector: Tensor, x: Tensor) -> Tensor:
+    """A vector [d] as it is; with replicas [R, d], as [R, 1, ..., d] beside x, [R, ..., k]."""
+    return vector if vector.ndim == 1 else vector.view(len(vector), *[1] * (x.ndim - 2), -1)
