@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gaussgan.optimizers import SGD, Adam, Cosine, Linear
+from gaussgan.optimizers import SGD, Adam, Cosine, Linear, RMSprop
 from gaussgan.streams import normal, stream
 
 
@@ -11,6 +11,7 @@ from gaussgan.streams import normal, stream
         (Adam, torch.optim.Adam, {"lr": 0.05, "betas": (0.8, 0.99), "eps": 1e-6}),
         (SGD, torch.optim.SGD, {"lr": 0.05, "momentum": 0.0}),
         (SGD, torch.optim.SGD, {"lr": 0.05, "momentum": 0.9}),
+        (RMSprop, torch.optim.RMSprop, {"lr": 0.05, "alpha": 0.9, "eps": 1e-6}),
     ],
 )
 def test_it_is_torchs(ours: type, theirs: type, kwargs: dict) -> None:
@@ -23,6 +24,38 @@ def test_it_is_torchs(ours: type, theirs: type, kwargs: dict) -> None:
             thetas[-1].grad = gradient.clone()
             optimizer.step()
     torch.testing.assert_close(*thetas, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "make, numbers",
+    [
+        (Adam, {"lr": [0.05, 0.1, 1e-3], "betas": ([0.9, 0.0, 0.5], [0.99, 0.999, 0.9]), "eps": [1e-8, 1e-4, 0.0]}),
+        (RMSprop, {"lr": [0.05, 0.1, 1e-3], "alpha": [0.9, 0.99, 0.5], "eps": [1e-8, 1e-4, 0.1]}),
+        (SGD, {"lr": [0.05, 0.1, 1e-3], "momentum": [0.9, 0.0, -0.5]}),
+    ],
+)
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_replicas_may_have_numbers_of_their_own(make: type, numbers: dict, share: float) -> None:
+    def entry(value, i):
+        return tuple(beta[i] for beta in value) if isinstance(value, tuple) else value[i]
+
+    def tensor(value):
+        return tuple(map(tensor, value)) if isinstance(value, tuple) else torch.tensor(value, dtype=torch.float64).unsqueeze(-1)
+
+    def run(theta, gradients, numbers):
+        optimizer = make([theta], **numbers)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: share**i)
+        for gradient in gradients:
+            theta.grad = gradient
+            optimizer.step()
+            schedule.step()
+        return theta
+
+    gradients = normal(20, 3, 5, generator=stream(0, "test")).double()
+    together = run(torch.zeros(3, 5).double(), gradients, {key: tensor(value) for key, value in numbers.items()})
+    for i in range(3):
+        alone = run(torch.zeros(5).double(), gradients[:, i], {key: entry(v, i) for key, v in numbers.items()})
+        torch.testing.assert_close(together[i], alone, rtol=1e-12, atol=1e-14)
 
 
 def test_its_state_goes_on_where_it_was_saved() -> None:

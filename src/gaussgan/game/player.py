@@ -24,6 +24,8 @@ class Player:
         scale: how many times this loss the literature's is (2 for the halved one of a GAN's discriminator).
         clip_gradient: the greatest Euclidean norm that a gradient keeps; a longer one is shortened to it.
         clip_weights: the bound of each parameter's modulus after every step (Arjovsky et al. 2017, arXiv 1701.07875).
+        leading: 1 where a leading dimension R of the parameters counts replicas: then θ is [R, n], and a bound may be
+            one for each, [R, 1].
     """
 
     def __init__(
@@ -32,12 +34,14 @@ class Player:
         loss: Callable[[Any], Tensor],
         optimizer: Callable[[list[Tensor]], torch.optim.Optimizer],
         scale: float = 1.0,
-        clip_gradient: float | None = None,
-        clip_weights: float | None = None,
+        clip_gradient: float | Tensor | None = None,
+        clip_weights: float | Tensor | None = None,
+        leading: int = 0,
     ) -> None:
         self.loss = loss
         self.parameters = list(module.parameters())
-        self.theta = flatten(self.parameters)
+        self.leading = leading
+        self.theta = flatten(self.parameters, leading)
         self.optimizer = optimizer([self.theta])
         self.scale = scale
         self.clip_gradient = clip_gradient
@@ -55,30 +59,36 @@ class Player:
         gradients = torch.autograd.grad(
             losses, self.parameters, torch.full_like(losses, share), create_graph=create_graph
         )
-        vector = joined(gradients)
+        vector = self.joined(gradients)
         return vector if create_graph else mean_over_ranks(vector)
+
+    def joined(self, tensors: Iterable[Tensor]) -> Tensor:
+        """Tensors like its parameters as a vector like θ."""
+        return joined(tensors, self.leading)
 
     def apply(self, gradient: Tensor) -> None:
         """One optimizer step along a gradient."""
         if self.clip_gradient is not None:
-            gradient = gradient * (self.clip_gradient / gradient.norm().clamp(min=self.clip_gradient))
+            norm = torch.linalg.vector_norm(gradient, dim=-1, keepdim=True)
+            gradient = gradient * (self.clip_gradient / norm.clamp(min=self.clip_gradient))
         self.theta.grad = gradient
         self.optimizer.step()
         if self.clip_weights is not None:
-            self.theta.clamp_(-self.clip_weights, self.clip_weights)
+            self.theta.clamp_(-self.clip_weights, self.clip_weights)  # type: ignore[arg-type]
 
 
-def flatten(parameters: list[nn.Parameter]) -> Tensor:
+def flatten(parameters: list[nn.Parameter], leading: int) -> Tensor:
     """Join parameters into one vector, and make each a view into it."""
-    theta = joined(parameters).detach()
-    for parameter, piece in zip(parameters, theta.split([p.numel() for p in parameters]), strict=True):
+    theta = joined(parameters, leading).detach()
+    sizes = [parameter.shape[leading:].numel() for parameter in parameters]
+    for parameter, piece in zip(parameters, theta.split(sizes, -1), strict=True):
         parameter.data = piece.view_as(parameter)
     return theta
 
 
-def joined(tensors: Iterable[Tensor]) -> Tensor:
-    """Tensors of any shapes as one vector."""
-    return torch.cat([tensor.reshape(-1) for tensor in tensors])
+def joined(tensors: Iterable[Tensor], leading: int) -> Tensor:
+    """Tensors of any shapes as one vector, but for their leading dimensions."""
+    return torch.cat([tensor.reshape(*tensor.shape[:leading], -1) for tensor in tensors], -1)
 
 
 def mean_over_ranks(vector: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from gaussgan.game.player import Player, joined, mean_over_ranks
+from gaussgan.game.player import Player, mean_over_ranks
 
 
 class Update(Protocol):
@@ -108,8 +108,8 @@ class Consensus:
 
     second_order = True
 
-    def __init__(self, weight: float = 1.0, alternating: bool = False) -> None:
-        if weight < 0:
+    def __init__(self, weight: float | Tensor = 1.0, alternating: bool = False) -> None:
+        if torch.as_tensor(weight).min() < 0:
             raise ValueError(f"weight must be at least 0 (got {weight})")
         self.weight = weight
         self.alternating = alternating
@@ -135,6 +135,6 @@ class Consensus:
                 retain_graph=True,
                 materialize_grads=True,
             )
-            share = mean_over_ranks(joined(pull))
+            share = mean_over_ranks(player.joined(pull))
             directions.append(mean + self.weight / player.scale * share)
         return directions
