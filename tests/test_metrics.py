@@ -5,8 +5,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal, kl_divergence
 
 from gaussgan.distributions import AffineGaussian
-from gaussgan.metrics import gaussian_kl, gaussian_w2, generator_moments, sample_moments
-from gaussgan.networks import Linear
+from gaussgan.metrics import gaussian_kl, gaussian_w2
 from gaussgan.streams import normal, stream
 
 
@@ -75,11 +74,3 @@ def test_a_diverged_replica_is_nan_and_disturbs_no_other() -> None:
             values = distance(m, c, other_mean, other_cov)
             assert values[1].isnan()
             assert torch.equal(values[[0, 2]], whole[[0, 2]])
-
-
-def test_moments_of_an_affine_generator_are_those_of_its_samples() -> None:
-    generator = Linear(3, 2, std=1.0, rng=stream(0, "init"))
-    latents = normal(400_000, 3, generator=stream(0, "latent"))
-    exact, sampled = generator_moments(generator, latents), sample_moments(generator(latents).detach())
-    for ours, theirs in zip(exact, sampled, strict=True):
-        torch.testing.assert_close(ours.detach(), theirs, rtol=0.02, atol=0.02)

@@ -40,7 +40,11 @@ def test_replicas_may_have_numbers_of_their_own(make: type, numbers: dict, share
         return tuple(beta[i] for beta in value) if isinstance(value, tuple) else value[i]
 
     def tensor(value):
-        return tuple(map(tensor, value)) if isinstance(value, tuple) else torch.tensor(value, dtype=torch.float64).unsqueeze(-1)
+        return (
+            tuple(map(tensor, value))
+            if isinstance(value, tuple)
+            else torch.tensor(value, dtype=torch.float64).unsqueeze(-1)
+        )
 
     def run(theta, gradients, numbers):
         optimizer = make([theta], **numbers)

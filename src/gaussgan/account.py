@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Account:
-    """Sums over the examples of the epoch with a number, [4, ...], in float64, of what `tags` names."""
+    """Sums over the examples of the epoch with a number, [..., 4], in float64, of what `tags` names."""
 
     tags = ("train/loss_d", "train/loss_g", "train/d_real", "train/d_fake")
 
@@ -19,7 +19,7 @@ class Account:
 
     def add(self, values: list[Tensor]) -> None:
         """Add values of single examples, each [..., n, 1]."""
-        means = torch.stack([value.mean((-2, -1)) for value in values])
+        means = torch.stack([value.mean((-2, -1)) for value in values], -1)
         counts = torch.tensor([value.shape[-2] for value in values], dtype=torch.float64)
         self.sums = self.sums + means.cpu().double() * counts
         self.counts = self.counts + counts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from gaussgan.console import IterationsBar
 from gaussgan.data import GaussianDataModule, iteration_limits
 from gaussgan.gan import GAN
 from gaussgan.runs import build_networks, read_checkpoint
+from gaussgan.variation import seeds, varying
 
 for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # that say what only their authors ask
     logging.getLogger(library).setLevel(logging.WARNING)
@@ -38,15 +40,16 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
     _check_accelerator(cfg.trainer.accelerator)
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     try:
-        data = instantiate(cfg.data)
+        data = instantiate(cfg.data, **({"seed": seeds(config)} if cfg.replicas > 1 else {}))
         networks = build_networks(config, data.distribution.dim)
         gan = GAN(
-            **networks,  # type: ignore[arg-type]
-            **{part: instantiate(cfg[part]) for part in ("objective", "update", "optimizer_d", "optimizer_g")},
-            penalties=[instantiate(term) for term in cfg.penalty.values() if OmegaConf.is_dict(term)],
+            **networks,
+            objective=instantiate(cfg.objective),
+            **{part: _make(cfg, part) for part in ("update", "optimizer_d", "optimizer_g")},
+            penalties=[_make(cfg, f"penalty.{k}", 3) for k, term in cfg.penalty.items() if OmegaConf.is_dict(term)],
             schedule=instantiate(cfg.schedule) if "_target_" in cfg.schedule else None,
-            player_d=config["player_d"],
-            player_g=config["player_g"],
+            player_d={**config["player_d"], **_own_numbers(cfg, "player_d")},
+            player_g={**config["player_g"], **_own_numbers(cfg, "player_g")},
             ema_half_life=cfg.ema_half_life,
             config=config,
         )
@@ -64,7 +67,7 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
         raise ConfigError(one_line(error)) from error
     _check_widths(gan, data)
     _check_optimizers(gan)
-    _check_strategy(trainer)
+    _check_strategy(trainer, gan.replicas)
     _check_evaluation(gan, data, trainer)
     # Lightning does so after it has restored a checkpoint, whose float64 would pass through float32.
     trainer.precision_plugin.convert_module(gan)
@@ -82,6 +85,30 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
     return gan, data, trainer
 
 
+def _make(cfg: DictConfig, part: str, ndim: int = 2) -> Any:
+    """Instantiate a part, its numbers that differ between replicas as tensors."""
+    own = _own_numbers(cfg, part, ndim)
+    node = OmegaConf.select(cfg, part)
+    if not own:
+        return instantiate(node)
+    make = instantiate(node, _partial_=True)
+    return partial(make, **own) if node.get("_partial_") else make(**own)
+
+
+def _own_numbers(cfg: DictConfig, part: str, ndim: int = 2) -> dict[str, Any]:
+    """The numbers of a part that differ between replicas, in float64: [R, 1] beside their parameters, or with three
+    dimensions [R, 1, 1] beside what is of single examples."""
+
+    def tensor(values: Any) -> Any:
+        if not isinstance(values, list):
+            return values
+        return torch.tensor(values, dtype=torch.float64).view(-1, *[1] * (ndim - 1))
+
+    own = varying(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
+    numbers = {key.rpartition(".")[2]: value for key, value in own.items() if key.rpartition(".")[0] == part}
+    return {key: tuple(map(tensor, value)) if key == "betas" else tensor(value) for key, value in numbers.items()}
+
+
 def _check_accelerator(name: str) -> None:
     here = sorted(name for name, entry in AcceleratorRegistry.items() if entry["accelerator"].is_available())
     choices = ["auto", *here, *(["gpu"] if {"cuda", "mps"} & {*here} else [])]
@@ -91,14 +118,15 @@ def _check_accelerator(name: str) -> None:
 
 def _check_widths(gan: GAN, data: GaussianDataModule) -> None:
     d = data.distribution.dim
+    leading = [gan.replicas] if gan.replicas > 1 else []
     with gan.evaluating():
         try:
-            fake = gan.generator(torch.zeros(2, data.latent_dim))
+            fake = gan.generator(torch.zeros(*leading, 2, data.latent_dim))
         except RuntimeError as error:
             raise ConfigError(
                 f"generator: cannot take latents of width {data.latent_dim} ({one_line(error)})"
             ) from error
-        if fake.shape != (2, d):
+        if fake.shape != (*leading, 2, d):
             raise ConfigError(f"generator.out_features must be {d}, the law's dimension (got {fake.shape[-1]})")
         try:
             logits = gan.discriminator(fake)
@@ -106,21 +134,23 @@ def _check_widths(gan: GAN, data: GaussianDataModule) -> None:
             raise ConfigError(
                 f"discriminator.in_features must be {d}, the law's dimension ({one_line(error)})"
             ) from error
-        if logits.shape != (2, 1):
+        if logits.shape != (*leading, 2, 1):
             raise ConfigError(f"discriminator.out_features must be 1, a logit (got {logits.shape[-1]})")
 
 
 def _check_optimizers(gan: GAN) -> None:
     for name in ("optimizer_d", "optimizer_g"):
-        theta = torch.zeros(1)
-        theta.grad = torch.ones(1)
+        theta = torch.zeros(gan.replicas, 1)
+        theta.grad = torch.ones(gan.replicas, 1)
         try:
             getattr(gan, name)([theta]).step()
         except (TypeError, ValueError, RuntimeError) as error:
             raise ConfigError(f"{name}: {one_line(error)}") from error
 
 
-def _check_strategy(trainer: Trainer) -> None:
+def _check_strategy(trainer: Trainer, replicas: int) -> None:
+    if replicas > 1 and trainer.world_size > 1:
+        raise ConfigError(f"trainer.devices must be 1 with replicas={replicas} (got {trainer.world_size})")
     sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
     if sweeping and isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher):
         raise ConfigError(

@@ -70,12 +70,14 @@ class IterationsBar(ProgressBar):
     def _show(self, trainer: Trainer, gan: GAN, progress: Progress) -> None:
         self.shown = perf_counter()
         data, step = data_of(trainer), trainer.global_step
-        speed = (data.examples_seen(step) - data.examples_seen(self.start)) / (self.shown - self.started)
-        means = dict(zip(Account.tags, gan.epoch.means().tolist(), strict=True))  # of this rank: no waiting for others
-        numbers = [f"{name} {means[f'train/{name}']:.3f}" for name in ("loss_d", "loss_g")]
+        speed = gan.replicas * (data.examples_seen(step) - data.examples_seen(self.start)) / (self.shown - self.started)
+        means = dict(
+            zip(Account.tags, gan.epoch.means().unbind(-1), strict=True)
+        )  # of this rank: no waiting for others
+        numbers = [f"{name} {_middle(means[f'train/{name}']):.3f}" for name in ("loss_d", "loss_g")]
         if gan.history:
             tag = score(gan.history[-1])
-            numbers += [f"{tag.removeprefix('val/')} {gan.history[-1][tag]:.3g}"]
+            numbers += [f"{tag.removeprefix('val/')} {_middle(gan.history[-1][tag]):.3g}"]
         progress.update(self.task, completed=step, state="  ".join([*numbers, f"{speed:,.0f} ex/s"]))
         progress.refresh()
 
@@ -94,21 +96,29 @@ def print_summary(
 ) -> None:
     """The end of a run as one table: the learned law beside the true one, w2 beside that of the maximum-likelihood fit,
     losses, speed, place."""
-    table = Table(
-        box=SIMPLE_HEAD, title=f"{record['status']} after {record['iterations']:,} iterations", title_justify="left"
-    )
-    table.add_column("")
-    table.add_column("learned", justify="right")
-    table.add_column("true", justify="right")
+    table = _table(record, "", "learned", "true")
     for name, ours, theirs in zip(("mean", "covariance"), learned, (law.mean, law.cov), strict=True):
         table.add_row(name, _matrix(ours), _matrix(theirs))
     for name, value, best in measures(record, law, exact):
         table.add_row(name, value, best)
-    table.add_row("discriminator's loss", _number(record["train/loss_d"]), "")
-    table.add_row("generator's loss", _number(record["train/loss_g"]), "")
+    for tag, name in LOSSES.items():
+        table.add_row(name, _number(record[tag]), "")
     table.add_row("examples/s", f"{record['examples_per_second'] or 0:,.0f}", "")
     console = Console(soft_wrap=True)
     console.print(table)
+    _print_places(console, record, directory)
+
+
+def _table(record: Mapping[str, Any], what: str, *columns: str) -> Table:
+    title = f"{what}{record['status']} after {record['iterations']:,} iterations"
+    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left")
+    table.add_column("")
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _print_places(console: Console, record: Mapping[str, Any], directory: Path) -> None:
     if record["error"]:
         console.print(record["error"], highlight=False)
     console.print(f"run        {directory}", highlight=False)
@@ -145,6 +155,35 @@ MEASURES = {
     "val/logit_error": "D's logit from log p/q",
     "val/distance": "distance from the equilibrium",
 }
+
+
+def print_replicas(record: Mapping[str, Any], law: Law, directory: Path, exact: bool) -> None:
+    """The end of a run of many replicas as one table: medians, 90th percentiles and means; shares; speed, place."""
+    table = _table(record, f"{record['replicas']:,} replicas, ", "median", "90% are below", "mean")
+    for tag, name in {**MEASURES, "mle/w2": "w2 of the maximum-likelihood fits", **LOSSES}.items():
+        if tag in record:
+            note = "" if exact or tag not in ("val/w2", "val/kl") else " (by sample moments)"
+            table.add_row(name + note, *(_number(record.get(key)) for key in (f"{tag}_median", f"{tag}_p90", tag)))
+    console = Console(soft_wrap=True)
+    console.print(table)
+    for key, name in SHARES.items():
+        if record.get(key) is not None:
+            console.print(f"{name:36}{record[key]:7.1%}", highlight=False)
+    console.print(f"{'examples/s':36}{record['examples_per_second'] or 0:,.0f}", highlight=False)
+    _print_places(console, record, directory)
+
+
+SHARES = {
+    "share_diverged": "diverged",
+    "share_log2": "losses read 0.693/0.693",
+    "efficiency": "efficiency beside maximum likelihood",
+}
+LOSSES = {"train/loss_d": "discriminator's loss", "train/loss_g": "generator's loss"}
+
+
+def _middle(value: float | Tensor) -> float:
+    """A number; of replicas their median."""
+    return torch.as_tensor(value).nanmedian().item()
 
 
 def _number(value: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from math import ceil
 
@@ -11,9 +12,9 @@ from torch import Tensor
 
 from gaussgan.distributions import Law
 from gaussgan.loader import Batch, Block, BlockLoader
-from gaussgan.metrics import gaussian_w2, sample_moments
-from gaussgan.streams import normal, stream, uniform
-from gaussgan.validation import Validation
+from gaussgan.metrics import gaussian_w2
+from gaussgan.source import Source
+from gaussgan.validation import Validation, ValidationInParts
 
 
 class GaussianDataModule(LightningDataModule):
@@ -26,10 +27,10 @@ class GaussianDataModule(LightningDataModule):
         steps_per_execution: K, the iterations of one `training_step`. It changes the speed and nothing else.
         fresh: draw new examples in every epoch, instead of one training set at the start.
         latent_dim: k, the width of the generator's latents.
-        seed: the seed of the run.
+        seed: the seed of the run; with R replicas, one of each: then all that is drawn has a leading dimension R.
         batches_per_iteration: the discriminator's steps in an iteration.
         instance_noise: standard deviation of the noise that is added anew to all that the discriminator sees, real or
-            generated (Sønderby et al. 2017, arXiv 1610.04490).
+            generated (Sønderby et al. 2017, arXiv 1610.04490); of each replica, where they differ.
 
     Raises:
         ValueError: when a count is below 1, or batch_size above num_examples.
@@ -43,9 +44,9 @@ class GaussianDataModule(LightningDataModule):
         steps_per_execution: int,
         fresh: bool,
         latent_dim: int,
-        seed: int,
+        seed: int | Sequence[int],
         batches_per_iteration: int = 1,
-        instance_noise: float = 0.0,
+        instance_noise: float | Sequence[float] = 0.0,
     ) -> None:
         super().__init__()
         counts = {
@@ -72,42 +73,43 @@ class GaussianDataModule(LightningDataModule):
         self.batches_per_iteration = batches_per_iteration
         self.batch_size = batch_size * batches_per_iteration  # of an iteration
         self.steps_per_execution = steps_per_execution
-        self.fresh = fresh
-        self.instance_noise = instance_noise
         self.latent_dim = latent_dim
-        self.seed = seed
-        self._training_set: Tensor | None = None
-        self._moments: list[tuple[Tensor, Tensor]] = []  # of the examples of each epoch
+        self.seeds = [seed] if isinstance(seed, int) else [*seed]
+        noises = instance_noise if isinstance(instance_noise, Sequence) else [instance_noise] * len(self.seeds)
+        noisy = any(noises)
+        self.sources = [
+            Source(distribution, num_examples, fresh, latent_dim, seed, noise if noisy else None)
+            for seed, noise in zip(self.seeds, noises, strict=True)
+        ]
         self._loader_state: dict[str, int] = {}
 
     def examples(self, epoch: int = 0) -> Tensor:
-        """The examples of an epoch in the order in which they were drawn, [num_examples, d]; the same ones in every
-        epoch unless `fresh`."""
-        if self.fresh:
-            return self.distribution.sample(self.num_examples, stream(self.seed, "data", epoch))
-        if self._training_set is None:
-            self._training_set = self.distribution.sample(self.num_examples, stream(self.seed, "data"))
-        return self._training_set
+        """The examples of an epoch in the order in which they were drawn, [(R,) num_examples, d]."""
+        return self._stack([source.examples(epoch) for source in self.sources])
 
     def moments(self, iterations: int) -> tuple[Tensor, Tensor]:
-        """Mean [d] and covariance [d, d] of all that was drawn for the first so many iterations: the maximum-likelihood
-        fit."""
-        epochs = max(1, ceil(iterations / self.iterations)) if self.fresh else 1
-        for epoch in range(len(self._moments), epochs):
-            self._moments.append(sample_moments(self.examples(epoch)))
-        means, covs = (torch.stack(moments) for moments in zip(*self._moments[:epochs], strict=True))
-        centred = means - means.mean(0)
-        return means.mean(0), covs.mean(0) + centred.mT @ centred / epochs
+        """Mean [(R,) d] and covariance [(R,) d, d] of all that was drawn for the first so many iterations: the
+        maximum-likelihood fit."""
+        epochs = max(1, ceil(iterations / self.iterations))
+        means, covs = zip(*(source.moments(epochs) for source in self.sources), strict=True)
+        return self._stack(means), self._stack(covs)
 
-    def mle_w2(self, iterations: int) -> float | None:
-        """The w2 of the maximum-likelihood fit after so many iterations; None where the law is no Gaussian."""
+    def mle_w2(self, iterations: int) -> Tensor | None:
+        """The w2 of the maximum-likelihood fit after so many iterations, [(R)]; None where the law is no Gaussian."""
         law = self.distribution
-        return gaussian_w2(law.mean, law.cov, *self.moments(iterations)).item() if law.gaussian else None
+        return gaussian_w2(law.mean, law.cov, *self.moments(iterations)) if law.gaussian else None
 
     @cached_property
-    def validation(self) -> Validation:
+    def validation(self) -> Validation | ValidationInParts:
         """What a run on these data is evaluated by."""
-        return Validation(self.distribution, self.latent_dim, self.seed)
+        if self.replicas > 1:
+            return ValidationInParts(self.distribution, self.latent_dim, self.seeds)
+        return Validation(self.distribution, self.latent_dim, self.seeds[0])
+
+    @property
+    def replicas(self) -> int:
+        """R."""
+        return len(self.seeds)
 
     @property
     def iterations(self) -> int:
@@ -121,15 +123,12 @@ class GaussianDataModule(LightningDataModule):
 
     def draw_epoch(self, epoch: int) -> Batch:
         """All examples of an epoch, shuffled, beside all else that it draws."""
-        n = self.num_examples
-        order = torch.randperm(n, generator=stream(self.seed, "shuffle", epoch))
-        real = self.examples(epoch).index_select(0, order)
-        latent = normal(n, self.latent_dim, generator=stream(self.seed, "latent", epoch))
-        mix = uniform(n, 1, generator=stream(self.seed, "mix", epoch))
-        if self.instance_noise == 0:
-            return Batch(real, latent, mix)
-        noise = self.instance_noise * normal(2, n, real.shape[-1], generator=stream(self.seed, "noise", epoch))
-        return Batch(real + noise[0], latent, mix, noise[1])
+        columns = zip(*(source.draw_epoch(epoch) for source in self.sources), strict=True)
+        return Batch(*(None if column[0] is None else self._stack(column) for column in columns))  # type: ignore[arg-type]
+
+    def _stack(self, tensors: Sequence[Tensor]) -> Tensor:
+        """With a leading dimension of replicas, where there are."""
+        return torch.stack([*tensors]) if self.replicas > 1 else tensors[0]
 
     def train_dataloader(self) -> BlockLoader:
         """The loader of the trainer's run: on its device, in its precision, with this rank's share of each batch."""

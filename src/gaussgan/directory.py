@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -17,11 +19,14 @@ from filelock import FileLock, Timeout
 from gaussgan.config import ConfigError, one_line
 
 RECORD, LAST, BEST = "metrics.json", "checkpoints/last.ckpt", "checkpoints/best.ckpt"
+REPLICAS = "replicas.csv"
 
 FIELDS = (
     "status", "error", "seed", "replicas", "iterations", "examples", "seconds", "examples_per_second", "val/w2",
     "val/kl", "mle/w2", "train/loss_d", "train/loss_g",
 )  # fmt: skip
+MEASURED = ("val/", "mle/w2_", "train/loss_d_", "train/loss_g_")  # whatever there is of these
+OF_REPLICAS = ("efficiency", "share_diverged", "share_log2")
 
 
 @contextmanager
@@ -76,16 +81,29 @@ def holds_a_run(directory: Path) -> bool:
 
 
 def write_record(directory: Path, record: Mapping[str, Any]) -> None:
-    """Write metrics.json, whole or not at all: FIELDS, and whatever else was measured under val/.
+    """Write metrics.json, whole or not at all: FIELDS, and whatever else was measured under val/ or of replicas.
 
     What is not known, or is no finite number, is null.
     """
-    measured = {key: value for key, value in record.items() if key.startswith("val/")}
-    values = {**{field: record.get(field) for field in FIELDS}, **measured, "versions": versions()}
+    others = {key: value for key, value in record.items() if key.startswith(MEASURED) or key in OF_REPLICAS}
+    values = {**{field: record.get(field) for field in FIELDS}, **others, "versions": versions()}
     finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
-    temporary = directory / f".{RECORD}.tmp"
-    temporary.write_text(json.dumps(finite, indent=2) + "\n")
-    temporary.replace(directory / RECORD)
+    _write_whole(directory / RECORD, json.dumps(finite, indent=2) + "\n")
+
+
+def write_replicas(directory: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write replicas.csv, whole or not at all: a row for each replica. What is not known or NaN is empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: "" if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()} for row in rows)
+    _write_whole(directory / REPLICAS, text.getvalue())
+
+
+def _write_whole(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
 
 
 def record_failure(directory: Path, error: BaseException, seed: int | None) -> None:

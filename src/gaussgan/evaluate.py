@@ -32,7 +32,7 @@ def measure(run: Run) -> dict[str, float]:
     data = instantiate(run.config["data"])
     values = {name: value.item() for name, value in data.validation.distances(run.generator).items()}
     mle = data.mle_w2(run.iterations)
-    return values if mle is None else {**values, "mle/w2": mle}
+    return values if mle is None else {**values, "mle/w2": mle.item()}
 
 
 @torch.no_grad()

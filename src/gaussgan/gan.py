@@ -15,25 +15,20 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gaussgan.account import Account
 from gaussgan.data import data_of, planned_iterations
+from gaussgan.divergence import Diverged, all_finite, divergence
 from gaussgan.game.objectives import Objective
 from gaussgan.game.penalties import Penalty
 from gaussgan.game.player import Player
 from gaussgan.game.updates import Update
+from gaussgan.history import pack, unpack
 from gaussgan.loader import Batch, Block
+from gaussgan.replicas import Replicas
 
 OptimizerFactory = Callable[[list[Tensor]], torch.optim.Optimizer]
 
 
-class Diverged(ArithmeticError):
-    """A loss or a parameter became NaN or infinite at the named iteration (counted from 1)."""
-
-    def __init__(self, iteration: int, what: str) -> None:
-        super().__init__(f"diverged: {what} is not finite at iteration {iteration}")
-        self.iteration = iteration
-
-
 class GAN(LightningModule):
-    """A generator and a discriminator that play by an objective and move by an update rule.
+    """A generator and a discriminator that play by an objective and move by an update rule; or `Replicas` of both.
 
     An iteration is one call of the update rule. A `training_step` runs a block of them and counts each, so that
     `trainer.max_steps`, `global_step`, checkpoints and loggers all count iterations.
@@ -52,7 +47,8 @@ class GAN(LightningModule):
         config: the run's configuration in plain containers; it travels in the checkpoint.
 
     Raises:
-        Diverged: from `training_step`, when a loss or a parameter is no longer finite.
+        Diverged: from `training_step`, when a loss or a parameter is no longer finite. One of several replicas is then
+            noted in `diverged`, and keeps the parameters that it had before that block; it is raised for the last one.
     """
 
     def __init__(
@@ -86,18 +82,21 @@ class GAN(LightningModule):
             average = get_ema_multi_avg_fn(0.5 ** (1 / ema_half_life))
             self.generator_ema = AveragedModel(deepcopy(generator), multi_avg_fn=average)
         self.config = config or {}
-        self.history: list[dict[str, float]] = []  # a row for each epoch, by the callback that evaluates
+        self.replicas = len(generator) if isinstance(generator, Replicas) else 1
+        self.diverged: dict[int, Diverged] = {}  # by the number of the replica
+        self.history: list[dict[str, Any]] = []  # a row for each epoch, by the callback that evaluates
         self.trajectory: list[Tensor] = []  # both players' parameters, by the callback that follows them
         self.epoch = Account()
 
     def training_step(self, block: Block, _: int) -> None:
+        before = [tensor.clone() for tensor in self._replicated()]
         for batch in block:
             self.update(self.discriminator_player, self.generator_player, batch)
             for scheduler in self.schedulers:
                 scheduler.step()
             if self.generator_ema is not None:
                 self.generator_ema.update_parameters(self.generator)
-        self._keep_account(block)
+        self._keep_account(block, before)
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """Losses of the discriminator, [..., B, 1], which sees real and generated examples in one pass."""
@@ -131,10 +130,13 @@ class GAN(LightningModule):
         self.fake_logits: list[Tensor] = []
         self.paired = getattr(self.objective, "paired", False)
         self.second_order = getattr(self.update, "second_order", False)
+        leading = 1 if self.replicas > 1 else 0
         self.discriminator_player = Player(
-            self.discriminator, self.discriminator_loss, self.optimizer_d, scale=2, **self.player_d
+            self.discriminator, self.discriminator_loss, self.optimizer_d, scale=2, leading=leading, **self.player_d
         )
-        self.generator_player = Player(self.generator, self.generator_loss, self.optimizer_g, **self.player_g)
+        self.generator_player = Player(
+            self.generator, self.generator_loss, self.optimizer_g, leading=leading, **self.player_g
+        )
         optimizers = [self.discriminator_player.optimizer, self.generator_player.optimizer]
         self.schedulers: list[LambdaLR] = []
         if (schedule := self.schedule) is not None:
@@ -155,7 +157,7 @@ class GAN(LightningModule):
     def epoch_means(self) -> dict[str, Tensor]:
         """Means over the examples of the epoch so far: both losses, D(x) and D(G(z)) as probabilities."""
         means = self.trainer.strategy.reduce(self.epoch.means().to(self._reducible)).cpu()
-        return dict(zip(Account.tags, means, strict=True))
+        return dict(zip(Account.tags, means.unbind(-1), strict=True))
 
     def on_train_epoch_start(self) -> None:
         # Epochs may differ in their number of blocks (the one of max_steps does), and Lightning asks for it just once.
@@ -167,22 +169,20 @@ class GAN(LightningModule):
         if self.schedule is not None:
             checkpoint["planned_iterations"] = planned_iterations(self.trainer)
         checkpoint["update"] = getattr(self.update, "memory", [])
-        # As one tensor: pickling a long run's rows number by number would slow every checkpoint down.
-        names = list(self.history[0]) if self.history else []
-        rows = torch.tensor([[*row.values()] for row in self.history], dtype=torch.float64)
-        checkpoint["history"] = {"names": names, "rows": rows.reshape(len(self.history), len(names))}
+        checkpoint["history"] = pack(self.history)
+        checkpoint["diverged"] = {i: (error.iteration, error.what) for i, error in self.diverged.items()}
         # All ranks load what one saves, so it is what they have in common.
         sums = self.trainer.strategy.reduce(self.epoch.sums.to(self._reducible)).cpu()
         checkpoint["epoch_account"] = (sums, self.epoch.counts, self.epoch.number)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        names, rows = checkpoint["history"]["names"], checkpoint["history"]["rows"]
+        self.history = unpack(checkpoint["history"])
+        self.diverged = {i: Diverged(*error) for i, error in checkpoint["diverged"].items()}
         if checkpoint["update"]:
             self.update.memory = checkpoint["update"]  # type: ignore[attr-defined]
-        self.history = [dict(zip(names, row, strict=True)) for row in rows.tolist()]
         self.epoch = Account(*checkpoint["epoch_account"])
 
-    def _keep_account(self, block: Block) -> None:
+    def _keep_account(self, block: Block, before: list[Tensor]) -> None:
         """Count the iterations of a block, add up what its players lost, and see that all of it is finite."""
         self._count_iterations(len(block))
         number = data_of(self.trainer).loader.epoch
@@ -192,12 +192,33 @@ class GAN(LightningModule):
         losses = [torch.cat(player.losses, -2) for player in players.values()]
         probabilities = [torch.cat(logits, -2).sigmoid() for logits in (self.real_logits, self.fake_logits)]
         self.epoch.add([*losses, *probabilities])
-        finite = [value.isfinite().all() for value in (*losses, *(player.theta for player in players.values()))]
+        finite = all_finite([*losses, *(player.theta for player in players.values())], self.replicas)
         # A rank may see finite losses of its share alone; all of them stop.
-        if not self.trainer.strategy.reduce_boolean_decision(bool(torch.stack(finite).all())):
-            raise _divergence(players, first=self.global_step - len(block) + 1, iterations=len(block))
+        if self.diverged or not self.trainer.strategy.reduce_boolean_decision(bool(finite.all())):
+            records = {name: player.losses for name, player in players.items()}
+            spoilt = finite.logical_not().nonzero().flatten().tolist() if self.replicas > 1 else [0]
+            for i in set(spoilt) - set(self.diverged):
+                self.diverged[i] = divergence(records, i, self.global_step - len(block) + 1, len(block))
+            self._freeze([*self.diverged], before)
         for record in (self.real_logits, self.fake_logits, *(player.losses for player in players.values())):
             record.clear()
+
+    def _freeze(self, replicas: list[int], before: list[Tensor]) -> None:
+        """Give replicas back what they had before this block.
+
+        Raises:
+            Diverged: when these are all.
+        """
+        if len(replicas) == self.replicas:
+            raise max(self.diverged.values(), key=lambda error: error.iteration)
+        for tensor, value in zip(self._replicated(), before, strict=True):
+            tensor[replicas] = value[replicas]
+
+    def _replicated(self) -> list[Tensor]:
+        """Parameters and buffers that have a row for each replica; none of a single run."""
+        if self.replicas == 1:
+            return []
+        return [tensor for tensor in self.state_dict().values() if tensor.ndim]  # all but how often G was averaged
 
     @property
     def _reducible(self) -> torch.device:
@@ -210,17 +231,3 @@ class GAN(LightningModule):
         loop = self.trainer.fit_loop.epoch_loop
         loop.manual_optimization.optim_step_progress.increment_by(n)
         loop._batches_that_stepped += n - 1
-
-
-def _divergence(players: dict[str, Player], first: int, iterations: int) -> Diverged:
-    """Name the first iteration of a block whose losses are not finite, or else its last, which spoilt a parameter."""
-    spoilt = [
-        (i * iterations // len(player.losses), name)
-        for name, player in players.items()
-        for i, loss in enumerate(player.losses)
-        if not loss.isfinite().all()
-    ]
-    if not spoilt:
-        return Diverged(first + iterations - 1, "a parameter")
-    i, name = min(spoilt)
-    return Diverged(first + i, f"the {name}'s loss")

@@ -10,10 +10,10 @@ from torch import Tensor
 
 
 class Batch(NamedTuple):
-    """What one iteration sees, in rows: real examples, [B, d], and the latents of as many generated ones, [B, k].
+    """What one iteration sees, in rows: real examples, [..., B, d], and latents of as many generated ones, [..., B, k].
 
-    `mix`, [B, 1], are uniform draws for penalties between the two; `noise`, [B, d], is added to what is generated, as
-    it has been to the real examples (instance noise), and is None where there is none.
+    `mix`, [..., B, 1], are uniform draws for penalties between the two; `noise`, [..., B, d], is added to what is
+    generated, as it has been to the real examples (instance noise), and is None where there is none.
     """
 
     real: Tensor
@@ -90,8 +90,9 @@ class BlockLoader:
         """This process's rows of each batch."""
         if column is None:
             return repeat(None, self.iterations)
-        batches = column.split(self.batch_size)
-        return batches if self.share in (slice(None), slice(0, None, 1)) else [batch[self.share] for batch in batches]
+        batches = column.split(self.batch_size, -2)
+        whole = self.share in (slice(None), slice(0, None, 1))
+        return batches if whole else [batch[..., self.share, :] for batch in batches]
 
     def _ends(self, epoch: int, position: int) -> list[int]:
         """The iterations of an epoch after which its blocks end, from a position on."""

@@ -56,15 +56,6 @@ def has_closed_form(generator: nn.Module) -> bool:
     return hasattr(generator, "moments")
 
 
-@torch.no_grad()
-def generator_moments(generator: nn.Module, latents: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and covariance of G(z), z ~ N(0, I): exact where the generator `has_closed_form`, otherwise those of its
-    images of `latents`, [..., n, k]."""
-    if has_closed_form(generator):
-        return generator.moments()  # type: ignore[operator]
-    return sample_moments(generator(latents).cpu())
-
-
 def _finite(mean: Tensor, cov: Tensor) -> Tensor:
     return mean.isfinite().all(-1) & cov.isfinite().all(-1).all(-1)
 

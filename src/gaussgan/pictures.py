@@ -12,8 +12,17 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from gaussgan.aggregate import quantiles
 from gaussgan.data import GaussianDataModule
-from gaussgan.figures import Cloud, game_figure, logit_figure, mixture_figure, portrait_figure, spectrum_figure
+from gaussgan.figures import (
+    Cloud,
+    game_figure,
+    logit_figure,
+    mixture_figure,
+    portrait_figure,
+    replicas_figure,
+    spectrum_figure,
+)
 from gaussgan.game.spectrum import update_jacobian
 from gaussgan.gan import GAN
 from gaussgan.loader import Batch
@@ -24,6 +33,7 @@ from gaussgan.validation import gaussian_density, score
 
 PICTURED = 100  # examples of either kind, of a Gaussian
 PICTURED_OF_MIXTURE = 1_000
+PICTURED_REPLICAS = 40
 BATCH = 1_000  # examples of the batch by which a game is linearised
 MOST_PARAMETERS = 500  # of a game that is
 
@@ -37,14 +47,43 @@ class Picture(NamedTuple):
     scalars: Mapping[str, float] = {}
 
 
-def game(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture:
+def game(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture | None:
     """Examples, laws and discriminator; losses; the distance from the law."""
+    if gan.replicas > 1:
+        return _replicas(gan, data, iterations)
     law = data.distribution
     draw = _gaussian if law.gaussian and law.cov.any() else _any_law
     n = PICTURED if law.gaussian else PICTURED_OF_MIXTURE
-    latents = normal(n, data.latent_dim, generator=stream(data.seed, "picture")).to(gan.placed)
+    latents = normal(n, data.latent_dim, generator=stream(data.seeds[0], "picture")).to(gan.placed)
     logistic = getattr(gan.objective, "logistic", False)
     return Picture(draw(gan, data, iterations, data.examples()[:n], gan.generator(latents).float().cpu(), logistic))
+
+
+def _replicas(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture:
+    """What the replicas of a run have become: how their distances are distributed, came about, and look."""
+    tag = "val/w2" if data.distribution.gaussian else "val/sliced_w2"
+    scores = [row[tag].nan_to_num(nan=torch.inf) for row in gan.history]
+    law = learned = None
+    if data.distribution.gaussian and data.distribution.cov.any():
+        law = (data.distribution.mean, data.distribution.cov)
+        alive = [i for i in range(gan.replicas) if i not in gan.diverged][:PICTURED_REPLICAS]
+        means, covs = data.validation.moments(gan.generator)
+        learned = (means[alive].cpu(), covs[alive].cpu())
+    last = scores[-1] if scores else torch.full((gan.replicas,), torch.inf, dtype=torch.float64)
+    median = quantiles(last, [0.5]).item()
+    name = tag.removeprefix("val/").replace("_", " ").replace("w2", "W₂")
+    return Picture(
+        replicas_figure(
+            scores=last,
+            floors=data.mle_w2(iterations) if tag == "val/w2" else None,
+            iterations=[row["iteration"] for row in gan.history],
+            quantiles=torch.stack([quantiles(values) for values in scores], 1) if scores else torch.empty(3, 0),
+            law=law,
+            learned=learned,
+            tag=tag,
+            title=f"{gan.replicas:,} replicas after {iterations:,} iterations: median {name} = {median:.4g}",
+        )
+    )
 
 
 def _gaussian(
@@ -57,7 +96,7 @@ def _gaussian(
         fake=Cloud(fake, mean, cov),
         probability=lambda x: gan.discriminator(x.to(gan.placed)).sigmoid().float().cpu(),
         history=gan.history,
-        mle=data.mle_w2(iterations) or 0.0,
+        mle=0.0 if (mle := data.mle_w2(iterations)) is None else mle.item(),
         logistic=logistic,
         title=f"iteration {iterations:,}: W₂ = {gaussian_w2(law.mean, law.cov, mean, cov):.4g}",
     )
@@ -74,6 +113,8 @@ def _any_law(gan: GAN, data: GaussianDataModule, iterations: int, real: Tensor, 
 
 def logit(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture | None:
     """The discriminator's logit beside the optimal one, log p/q, where both laws have densities."""
+    if _of_many("logit", gan):
+        return None
     law = data.distribution
     learned = gaussian_density(gan.generator)
     if learned is None or not data.validation.has_density:
@@ -97,6 +138,8 @@ def spectrum(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture | N
     By gradient steps at the players' rates and momenta, also where their optimizer is another, on one batch of the
     training set, in float64; with the networks as they are evaluated.
     """
+    if _of_many("spectrum", gan):
+        return None
     players = (gan.discriminator_player, gan.generator_player)
     if (n := sum(player.theta.numel() for player in players)) > MOST_PARAMETERS:
         log.info("no spectrum of a game of %d parameters: the limit is %d", n, MOST_PARAMETERS)
@@ -111,7 +154,7 @@ def spectrum(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture | N
 
 def portrait(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture | None:
     """The path of a game of two parameters, over the directions in which its players descend."""
-    if len(gan.trajectory) == 0 or gan.trajectory[0].numel() != 2:
+    if _of_many("portrait", gan) or len(gan.trajectory) == 0 or gan.trajectory[0].numel() != 2:
         return None
     game, batch = linearised(gan), _batch(data)
     generator, discriminator = game.generator_player, game.discriminator_player
@@ -128,6 +171,12 @@ def portrait(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture | N
         return torch.stack(directions).reshape(points.shape)
 
     return Picture(portrait_figure(torch.stack(gan.trajectory), field, title=f"iteration {iterations:,}"))
+
+
+def _of_many(name: str, gan: GAN) -> bool:
+    if gan.replicas > 1:
+        log.info("no %s of %d replicas: it is a picture of one run", name, gan.replicas)
+    return gan.replicas > 1
 
 
 def linearised(gan: GAN) -> GAN:

@@ -16,7 +16,10 @@ from torch import nn
 from gaussgan.config import ConfigError, one_line
 from gaussgan.directory import LAST
 from gaussgan.distributions import Law
+from gaussgan.replicas import Replicas
+from gaussgan.single import single_checkpoint
 from gaussgan.streams import stream
+from gaussgan.variation import seeds, varying
 
 
 @dataclass(frozen=True)
@@ -32,20 +35,25 @@ class Run:
     iterations: int
 
 
-def load_run(directory: str | Path, checkpoint: str = LAST) -> Run:
+def load_run(directory: str | Path, checkpoint: str = LAST, replica: int | None = None) -> Run:
     """Load a run from its directory.
 
     Args:
         checkpoint: which parameters, `checkpoints/last.ckpt` or `checkpoints/best.ckpt`.
+        replica: which of a run of many, from 0 on; its configuration is then that of its single run.
 
     Raises:
-        ConfigError: when the directory holds no run, or its checkpoint cannot be read.
+        ConfigError: when the directory holds no run, its checkpoint cannot be read, or it has no such replica.
     """
     directory = Path(directory)
     path = directory / checkpoint
     if not path.is_file():
         raise ConfigError(f"{directory} is no run directory: it holds no {checkpoint}")
     state = read_checkpoint(path)
+    if (replicas := state["config"]["replicas"]) > 1 or replica is not None:
+        if replica is None or not 0 <= replica < replicas:
+            raise ConfigError(f"{directory}: replica must be one of its {replicas:,}, from 0 on (got {replica})")
+        state = single_checkpoint(state, replica) if replicas > 1 else state
     config = state["config"]
     try:
         distribution = instantiate(config["data"]["distribution"])
@@ -73,18 +81,24 @@ def load_run(directory: str | Path, checkpoint: str = LAST) -> Run:
 
 
 def build_networks(config: Mapping[str, Any], dim: int) -> dict[str, nn.Module]:
-    """The generator and the discriminator of a configuration, as they start. A null in it is the law's dimension.
+    """The generator and the discriminator of a configuration, as they start; `Replicas` of several. A null in it is the
+    law's dimension.
 
     Raises:
         ConfigError: when one of them cannot be made.
     """
-    networks = {}
+    networks: dict[str, nn.Module] = {}
     for name in ("generator", "discriminator"):
         widths = {key: dim for key, value in config[name].items() if value is None}
+        own = {key: value for key, value in varying(config).items() if key.startswith(f"{name}.")}
+        numbers = [{key.rpartition(".")[2]: value[i] for key, value in own.items()} for i in range(config["replicas"])]
         try:
-            networks[name] = instantiate(config[name], **widths, rng=stream(config["seed"], f"init_{name}"))
-        except InstantiationException as error:
+            make = instantiate(config[name], **widths, _partial_=True)
+            each = zip(seeds(config), numbers, strict=True)
+            copies = [make(rng=stream(seed, f"init_{name}"), **own) for seed, own in each]
+        except Exception as error:  # whatever a network raises at what it is given
             raise ConfigError(f"{name}: {one_line(error)}") from error
+        networks[name] = Replicas(copies) if len(copies) > 1 else copies[0]
     return networks
 
 

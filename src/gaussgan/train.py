@@ -14,10 +14,11 @@ from omegaconf import DictConfig
 from pytorch_lightning import Trainer
 
 from gaussgan.assemble import assemble
-from gaussgan.console import print_summary
+from gaussgan.console import print_replicas, print_summary
 from gaussgan.data import GaussianDataModule, iteration_limits
 from gaussgan.directory import RECORD, claim, is_first_process, read_record, record_failure
-from gaussgan.gan import GAN, Diverged
+from gaussgan.divergence import Diverged
+from gaussgan.gan import GAN
 from gaussgan.metrics import has_closed_form
 from gaussgan.signals import noting, received
 from gaussgan.validation import score
@@ -57,7 +58,7 @@ def train(cfg: DictConfig) -> float:
 
 
 def _say_what_to_expect(data: GaussianDataModule, trainer: Trainer) -> None:
-    log.info("data ~ %s", data.distribution)
+    log.info("data ~ %s%s", data.distribution, f", {data.replicas:,} replicas" if data.replicas > 1 else "")
     limits = iteration_limits(trainer, data)
     if limits.get("max_epochs", math.inf) < limits.get("max_steps", 0):
         log.info(
@@ -69,9 +70,13 @@ def _say_what_to_expect(data: GaussianDataModule, trainer: Trainer) -> None:
 def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Path) -> float:
     """Say how the run ended, and answer for it to the caller."""
     record = read_record(directory)
-    with gan.evaluating():
-        learned = data.validation.moments(gan.generator)
-    print_summary(record, data.distribution, learned, directory, exact=has_closed_form(gan.generator))
+    exact = has_closed_form(gan.generator)
+    if gan.replicas > 1:
+        print_replicas(record, data.distribution, directory, exact)
+    else:
+        with gan.evaluating():
+            learned = data.validation.moments(gan.generator)
+        print_summary(record, data.distribution, learned, directory, exact)
     if record["status"] == "interrupted":
         raise SystemExit(128 + (received() or signal.SIGTERM))  # which a rank alone may have received
     distance = record[score(record)]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
-from torch.nn.utils import parameters_to_vector
 
 from gaussgan.distributions import Dirac, Law
 from gaussgan.game.objectives import logistic_loss
-from gaussgan.metrics import gaussian_kl, gaussian_w2, generator_moments, has_closed_form
+from gaussgan.metrics import gaussian_kl, gaussian_w2, has_closed_form, sample_moments
 from gaussgan.networks import Linear, Location
 from gaussgan.sample_metrics import mode_metrics, sliced_w2
 from gaussgan.streams import normal, stream
@@ -35,24 +36,47 @@ class Validation:
     Args:
         law: the law of the data.
         latent_dim: the width of the generator's latents.
-        seed: the seed of the run.
+        seed: the seed of the run; or one of each of R replicas, whose networks are `Replicas`: then all that is
+            measured is [R].
     """
 
-    def __init__(self, law: Law, latent_dim: int, seed: int) -> None:
-        self.law = law
-        self.latents = normal(MOMENT_SAMPLES, latent_dim, generator=stream(seed, "validation"))
-        self.real = law.sample(SAMPLES, stream(seed, "validation_real"))
-        directions = normal(DIRECTIONS, law.dim, generator=stream(seed, "validation_directions")).double()
-        self.directions = directions / directions.norm(dim=-1, keepdim=True)
+    def __init__(self, law: Law, latent_dim: int, seed: int | Sequence[int]) -> None:
+        self.law, self.latent_dim, self.seed = law, latent_dim, seed
+        self.real = self._draw(lambda seed: law.sample(SAMPLES, stream(seed, "validation_real")))
         self.has_density = has_density(law)
+
+    @cached_property
+    def latents(self) -> Tensor:
+        """[..., MOMENT_SAMPLES, k]."""
+        n, k = MOMENT_SAMPLES, self.latent_dim
+        return self._draw(lambda seed: normal(n, k, generator=stream(seed, "validation")))
+
+    @cached_property
+    def sample_latents(self) -> Tensor:
+        """Those of `generated`, [..., SAMPLES, k]; of many replicas, all latents would be held in vain."""
+        n, k = MOMENT_SAMPLES, self.latent_dim
+        return self._draw(lambda seed: normal(n, k, generator=stream(seed, "validation"))[:SAMPLES].clone())
+
+    @cached_property
+    def directions(self) -> Tensor:
+        """Unit vectors, [..., DIRECTIONS, d]."""
+        n, d = DIRECTIONS, self.law.dim
+        directions = self._draw(lambda seed: normal(n, d, generator=stream(seed, "validation_directions"))).double()
+        return directions / directions.norm(dim=-1, keepdim=True)
+
+    def _draw(self, draw: Callable[[int], Tensor]) -> Tensor:
+        return draw(self.seed) if isinstance(self.seed, int) else torch.stack([draw(seed) for seed in self.seed])
 
     def moments(self, generator: nn.Module) -> tuple[Tensor, Tensor]:
         """Mean and covariance of a generator's law, exact where it `has_closed_form`."""
-        return generator_moments(generator, self._like(generator, self.latents))
+        if has_closed_form(generator):
+            return generator.moments()  # type: ignore[operator]
+        with torch.no_grad():
+            return sample_moments(generator(self._like(generator, self.latents)).cpu())
 
     def generated(self, generator: nn.Module) -> Tensor:
-        """Examples of a generator, [SAMPLES, d], on the CPU."""
-        return generator(self._like(generator, self.latents[:SAMPLES])).float().cpu()
+        """Examples of a generator, [..., SAMPLES, d], on the CPU."""
+        return generator(self._like(generator, self.sample_latents)).float().cpu()
 
     @torch.no_grad()
     def distances(self, generator: nn.Module) -> dict[str, Tensor]:
@@ -85,21 +109,24 @@ class Validation:
         least 0 up to sampling: a discriminator fitted to just these samples can come below. For the Dirac-GAN of a
         `Location` and a linear discriminator, val/distance = √(‖θ − x₀‖² + ‖ψ‖²), the distance from its equilibrium.
         """
-        linear = isinstance(discriminator, Linear) and discriminator.bias is None
-        if isinstance(self.law, Dirac) and isinstance(generator, Location) and linear:
-            psi = parameters_to_vector(discriminator.parameters()).double().cpu()
-            return {"val/distance": torch.hypot((generator.moments()[0] - self.law.mean).norm(), psi.norm())}
+        location, slope = (getattr(network, "stacked", network) for network in (generator, discriminator))
+        if (
+            isinstance(self.law, Dirac)
+            and isinstance(location, Location)
+            and isinstance(slope, Linear)
+            and slope.bias is None
+        ):
+            psi = slope.weight.double().cpu().squeeze(-2)
+            theta = location.moments()[0] - self.law.mean
+            return {"val/distance": torch.hypot(theta.norm(dim=-1), psi.norm(dim=-1))}
         if not self.has_density or not has_closed_form(generator):
             return {}
         tags = ("val/js", "val/logit_error", "val/d_gap") if logistic else ("val/js",)
-        learned = gaussian_density(generator)
-        if learned is None:  # for now: the tags of a run stay the same
-            return dict.fromkeys(tags, torch.tensor(torch.nan))
-        x = torch.cat([self.real, self.generated(generator)])
-        ratio = (self.law.log_prob(x) - learned.log_prob(x.double())).unsqueeze(-1)
+        x = torch.cat([self.real, self.generated(generator)], -2)
+        ratio = (self.law.log_prob(x) - gaussian_log_prob(x, *generator.moments())).unsqueeze(-1)  # type: ignore[operator]
         logit = discriminator(self._like(discriminator, x)).double().cpu()
-        best, loss = (logistic_loss(*values.tensor_split(2)).mean() for values in (ratio, logit))
-        values = (math.log(2) - best, (logit - ratio).square().mean().sqrt(), loss - best)
+        best, loss = (logistic_loss(*values.tensor_split(2, -2)).mean((-2, -1)) for values in (ratio, logit))
+        values = (math.log(2) - best, (logit - ratio).square().mean((-2, -1)).sqrt(), loss - best)
         return dict(zip(tags, values, strict=False))
 
     @staticmethod
@@ -109,6 +136,36 @@ class Validation:
         return x if parameter is None else x.to(parameter)
 
 
+class ValidationInParts:
+    """A `Validation` of R replicas, some of them at a time: memory is that of these.
+
+    Args:
+        seeds: one of each replica.
+    """
+
+    def __init__(self, law: Law, latent_dim: int, seeds: Sequence[int], size: int = 128) -> None:
+        slices = [slice(start, start + size) for start in range(0, len(seeds), size)]
+        self.parts: list[tuple[Callable[[Any], nn.Module], Validation]] = [
+            (itemgetter(rows), Validation(law, latent_dim, seeds[rows])) for rows in slices
+        ]
+        self.has_density = has_density(law)
+
+    def moments(self, generator: nn.Module) -> tuple[Tensor, Tensor]:
+        means, covs = zip(*(part.moments(some(generator)) for some, part in self.parts), strict=True)
+        return torch.cat(means), torch.cat(covs)
+
+    def distances(self, generator: nn.Module) -> dict[str, Tensor]:
+        return self._joined([part.distances(some(generator)) for some, part in self.parts])
+
+    def optimality(self, generator: nn.Module, discriminator: nn.Module, logistic: bool) -> dict[str, Tensor]:
+        parts = [part.optimality(some(generator), some(discriminator), logistic) for some, part in self.parts]
+        return self._joined(parts)
+
+    @staticmethod
+    def _joined(values: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        return {tag: torch.cat([part[tag] for part in values]) for tag in values[0]}
+
+
 def has_density(law: Law) -> bool:
     """Whether a law can say log p(x)."""
     try:
@@ -116,6 +173,18 @@ def has_density(law: Law) -> bool:
     except (AttributeError, ValueError):
         return False
     return True
+
+
+def gaussian_log_prob(x: Tensor, mean: Tensor, cov: Tensor) -> Tensor:
+    """log N(x; mean, cov) in nats, in float64; NaN where cov is singular.
+
+    Shapes: [..., n, d], [..., d], [..., d, d] → [..., n].
+    """
+    scale, singular = torch.linalg.cholesky_ex(cov.double())
+    white = torch.linalg.solve_triangular(scale, (x.double() - mean.unsqueeze(-2)).mT, upper=False)
+    constant = scale.diagonal(dim1=-2, dim2=-1).log().sum(-1) + mean.shape[-1] * math.log(2 * math.pi) / 2
+    log_prob = -white.square().sum(-2) / 2 - constant.unsqueeze(-1)
+    return log_prob.where((singular == 0).unsqueeze(-1), torch.nan)
 
 
 def gaussian_density(generator: nn.Module) -> MultivariateNormal | None:

@@ -41,6 +41,12 @@ def entries(key: str, value: Any, replicas: int) -> list[Any]:
     return [_entry(key, value, i) for i in range(replicas)]
 
 
+def seeds(config: Mapping[str, Any]) -> list[int]:
+    """The seed of each replica: those listed, or seed, seed + 1, …"""
+    seed = config["seed"]
+    return seed if isinstance(seed, list) else [seed + i for i in range(config["replicas"])]
+
+
 def varying(config: Mapping[str, Any]) -> dict[str, Any]:
     """The dotted keys of a configuration whose numbers differ between its replicas, with their lists; no seeds."""
     flat = flatten(config)
@@ -53,9 +59,8 @@ def of_replica(config: Mapping[str, Any], i: int) -> dict[str, Any]:
     single: dict[str, Any] = deepcopy(dict(config))
     for key, value in varying(config).items():
         put(single, key, _entry(key, value, i))
-    seed = config["seed"]
     for key in SEEDS:
-        put(single, key, seed[i] if isinstance(seed, list) else seed + i)
+        put(single, key, seeds(config)[i])
     single["replicas"] = 1
     return single
 

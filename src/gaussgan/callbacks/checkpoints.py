@@ -10,6 +10,7 @@ from typing import Any
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
+from gaussgan.aggregate import aggregate
 from gaussgan.data import data_of
 from gaussgan.directory import BEST, LAST
 from gaussgan.gan import GAN
@@ -46,7 +47,8 @@ class Checkpoints(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         if data_of(trainer).loader.within_epoch:
             return
-        error = gan.history[-1][score(gan.history[-1])]
+        tag = score(gan.history[-1])
+        error = aggregate({tag: gan.history[-1][tag]}, gan.diverged)[tag]
         improved = error < self.least
         self.least = min(error, self.least)
         self._save(trainer, improved)

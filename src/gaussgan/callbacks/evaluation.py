@@ -5,11 +5,13 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Any
 
+import torch
 from omegaconf import OmegaConf
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor, nn
 
+from gaussgan.aggregate import aggregate
 from gaussgan.config import hyperparameters
 from gaussgan.data import data_of
 from gaussgan.distributions import Law
@@ -44,8 +46,8 @@ class Evaluation(Callback):
         self.validation = data_of(trainer).validation
         self.started = self.epoch_started = perf_counter()
         self.epoch_start = trainer.global_step
-        row = self._measure(gan)
-        error = {score(row): row[score(row)].item()}
+        row = aggregate(self._measure(gan))
+        error = {score(row): row[score(row)]}
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.log_hyperparams(hyperparameters(gan.config), error, step=trainer.global_step)
@@ -55,14 +57,19 @@ class Evaluation(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         data, step, now = data_of(trainer), trainer.global_step, perf_counter()
-        metrics = {**gan.epoch_means(), **self._measure(gan)}
-        # For callbacks that monitor, such as EarlyStopping; `log` takes milliseconds to do the same.
-        trainer.callback_metrics.update(metrics)
+        row: dict[str, Any] = {**gan.epoch_means(), **self._measure(gan)}
+        if gan.replicas > 1:
+            for value in row.values():
+                value[[*gan.diverged]] = torch.nan
+        else:
+            row = {name: value.item() for name, value in row.items()}
         seen = data.examples_seen(step) - data.examples_seen(self.epoch_start)
-        row = {name: value.item() for name, value in metrics.items()}
-        row["perf/examples_per_second"] = seen / (now - self.epoch_started)
+        row["perf/examples_per_second"] = gan.replicas * seen / (now - self.epoch_started)
+        numbers = aggregate(row, gan.diverged)
+        # For callbacks that monitor, such as EarlyStopping; `log` takes milliseconds to do the same.
+        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in numbers.items()})
         for logger in trainer.loggers:
-            logger.log_metrics(row, step=step)
+            logger.log_metrics(numbers, step=step)
         gan.history.append({"iteration": step, "epoch": trainer.current_epoch + 1, **row})
         self.epoch_started, self.epoch_start = now, step
 

@@ -13,8 +13,9 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from gaussgan.data import GaussianDataModule, data_of
+from gaussgan.divergence import Diverged
 from gaussgan.figures import render
-from gaussgan.gan import GAN, Diverged
+from gaussgan.gan import GAN
 from gaussgan.pictures import Picture
 
 log = logging.getLogger(__name__)

@@ -11,15 +11,18 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from gaussgan import signals
+from gaussgan.aggregate import replica_rows, summary
 from gaussgan.callbacks.evaluation import Evaluation
 from gaussgan.config import one_line
 from gaussgan.data import data_of, planned_iterations
-from gaussgan.directory import write_record
-from gaussgan.gan import GAN, Diverged
+from gaussgan.directory import write_record, write_replicas
+from gaussgan.divergence import Diverged
+from gaussgan.gan import GAN
 
 
 class Record(Callback):
-    """metrics.json, however the run ends; and Ctrl-C or SIGTERM, which end it after the block that is under way.
+    """metrics.json, and replicas.csv where there are several, however the run ends; and Ctrl-C or SIGTERM, which end it
+    after the block that is under way.
 
     A signal is only noted when it comes, and acted upon after a block, before `Checkpoints` looks: so whatever is
     recorded as interrupted can be resumed. Ranks of a distributed run stop together. A second Ctrl-C ends it at once.
@@ -61,20 +64,23 @@ class Record(Callback):
         data = data_of(trainer)
         if data is None:  # the parent of spawned processes, the first of which has written what it knows
             return
-        examples = data.examples_seen(iterations)
+        examples = gan.replicas * data.examples_seen(iterations)
         seconds = next(c for c in trainer.callbacks if isinstance(c, Evaluation)).total_seconds()  # type: ignore[attr-defined]
         # What was measured elsewhere than at the end is not the end's: an exception leaves no result.
         row = gan.history[-1] if gan.history and gan.history[-1]["iteration"] == iterations else {}
+        if (mle := data.mle_w2(iterations)) is not None:
+            row = {**row, "mle/w2": mle}
+        if gan.replicas > 1:
+            write_replicas(self.directory, replica_rows(row, status, gan.diverged, gan.config))
         record = {
-            **row,
+            **summary(row, gan.diverged),
             "status": status,
             "error": error,
-            "seed": data.seed,
-            "replicas": 1,
+            "seed": gan.config["seed"],
+            "replicas": gan.replicas,
             "iterations": iterations,
             "examples": examples,
             "seconds": round(seconds, 3),
             "examples_per_second": round(examples / seconds, 1) if seconds else None,
-            "mle/w2": data.mle_w2(iterations),
         }
         write_record(self.directory, record)

@@ -4,7 +4,17 @@ from gaussgan.figures.game import Cloud, game_figure
 from gaussgan.figures.logit import logit_figure
 from gaussgan.figures.mixture import mixture_figure
 from gaussgan.figures.portrait import portrait_figure
+from gaussgan.figures.replicas import replicas_figure
 from gaussgan.figures.spectrum import spectrum_figure
 from gaussgan.figures.style import render
 
-__all__ = ["Cloud", "game_figure", "logit_figure", "mixture_figure", "portrait_figure", "render", "spectrum_figure"]
+__all__ = [
+    "Cloud",
+    "game_figure",
+    "logit_figure",
+    "mixture_figure",
+    "portrait_figure",
+    "render",
+    "replicas_figure",
+    "spectrum_figure",
+]

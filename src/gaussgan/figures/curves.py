@@ -26,9 +26,11 @@ def draw_losses(axes: Axes, history: History, logistic: bool) -> None:
     tidy(axes)
 
 
-def draw_score(axes: Axes, history: History, tag: str) -> None:
+def draw_score(
+    axes: Axes, iterations: Sequence[float], values: Sequence[float], tag: str, color: str = INK, **style: object
+) -> None:
     """A distance to the truth, on a logarithmic axis."""
-    axes.plot(*over_iterations(history, tag), color=INK, lw=1.9)
+    axes.plot(iterations, values, color=color, lw=1.9, **style)  # type: ignore[arg-type]
     axes.set(xlabel="iteration", ylabel=NAMES.get(tag, tag))
     decades(axes)
     tidy(axes)

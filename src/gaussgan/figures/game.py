@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gaussgan.figures.curves import History, draw_losses, draw_score
-from gaussgan.figures.plane import Plane, ellipse
+from gaussgan.figures.curves import History, draw_losses, draw_score, over_iterations
+from gaussgan.figures.plane import Line, Plane
 from gaussgan.figures.style import (
     FAKE,
     MUTED,
@@ -54,7 +53,7 @@ def game_figure(
     draw(figure, real, fake, probability)
     draw_losses(figure.add_axes((0.66, 0.55, 0.325, 0.37)), history, logistic)
     error = figure.add_axes((0.66, 0.11, 0.325, 0.37))
-    draw_score(error, history, "val/w2")
+    draw_score(error, *over_iterations(history, "val/w2"), "val/w2")
     if not history:
         error.set_ylim(mle / 2, mle * 2)
     level(error, mle, f"maximum likelihood: {mle:.3f}")
@@ -69,12 +68,7 @@ def _draw_plane(figure: Figure, real: Cloud, fake: Cloud, probability: Probabili
         seen = points[((points - plane.centre).abs() < 4 * plane.spread).all(-1)].numpy()
         label = name if len(seen) else f"{name}: out of sight"
         axes.scatter(seen[:, 0], seen[:, 1], s=14, color=colour, alpha=0.75, lw=0, zorder=2, label=label)
-        mean, cov = plane.moments(cloud.mean, cloud.cov)
-        # A diverged law's ellipse would be endless to draw in dashes, and not to be seen.
-        limit = 20 * plane.spread.max()
-        if (mean - plane.centre).abs().max() < limit and cov.abs().max().sqrt() < limit:
-            for k in (1, 2):
-                axes.add_patch(ellipse(mean, cov, k, fill=False, color=colour, ls=style, lw=1.7, zorder=3))
+        plane.outline(axes, cloud.mean, cloud.cov, color=colour, ls=style, lw=1.7, zorder=3)
     legend(axes, "upper left", title="examples, and laws at 1σ and 2σ")
     tidy_bar(figure.colorbar(image, cax=figure.add_axes(BAR), ticks=[0, 0.5, 1]), "D's probability of real")
     tidy(axes)
@@ -83,19 +77,17 @@ def _draw_plane(figure: Figure, real: Cloud, fake: Cloud, probability: Probabili
 def _draw_densities(figure: Figure, real: Cloud, fake: Cloud, probability: Probability) -> None:
     axes = figure.add_axes(GAME)
     axes.set_position((GAME[0] + 0.025, GAME[1], GAME[2] - 0.025, GAME[3]))  # a density's tick labels are long
-    spread = real.cov.flatten().sqrt()
-    x = real.mean + spread * torch.linspace(-4, 4, 300, dtype=torch.float64)
+    line = Line(real.mean, real.cov)
     for cloud, colour, style, name in ((real, REAL, "-", "real"), (fake, FAKE, "--", "generated")):
-        points, std = cloud.points.double().flatten(), cloud.cov.double().flatten().sqrt()
-        seen = points[(points - real.mean).abs() < 4 * spread].numpy()
+        points = cloud.points.double().flatten()
+        seen = points[(points - real.mean).abs() < 4 * line.spread].numpy()
         label = name if len(seen) else f"{name}: out of sight"
         axes.hist(seen, bins=25, density=len(seen) > 0, color=colour, alpha=0.3, label=label)
-        density = torch.exp(-(((x - cloud.mean) / std) ** 2) / 2) / (std * (2 * torch.pi) ** 0.5)
-        axes.plot(x, density.detach(), color=colour, ls=style, lw=1.7)
+        line.outline(axes, cloud.mean, cloud.cov, color=colour, ls=style, lw=1.7)
     chance = axes.twinx()
-    chance.plot(x, probability(x.unsqueeze(-1)).flatten(), color=MUTED, lw=1.2)
+    chance.plot(line.x, probability(line.x.unsqueeze(-1)).flatten(), color=MUTED, lw=1.2)
     chance.set(ylim=(0, 1), yticks=[0, 0.5, 1])
     tidy_twin(chance, "D's probability of real (grey)")
-    axes.set(xlabel="x", ylabel="density", xlim=(x[0].item(), x[-1].item()))
+    line.frame(axes)
     legend(axes, "upper left", title="examples and laws")
     tidy(axes)

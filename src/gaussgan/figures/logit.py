@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from gaussgan.figures.plane import Plane, ellipse
-from gaussgan.figures.style import INK, MUTED, legend, sheet, tidy, tidy_bar
+from gaussgan.figures.plane import Plane
+from gaussgan.figures.style import INK, MUTED, PALE, caption, legend, sheet, tidy, tidy_bar
 
 NAMES = ("the discriminator's logit", "the optimal logit, log p/q")
 PANELS = (0.05, 0.11, 0.405, 0.755), (0.505, 0.11, 0.405, 0.755)
@@ -42,8 +42,8 @@ def logit_figure(
     draw = _draw_curves if len(mean) == 1 else _draw_planes
     figure = draw(logit, log_ratio, mean, cov, title)
     if error is not None:
-        caption = f"root mean square difference: {error:.3g}"
-        figure.text(figure.axes[-1].get_position().x1, 0.945, caption, fontsize=9, color=MUTED, ha="right")
+        text = f"root mean square difference: {error:.3g}"
+        figure.text(figure.axes[-1].get_position().x1, 0.945, text, fontsize=9, color=MUTED, ha="right")
     return figure
 
 
@@ -61,7 +61,7 @@ def _draw_planes(logit: Logit, log_ratio: Logit, mean: Tensor, cov: Tensor, titl
     for name, place, surface in zip(NAMES, PANELS, surfaces, strict=True):
         axes = figure.add_axes(place)
         heights = surface.clamp(-4 * scale, 4 * scale)
-        axes.set_facecolor("#e4e6ea")  # what is not a number shows through
+        axes.set_facecolor(PALE)  # what is not a number shows through
         image = plane.paint(axes, heights, cmap=LOGIT, vmin=-scale, vmax=scale)
         # The lines of a diverged logit would lie on top of each other.
         lines = ticks if (surface.abs() < scale).double().mean() > 0.02 else np.zeros(1)
@@ -72,9 +72,8 @@ def _draw_planes(logit: Logit, log_ratio: Logit, mean: Tensor, cov: Tensor, titl
                 xs, ys, heights.numpy(), levels=crossed, colors=INK, linewidths=widths, linestyles="-"
             )
             axes.clabel(contours, fontsize=8, fmt=lambda line: f"{line:g}".replace("-", "−"))
-        for k in (1, 2):
-            axes.add_patch(ellipse(plane.centre, plane.cov, k, fill=False, color=INK, ls=":", lw=1.1))
-        axes.set_title(f"{name} (dotted: the true law at 1σ and 2σ)", fontsize=9, color=MUTED, loc="left", pad=5)
+        plane.outline(axes, mean, cov, color=INK, ls=":", lw=1.1)
+        caption(axes, f"{name} (dotted: the true law at 1σ and 2σ)")
         tidy(axes)
     figure.axes[1].set_ylabel("")
     bar = figure.colorbar(image, cax=figure.add_axes(BAR), ticks=ticks)

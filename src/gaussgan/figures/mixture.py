@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gaussgan.figures.curves import History, draw_losses, draw_score, over_iterations
 from gaussgan.figures.plane import Plane, widen
-from gaussgan.figures.style import FAKE, MUTED, REAL, aspect, legend, sheet, tidy, tidy_twin
+from gaussgan.figures.style import FAKE, MUTED, REAL, aspect, legend, seen_of, sheet, tidy, tidy_twin
 
 LEFT = (0.055, 0.11, 0.53, 0.81)
 DEPTH = 8.0  # nats below the peak where the map of the log-density ends: 4σ of a mode
@@ -52,7 +52,7 @@ def mixture_figure(
     draw(axes, real, fake, log_density)
     draw_losses(figure.add_axes((0.66, 0.55, 0.295, 0.37)), history, logistic)
     distance = figure.add_axes((0.66, 0.11, 0.295, 0.37))
-    draw_score(distance, history, score)
+    draw_score(distance, *over_iterations(history, score), score)
     _draw_modes(distance, history)
     return figure
 
@@ -73,7 +73,7 @@ def _draw_plane(axes: Axes, real: Tensor, fake: Tensor, log_density: LogDensity 
     for cloud, colour, size, name in ((real, REAL, 9, "real"), (fake, FAKE, 9, "generated")):
         points = plane.project(cloud)
         seen = points[((points > plane.low) & (points < plane.high)).all(-1)].numpy()
-        label = _label(name, len(cloud), len(seen))
+        label = seen_of(name, len(cloud), len(seen))
         axes.scatter(seen[:, 0], seen[:, 1], s=size, color=colour, alpha=0.65, lw=0, zorder=2, label=label)
     legend(axes, "upper left", title="examples on the law's log-density" if mapped else "examples")
     tidy(axes)
@@ -87,7 +87,7 @@ def _draw_densities(axes: Axes, real: Tensor, fake: Tensor, log_density: LogDens
     for cloud, colour, name in ((real, REAL, "real"), (fake, FAKE, "generated")):
         seen = cloud[(cloud > x[0]) & (cloud < x[-1])].numpy()
         share = np.full(len(seen), 1 / (len(cloud) * (bins[1] - bins[0])))
-        label = _label(name, len(cloud), len(seen))
+        label = seen_of(name, len(cloud), len(seen))
         axes.hist(seen, bins=bins.tolist(), weights=share, color=colour, alpha=0.35, label=label)
     if log_density is not None:
         axes.plot(x, log_density(x.unsqueeze(-1)).exp(), color=REAL, lw=1.7)
@@ -105,7 +105,3 @@ def _draw_modes(axes: Axes, history: History) -> None:
         count.set_ylim(0, 1.15 * max([1.0, *filter(math.isfinite, modes)]))
         count.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         tidy_twin(count, "modes covered (grey)")
-
-
-def _label(name: str, n: int, seen: int) -> str:
-    return name if seen == n else f"{name}\n({n - seen:,} of {n:,} out of sight)"

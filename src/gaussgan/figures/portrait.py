@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from gaussgan.figures.plane import widen
-from gaussgan.figures.style import INK, aspect, decades, legend, sheet, tidy
+from gaussgan.figures.style import INK, PALE, aspect, decades, legend, sheet, tidy
 
 LEFT, RIGHT = (0.055, 0.11, 0.54, 0.81), (0.67, 0.11, 0.315, 0.81)
 TIME = LinearSegmentedColormap.from_list("time", ["#f3bd48", "#d1541f", "#7c1f4f", "#241a4d"])
@@ -48,8 +48,8 @@ def _draw_path(axes: Axes, path: Tensor, field: Field) -> None:
     directions = torch.where(grid.norm(dim=-1, keepdim=True) > 0.05 * limit, field(grid).double(), torch.nan)
     u, v = directions.unbind(-1)
     axes.streamplot(xs, ys, u.numpy(), v.numpy(), color="#c9cdd4", density=0.9, linewidth=0.8, arrowsize=0.8, zorder=0)
-    axes.axhline(0, color="#e4e6ea", lw=0.8, zorder=-1)
-    axes.axvline(0, color="#e4e6ea", lw=0.8, zorder=-1)
+    axes.axhline(0, color=PALE, lw=0.8, zorder=-1)
+    axes.axvline(0, color=PALE, lw=0.8, zorder=-1)
     axes.plot(0, 0, "+", color=INK, ms=15, mew=1.6, zorder=4, label="equilibrium")
     axes.add_collection(_shaded(path), autolim=False)
     for point, colour, name in ((path[:1], TIME(0.0), "start"), (path[-1:], TIME(1.0), "end")):
@@ -57,9 +57,7 @@ def _draw_path(axes: Axes, path: Tensor, field: Field) -> None:
         label = name if seen else f"{name}: out of sight"
         axes.scatter(point[:, 0], point[:, 1], s=52, color=colour, edgecolor="white", lw=1.3, zorder=5, label=label)
     axes.set(xlim=(left, right), ylim=(bottom, top), xlabel="θ, the generator's", ylabel="ψ, the discriminator's")
-    box = legend(axes, "upper left", title="arrows: descent")
-    box.set_frame_on(True)
-    box.get_frame().set(facecolor="white", edgecolor="none", alpha=0.85)
+    legend(axes, "upper left", title="arrows: descent", veil=True)
     tidy(axes)
 
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import NullLocator
 from torch import Tensor
 
 from gaussgan.figures.plane import widen
-from gaussgan.figures.style import FAKE, INK, MUTED, REAL, aspect, legend, sheet, tidy
+from gaussgan.figures.style import FAKE, INK, MUTED, PALE, REAL, aspect, caption, legend, sheet, tidy
 
 PLANE, RATES = (0.055, 0.11, 0.36, 0.76), (0.5, 0.11, 0.485, 0.76)
 ROUNDING = 1e-9  # |log|λ|| below which an eigenvalue is taken to lie on the unit circle
@@ -37,22 +37,22 @@ def spectrum_figure(eigenvalues: Tensor, title: str) -> Figure:
     _draw_plane(figure.add_axes(PLANE), values, kinds)
     _draw_rates(figure.add_axes(RATES), growth, values.angle(), kinds)
     lost = eigenvalues.numel() - len(values)
-    caption = _radius(growth.max().item()) if len(growth) else "no finite eigenvalues"
-    caption += f"; {lost:,} of {eigenvalues.numel():,} not finite" if lost and len(growth) else ""
-    figure.text(RATES[0] + RATES[2], 0.945, caption, fontsize=9, color=INK, ha="right")
+    text = _radius(growth.max().item()) if len(growth) else "no finite eigenvalues"
+    text += f"; {lost:,} of {eigenvalues.numel():,} not finite" if lost and len(growth) else ""
+    figure.text(RATES[0] + RATES[2], 0.945, text, fontsize=9, color=INK, ha="right")
     return figure
 
 
 def _draw_plane(axes: Axes, values: Tensor, kinds: Tensor) -> None:
-    axes.axhline(0, color="#e4e6ea", lw=0.8, zorder=-1)
-    axes.axvline(0, color="#e4e6ea", lw=0.8, zorder=-1)
+    axes.axhline(0, color=PALE, lw=0.8, zorder=-1)
+    axes.axvline(0, color=PALE, lw=0.8, zorder=-1)
     axes.add_patch(Circle((0, 0), 1, facecolor="#f1f5fb", edgecolor=MUTED, lw=1.1, zorder=0))
     _scatter(axes, values.real, values.imag, kinds)
     reach = min(max(1.25, 1.1 * torch.view_as_real(values).abs().max().item()), 5) if len(values) else 1.25
     limit = torch.full((2,), reach, dtype=torch.float64)
     (left, bottom), (right, top) = (end.tolist() for end in widen(-limit, limit, ratio=aspect(PLANE)))
     axes.set(xlim=(left, right), ylim=(bottom, top), xlabel="Re λ", ylabel="Im λ")
-    axes.set_title("eigenvalues and the unit circle", fontsize=9, color=MUTED, loc="left", pad=5)
+    caption(axes, "eigenvalues and the unit circle")
     tidy(axes)
 
 
@@ -63,7 +63,7 @@ def _draw_rates(axes: Axes, growth: Tensor, turn: Tensor, kinds: Tensor) -> None
     limit, reach = 3 * largest, 1.35 * (turn.abs().max().item() if turn.any() else 1.0)
     axes.axvspan(-limit, 0, color="#f1f5fb", lw=0, zorder=-1)
     axes.axvline(0, color=MUTED, lw=1.1)
-    axes.axhline(0, color="#e4e6ea", lw=0.8, zorder=0)
+    axes.axhline(0, color=PALE, lw=0.8, zorder=0)
     _scatter(axes, growth, turn, kinds, labelled=True)
     axes.set_xscale("symlog", linthresh=linear, linscale=1)
     axes.set(xlim=(-limit, limit), ylim=(-reach, reach))
@@ -72,7 +72,7 @@ def _draw_rates(axes: Axes, growth: Tensor, turn: Tensor, kinds: Tensor) -> None
     axes.set_xticks([-power for power in powers] + [0, *powers], minor=False)
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set(xlabel="log|λ|, growth per iteration", ylabel="arg λ, turn per iteration in radians")
-    axes.set_title("their logarithms: growth and turn", fontsize=9, color=MUTED, loc="left", pad=5)
+    caption(axes, "their logarithms: growth and turn")
     if len(growth):
         legend(axes, "upper left")
     tidy(axes)

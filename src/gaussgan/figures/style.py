@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.legend import Legend
 from matplotlib.ticker import LogLocator, NullLocator
 
-REAL, FAKE, INK, MUTED = "#1f4e9c", "#d1541f", "#22252a", "#7d838d"
+REAL, FAKE, INK, MUTED, PALE = "#1f4e9c", "#d1541f", "#22252a", "#7d838d", "#e4e6ea"
 # From "generated" through the undecided middle to "real", pale enough to let the points stand out.
 PROBABILITY = LinearSegmentedColormap.from_list("probability", ["#f4b58f", "#fdeee2", "#ffffff", "#e3ecf8", "#9dbbe6"])
 
@@ -46,6 +47,11 @@ def tidy(axes: Axes) -> None:
         label.set(color=INK, fontsize=9)
 
 
+def caption(axes: Axes, text: str) -> None:
+    """What axes show, in grey above their left end."""
+    axes.set_title(text, fontsize=9, color=MUTED, loc="left", pad=5)
+
+
 def tidy_bar(bar: Colorbar, label: str) -> None:
     """A colour bar without an outline."""
     bar.set_label(label, color=INK, fontsize=9)
@@ -60,36 +66,42 @@ def tidy_twin(axes: Axes, label: str) -> None:
     axes.spines[:].set_visible(False)
 
 
-def decades(axes: Axes) -> None:
-    """A logarithmic y axis with plain numbers: 1, 2 and 5 of each decade, or where there are more than four, powers."""
-    axes.set_yscale("log")
-    low, high = np.log10(axes.get_ylim())
+def decades(axes: Axes, which: Literal["x", "y"] = "y") -> None:
+    """A logarithmic axis with plain numbers: 1, 2 and 5 of each decade, or where there are more than four, powers."""
+    axes.set(**{f"{which}scale": "log"})
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    low, high = np.log10(axis.get_view_interval())
     locator = LogLocator(subs=(1, 2, 5), numticks=12) if high - low <= 4 else LogLocator(numticks=8)
-    axes.yaxis.set_major_locator(locator)
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_locator(NullLocator())
+    axis.set_major_locator(locator)
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
 
 
-def level(axes: Axes, y: float, name: str) -> None:
-    """A dashed line at y with its name above its right end."""
+def level(axes: Axes, y: float, name: str, below: bool = False) -> None:
+    """A dashed line at y with its name above its right end, or below it."""
     axes.axhline(y, color=MUTED, lw=1.1, ls="--", zorder=1)
     axes.annotate(
         name,
         xy=(0.99, y),
         xycoords=("axes fraction", "data"),
-        xytext=(0, 2),
+        xytext=(0, -3 if below else 2),
         textcoords="offset points",
         ha="right",
-        va="bottom",
+        va="top" if below else "bottom",
         fontsize=8,
         color=MUTED,
     )
 
 
-def legend(axes: Axes, place: str, title: str = "") -> Legend:
-    """A legend without a frame, its title in grey."""
+def seen_of(name: str, n: int, seen: int) -> str:
+    """A legend's entry for n things of which so many are to be seen."""
+    return name if seen == n else f"{name}\n({n - seen:,} of {n:,} out of sight)"
+
+
+def legend(axes: Axes, place: str, title: str = "", veil: bool = False) -> None:
+    """A legend without a frame, its title in grey; perhaps with a veil over what is drawn beneath it."""
     box = axes.legend(  # type: ignore[call-overload]
-        frameon=False, fontsize=9, title=title, title_fontsize=8, alignment="left", loc=place
+        frameon=veil, fontsize=9, title=title, title_fontsize=8, alignment="left", loc=place
     )
+    box.get_frame().set(facecolor="white", edgecolor="none", alpha=0.85)
     box.get_title().set_color(MUTED)
-    return box

@@ -1,0 +1,46 @@
+"""The rows of a run, one for each epoch, as one tensor and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Row = dict[str, Any]  # numbers by their tags; of replicas, [R] where each has its own
+
+
+def pack(history: Sequence[Row]) -> dict[str, Any]:
+    """All numbers as one tensor, [epochs, tags] or [epochs, tags, R]: pickling them one by one would be slow."""
+    if not history:
+        return {"names": [], "own": [], "rows": torch.empty(0, 0, dtype=torch.float64)}
+    own = [isinstance(value, Tensor) for value in history[0].values()]
+    if any(own):
+        rows = [torch.stack(torch.broadcast_tensors(*map(_number, row.values()))) for row in history]
+    else:
+        rows = [torch.tensor([*row.values()], dtype=torch.float64) for row in history]
+    return {"names": [*history[0]], "own": own, "rows": torch.stack(rows)}
+
+
+def unpack(packed: dict[str, Any]) -> list[Row]:
+    """The rows of what `pack` made."""
+    rows = packed["rows"]
+    if rows.ndim < 3:
+        return [dict(zip(packed["names"], row, strict=True)) for row in rows.tolist()]
+    return [
+        {
+            name: values if own else values[0].item()
+            for name, own, values in zip(packed["names"], packed["own"], row, strict=True)
+        }
+        for row in rows
+    ]
+
+
+def of_replica(packed: dict[str, Any], i: int) -> dict[str, Any]:
+    """The packed history of replica i alone."""
+    return {**packed, "own": [False] * len(packed["names"]), "rows": packed["rows"][..., i].clone()}
+
+
+def _number(value: Any) -> Tensor:
+    return torch.as_tensor(value, dtype=torch.float64)

@@ -1,0 +1,76 @@
+"""A replica out of a run of many, as the checkpoint that its single run would have left."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from torch import Tensor
+
+from gaussgan import history
+from gaussgan.variation import of_replica
+
+
+def single_checkpoint(checkpoint: dict[str, Any], i: int) -> dict[str, Any]:
+    """The checkpoint of replica i alone: a single run can go on from it, and it shares no memory with the other."""
+    rate = {name: _rates(state, i) for name, state in enumerate(checkpoint["optimizer_states"])}
+    sums, counts, number = checkpoint["epoch_account"]
+    return {
+        **deepcopy({key: value for key, value in checkpoint.items() if key not in REPLICATED}),
+        "state_dict": {
+            key.replace("stacked.", "", 1): _row(value, i) for key, value in checkpoint["state_dict"].items()
+        },
+        "optimizer_states": [
+            {
+                "state": {key: _rows(state, i) for key, state in optimizer["state"].items()},
+                "param_groups": [_group(group, i) for group in optimizer["param_groups"]],
+            }
+            for optimizer in checkpoint["optimizer_states"]
+        ],
+        "lr_schedulers": [
+            {key: _times(value, rate[n]) if key in ("base_lrs", "_last_lr") else value for key, value in each.items()}
+            for n, each in enumerate(checkpoint["lr_schedulers"])
+        ],
+        "update": [_row(tensor, i) for tensor in checkpoint["update"]],
+        "history": history.of_replica(checkpoint["history"], i),
+        "epoch_account": (_row(sums, i), counts.clone(), number),
+        "diverged": {},
+        "config": of_replica(checkpoint["config"], i),
+    }
+
+
+REPLICATED = (
+    "state_dict", "optimizer_states", "lr_schedulers", "update", "history", "epoch_account", "diverged", "config",
+)  # fmt: skip
+
+
+def _row(value: Tensor, i: int) -> Tensor:
+    return value[i].clone() if value.ndim else value.clone()  # how often G was averaged is the same for all
+
+
+def _rows(state: dict[str, Any], i: int) -> dict[str, Any]:
+    return {key: _row(value, i) if isinstance(value, Tensor) else value for key, value in state.items()}
+
+
+def _group(group: dict[str, Any], i: int) -> dict[str, Any]:
+    """A parameter group in which the rates of replicas have become its own."""
+    rates = group.get("rates", 1.0)
+    rate = rates[i].item() if isinstance(rates, Tensor) else 1.0
+    numbers = {key: _number(value, i) for key, value in group.items()}
+    scaled: dict[str, Any] = {key: group[key] * rate for key in ("lr", "initial_lr") if key in group}
+    return {**numbers, **scaled, **({"rates": 1.0} if "rates" in group else {})}
+
+
+def _number(value: Any, i: int) -> Any:
+    if isinstance(value, tuple | list):
+        return type(value)(_number(entry, i) for entry in value)
+    return value[i].item() if isinstance(value, Tensor) else value
+
+
+def _rates(optimizer: dict[str, Any], i: int) -> float:
+    rates = optimizer["param_groups"][0].get("rates", 1.0)
+    return rates[i].item() if isinstance(rates, Tensor) else 1.0
+
+
+def _times(values: list[float], rate: float) -> list[float]:
+    return [value * rate for value in values]

@@ -1,0 +1,60 @@
+"""What is reported of replicas: of some that diverged, too."""
+
+import math
+
+import pytest
+import torch
+
+from gaussgan.aggregate import aggregate, quantiles, summary
+from gaussgan.history import of_replica, pack, unpack
+from gaussgan.streams import stream, uniform
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 100])
+def test_quantiles_are_torchs(n: int) -> None:
+    values = uniform(n, 3, generator=stream(0, "test")).double()
+    levels = [0.0, 0.1, 0.5, 0.77, 1.0]
+    torch.testing.assert_close(quantiles(values, levels), torch.quantile(values, torch.tensor(levels).double(), dim=0))
+
+
+def test_quantiles_of_what_is_infinite() -> None:
+    values = torch.tensor([3.0, 1, 2, torch.inf, torch.inf])
+    assert quantiles(values, [0, 0.25, 0.5, 0.6, 1]).tolist() == [1, 2, 3, torch.inf, torch.inf]
+    assert quantiles(torch.empty(0)).isnan().all()
+
+
+def test_those_that_diverged_are_infinitely_far_and_have_no_losses() -> None:
+    row = {
+        "iteration": 5,
+        "val/w2": torch.tensor([1.0, torch.nan, 3.0, 2.0]),
+        "val/js": torch.tensor([0.1, torch.nan, torch.nan, 0.3]),
+        "train/loss_d": torch.tensor([1.0, torch.nan, 3.0, 2.0]),
+    }
+    numbers = aggregate(row, diverged=[1])
+    assert numbers["iteration"] == 5
+    assert (numbers["val/w2"], numbers["val/w2_median"], numbers["val/w2_p90"]) == (2, 2.5, math.inf)
+    assert (numbers["train/loss_d"], numbers["train/loss_d_median"]) == (2, 2)
+    assert (numbers["val/js"], numbers["val/js_median"]) == pytest.approx((0.2, 0.2))
+
+
+def test_summary() -> None:
+    log2 = math.log(2)
+    row = {
+        "val/w2": torch.tensor([1.0, 3.0, torch.nan]),
+        "mle/w2": torch.tensor([0.1, 0.2, 100.0]),
+        "train/loss_d": torch.tensor([log2, 0.6935, log2]),
+        "train/loss_g": torch.tensor([log2 + 4e-4, log2 + 6e-4, log2]),
+    }
+    numbers = summary(row, diverged=[2])
+    assert numbers["efficiency"] == pytest.approx((0.01 + 0.04) / (1 + 9))
+    assert numbers["share_diverged"] == numbers["share_log2"] == pytest.approx(1 / 3)
+    assert summary({"val/w2": 1.0}, []) == {"val/w2": 1.0}
+
+
+def test_history_packs_and_unpacks() -> None:
+    single = [{"iteration": 1, "val/w2": 0.5}, {"iteration": 2, "val/w2": math.nan}]
+    many = [{"iteration": i, "val/w2": torch.tensor([0.5, 0.25 * i]).double()} for i in (1, 2)]
+    for history in ([], single, many):
+        for ours, theirs in zip(unpack(pack(history)), history, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True, check_dtype=False)
+    assert unpack(of_replica(pack(many), 1)) == [{"iteration": 1, "val/w2": 0.25}, {"iteration": 2, "val/w2": 0.5}]

@@ -1,0 +1,217 @@
+"""Row i of a run of replicas is the single run of its seed, and one that diverges disturbs no other."""
+
+import csv
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from gaussgan import load_run
+from gaussgan.assemble import assemble
+from gaussgan.config import ConfigError, check
+from gaussgan.directory import LAST
+from gaussgan.runs import read_checkpoint
+from gaussgan.single import single_checkpoint
+from gaussgan.train import train
+from gaussgan.variation import of_replica
+
+Compose = Callable[..., DictConfig]
+R = 3
+SMALL = ("data.num_examples=84", "data.batch_size=10", "data.steps_per_execution=4", "trainer.max_epochs=2", "seed=7")
+DOUBLE = "trainer.precision=64-true"
+# Where a loss does not depend on a bias, Adam would make much of the rounding of its gradient.
+EPS = ("optimizer_d.eps=1e-4", "optimizer_g.eps=1e-4")
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "default": (),
+    "maxout, instance noise": ("discriminator=maxout", "discriminator.widths=[4]", "data.instance_noise=[0.1,0,0.3]"),
+    "mlp generator": ("generator=mlp", "generator.widths=[4]", "generator.std=[0.1,0.2,0.3]", "data.fresh=true"),
+    "batch norm": ("generator=mlp", "generator.widths=[4]", "generator.batch_norm=true", "data.num_examples=80", *EPS),
+    "spectral norm": ("discriminator.spectral_norm=true", "objective=hinge", "update=simultaneous"),
+    "ring": ("data=ring", "generator=mlp", "discriminator=quadratic", "objective=least_squares", "ema_half_life=5"),
+    "wgan": ("objective=wasserstein", "penalty=wgan_gp", "penalty.weight=[0,1,10]", "update.d_steps=2"),
+    "weight clipping": ("objective=wasserstein", "player_d.clip_weights=[0.01,0.1,1]", "optimizer@optimizer_d=rmsprop"),
+    "r3gan": ("objective=relativistic", "penalty=r1_r2", "penalty.weight=[0.1,0.2,0.3]", "schedule=cosine", *EPS),
+    "consensus": ("update=consensus", "update.weight=[0,0.5,1]", "optimizer@optimizer_g=sgd"),
+    "optimistic": ("update=optimistic", "player_d.clip_gradient=[0.1,0.2,0.3]", "player_g.clip_gradient=0.1"),
+    "extragradient": ("update=extragradient", "objective=minimax", "penalty=zero_centred"),
+    "rates": ("optimizer_d.lr=[0.05,0.01,0.1]", "optimizer_g.lr=[0.005,0.01,0.02]", "schedule=linear"),
+    "moments": ("optimizer_d.betas=[[0.9,0.5,0.1],0.99]", "optimizer_g.eps=[1e-9,1e-8,1e-3]", "seed=[5,1,9]"),
+    "momentum": ("optimizer@optimizer_d=sgd", "optimizer@optimizer_g=sgd", "optimizer_g.momentum=[-0.5,0.1,0.5]"),
+    "dirac": ("data=dirac", "generator=location", "discriminator=linear", "discriminator.bias=false"),
+}
+
+
+def single(cfg: DictConfig, i: int, directory: Path) -> DictConfig:
+    """The configuration of replica i alone, in another directory."""
+    alone = OmegaConf.create(of_replica(OmegaConf.to_container(cfg, resolve=True), i))
+    return OmegaConf.create(OmegaConf.to_yaml(alone).replace(cfg.run_dir, str(directory)))
+
+
+def rows(directory: str) -> list[dict[str, str]]:
+    with (Path(directory) / "replicas.csv").open() as file:
+        return [*csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("overrides", VARIANTS.values(), ids=VARIANTS)
+def test_each_replica_is_its_single_run(compose: Compose, tmp_path: Path, overrides: tuple[str, ...]) -> None:
+    cfg = compose(*SMALL, DOUBLE, "~callbacks.pictures", f"replicas={R}", *overrides)
+    check(cfg)
+    train(cfg)
+    table = rows(cfg.run_dir)
+    for i in range(R):
+        train(single(cfg, i, tmp_path / f"{i}"))
+        ours = single_checkpoint(read_checkpoint(Path(cfg.run_dir) / LAST), i)
+        theirs = read_checkpoint(tmp_path / f"{i}" / LAST)
+        assert ours["state_dict"].keys() == theirs["state_dict"].keys()
+        for part in ("state_dict", "optimizer_states", "update", "epoch_account"):
+            torch.testing.assert_close(ours[part], theirs[part], rtol=0, atol=1e-10)
+        for schedule, expected in zip(ours["lr_schedulers"], theirs["lr_schedulers"], strict=True):
+            assert schedule["base_lrs"] == pytest.approx(expected["base_lrs"])
+        record = json.loads((tmp_path / f"{i}" / "metrics.json").read_text())
+        assert table[i]["seed"] == str(record["seed"])
+        assert table[i]["status"] == record["status"] == "completed"
+        for tag in ("val/w2", "val/kl", "mle/w2", "train/loss_d", "train/loss_g", "val/d_gap", "val/sliced_w2"):
+            expected = record.get(tag)
+            assert (table[i].get(tag, "") in ("", "inf")) == (expected is None), tag
+            if expected is not None:
+                assert float(table[i][tag]) == pytest.approx(expected, rel=1e-7, abs=1e-9)
+
+
+def test_draws_are_equal_exactly_and_float32_agrees(compose: Compose, tmp_path: Path) -> None:
+    cfg = compose("replicas=3", "seed=4", "trainer.max_epochs=1", "~callbacks.pictures")
+    gan, data, _ = assemble(cfg)
+    train(cfg)
+    for i in range(3):
+        alone = compose(f"seed={4 + i}", "trainer.max_epochs=1", "~callbacks.pictures", name=f"{i}")
+        gan_alone, data_alone, _ = assemble(alone)
+        for epoch in range(2):
+            for ours, theirs in zip(data.draw_epoch(epoch), data_alone.draw_epoch(epoch), strict=True):
+                assert (ours is None and theirs is None) or torch.equal(ours[i], theirs)
+        assert torch.equal(data.examples()[i], data_alone.examples())
+        for name in ("generator", "discriminator"):
+            start = getattr(gan, name).network(i).state_dict()
+            assert all(torch.equal(start[key], value) for key, value in getattr(gan_alone, name).state_dict().items())
+        train(alone)
+        ours, theirs = load_run(cfg.run_dir, replica=i), load_run(alone.run_dir)
+        for name in ("generator", "discriminator"):
+            torch.testing.assert_close(
+                getattr(ours, name).state_dict(), getattr(theirs, name).state_dict(), rtol=0, atol=1e-5
+            )
+        assert ours.config["seed"] == 4 + i
+
+
+@pytest.mark.parametrize("stop", [1, 7, 9])
+def test_a_resumed_run_of_replicas_is_the_unresumed(compose: Compose, stop: int) -> None:
+    recipe = (*SMALL, "~callbacks.pictures", "replicas=3", "optimizer_d.lr=[0.05,1e38,0.01]")
+    train(compose(*recipe, name="whole"))
+    train(compose(*recipe, f"trainer.max_steps={stop}", name="part"))
+    cfg = compose(*recipe, name="part")
+    train(compose(*recipe, f"ckpt_path={cfg.run_dir}/{LAST}", name="part"))
+    whole, part = (read_checkpoint(Path(cfg.run_dir).with_name(name) / LAST) for name in ("whole", "part"))
+    assert [*whole["diverged"]] == [*part["diverged"]] == [1]
+    for i in (0, 2):
+        for key in ("state_dict", "optimizer_states"):
+            ours, theirs = (single_checkpoint(checkpoint, i)[key] for checkpoint in (whole, part))
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+    for key in ("names", "own"):
+        assert whole["history"][key] == part["history"][key]
+    timed = whole["history"]["names"].index("perf/examples_per_second")
+    keep = [i for i in range(len(whole["history"]["names"])) if i != timed]
+    assert whole["history"]["rows"].shape == part["history"]["rows"].shape
+    torch.testing.assert_close(
+        whole["history"]["rows"][:, keep], part["history"]["rows"][:, keep], rtol=1e-6, atol=0, equal_nan=True
+    )
+
+
+@pytest.mark.parametrize("update", ["alternating", "optimistic"])
+def test_a_single_run_goes_on_from_a_replicas_checkpoint(compose: Compose, tmp_path: Path, update: str) -> None:
+    recipe = (*SMALL, DOUBLE, "~callbacks.pictures", f"update={update}", "ema_half_life=5")
+    cfg = compose(*recipe, "replicas=3", "optimizer_d.lr=[0.05,0.02,0.1]", "trainer.max_steps=12", name="many")
+    train(cfg)
+    single = (*recipe, "seed=9", "optimizer_d.lr=0.1")
+    train(compose(*single, name="whole"))
+    torch.save(single_checkpoint(read_checkpoint(Path(cfg.run_dir) / LAST), 2), tmp_path / "2.ckpt")
+    train(compose(*single, f"ckpt_path={tmp_path / '2.ckpt'}", name="rest"))
+    whole, rest = (read_checkpoint(tmp_path / name / LAST) for name in ("whole", "rest"))
+    for key in ("state_dict", "optimizer_states", "update"):
+        torch.testing.assert_close(rest[key], whole[key], rtol=0, atol=1e-10)
+    records = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("whole", "rest")]
+    assert records[0]["train/loss_d"] == pytest.approx(records[1]["train/loss_d"], rel=1e-9)
+    assert records[0]["val/w2"] == pytest.approx(records[1]["val/w2"], rel=1e-9)
+
+
+def test_a_diverging_replica_is_frozen_and_disturbs_no_other(compose: Compose) -> None:
+    recipe = (*SMALL, f"replicas={R}")
+    well, ill = (compose(*recipe, f"optimizer_d.lr=[0.05,{lr},0.05]", name=f"{lr}") for lr in ("0.01", "1e38"))
+    train(well)
+    value = train(ill)
+    healthy, table = rows(well.run_dir), rows(ill.run_dir)
+    assert [row["status"] for row in table] == ["completed", "diverged", "completed"]
+    assert (table[1]["val/w2"], table[1]["train/loss_d"]) == ("", "")
+    for i in (0, 2):
+        assert table[i] == healthy[i]
+    record = json.loads((Path(ill.run_dir) / "metrics.json").read_text())
+    assert (record["status"], record["share_diverged"]) == ("completed", pytest.approx(1 / 3))
+    scores = [float(table[i]["val/w2"]) for i in (0, 2)]
+    assert value == record["val/w2"] == pytest.approx(sum(scores) / 2)
+    assert record["val/w2_median"] == pytest.approx(max(scores))  # the infinite one counts
+    assert record["val/w2_p90"] is None
+    frozen = load_run(ill.run_dir, replica=1)
+    assert all(value.isfinite().all() for value in frozen.discriminator.state_dict().values())
+    alone = compose(*SMALL, "seed=8", "optimizer_d.lr=1e38", name="alone")
+    assert train(alone) == math.inf
+    error = read_checkpoint(Path(ill.run_dir) / LAST)["diverged"][1]
+    told = json.loads((Path(alone.run_dir) / "metrics.json").read_text())
+    assert told["error"] == f"diverged: {error[1]} is not finite at iteration {error[0]}"
+
+
+def test_when_all_diverge_so_does_the_run(compose: Compose) -> None:
+    cfg = compose(*SMALL, "replicas=2", "optimizer_d.lr=1e38", "optimizer_g.lr=1e38")
+    assert train(cfg) == math.inf
+    record = json.loads((Path(cfg.run_dir) / "metrics.json").read_text())
+    assert (record["status"], record["share_diverged"], record["val/w2"]) == ("diverged", 1.0, None)
+    assert [row["status"] for row in rows(cfg.run_dir)] == ["diverged"] * 2
+    assert (Path(cfg.run_dir) / "figures" / "final.png").exists()
+
+
+def test_what_a_run_of_replicas_says(compose: Compose, capsys: pytest.CaptureFixture[str]) -> None:
+    cfg = compose(*SMALL, "replicas=5", "optimizer_d.lr=[0.01,0.02,0.03,0.04,0.05]")
+    train(cfg)
+    record = json.loads((Path(cfg.run_dir) / "metrics.json").read_text())
+    table = rows(cfg.run_dir)
+    w2, mle = (torch.tensor([float(row[tag]) for row in table]).double() for tag in ("val/w2", "mle/w2"))
+    assert record["replicas"] == 5
+    assert record["examples"] == 5 * 84 * 2
+    assert record["val/w2"] == pytest.approx(w2.mean().item(), rel=1e-6)
+    assert record["val/w2_median"] == pytest.approx(w2.median().item(), rel=1e-6)
+    assert record["val/w2_p90"] == pytest.approx(w2.quantile(0.9).item(), rel=1e-6)
+    assert record["efficiency"] == pytest.approx((mle.square().mean() / w2.square().mean()).item(), rel=1e-5)
+    assert [float(row["optimizer_d.lr"]) for row in table] == [0.01, 0.02, 0.03, 0.04, 0.05]
+    assert list(table[0])[:8] == [
+        "replica",
+        "seed",
+        "status",
+        "val/w2",
+        "val/kl",
+        "mle/w2",
+        "train/loss_d",
+        "train/loss_g",
+    ]
+    assert "5 replicas, completed after 18 iterations" in capsys.readouterr().out
+
+
+def test_replicas_share_one_device(compose: Compose) -> None:
+    with pytest.raises(ConfigError, match=r"trainer\.devices must be 1 with replicas=2"):
+        assemble(compose("replicas=2", "trainer.devices=2", "trainer.strategy=ddp_spawn"))
+
+
+def test_a_replica_must_be_there(compose: Compose) -> None:
+    cfg = compose(*SMALL, "replicas=2", "~callbacks.pictures")
+    train(cfg)
+    for replica in (None, 2, -1):
+        with pytest.raises(ConfigError, match="replica must be one of its 2, from 0 on"):
+            load_run(cfg.run_dir, replica=replica)
