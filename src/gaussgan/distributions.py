@@ -9,8 +9,8 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.distributions import MultivariateNormal
 
+from gaussgan.metrics import gaussian_log_prob
 from gaussgan.streams import normal, stream
 
 
@@ -81,13 +81,13 @@ class AffineGaussian:
         Raises:
             ValueError: when AᵀA is singular: then the law has no density.
         """
-        return self._density.log_prob(x.double())
+        if self._rank < self.dim:
+            raise ValueError(f"{self} has no density: its covariance is singular")
+        return gaussian_log_prob(torch.atleast_2d(x), self.mean, self.cov).reshape(x.shape[:-1])
 
     @cached_property
-    def _density(self) -> MultivariateNormal:
-        if torch.linalg.matrix_rank(self.A) < self.dim:
-            raise ValueError(f"{self} has no density: its covariance is singular")
-        return MultivariateNormal(self.mean, self.cov, validate_args=False)
+    def _rank(self) -> Tensor:
+        return torch.linalg.matrix_rank(self.A)
 
     def __repr__(self) -> str:
         return f"N(mean={self.mean.tolist()}, cov={[[round(c, 6) for c in row] for row in self.cov.tolist()]})"

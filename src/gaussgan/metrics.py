@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -41,6 +43,20 @@ def gaussian_kl(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor) ->
     log_det_ratio = 2 * (_log_diagonal(chol_q) - _log_diagonal(chol_p))
     kl = (scale.square().sum((-2, -1)) + shift.square().sum((-2, -1)) - mean_p.shape[-1] + log_det_ratio) / 2
     return kl.where((bad_p == 0) & (bad_q == 0), torch.inf).where(finite, torch.nan)
+
+
+def gaussian_log_prob(x: Tensor, mean: Tensor, cov: Tensor) -> Tensor:
+    """log N(x; mean, cov) in nats, in float64; NaN where cov is singular.
+
+    Shapes: [..., n, d], [..., d], [..., d, d] → [..., n].
+    """
+    d = mean.shape[-1]
+    scale, singular = torch.linalg.cholesky_ex(cov.double())
+    inverse = torch.linalg.solve_triangular(scale, torch.eye(d, dtype=scale.dtype), upper=False)
+    white = inverse @ (x.double() - mean.double().unsqueeze(-2)).mT  # [..., d, n]: long rows are quick to add up
+    constant = _log_diagonal(scale) + d * math.log(2 * math.pi) / 2
+    log_prob = white.square_().sum(-2).div_(-2) - constant.unsqueeze(-1)
+    return log_prob.where((singular == 0).unsqueeze(-1), torch.nan)
 
 
 def sample_moments(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ from torch.distributions import MultivariateNormal
 
 from gaussgan.distributions import Dirac, Law
 from gaussgan.game.objectives import logistic_loss
-from gaussgan.metrics import gaussian_kl, gaussian_w2, has_closed_form, sample_moments
+from gaussgan.metrics import gaussian_kl, gaussian_log_prob, gaussian_w2, has_closed_form, sample_moments
 from gaussgan.networks import Linear, Location
 from gaussgan.sample_metrics import mode_metrics, sliced_w2
 from gaussgan.streams import normal, stream
@@ -56,6 +56,11 @@ class Validation:
         """Those of `generated`, [..., SAMPLES, k]; of many replicas, all latents would be held in vain."""
         n, k = MOMENT_SAMPLES, self.latent_dim
         return self._draw(lambda seed: normal(n, k, generator=stream(seed, "validation"))[:SAMPLES].clone())
+
+    @cached_property
+    def real_log_prob(self) -> Tensor:
+        """log p of `real`, [..., SAMPLES]."""
+        return self.law.log_prob(self.real)
 
     @cached_property
     def directions(self) -> Tensor:
@@ -122,11 +127,16 @@ class Validation:
         if not self.has_density or not has_closed_form(generator):
             return {}
         tags = ("val/js", "val/logit_error", "val/d_gap") if logistic else ("val/js",)
-        x = torch.cat([self.real, self.generated(generator)], -2)
-        ratio = (self.law.log_prob(x) - gaussian_log_prob(x, *generator.moments())).unsqueeze(-1)  # type: ignore[operator]
-        logit = discriminator(self._like(discriminator, x)).double().cpu()
-        best, loss = (logistic_loss(*values.tensor_split(2, -2)).mean((-2, -1)) for values in (ratio, logit))
-        values = (math.log(2) - best, (logit - ratio).square().mean((-2, -1)).sqrt(), loss - best)
+        fake = self.generated(generator)
+        x = torch.cat([self.real, fake], -2)
+        density = torch.cat([self.real_log_prob, self.law.log_prob(fake)], -1)
+        logit = discriminator(self._like(discriminator, x)).squeeze(-1).cpu()
+        ratio = (density - gaussian_log_prob(x, *generator.moments())).to(logit.dtype)  # type: ignore[operator]
+        best, loss = (
+            logistic_loss(*values.tensor_split(2, -1)).mean(-1, dtype=torch.float64) for values in (ratio, logit)
+        )
+        error = (logit - ratio).square().mean(-1, dtype=torch.float64).sqrt()
+        values = (math.log(2) - best, error, loss - best)
         return dict(zip(tags, values, strict=False))
 
     @staticmethod
@@ -173,18 +183,6 @@ def has_density(law: Law) -> bool:
     except (AttributeError, ValueError):
         return False
     return True
-
-
-def gaussian_log_prob(x: Tensor, mean: Tensor, cov: Tensor) -> Tensor:
-    """log N(x; mean, cov) in nats, in float64; NaN where cov is singular.
-
-    Shapes: [..., n, d], [..., d], [..., d, d] → [..., n].
-    """
-    scale, singular = torch.linalg.cholesky_ex(cov.double())
-    white = torch.linalg.solve_triangular(scale, (x.double() - mean.unsqueeze(-2)).mT, upper=False)
-    constant = scale.diagonal(dim1=-2, dim2=-1).log().sum(-1) + mean.shape[-1] * math.log(2 * math.pi) / 2
-    log_prob = -white.square().sum(-2) / 2 - constant.unsqueeze(-1)
-    return log_prob.where((singular == 0).unsqueeze(-1), torch.nan)
 
 
 def gaussian_density(generator: nn.Module) -> MultivariateNormal | None:

@@ -46,7 +46,8 @@ class Evaluation(Callback):
         self.validation = data_of(trainer).validation
         self.started = self.epoch_started = perf_counter()
         self.epoch_start = trainer.global_step
-        row = aggregate(self._measure(gan))
+        with gan.evaluating():
+            row = aggregate(self.validation.distances(gan.generator))
         error = {score(row): row[score(row)]}
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
