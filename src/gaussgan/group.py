@@ -2,20 +2,140 @@
 
 from __future__ import annotations
 
+import logging
+import math
+import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
 
-from gaussgan.train import train
+from gaussgan.assemble import assemble
+from gaussgan.callbacks import KeptEpochs
+from gaussgan.callbacks.evaluation import log_configuration
+from gaussgan.callbacks.record import last_row, record_of
+from gaussgan.config import ConfigError
+from gaussgan.data import GaussianDataModule
+from gaussgan.directory import BEST, LAST, claim, read_record, write_record
+from gaussgan.divergence import Diverged
+from gaussgan.gan import GAN
+from gaussgan.history import unpack
+from gaussgan.runs import read_checkpoint
+from gaussgan.signals import exit_code, noting
+from gaussgan.single import single_checkpoint
+from gaussgan.train import returned, train
+from gaussgan.validation import score
+from gaussgan.variation import together
+
+log = logging.getLogger(__name__)
 
 
 def train_together(cfgs: Sequence[DictConfig]) -> list[float | Exception]:
-    """Train single runs of one `structure` as replicas of one run; leave in each `run_dir` what `train` would, and
-    return what it would, or the error that it would raise."""
-    results: list[float | Exception] = []
-    for cfg in cfgs:
-        try:
-            results.append(train(cfg))
-        except Exception as error:
-            results.append(error)
-    return results
+    """Train single runs of one `structure` as replicas of one run, and leave in each `run_dir` what `train` would: but
+    for the pictures, which would take longer than all else.
+
+    Returns:
+        What `train` would return for each; or the error where its directory cannot be used.
+
+    Raises:
+        SystemExit: with 128 + the signal's number, when a signal ended the run; all directories are then as `train`
+            would have left them.
+        Exception: whatever keeps the runs from being trained together; all directories are then as they were.
+    """
+    with ExitStack() as claims:
+        errors: dict[int, Exception] = {}
+        for i, cfg in enumerate(cfgs):
+            try:
+                claims.enter_context(claim(Path(cfg.run_dir), None))
+            except ConfigError as error:
+                errors[i] = error
+        jobs = [cfg for i, cfg in enumerate(cfgs) if i not in errors]
+        values = iter(_train(jobs) if len(jobs) > 1 else map(train, jobs))
+        return [errors[i] if i in errors else next(values) for i in range(len(cfgs))]
+
+
+def _train(cfgs: Sequence[DictConfig]) -> list[float]:
+    directory = Path(cfgs[0].run_dir) / ".together"
+    shutil.rmtree(directory, ignore_errors=True)  # of a process that died
+    directory.mkdir()
+    try:
+        gan, data, trainer = assemble(_joint(cfgs, directory))
+        with noting():
+            trainer.fit(gan, data)
+    except Diverged as error:
+        log.error(error)
+    except BaseException:
+        shutil.rmtree(directory)
+        raise
+    kept = next(callback for callback in trainer.callbacks if isinstance(callback, KeptEpochs))  # type: ignore[attr-defined]
+    values = _write_jobs(cfgs, directory, gan, data, kept)
+    status = read_record(directory)["status"]
+    shutil.rmtree(directory)
+    if status == "interrupted":
+        raise SystemExit(exit_code())
+    return values
+
+
+def _joint(cfgs: Sequence[DictConfig], directory: Path) -> DictConfig:
+    """The configuration of the run whose replicas are these: in a directory of its own, and without pictures."""
+    joint = together([OmegaConf.to_container(cfg, resolve=True) for cfg in cfgs])  # type: ignore[misc]
+    parts = {"checkpoints": "Checkpoints", "record": "Record", "kept": "KeptEpochs"}
+    joint["callbacks"] = {
+        "evaluation": joint["callbacks"]["evaluation"],
+        **{k: {"_target_": f"gaussgan.callbacks.{name}", "directory": str(directory)} for k, name in parts.items()},
+    }
+    return OmegaConf.create({**joint, "logger": None, "run_dir": str(directory)})
+
+
+def _write_jobs(
+    cfgs: Sequence[DictConfig], directory: Path, gan: GAN, data: GaussianDataModule, kept: KeptEpochs
+) -> list[float]:
+    """What the runs of the replicas would have left, and returned."""
+    read, mle_w2 = cache(read_checkpoint), cache(data.mle_w2)
+    group = read_record(directory)
+    seconds = group["seconds"] / len(cfgs)
+    values = []
+    for i, cfg in enumerate(cfgs):
+        job, diverged = Path(cfg.run_dir), gan.diverged.get(i)
+        last = single_checkpoint(read(kept.last.get(i, directory / LAST)), i)
+        history = unpack(last["history"])
+        iterations = group["iterations"] if diverged is None else diverged.iteration
+        row = last_row(history, iterations)
+        if (mle := mle_w2(iterations)) is not None:
+            row = {**row, "mle/w2": mle[i].item()}
+        status = (group["status"], group["error"]) if diverged is None else ("diverged", str(diverged))
+        _save(last, history, seconds, job / LAST)
+        if i in kept.best:
+            best = single_checkpoint(read(kept.best[i]), i)
+            _save(best, unpack(best["history"]), seconds, job / BEST)
+        _log(cfg, last["config"], history, {tag: value[i].item() for tag, value in kept.distances.items()})
+        examples = data.examples_seen(iterations)
+        record = record_of(last["config"], row, status[0], status[1], iterations, examples, seconds)
+        write_record(job, record)
+        values.append(returned(record))
+    return values
+
+
+def _save(checkpoint: dict[str, Any], history: list[dict[str, Any]], seconds: float, path: Path) -> None:
+    errors = [row[score(row)] for row in history]
+    least = min((error for error in errors if not math.isnan(error)), default=math.inf)
+    checkpoint["callbacks"] = {"Evaluation": {"seconds": seconds}, "Checkpoints": {"least": least}}
+    path.parent.mkdir(exist_ok=True)
+    torch.save(checkpoint, path.with_suffix(".tmp"))
+    path.with_suffix(".tmp").replace(path)
+
+
+def _log(cfg: DictConfig, config: dict[str, Any], history: list[dict[str, Any]], start: dict[str, float]) -> None:
+    """To the run's logger what it would have been told as it went on."""
+    if not cfg.get("logger"):
+        return
+    logger = instantiate(cfg.logger)
+    log_configuration(logger, config, {score(start): start[score(start)]}, step=0)
+    for row in history:
+        logger.log_metrics({k: v for k, v in row.items() if k not in ("iteration", "epoch")}, step=row["iteration"])
+    logger.finalize("success")

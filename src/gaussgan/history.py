@@ -39,7 +39,8 @@ def unpack(packed: dict[str, Any]) -> list[Row]:
 
 def of_replica(packed: dict[str, Any], i: int) -> dict[str, Any]:
     """The packed history of replica i alone."""
-    return {**packed, "own": [False] * len(packed["names"]), "rows": packed["rows"][..., i].clone()}
+    rows = packed["rows"]
+    return {**packed, "own": [False] * len(packed["names"]), "rows": rows[..., i].clone() if rows.ndim == 3 else rows}
 
 
 def _number(value: Any) -> Tensor:

@@ -19,6 +19,11 @@ def received() -> int | None:
     return _received
 
 
+def exit_code() -> int:
+    """Of a process that a signal ended: 128 + its number."""
+    return 128 + (_received or signal.SIGTERM)  # which another rank may have received
+
+
 def install() -> None:
     """Note the next signal instead of dying of it; a second Ctrl-C ends the process at once.
 

@@ -33,7 +33,7 @@ def single_checkpoint(checkpoint: dict[str, Any], i: int) -> dict[str, Any]:
         ],
         "update": [_row(tensor, i) for tensor in checkpoint["update"]],
         "history": history.of_replica(checkpoint["history"], i),
-        "epoch_account": (_row(sums, i), counts.clone(), number),
+        "epoch_account": (_row(sums, i) if sums.ndim > 1 else sums.clone(), counts.clone(), number),
         "diverged": {},
         "config": of_replica(checkpoint["config"], i),
     }

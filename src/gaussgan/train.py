@@ -5,9 +5,10 @@ from __future__ import annotations
 import gc
 import logging
 import math
-import signal
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
@@ -20,7 +21,7 @@ from gaussgan.directory import RECORD, claim, is_first_process, read_record, rec
 from gaussgan.divergence import Diverged
 from gaussgan.gan import GAN
 from gaussgan.metrics import has_closed_form
-from gaussgan.signals import noting, received
+from gaussgan.signals import exit_code, noting
 from gaussgan.validation import score
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,11 @@ def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Pa
             learned = data.validation.moments(gan.generator)
         print_summary(record, data.distribution, learned, directory, exact)
     if record["status"] == "interrupted":
-        raise SystemExit(128 + (received() or signal.SIGTERM))  # which a rank alone may have received
-    distance = record[score(record)]
-    return math.inf if distance is None else distance  # null where it diverged, or is beyond all numbers
+        raise SystemExit(exit_code())
+    return returned(record)
+
+
+def returned(record: Mapping[str, Any]) -> float:
+    """The distance by which a run is judged; infinite where it diverged, or is beyond all numbers."""
+    distance = record.get(score(record))
+    return math.inf if distance is None or math.isnan(distance) else distance

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from torch import Tensor, nn
 
 from gaussgan.aggregate import aggregate
@@ -18,6 +18,15 @@ from gaussgan.distributions import Law
 from gaussgan.gan import GAN
 from gaussgan.metrics import has_closed_form
 from gaussgan.validation import score
+
+
+def log_configuration(logger: Logger, config: dict[str, Any], error: dict[str, float], step: int) -> None:
+    """To a dashboard what a run is, with its error at that step, which HPARAMS then follows."""
+    if isinstance(logger, TensorBoardLogger):
+        logger.log_hyperparams(hyperparameters(config), error, step=step)
+        logger.experiment.add_text("config", f"```yaml\n{OmegaConf.to_yaml(config)}```")
+    else:
+        logger.log_hyperparams(hyperparameters(config))
 
 
 class Evaluation(Callback):
@@ -50,11 +59,7 @@ class Evaluation(Callback):
             row = aggregate(self.validation.distances(gan.generator))
         error = {score(row): row[score(row)]}
         for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.log_hyperparams(hyperparameters(gan.config), error, step=trainer.global_step)
-                logger.experiment.add_text("config", f"```yaml\n{OmegaConf.to_yaml(gan.config)}```")
-            else:
-                logger.log_hyperparams(hyperparameters(gan.config))
+            log_configuration(logger, gan.config, error, trainer.global_step)
 
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         data, step, now = data_of(trainer), trainer.global_step, perf_counter()

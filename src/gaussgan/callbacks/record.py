@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,23 +65,41 @@ class Record(Callback):
         data = data_of(trainer)
         if data is None:  # the parent of spawned processes, the first of which has written what it knows
             return
-        examples = gan.replicas * data.examples_seen(iterations)
         seconds = next(c for c in trainer.callbacks if isinstance(c, Evaluation)).total_seconds()  # type: ignore[attr-defined]
         # What was measured elsewhere than at the end is not the end's: an exception leaves no result.
-        row = gan.history[-1] if gan.history and gan.history[-1]["iteration"] == iterations else {}
+        row = last_row(gan.history, iterations)
         if (mle := data.mle_w2(iterations)) is not None:
             row = {**row, "mle/w2": mle}
         if gan.replicas > 1:
             write_replicas(self.directory, replica_rows(row, status, gan.diverged, gan.config))
-        record = {
-            **summary(row, gan.diverged),
-            "status": status,
-            "error": error,
-            "seed": gan.config["seed"],
-            "replicas": gan.replicas,
-            "iterations": iterations,
-            "examples": examples,
-            "seconds": round(seconds, 3),
-            "examples_per_second": round(examples / seconds, 1) if seconds else None,
-        }
-        write_record(self.directory, record)
+        numbers = summary(row, gan.diverged)
+        examples = gan.replicas * data.examples_seen(iterations)
+        write_record(self.directory, record_of(gan.config, numbers, status, error, iterations, examples, seconds))
+
+
+def last_row(history: Sequence[dict[str, Any]], iterations: int) -> dict[str, Any]:
+    """The last row of a run that came so far, if it is of its end."""
+    return history[-1] if history and history[-1]["iteration"] == iterations else {}
+
+
+def record_of(
+    config: Mapping[str, Any],
+    numbers: Mapping[str, float],
+    status: str,
+    error: str | None,
+    iterations: int,
+    examples: int,
+    seconds: float,
+) -> dict[str, Any]:
+    """What metrics.json says of a run."""
+    return {
+        **numbers,
+        "status": status,
+        "error": error,
+        "seed": config["seed"],
+        "replicas": config["replicas"],
+        "iterations": iterations,
+        "examples": examples,
+        "seconds": round(seconds, 3),
+        "examples_per_second": round(examples / seconds, 1) if seconds else None,
+    }

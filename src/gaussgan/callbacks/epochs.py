@@ -1,0 +1,62 @@
+"""Which epochs of a run of replicas their single runs would have kept."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import Checkpoint
+from torch import Tensor
+
+from gaussgan.data import data_of
+from gaussgan.directory import LAST
+from gaussgan.gan import GAN
+from gaussgan.validation import score
+
+
+class KeptEpochs(Checkpoint):
+    """Keeps checkpoints of a run of replicas, as ITERATION.ckpt: of each epoch that is the best of one, or its last
+    before it diverged. Comes after `Checkpoints`, whose file it copies.
+
+    Args:
+        directory: the run's.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self.file = Path(directory) / LAST
+        self.best: dict[int, Path] = {}  # from replicas to the checkpoints in which they are at their best
+        self.last: dict[int, Path] = {}  # of those that diverged, to the last before
+        self.distances: dict[str, Tensor] = {}  # at the start
+
+    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+        with gan.evaluating():
+            self.distances = data_of(trainer).validation.distances(gan.generator)
+        self.least = torch.full((gan.replicas,), torch.inf, dtype=torch.float64)
+        self.newest = self._copy(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+        self._note_diverged(gan)
+        if data_of(trainer).loader.within_epoch:
+            return
+        self.newest = self._copy(trainer)
+        values = gan.history[-1][score(gan.history[-1])]
+        improved = values < self.least
+        self.least = torch.where(improved, values, self.least)
+        self.best |= dict.fromkeys(improved.nonzero().flatten().tolist(), self.newest)
+        for path in {*self.file.parent.glob("[0-9]*.ckpt")} - {self.newest, *self.best.values(), *self.last.values()}:
+            path.unlink()
+
+    def on_exception(self, trainer: Trainer, gan: GAN, exception: BaseException) -> None:  # type: ignore[override]
+        self._note_diverged(gan)
+
+    def _note_diverged(self, gan: GAN) -> None:
+        self.last |= dict.fromkeys(gan.diverged.keys() - self.last.keys(), self.newest)
+
+    def _copy(self, trainer: Trainer) -> Path:
+        return Path(shutil.copyfile(self.file, self.file.with_name(f"{trainer.global_step}.ckpt")))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}

@@ -1,0 +1,120 @@
+"""Runs that are trained together leave the directories that they would have left alone."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import DictConfig
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from gaussgan import load_run
+from gaussgan.config import ConfigError
+from gaussgan.directory import BEST, LAST
+from gaussgan.group import train_together
+from gaussgan.runs import read_checkpoint
+from gaussgan.train import train
+
+Compose = Callable[..., DictConfig]
+SMALL = ("penalty=r1", "data.num_examples=84", "data.batch_size=30", "trainer.precision=64-true")
+EPOCHS = "trainer.max_epochs=6"
+JOBS = [
+    ("seed=3", "optimizer_g.lr=0.05"),
+    ("seed=3", "optimizer_g.lr=0.5"),  # whose best epoch is not its last
+    ("seed=5", "optimizer_d.betas=[0.5,0.9]"),
+    ("seed=6", "optimizer_d.lr=1e308"),  # diverges in its first epoch
+    ("seed=7", "penalty.weight=1e160", "optimizer_d.lr=0.03"),  # and this one in its second
+]
+TIMED = ("seconds", "examples_per_second")
+
+
+@pytest.fixture
+def both(compose: Compose) -> Callable[..., tuple[list[DictConfig], list[DictConfig]]]:
+    def both(*common: str) -> tuple[list[DictConfig], list[DictConfig]]:
+        overrides = [(*SMALL, EPOCHS, "~callbacks.pictures", *common, *job) for job in JOBS]
+        return tuple([compose(*each, name=f"{way}{i}") for i, each in enumerate(overrides)] for way in "st")  # type: ignore[return-value]
+
+    return both
+
+
+def scalars(directory: str) -> dict[str, list[tuple[int, float]]]:
+    events = EventAccumulator(directory).Reload()
+    return {
+        tag: [(event.step, event.value) for event in events.Scalars(tag)]
+        for tag in events.Tags()["scalars"]
+        if not tag.startswith("perf")
+    }
+
+
+@pytest.mark.parametrize("common", [(), ("data.steps_per_execution=2", "update=optimistic", "ema_half_life=3")])
+def test_it_is_as_if_each_had_been_alone(both: Callable, common: tuple[str, ...]) -> None:
+    single, joint = both(*common)
+    values = [train(cfg) for cfg in single]
+    assert train_together(joint) == pytest.approx(values, rel=1e-8)
+    statuses = []
+    for alone, ours in zip(single, joint, strict=True):
+        one, other = (Path(cfg.run_dir) for cfg in (alone, ours))
+        records = [json.loads((path / "metrics.json").read_text()) for path in (one, other)]
+        statuses.append(records[0]["status"])
+        assert records[0].keys() == records[1].keys()
+        for key in records[0].keys() - {*TIMED}:
+            mine, expected = records[1][key], records[0][key]
+            assert mine == (pytest.approx(expected, rel=1e-6) if isinstance(expected, float) else expected), key
+        names = [{str(file.relative_to(path)) for file in path.rglob("*.ckpt")} for path in (one, other)]
+        assert names[0] == names[1]
+        for name in names[0]:
+            theirs, mine = (read_checkpoint(path / name) for path in (one, other))
+            assert theirs.keys() - {"diverged"} == mine.keys() - {"diverged"}
+            for key in ("state_dict", "optimizer_states", "update", "epoch_account"):
+                torch.testing.assert_close(mine[key], theirs[key], rtol=1e-9, atol=1e-9, equal_nan=True)
+            for key in ("global_step", "epoch", "loops", "lr_schedulers", "GaussianDataModule"):
+                assert mine[key] == theirs[key], key
+            assert mine["callbacks"].keys() == theirs["callbacks"].keys()
+            least = [each["callbacks"]["Checkpoints"]["least"] for each in (mine, theirs)]
+            assert least[0] == pytest.approx(least[1])
+            configs = [{**each["config"], "run_dir": "", "callbacks": "", "logger": ""} for each in (mine, theirs)]
+            assert configs[0] == configs[1]
+        ours_told, theirs_told = scalars(ours.run_dir), scalars(alone.run_dir)
+        assert ours_told.keys() == theirs_told.keys()
+        for tag, points in theirs_told.items():
+            assert [step for step, _ in ours_told[tag]] == [step for step, _ in points], tag
+            assert [v for _, v in ours_told[tag]] == pytest.approx([v for _, v in points], rel=1e-5, nan_ok=True), tag
+        assert not (other / ".together").exists()
+    assert statuses == ["completed"] * 3 + ["diverged"] * 2
+    best = load_run(joint[1].run_dir, BEST)
+    assert best.iterations < load_run(joint[1].run_dir).iterations
+
+
+def test_a_job_goes_on_alone(both: Callable, compose: Compose) -> None:
+    _, joint = both()
+    train_together(joint)
+    longer = (*SMALL, "~callbacks.pictures", "trainer.max_epochs=9", *JOBS[1])
+    train(compose(*longer, name="longer"))
+    train(compose(*longer, f"ckpt_path={joint[1].run_dir}/{LAST}", name="t1"))
+    ours, theirs = load_run(joint[1].run_dir), load_run(Path(joint[1].run_dir).with_name("longer"))
+    for network in ("generator", "discriminator"):
+        mine, expected = (getattr(run, network).state_dict() for run in (ours, theirs))
+        torch.testing.assert_close(mine, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_a_directory_that_is_taken_fails_alone(both: Callable) -> None:
+    single, joint = both()
+    train(joint[2])
+    values = train_together(joint)
+    assert isinstance(values[2], ConfigError)
+    assert "already holds a run" in str(values[2])
+    assert [isinstance(value, float) for value in values] == [True, True, False, True, True]
+    two = [joint[2], single[0]]
+    values = train_together(two)
+    assert isinstance(values[0], ConfigError)
+    assert math.isfinite(values[1])
+
+
+def test_what_cannot_be_trained_together_leaves_nothing(both: Callable) -> None:
+    _, joint = both("generator.out_features=3")
+    with pytest.raises(ConfigError, match=r"generator\.out_features must be 2"):
+        train_together(joint)
+    for cfg in joint:
+        assert {path.name for path in Path(cfg.run_dir).iterdir()} <= {".lock"}
