@@ -1,13 +1,11 @@
 """hydra/launcher=vectorized: a sweep's jobs that differ in numbers alone are trained together.
 
-Hydra imports this file whenever it starts: what is heavy is imported when there is something to launch.
+Hydra imports this file whenever it starts: what is heavy is imported when there is something to launch. It does so
+before the module is in sys.modules, where a dataclass would look for annotations that are text.
 """
-
-from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Optional
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
@@ -19,7 +17,7 @@ from omegaconf import DictConfig
 @dataclass
 class VectorizedConf:
     _target_: str = "hydra_plugins.gaussgan_vectorized.VectorizedLauncher"
-    max_replicas: Optional[int] = 1024  # noqa: UP045  # of one group; a larger one is cut. Hydra evaluates the type
+    max_replicas: int | None = 1024  # of one group; a larger one is cut
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="vectorized", node=VectorizedConf, provider="gaussgan")
