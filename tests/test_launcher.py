@@ -108,13 +108,17 @@ def lines(directory: Path) -> list[str]:
 def test_a_sweep_by_either_launcher(tmp_path: Path) -> None:
     def start(launcher: str) -> subprocess.Popen[str]:
         sweep = ("seed=3,5", "optimizer_d.lr=0.01,-1,0.02", "objective=hinge", "penalty=r1", "penalty.weight=1e-1")
-        own = (f"hydra/launcher={launcher}", f"hydra.sweep.dir={launcher}")
+        own = (f"hydra/launcher={launcher}", "hydra.sweep.dir=.")
         command = [sys.executable, str(ROOT / "scripts" / "train.py"), "-m", *QUIET, *sweep, *own]
-        return subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        (tmp_path / launcher).mkdir()
+        return subprocess.Popen(
+            command, cwd=tmp_path / launcher, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
 
     def hydras(directory: Path, launcher: str) -> str:
-        text = (directory / ".hydra" / "hydra.yaml").read_text().replace(launcher, "NAME")
-        return re.sub(r"_target_: hydra.*Launcher\n( +max_replicas: 1024\n)?", "", text)
+        text = (directory / ".hydra" / "hydra.yaml").read_text().replace(str(tmp_path / launcher), "DIRECTORY")
+        name = re.sub(rf"(hydra/launcher(=|: )){launcher}\n", r"\1NAME\n", text)
+        return re.sub(r"_target_: hydra.*Launcher\n( +max_replicas: 1024\n)?", "", name)
 
     processes = {launcher: start(launcher) for launcher in ("basic", "vectorized")}
     errors = {launcher: process.communicate(timeout=120)[1] for launcher, process in processes.items()}
@@ -222,7 +226,7 @@ def test_job_returns(launch: Launch, groups: Groups, monkeypatch: pytest.MonkeyP
 )
 def test_why_a_job_is_trained_alone(application: Hydra, override: str, reason: str | None) -> None:
     config = application.compose_config("train", [override], RunMode.RUN)
-    assert reason_alone(OmegaConf.to_container(config, resolve=False)) == reason  # type: ignore[arg-type]
+    assert reason_alone(OmegaConf.to_container(config, resolve=False)) == reason
 
 
 def test_jobs_that_are_trained_alone(
@@ -317,10 +321,10 @@ def same(a: Node, b: Node) -> bool:
     metadata = [{k: v for k, v in vars(node._metadata).items() if k != "resolver_cache"} for node in (a, b)]
     if type(a) is not type(b) or metadata[0] != metadata[1]:
         return False
-    if not isinstance(a, Container) or not isinstance(a._content, dict | list):  # type: ignore[attr-defined]
+    if not isinstance(a, Container) or not isinstance(a._content, dict | list):
         return type(a._value()) is type(b._value()) and repr(a._value()) == repr(b._value())
-    keys = [[*node._content] if isinstance(node, DictConfig) else range(len(node)) for node in (a, b)]  # type: ignore
-    return [*keys[0]] == [*keys[1]] and all(same(a._get_node(k), b._get_node(k)) for k in keys[0])  # type: ignore
+    keys = [[*node._content] if isinstance(node, DictConfig) else range(len(node)) for node in (a, b)]
+    return [*keys[0]] == [*keys[1]] and all(same(a._get_node(k), b._get_node(k)) for k in keys[0])
 
 
 STRUCTURES = (
@@ -364,7 +368,7 @@ def test_numbers_are_set_in_a_copy(application: Hydra, monkeypatch: pytest.Monke
     calls = []
     original = ConfigLoaderImpl.load_sweep_config
     monkeypatch.setattr(
-        ConfigLoaderImpl, "load_sweep_config", lambda *a: calls.append(a[2]) or original(*a)  # type: ignore[func-returns-value]
+        ConfigLoaderImpl, "load_sweep_config", lambda *a: calls.append(a[2]) or original(*a)
     )  # fmt: skip
     master = application.compose_config("train", [], RunMode.MULTIRUN)
     ours = Composer(application.config_loader.get_search_path())
