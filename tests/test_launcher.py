@@ -185,7 +185,9 @@ def test_what_follows_from_a_number_is_structure(compose: Callable[..., DictConf
 def test_job_returns(launch: Launch, groups: Groups, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("test_launcher.task", lambda cfg: float(cfg.seed))
     jobs = ("seed=1", "seed=2 optimizer_g.betas=[0.1,0.2]")
-    for ours, theirs in zip(launch(*jobs), launch(*jobs, launcher="basic"), strict=True):
+    results = launch(*jobs)
+    assert numbers(groups) == [[0, 1]]
+    for ours, theirs in zip(results, launch(*jobs, launcher="basic"), strict=True):
         assert (ours.return_value, ours.status) == (theirs.return_value, JobStatus.COMPLETED)
         for name in ("overrides", "working_dir", "task_name"):
             assert getattr(ours, name) == getattr(theirs, name)
@@ -194,7 +196,7 @@ def test_job_returns(launch: Launch, groups: Groups, monkeypatch: pytest.MonkeyP
         assert same(ours.cfg, theirs.cfg)
         assert ours.hydra_cfg is not None
         assert theirs.hydra_cfg is not None
-        own = {"launcher", "sweep", "overrides", "runtime"}
+        own = {"launcher", "sweep", "overrides", "runtime"}  # which name the launcher or the directory
         for key in {*theirs.hydra_cfg.hydra} - own:
             assert same(ours.hydra_cfg.hydra._get_node(key), theirs.hydra_cfg.hydra._get_node(key)), key
 
@@ -362,6 +364,7 @@ def test_composes_as_hydra_does(application: Hydra, structure: str) -> None:
         composed = ours.load_sweep_config(master, shuffled)
         assert same(composed, expected), shuffled
         assert composed._metadata.resolver_cache == expected._metadata.resolver_cache
+        assert master.hydra.run.dir  # with the time, which the jobs to come have from here
 
 
 def test_numbers_are_set_in_a_copy(application: Hydra, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -372,14 +375,16 @@ def test_numbers_are_set_in_a_copy(application: Hydra, monkeypatch: pytest.Monke
     )  # fmt: skip
     master = application.compose_config("train", [], RunMode.MULTIRUN)
     ours = Composer(application.config_loader.get_search_path())
-    for seed in range(5):
-        for weight in (0.5, 1.5):
-            cfg = ours.load_sweep_config(master, ["penalty=r1", f"seed={seed}", f"penalty.weight={weight}"])
-            assert (cfg.seed, cfg.data.seed, cfg.penalty.r1.weight) == (seed, seed, weight)
+    drawn = [(seed, weight) for seed in range(5) for weight in (0.5, 1.5)]
+    cfgs = [ours.load_sweep_config(master, ["penalty=r1", f"seed={s}", f"penalty.weight={w}"]) for s, w in drawn]
+    assert [(cfg.data.seed, cfg.penalty.r1.weight) for cfg in cfgs] == drawn
     assert len(calls) == 1
+    ours.load_sweep_config(master, ["penalty=r1", "seed=1.5", "penalty.weight=1.5"])
+    assert len(calls) == 2  # a number of another type, which a schema might refuse
     for _ in range(2):
         with pytest.raises(ConfigCompositionException, match=r"Could not override 'optimizer_d.momentum'"):
             ours.load_sweep_config(master, ["optimizer_d.momentum=0.1"])
-    first = ours.load_sweep_config(master, ["seed=1", "~penalty", "optimizer_g.lr=1"])
-    first.seed = 77  # a copy of one's own
-    assert ours.load_sweep_config(master, ["seed=1", "~penalty", "optimizer_g.lr=2"]).seed == 1
+    for value in ("a", "b"):
+        monkeypatch.setenv("COPIED", value)
+        cfg = ours.load_sweep_config(master, ["seed=1", "hydra.job.env_copy=[COPIED]"])
+        assert cfg.hydra.job.env_set.COPIED == value
