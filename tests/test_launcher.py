@@ -387,4 +387,4 @@ def test_numbers_are_set_in_a_copy(application: Hydra, monkeypatch: pytest.Monke
     for value in ("a", "b"):
         monkeypatch.setenv("COPIED", value)
         cfg = ours.load_sweep_config(master, ["seed=1", "hydra.job.env_copy=[COPIED]"])
-        assert cfg.hydra.job.env_set.COPIED == value
+        assert value == cfg.hydra.job.env_set.COPIED
