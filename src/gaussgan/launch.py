@@ -26,6 +26,9 @@ from gaussgan.tree import flatten
 
 log = logging.getLogger(__name__)
 
+FULL = os.environ.get("HYDRA_FULL_ERROR") == "1"  # as a person set it; launch sets it as well
+_reported: list[Exception] = []
+
 
 class Preflight(Callback):
     """Refuses a run before Hydra writes its configuration and its log, where Hydra would only warn of an exception.
@@ -71,14 +74,10 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
     traceback.
     """
     sys.path.append(str(Path.cwd()))  # where a reader's own classes are, which python SCRIPT leaves out
-    full = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra lets errors through instead of printing them
-    composed = False
 
     @hydra.main(version_base="1.3", config_path=config_path, config_name=config_name)
     def main(cfg: DictConfig) -> float:
-        nonlocal composed
-        composed = True
         sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
         try:
             if sweeping:
@@ -86,7 +85,7 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
             with noting():
                 return task(cfg)
         except Exception as error:
-            log.error(error, exc_info=full or not isinstance(error, ConfigError))
+            report(error)
             if sweeping:
                 raise
             raise SystemExit(1) from None
@@ -96,12 +95,18 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        if composed:
-            sys.exit(1)  # the first of a sweep's failures, which its job has told
-        if full:
+        if any(error is told for told in _reported):
+            sys.exit(1)  # the first of a sweep's failures
+        if FULL:
             raise
         hint = _suggestion(error, config_path, config_name) or _choices(error, config_path)
         sys.exit(f"{one_line(error)}{hint}")
+
+
+def report(error: Exception) -> None:
+    """Log the error that a job ended with: one line, or a defect's traceback."""
+    log.error(error, exc_info=error if FULL or not isinstance(error, ConfigError) else None)
+    _reported.append(error)
 
 
 def _check_job(cfg: DictConfig) -> None:

@@ -1,0 +1,193 @@
+"""A sweep's jobs, those that differ in numbers alone as one run, each with what Hydra would give it alone."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import (
+    JobReturn,
+    JobRuntime,
+    JobStatus,
+    configure_log,
+    env_override,
+    filter_overrides,
+    run_job,
+    setup_globals,
+)
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from gaussgan.config import check, one_line
+from gaussgan.directory import holds_a_run
+from gaussgan.grouping import kind, reason_alone, spans
+from gaussgan.joblogs import JobLogs, files, instead_of_files
+from gaussgan.launch import FULL, report
+from gaussgan.signals import noting
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Job:
+    number: int
+    overrides: Sequence[str]
+    config: DictConfig  # with hydra
+    returned: JobReturn = field(default_factory=JobReturn)
+    task: DictConfig | None = None  # without hydra and resolved, from when the job has begun
+    files: list[logging.FileHandler] = field(default_factory=list)  # of its log
+
+    @property
+    def run_dir(self) -> str:
+        assert self.task is not None
+        return str(self.task.run_dir)
+
+
+class Begun(BaseException):
+    """Leaves Hydra's `run_job` where the task would begin. Of no Exception it would think that it is the task's."""
+
+
+class Sweep:
+    def __init__(self, context: HydraContext, task: TaskFunction, config: DictConfig) -> None:
+        self.context, self.task, self.config = context, task, config
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], first: int, max_replicas: int | None
+    ) -> Sequence[JobReturn]:
+        setup_globals()
+        self._log_as_sweep()
+        Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
+        log.info("Launching %d jobs locally, together where they differ in numbers alone", len(job_overrides))
+        jobs = [self._compose(first + i, overrides) for i, overrides in enumerate(job_overrides)]
+        for group in self._groups(jobs, max_replicas):
+            for job in group:
+                log.info("\t#%d : %s", job.number, " ".join(filter_overrides(job.overrides)))
+            if len(group) == 1:
+                self._run(group[0], self.task)
+            else:
+                self._run_together(group)
+            self._log_as_sweep()
+        return [job.returned for job in jobs]
+
+    def _log_as_sweep(self) -> None:
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+
+    def _compose(self, number: int, overrides: Sequence[str]) -> Job:
+        config = self.context.config_loader.load_sweep_config(self.config, list(overrides))
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = number
+        return Job(number, overrides, config)
+
+    def _groups(self, jobs: Sequence[Job], max_replicas: int | None) -> list[list[Job]]:
+        """In the order of their first jobs."""
+        groups: dict[str | int, list[Job]] = {}
+        alone: dict[str, list[int]] = {}
+        for job in jobs:
+            together: str | int = job.number
+            try:
+                check(job.config)
+                if reason := reason_alone(OmegaConf.to_container(job.config, resolve=False)):  # type: ignore[arg-type]
+                    alone.setdefault(reason, []).append(job.number)
+                else:
+                    together = kind(job.config)
+            except Exception:
+                log.debug("#%d is run alone, and says what is wrong", job.number, exc_info=True)
+            groups.setdefault(together, []).append(job)
+        if alone:
+            reasons = "; ".join(f"{spans(numbers)} ({reason})" for reason, numbers in alone.items())
+            log.info("Not trained together with others: %s", reasons)
+        return [
+            group[i : i + size]
+            for group in groups.values()
+            for size in [max_replicas or len(group)]
+            for i in range(0, len(group), size)
+        ]
+
+    def _run(self, job: Job, task: TaskFunction) -> None:
+        job.returned = run_job(
+            hydra_context=self.context,
+            task_function=task,
+            config=job.config,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+
+    def _run_together(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self._begin(job)
+        begun = [job for job in jobs if job.task is not None]
+        owners = {Path(job.run_dir).resolve(): job for job in reversed(begun)}  # the first job of each directory
+        together = [job for job in begun if job in owners.values()]
+        ended = self._train(together) if len(together) > 1 else []
+        for job in begun:
+            if job not in ended:
+                self._run(job, self.task)
+
+    def _begin(self, job: Job) -> None:
+        """What Hydra does before a task: the directory, .hydra, the log, on_job_start."""
+
+        @wraps(self.task)
+        def begin(cfg: DictConfig) -> Any:
+            try:
+                resolved = copy.deepcopy(cfg)
+                OmegaConf.resolve(resolved)
+            except Exception:
+                return self.task(cfg)  # which says what is wrong
+            job.task, job.files = resolved, files()
+            job.returned = JobReturn(
+                overrides=OmegaConf.to_container(job.config.hydra.overrides.task),  # type: ignore[arg-type]
+                cfg=cfg,
+                hydra_cfg=HydraConfig.instance().cfg,  # type: ignore[arg-type]
+                working_dir=str(Path.cwd()),
+                task_name=JobRuntime.instance().get("name"),
+            )
+            raise Begun
+
+        with suppress(Begun):
+            self._run(job, begin)
+
+    def _train(self, jobs: Sequence[Job]) -> list[Job]:
+        """Train begun jobs, and return those that have ended, well or not; the others are still to be run."""
+        logs = JobLogs({job.run_dir: job.files for job in jobs})
+        outcomes: Sequence[float | Exception | None]
+        with instead_of_files(logs):
+            try:
+                with _hydra_of(jobs[0]) as hydra, env_override(hydra.job.env_set), noting():
+                    from gaussgan.group import train_together
+
+                    log.info("%d runs trained as one: %s", len(jobs), spans([job.number for job in jobs]))
+                    outcomes = train_together([job.task for job in jobs if job.task is not None])
+            except Exception as error:
+                log.warning("They could not be, and are run one by one: %s", one_line(error), exc_info=FULL)
+                outcomes = [error if holds_a_run(Path(job.run_dir)) else None for job in jobs]
+            ended = [(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True) if outcome is not None]
+            for job, outcome in ended:
+                with _hydra_of(job), logs.only(job.run_dir):
+                    self._end(job, outcome)
+        return [job for job, _ in ended]
+
+    def _end(self, job: Job, outcome: float | Exception) -> None:
+        """What Hydra does after a task."""
+        if isinstance(outcome, Exception):
+            report(outcome)
+        job.returned.return_value = outcome
+        job.returned.status = JobStatus.FAILED if isinstance(outcome, Exception) else JobStatus.COMPLETED
+        self.context.callbacks.on_job_end(config=job.config, job_return=job.returned)
+
+
+@contextmanager
+def _hydra_of(job: Job) -> Iterator[Any]:
+    """Hydra's own configuration as it was when a job began."""
+    instance = HydraConfig.instance()
+    before, instance.cfg = instance.cfg, job.returned.hydra_cfg  # type: ignore[assignment]
+    try:
+        yield HydraConfig.get()
+    finally:
+        instance.cfg = before
