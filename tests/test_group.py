@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from gaussgan import load_run
+from gaussgan import group, load_run
 from gaussgan.config import ConfigError
 from gaussgan.directory import BEST, LAST
-from gaussgan.group import train_together
 from gaussgan.runs import read_checkpoint
 from gaussgan.train import train
 
@@ -28,6 +27,10 @@ JOBS = [
     ("seed=7", "penalty.weight=1e160", "optimizer_d.lr=0.03"),  # and this one in its second
 ]
 TIMED = ("seconds", "examples_per_second")
+
+
+def train_together(cfgs: list[DictConfig]) -> list[float | Exception]:
+    return group.train_together([OmegaConf.to_container(cfg, resolve=True) for cfg in cfgs])  # type: ignore[misc]
 
 
 @pytest.fixture
@@ -74,8 +77,7 @@ def test_it_is_as_if_each_had_been_alone(both: Callable, common: tuple[str, ...]
             assert mine["callbacks"].keys() == theirs["callbacks"].keys()
             least = [each["callbacks"]["Checkpoints"]["least"] for each in (mine, theirs)]
             assert least[0] == pytest.approx(least[1])
-            configs = [{**each["config"], "run_dir": "", "callbacks": "", "logger": ""} for each in (mine, theirs)]
-            assert configs[0] == configs[1]
+            assert str(mine["config"]).replace(ours.run_dir, alone.run_dir) == str(theirs["config"])
         ours_told, theirs_told = scalars(ours.run_dir), scalars(alone.run_dir)
         assert ours_told.keys() == theirs_told.keys()
         for tag, points in theirs_told.items():

@@ -86,8 +86,8 @@ def groups(monkeypatch: pytest.MonkeyPatch) -> Groups:
     """The groups that are trained together, each run's value being its seed."""
     seen: Groups = []
 
-    def train_together(cfgs: Sequence[DictConfig]) -> list[float | Exception]:
-        seen.append([*cfgs])
+    def train_together(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
+        seen.append(cfgs := [OmegaConf.create(config) for config in configs])
         logging.getLogger("group").info("for all")
         for cfg in cfgs:
             logging.getLogger("group").info("for seed %d", cfg.seed, extra={"run_dir": cfg.run_dir})
@@ -133,7 +133,7 @@ def test_a_sweep_by_either_launcher(tmp_path: Path) -> None:
                    (tmp_path / launcher).rglob("*")}
         for launcher in processes
     }  # fmt: skip
-    assert files["basic"] == files["vectorized"]
+    assert {file for file in files["basic"] if "figures" not in file} == files["vectorized"]
     for number in range(6):
         basic, ours = (tmp_path / launcher / str(number) for launcher in ("basic", "vectorized"))
         for name in ("config.yaml", "overrides.yaml"):
@@ -172,7 +172,8 @@ def test_jobs_are_grouped_by_structure(launch: Launch, groups: Groups, tmp_path:
 
 def test_what_follows_from_a_number_is_structure(compose: Callable[..., DictConfig]) -> None:
     def one(*overrides: str) -> str:
-        return kind(compose(*overrides, "run_dir=${oc.env:HOME}"))
+        cfg = compose(*overrides, "run_dir=${oc.env:HOME}")
+        return kind(cfg, OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
 
     assert one("seed=1") == one("seed=2")
     assert one("data.num_examples=${seed}", "seed=50") != one("data.num_examples=${seed}", "seed=60")
@@ -268,9 +269,10 @@ def test_a_run_fails_alone_in_its_group(launch: Launch, groups: Groups, tmp_path
 def test_a_group_that_fails_as_a_whole(
     launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def train_together(cfgs: Sequence[DictConfig]) -> None:
-        (Path(cfgs[1].run_dir) / "checkpoints").mkdir()
-        (Path(cfgs[1].run_dir) / "checkpoints" / "last.ckpt").touch()  # which the run would refuse to overwrite
+    def train_together(configs: Sequence[dict[str, Any]]) -> None:
+        checkpoints = Path(configs[1]["run_dir"]) / "checkpoints"
+        checkpoints.mkdir()
+        (checkpoints / "last.ckpt").touch()  # which the run would refuse to overwrite
         raise RuntimeError("out of\nmemory")
 
     monkeypatch.setattr("gaussgan.group.train_together", train_together)
@@ -282,7 +284,7 @@ def test_a_group_that_fails_as_a_whole(
 
 
 def test_an_interrupted_group_ends_the_sweep(launch: Launch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def train_together(cfgs: Sequence[DictConfig]) -> None:
+    def train_together(configs: Sequence[dict[str, Any]]) -> None:
         raise SystemExit(130)
 
     monkeypatch.setattr("gaussgan.group.train_together", train_together)

@@ -70,7 +70,7 @@ def test_js_between_shifted_gaussians() -> None:
     for law, other in ((p, q), (q, p)):
         value = Validation(law, 1, seed=0).optimality(generator_of(other), flat, logistic=False)
         assert list(value) == ["val/js"]
-        assert value["val/js"].item() == pytest.approx(float(expected), abs=0.015)
+        assert value["val/js"].item() == pytest.approx(float(expected), abs=0.03)
 
 
 def test_what_is_measured_depends_on_what_is_known() -> None:

@@ -10,6 +10,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,7 @@ def read_record(directory: Path) -> dict[str, Any]:
         raise ConfigError(f"{directory / RECORD} is no whole record of a run ({type(error).__name__})") from error
 
 
+@cache
 def versions() -> dict[str, str]:
     packages = ("gaussgan", "torch", "pytorch-lightning", "hydra-core", "numpy")
     return {"python": platform.python_version(), **{package: version(package) for package in packages}}

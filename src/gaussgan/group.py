@@ -35,9 +35,12 @@ from gaussgan.variation import together
 log = logging.getLogger(__name__)
 
 
-def train_together(cfgs: Sequence[DictConfig]) -> list[float | Exception]:
+def train_together(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
     """Train single runs of one `structure` as replicas of one run, and leave in each `run_dir` what `train` would: but
     for the pictures, which would take longer than all else.
+
+    Args:
+        configs: theirs, resolved and in plain containers.
 
     Returns:
         What `train` would return for each; or the error where its directory cannot be used.
@@ -49,22 +52,22 @@ def train_together(cfgs: Sequence[DictConfig]) -> list[float | Exception]:
     """
     with ExitStack() as claims:
         errors: dict[int, Exception] = {}
-        for i, cfg in enumerate(cfgs):
+        for i, config in enumerate(configs):
             try:
-                claims.enter_context(claim(Path(cfg.run_dir), None))
+                claims.enter_context(claim(Path(config["run_dir"]), None))
             except ConfigError as error:
                 errors[i] = error
-        jobs = [cfg for i, cfg in enumerate(cfgs) if i not in errors]
-        values = iter(_train(jobs) if len(jobs) > 1 else map(train, jobs))
-        return [errors[i] if i in errors else next(values) for i in range(len(cfgs))]
+        jobs = [config for i, config in enumerate(configs) if i not in errors]
+        values = iter(_train(jobs) if len(jobs) > 1 else [train(OmegaConf.create(config)) for config in jobs])
+        return [errors[i] if i in errors else next(values) for i in range(len(configs))]
 
 
-def _train(cfgs: Sequence[DictConfig]) -> list[float]:
-    directory = Path(cfgs[0].run_dir) / ".together"
+def _train(configs: Sequence[dict[str, Any]]) -> list[float]:
+    directory = Path(configs[0]["run_dir"]) / ".together"
     shutil.rmtree(directory, ignore_errors=True)  # of a process that died
     directory.mkdir()
     try:
-        gan, data, trainer = assemble(_joint(cfgs, directory))
+        gan, data, trainer = assemble(_joint(configs, directory))
         with noting():
             trainer.fit(gan, data)
     except Diverged as error:
@@ -73,7 +76,7 @@ def _train(cfgs: Sequence[DictConfig]) -> list[float]:
         shutil.rmtree(directory)
         raise
     kept = next(callback for callback in trainer.callbacks if isinstance(callback, KeptEpochs))  # type: ignore[attr-defined]
-    values = _write_jobs(cfgs, directory, gan, data, kept)
+    values = _write_jobs(configs, directory, gan, data, kept)
     status = read_record(directory)["status"]
     shutil.rmtree(directory)
     if status == "interrupted":
@@ -81,9 +84,9 @@ def _train(cfgs: Sequence[DictConfig]) -> list[float]:
     return values
 
 
-def _joint(cfgs: Sequence[DictConfig], directory: Path) -> DictConfig:
+def _joint(configs: Sequence[dict[str, Any]], directory: Path) -> DictConfig:
     """The configuration of the run whose replicas are these: in a directory of its own, and without pictures."""
-    joint = together([OmegaConf.to_container(cfg, resolve=True) for cfg in cfgs])  # type: ignore[misc]
+    joint = together(configs)
     parts = {"checkpoints": "Checkpoints", "record": "Record", "kept": "KeptEpochs"}
     joint["callbacks"] = {
         "evaluation": joint["callbacks"]["evaluation"],
@@ -93,29 +96,31 @@ def _joint(cfgs: Sequence[DictConfig], directory: Path) -> DictConfig:
 
 
 def _write_jobs(
-    cfgs: Sequence[DictConfig], directory: Path, gan: GAN, data: GaussianDataModule, kept: KeptEpochs
+    configs: Sequence[dict[str, Any]], directory: Path, gan: GAN, data: GaussianDataModule, kept: KeptEpochs
 ) -> list[float]:
     """What the runs of the replicas would have left, and returned."""
     read, mle_w2 = cache(read_checkpoint), cache(data.mle_w2)
     group = read_record(directory)
-    seconds = group["seconds"] / len(cfgs)
+    seconds = group["seconds"] / len(configs)
     values = []
-    for i, cfg in enumerate(cfgs):
-        job, diverged = Path(cfg.run_dir), gan.diverged.get(i)
-        last = single_checkpoint(read(kept.last.get(i, directory / LAST)), i)
+    for i, config in enumerate(configs):
+        job, diverged = Path(config["run_dir"]), gan.diverged.get(i)
+        last = single_checkpoint(read(kept.last.get(i, directory / LAST)), i, config)
         history = unpack(last["history"])
         iterations = group["iterations"] if diverged is None else diverged.iteration
         row = last_row(history, iterations)
         if (mle := mle_w2(iterations)) is not None:
             row = {**row, "mle/w2": mle[i].item()}
         status = (group["status"], group["error"]) if diverged is None else ("diverged", str(diverged))
+        if diverged is not None:
+            log.error(diverged, extra={"run_dir": config["run_dir"]})  # of this job's log alone
         _save(last, history, seconds, job / LAST)
         if i in kept.best:
-            best = single_checkpoint(read(kept.best[i]), i)
+            best = single_checkpoint(read(kept.best[i]), i, config)
             _save(best, unpack(best["history"]), seconds, job / BEST)
-        _log(cfg, last["config"], history, {tag: value[i].item() for tag, value in kept.distances.items()})
+        _log(config, history, {tag: value[i].item() for tag, value in kept.distances.items()})
         examples = data.examples_seen(iterations)
-        record = record_of(last["config"], row, status[0], status[1], iterations, examples, seconds)
+        record = record_of(config, row, status[0], status[1], iterations, examples, seconds)
         write_record(job, record)
         values.append(returned(record))
     return values
@@ -130,11 +135,11 @@ def _save(checkpoint: dict[str, Any], history: list[dict[str, Any]], seconds: fl
     path.with_suffix(".tmp").replace(path)
 
 
-def _log(cfg: DictConfig, config: dict[str, Any], history: list[dict[str, Any]], start: dict[str, float]) -> None:
+def _log(config: dict[str, Any], history: list[dict[str, Any]], start: dict[str, float]) -> None:
     """To the run's logger what it would have been told as it went on."""
-    if not cfg.get("logger"):
+    if not config.get("logger"):
         return
-    logger = instantiate(cfg.logger)
+    logger = instantiate(config["logger"])
     log_configuration(logger, config, {score(start): start[score(start)]}, step=0)
     for row in history:
         logger.log_metrics({k: v for k, v in row.items() if k not in ("iteration", "epoch")}, step=row["iteration"])

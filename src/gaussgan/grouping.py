@@ -45,12 +45,11 @@ def reason_alone(config: Mapping[str, Any]) -> str | None:
     return None
 
 
-def kind(cfg: DictConfig) -> str:
+def kind(cfg: DictConfig, config: Mapping[str, Any]) -> str:
     """What jobs have in common that may be trained together: the structure of their configurations, and the values of
     what is interpolated in it, which may be of a number that varies. What follows from a job's directory or from Hydra
     is its own."""
-    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=False)  # type: ignore[assignment]
-    config.pop("hydra", None)
+    config = {key: value for key, value in config.items() if key != "hydra"}
     derived = [
         key
         for key, value in flatten(config).items()

@@ -11,8 +11,12 @@ from gaussgan import history
 from gaussgan.variation import of_replica
 
 
-def single_checkpoint(checkpoint: dict[str, Any], i: int) -> dict[str, Any]:
-    """The checkpoint of replica i alone: a single run can go on from it, and it shares no memory with the other."""
+def single_checkpoint(checkpoint: dict[str, Any], i: int, config: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The checkpoint of replica i alone: a single run can go on from it, and it shares no memory with the other.
+
+    Args:
+        config: that run's, where it is not in the directory of all.
+    """
     rate = {name: _rates(state, i) for name, state in enumerate(checkpoint["optimizer_states"])}
     sums, counts, number = checkpoint["epoch_account"]
     return {
@@ -35,7 +39,7 @@ def single_checkpoint(checkpoint: dict[str, Any], i: int) -> dict[str, Any]:
         "history": history.of_replica(checkpoint["history"], i),
         "epoch_account": (_row(sums, i) if sums.ndim > 1 else sums.clone(), counts.clone(), number),
         "diverged": {},
-        "config": of_replica(checkpoint["config"], i),
+        "config": of_replica(checkpoint["config"], i) if config is None else config,
     }
 
 

@@ -21,6 +21,7 @@ from gaussgan.streams import normal, stream
 
 MOMENT_SAMPLES = 10_000  # of a generator whose law has no closed form, for its moments
 SAMPLES = 2_500  # of either law, for what is measured on samples
+DENSITY_SAMPLES = 1_000  # of either, for what is measured by densities: of replicas it takes as long as their training
 DIRECTIONS = 128
 SCORES = ("val/w2", "val/sliced_w2")  # the first that is defined is what a run is judged by
 
@@ -59,8 +60,8 @@ class Validation:
 
     @cached_property
     def real_log_prob(self) -> Tensor:
-        """log p of `real`, [..., SAMPLES]."""
-        return self.law.log_prob(self.real)
+        """log p of the first of `real`, [..., DENSITY_SAMPLES]."""
+        return self.law.log_prob(self.real[..., :DENSITY_SAMPLES, :])
 
     @cached_property
     def directions(self) -> Tensor:
@@ -79,9 +80,9 @@ class Validation:
         with torch.no_grad():
             return sample_moments(generator(self._like(generator, self.latents)).cpu())
 
-    def generated(self, generator: nn.Module) -> Tensor:
-        """Examples of a generator, [..., SAMPLES, d], on the CPU."""
-        return generator(self._like(generator, self.sample_latents)).float().cpu()
+    def generated(self, generator: nn.Module, n: int = SAMPLES) -> Tensor:
+        """Examples of a generator, [..., n, d], on the CPU."""
+        return generator(self._like(generator, self.sample_latents[..., :n, :])).float().cpu()
 
     @torch.no_grad()
     def distances(self, generator: nn.Module) -> dict[str, Tensor]:
@@ -127,8 +128,8 @@ class Validation:
         if not self.has_density or not has_closed_form(generator):
             return {}
         tags = ("val/js", "val/logit_error", "val/d_gap") if logistic else ("val/js",)
-        fake = self.generated(generator)
-        x = torch.cat([self.real, fake], -2)
+        fake = self.generated(generator, DENSITY_SAMPLES)
+        x = torch.cat([self.real[..., :DENSITY_SAMPLES, :], fake], -2)
         density = torch.cat([self.real_log_prob, self.law.log_prob(fake)], -1)
         logit = discriminator(self._like(discriminator, x)).squeeze(-1).cpu()
         ratio = (density - gaussian_log_prob(x, *generator.moments())).to(logit.dtype)  # type: ignore[operator]

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from fnmatch import fnmatch
+from functools import cache
 from typing import Any
 
 from gaussgan.tree import flatten, put
@@ -22,6 +23,7 @@ PER_REPLICA = (
 SEEDS = ("seed", "data.seed")
 
 
+@cache
 def may_vary(key: str) -> bool:
     """Whether a dotted key's number may differ between replicas; of betas, either of the two."""
     return any(fnmatch(key, pattern) for pattern in PER_REPLICA)

@@ -2,56 +2,24 @@
 
 from __future__ import annotations
 
-import copy
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from functools import wraps
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import (
-    JobReturn,
-    JobRuntime,
-    JobStatus,
-    configure_log,
-    env_override,
-    filter_overrides,
-    run_job,
-    setup_globals,
-)
+from hydra.core.utils import JobReturn, JobStatus, configure_log, env_override, filter_overrides, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gaussgan.config import check, one_line
 from gaussgan.directory import holds_a_run
 from gaussgan.grouping import kind, reason_alone, spans
-from gaussgan.joblogs import JobLogs, files, instead_of_files
+from gaussgan.joblogs import JobLogs, instead_of_files
+from gaussgan.jobs import Job, begin, hydra_config
 from gaussgan.launch import FULL, report
 from gaussgan.signals import noting
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(eq=False)
-class Job:
-    number: int
-    overrides: Sequence[str]
-    config: DictConfig  # with hydra
-    returned: JobReturn = field(default_factory=JobReturn)
-    task: DictConfig | None = None  # without hydra and resolved, from when the job has begun
-    files: list[logging.FileHandler] = field(default_factory=list)  # of its log
-
-    @property
-    def run_dir(self) -> str:
-        assert self.task is not None
-        return str(self.task.run_dir)
-
-
-class Begun(BaseException):
-    """Leaves Hydra's `run_job` where the task would begin. Of no Exception it would think that it is the task's."""
 
 
 class Sweep:
@@ -70,7 +38,7 @@ class Sweep:
             for job in group:
                 log.info("\t#%d : %s", job.number, " ".join(filter_overrides(job.overrides)))
             if len(group) == 1:
-                self._run(group[0], self.task)
+                self._run(group[0])
             else:
                 self._run_together(group)
             self._log_as_sweep()
@@ -93,10 +61,11 @@ class Sweep:
             together: str | int = job.number
             try:
                 check(job.config)
-                if reason := reason_alone(OmegaConf.to_container(job.config, resolve=False)):  # type: ignore[arg-type]
+                config: dict[str, Any] = OmegaConf.to_container(job.config, resolve=False)  # type: ignore[assignment]
+                if reason := reason_alone(config):
                     alone.setdefault(reason, []).append(job.number)
                 else:
-                    together = kind(job.config)
+                    together = kind(job.config, config)
             except Exception:
                 log.debug("#%d is run alone, and says what is wrong", job.number, exc_info=True)
             groups.setdefault(together, []).append(job)
@@ -110,66 +79,50 @@ class Sweep:
             for i in range(0, len(group), size)
         ]
 
-    def _run(self, job: Job, task: TaskFunction) -> None:
+    def _run(self, job: Job) -> None:
         job.returned = run_job(
             hydra_context=self.context,
-            task_function=task,
+            task_function=self.task,
             config=job.config,
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
         )
 
     def _run_together(self, jobs: Sequence[Job]) -> None:
-        for job in jobs:
-            self._begin(job)
-        begun = [job for job in jobs if job.task is not None]
-        owners = {Path(job.run_dir).resolve(): job for job in reversed(begun)}  # the first job of each directory
+        begun = [job for job in jobs if self._begins(job)]
+        owners = {job.run_dir.resolve(): job for job in reversed(begun)}  # the first job of each directory
         together = [job for job in begun if job in owners.values()]
         ended = self._train(together) if len(together) > 1 else []
-        for job in begun:
+        for job in jobs:
             if job not in ended:
-                self._run(job, self.task)
+                self._run(job)
 
-    def _begin(self, job: Job) -> None:
-        """What Hydra does before a task: the directory, .hydra, the log, on_job_start."""
-
-        @wraps(self.task)
-        def begin(cfg: DictConfig) -> Any:
-            try:
-                resolved = copy.deepcopy(cfg)
-                OmegaConf.resolve(resolved)
-            except Exception:
-                return self.task(cfg)  # which says what is wrong
-            job.task, job.files = resolved, files()
-            job.returned = JobReturn(
-                overrides=OmegaConf.to_container(job.config.hydra.overrides.task),  # type: ignore[arg-type]
-                cfg=cfg,
-                hydra_cfg=HydraConfig.instance().cfg,  # type: ignore[arg-type]
-                working_dir=str(Path.cwd()),
-                task_name=JobRuntime.instance().get("name"),
-            )
-            raise Begun
-
-        with suppress(Begun):
-            self._run(job, begin)
+    def _begins(self, job: Job) -> bool:
+        try:
+            begin(job, self.task, self.context.callbacks)
+        except Exception:
+            log.debug("#%d is run alone, and says what is wrong", job.number, exc_info=True)
+            return False
+        return True
 
     def _train(self, jobs: Sequence[Job]) -> list[Job]:
         """Train begun jobs, and return those that have ended, well or not; the others are still to be run."""
-        logs = JobLogs({job.run_dir: job.files for job in jobs})
+        logs = JobLogs({str(job.run_dir): job.files for job in jobs})
         outcomes: Sequence[float | Exception | None]
         with instead_of_files(logs):
             try:
-                with _hydra_of(jobs[0]) as hydra, env_override(hydra.job.env_set), noting():
+                first = jobs[0].returned.hydra_cfg
+                with hydra_config(first), env_override(first.hydra.job.env_set), noting():  # type: ignore[union-attr]
                     from gaussgan.group import train_together
 
                     log.info("%d runs trained as one: %s", len(jobs), spans([job.number for job in jobs]))
-                    outcomes = train_together([job.task for job in jobs if job.task is not None])
+                    outcomes = train_together([job.task for job in jobs])
             except Exception as error:
                 log.warning("They could not be, and are run one by one: %s", one_line(error), exc_info=FULL)
-                outcomes = [error if holds_a_run(Path(job.run_dir)) else None for job in jobs]
+                outcomes = [error if holds_a_run(job.run_dir) else None for job in jobs]
             ended = [(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True) if outcome is not None]
             for job, outcome in ended:
-                with _hydra_of(job), logs.only(job.run_dir):
+                with hydra_config(job.returned.hydra_cfg), logs.only(str(job.run_dir)):
                     self._end(job, outcome)
         return [job for job, _ in ended]
 
@@ -180,14 +133,3 @@ class Sweep:
         job.returned.return_value = outcome
         job.returned.status = JobStatus.FAILED if isinstance(outcome, Exception) else JobStatus.COMPLETED
         self.context.callbacks.on_job_end(config=job.config, job_return=job.returned)
-
-
-@contextmanager
-def _hydra_of(job: Job) -> Iterator[Any]:
-    """Hydra's own configuration as it was when a job began."""
-    instance = HydraConfig.instance()
-    before, instance.cfg = instance.cfg, job.returned.hydra_cfg  # type: ignore[assignment]
-    try:
-        yield HydraConfig.get()
-    finally:
-        instance.cfg = before

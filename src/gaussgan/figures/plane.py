@@ -68,7 +68,7 @@ class Plane:
         if not ((mean - self.centre).abs().max() < limit and cov.abs().max().sqrt() < limit):
             return False
         for k in sigmas:
-            axes.add_patch(_ellipse(mean, cov, k, fill=False, **style))
+            axes.add_artist(_ellipse(mean, cov, k, fill=False, **style))
         reach = sigmas[0] * cov.diagonal().sqrt()
         return bool(((mean + reach > self.low) & (mean - reach < self.high)).all())
 
