@@ -68,6 +68,7 @@ def _train(configs: Sequence[dict[str, Any]]) -> list[float]:
     directory.mkdir()
     try:
         gan, data, trainer = assemble(_joint(configs, directory))
+        log.info("data ~ %s", data.distribution)
         with noting():
             trainer.fit(gan, data)
     except Diverged as error:

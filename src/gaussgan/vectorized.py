@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +35,17 @@ class Sweep:
         self._log_as_sweep()
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         log.info("Launching %d jobs locally, together where they differ in numbers alone", len(job_overrides))
-        jobs = [self._compose(first + i, overrides) for i, overrides in enumerate(job_overrides)]
-        for group in self._groups(jobs, max_replicas):
+        with _no_garbage():
+            jobs = [self._compose(first + i, overrides) for i, overrides in enumerate(job_overrides)]
+            groups = self._groups(jobs, max_replicas)
+        for group in groups:
             for job in group:
                 log.info("\t#%d : %s", job.number, " ".join(filter_overrides(job.overrides)))
             if len(group) == 1:
                 self._run(group[0])
             else:
-                self._run_together(group)
+                with _no_garbage():
+                    self._run_together(group)
             self._log_as_sweep()
         return [job.returned for job in jobs]
 
@@ -133,3 +138,15 @@ class Sweep:
         job.returned.return_value = outcome
         job.returned.status = JobStatus.FAILED if isinstance(outcome, Exception) else JobStatus.COMPLETED
         self.context.callbacks.on_job_end(config=job.config, job_return=job.returned)
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Without a search for garbage: among so many configurations, which all stay, it takes an eighth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
