@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train test lint format tensorboard benchmark clean
+.PHONY: help train test lint format tensorboard benchmark benchmark-replicas clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 21
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,9 @@ tensorboard: $(VENV)/installed ## open the dashboard on logs/
 
 benchmark: $(VENV)/installed ## time this loop beside the textbook's and naive Lightning's
 	$(BIN)/python scripts/benchmark.py $(ARGS)
+
+benchmark-replicas: $(VENV)/installed ## time many runs at once beside one after the other, and a sweep by either launcher
+	$(BIN)/python scripts/benchmark_replicas.py $(ARGS)
 
 clean: ## remove .venv and caches; logs/ stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -103,21 +104,25 @@ def naive_lightning(epochs: int, directory: Path) -> float:
     return time.perf_counter() - started
 
 
-def gaussgan(epochs: int, directory: Path) -> float:
+def gaussgan(epochs: int, directory: Path, replicas: int = 1) -> float:
     """This template's default run, everything on."""
     import hydra
 
     from gaussgan.train import assemble  # as scripts/train.py comes by it
 
     with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        run = ["trainer=cpu", f"trainer.max_epochs={epochs}", f"run_dir={directory}"]
+        run = ["trainer=cpu", f"replicas={replicas}", f"trainer.max_epochs={epochs}", f"run_dir={directory}"]
         gan, data, trainer = assemble(hydra.compose("train", run))
     started = time.perf_counter()
     trainer.fit(gan, data)
     return time.perf_counter() - started
 
 
-LOOPS = {"textbook": textbook, "naive Lightning": naive_lightning, "gaussgan": gaussgan}
+LOOPS: dict[str, Callable[..., float]] = {
+    "textbook": textbook,
+    "naive Lightning": naive_lightning,
+    "gaussgan": gaussgan,
+}
 
 
 def _system() -> Any:
@@ -134,16 +139,17 @@ def _system() -> Any:
     return generator, discriminator, examples
 
 
-def measure(name: str, epochs: int) -> float:
-    """Examples per second of a loop, in a process of its own on one thread."""
+def measure(name: str, epochs: int, replicas: int = 1) -> float:
+    """Examples per second of a loop, of all replicas together, in a process of its own on one thread."""
     with tempfile.TemporaryDirectory() as directory:
         command = [sys.executable, __file__, "--loop", name, "--epochs", str(epochs), "--directory", directory]
+        command += ["--replicas", str(replicas)] if replicas > 1 else []
         # Both of Lightning's loops draw their bars with rich, which does so for a terminal, or where it is told to.
         drawing = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": "100"}
         process = subprocess.run(command, capture_output=True, text=True, check=False, env=drawing)
         if process.returncode:
             sys.exit(f"{name} failed:\n{process.stderr}")
-        return 1000 * epochs / float((Path(directory) / SECONDS).read_text())
+        return 1000 * epochs * replicas / float((Path(directory) / SECONDS).read_text())
 
 
 def main() -> None:
@@ -153,12 +159,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     parser.add_argument("--loop", choices=LOOPS, help=argparse.SUPPRESS)
     parser.add_argument("--directory", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--replicas", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.loop:
         import torch
 
         torch.set_num_threads(1)
-        seconds = LOOPS[arguments.loop](arguments.epochs, arguments.directory)
+        more = {"replicas": arguments.replicas} if arguments.replicas else {}
+        seconds = LOOPS[arguments.loop](arguments.epochs, arguments.directory, **more)
         (arguments.directory / SECONDS).write_text(str(seconds))
         return
 

@@ -11,6 +11,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Distances of a run, and at which n it is told from the truth.")
     parser.add_argument("run", help="a run directory, such as logs/runs/2026-01-31_12-00-00-000000")
     parser.add_argument("--best", action="store_true", help="the parameters with the least val/w2, not the last ones")
+    parser.add_argument("--replica", type=int, help="which of a run of several, from 0 on")
     parser.add_argument("--permutations", type=int, default=199, help="of the permutation test (default: 199)")
     parser.add_argument("--seed", type=int, default=0, help="of the fresh samples (default: 0)")
     arguments = parser.parse_args()
@@ -21,17 +22,19 @@ def main() -> None:
     import torch
 
     from gaussgan.console import measures
-    from gaussgan.directory import BEST, LAST, RECORD, read_record
+    from gaussgan.directory import BEST, LAST, RECORD, read_record, read_replicas
     from gaussgan.evaluate import compare, measure, told_apart_from
     from gaussgan.metrics import has_closed_form
     from gaussgan.runs import load_run
 
-    run = load_run(arguments.run, BEST if arguments.best else LAST)
+    run = load_run(arguments.run, BEST if arguments.best else LAST, arguments.replica)
     if run.config["threads"] is not None:
         torch.set_num_threads(run.config["threads"])
     measured = measure(run)
     print(f"{run.directory} after {run.iterations:,} iterations")
     record = read_record(run.directory) if (run.directory / RECORD).exists() else {"status": "unfinished"}
+    if arguments.replica is not None and (replicas := read_replicas(run.directory)):
+        record |= {"status": replicas[arguments.replica]["status"], "error": f"replica {arguments.replica} diverged"}
     if record["status"] == "diverged":
         print(f"{record['error']}: what follows is of its last checkpoint, before that")
     elif record["status"] != "completed":

@@ -28,9 +28,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.base import Container, Node
 
 from conftest import ROOT
-from gaussgan.composing import Composer
 from gaussgan.config import ConfigError
-from gaussgan.grouping import kind, reason_alone, spans
+from gaussgan.sweep.composing import Composer
+from gaussgan.sweep.grouping import kind, reason_alone, spans
 
 QUIET = ("trainer=cpu", "trainer.enable_progress_bar=false", "data.num_examples=40", "trainer.max_epochs=2")
 Launch = Callable[..., Sequence[JobReturn]]
@@ -93,7 +93,7 @@ def groups(monkeypatch: pytest.MonkeyPatch) -> Groups:
             logging.getLogger("group").info("for seed %d", cfg.seed, extra={"run_dir": cfg.run_dir})
         return [ConfigError("no thirteen") if cfg.seed == 13 else float(cfg.seed) for cfg in cfgs]
 
-    monkeypatch.setattr("gaussgan.group.train_together", train_together)
+    monkeypatch.setattr("gaussgan.sweep.together.train_together", train_together)
     return seen
 
 
@@ -275,7 +275,7 @@ def test_a_group_that_fails_as_a_whole(
         (checkpoints / "last.ckpt").touch()  # which the run would refuse to overwrite
         raise RuntimeError("out of\nmemory")
 
-    monkeypatch.setattr("gaussgan.group.train_together", train_together)
+    monkeypatch.setattr("gaussgan.sweep.together.train_together", train_together)
     results = launch("seed=1", "seed=2", "seed=3")
     assert [result.status.name for result in results] == ["COMPLETED", "FAILED", "COMPLETED"]
     assert [results[i].return_value for i in (0, 2)] == [1001, 1003]
@@ -287,7 +287,7 @@ def test_an_interrupted_group_ends_the_sweep(launch: Launch, monkeypatch: pytest
     def train_together(configs: Sequence[dict[str, Any]]) -> None:
         raise SystemExit(130)
 
-    monkeypatch.setattr("gaussgan.group.train_together", train_together)
+    monkeypatch.setattr("gaussgan.sweep.together.train_together", train_together)
     with pytest.raises(SystemExit):
         launch("seed=1", "seed=2", "seed=3 objective=hinge", options=("+hydra.job.env_set.OF_THE_JOB=1",))
     assert not HydraConfig.initialized()

@@ -101,6 +101,12 @@ def write_replicas(directory: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     _write_whole(directory / REPLICAS, text.getvalue())
 
 
+def read_replicas(directory: Path) -> list[dict[str, str]]:
+    """The rows of replicas.csv; none where there is no such file."""
+    path = directory / REPLICAS
+    return [*csv.DictReader(path.read_text().splitlines())] if path.exists() else []
+
+
 def _write_whole(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text)

@@ -52,7 +52,7 @@ def load_run(directory: str | Path, checkpoint: str = LAST, replica: int | None 
     state = read_checkpoint(path)
     if (replicas := state["config"]["replicas"]) > 1 or replica is not None:
         if replica is None or not 0 <= replica < replicas:
-            raise ConfigError(f"{directory}: replica must be one of its {replicas:,}, from 0 on (got {replica})")
+            raise ConfigError(f"{directory}: replica must be a number from 0 to {replicas - 1} (got {replica})")
         state = single_checkpoint(state, replica) if replicas > 1 else state
     config = state["config"]
     try:

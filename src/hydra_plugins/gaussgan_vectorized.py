@@ -30,8 +30,8 @@ class VectorizedLauncher(Launcher):
         self.max_replicas = max_replicas
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        from gaussgan.composing import Composer
         from gaussgan.config import ConfigError, or_null, whole
+        from gaussgan.sweep.composing import Composer
 
         text, holds = or_null(whole(1))
         if not holds(self.max_replicas):
@@ -41,6 +41,6 @@ class VectorizedLauncher(Launcher):
         self.context, self.task, self.config = hydra_context, task_function, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from gaussgan.vectorized import Sweep
+        from gaussgan.sweep.vectorized import Sweep
 
         return Sweep(self.context, self.task, self.config).launch(job_overrides, initial_job_idx, self.max_replicas)

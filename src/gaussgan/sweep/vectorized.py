@@ -15,11 +15,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gaussgan.config import check, one_line
 from gaussgan.directory import holds_a_run
-from gaussgan.grouping import kind, reason_alone, spans
-from gaussgan.joblogs import JobLogs, instead_of_files
-from gaussgan.jobs import Job, begin, hydra_config
 from gaussgan.launch import FULL, report
 from gaussgan.signals import noting
+from gaussgan.sweep.grouping import kind, reason_alone, spans
+from gaussgan.sweep.jobs import Job, begin, hydra_config
+from gaussgan.sweep.logs import JobLogs, instead_of_files
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ class Sweep:
             try:
                 first = jobs[0].returned.hydra_cfg
                 with hydra_config(first), env_override(first.hydra.job.env_set), noting():  # type: ignore[union-attr]
-                    from gaussgan.group import train_together
+                    from gaussgan.sweep.together import train_together
 
                     log.info("%d runs trained as one: %s", len(jobs), spans([job.number for job in jobs]))
                     outcomes = train_together([job.task for job in jobs])

@@ -18,7 +18,7 @@ from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf, flag_override, open_dict, read_write
 from omegaconf._utils import OmegaConfDumper
 
-from gaussgan.joblogs import files
+from gaussgan.sweep.logs import files
 
 
 @dataclass(eq=False)

@@ -10,10 +10,11 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from gaussgan import group, load_run
+from gaussgan import load_run
 from gaussgan.config import ConfigError
 from gaussgan.directory import BEST, LAST
 from gaussgan.runs import read_checkpoint
+from gaussgan.sweep import together
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]
@@ -30,7 +31,7 @@ TIMED = ("seconds", "examples_per_second")
 
 
 def train_together(cfgs: list[DictConfig]) -> list[float | Exception]:
-    return group.train_together([OmegaConf.to_container(cfg, resolve=True) for cfg in cfgs])  # type: ignore[misc]
+    return together.train_together([OmegaConf.to_container(cfg, resolve=True) for cfg in cfgs])  # type: ignore[misc]
 
 
 @pytest.fixture
