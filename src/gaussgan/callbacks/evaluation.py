@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -36,6 +37,12 @@ def log_configuration(logger: Logger, config: dict[str, Any], error: dict[str, f
         logger.log_hyperparams(hyperparameters(config))
 
 
+def bands(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Charts for TensorBoard's Custom Scalars: the score and both losses of replicas."""
+    tags = (score(row), "train/loss_d", "train/loss_g")
+    return {tag: ["Margin", [f"{tag}_{name}" for name in ("median", "p10", "p90")]] for tag in tags}
+
+
 class Evaluation(Callback):
     """After each epoch: the distance to the law, the epoch's means and the speed, to the loggers and `gan.history`.
 
@@ -67,6 +74,8 @@ class Evaluation(Callback):
         error = {score(row): row[score(row)]}
         for logger in trainer.loggers:
             log_configuration(logger, gan.config, error, trainer.global_step)
+            if gan.replicas > 1 and isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_custom_scalars({"replicas: median, 10th to 90th percentile": bands(row)})
 
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         data, step, now = data_of(trainer), trainer.global_step, perf_counter()
