@@ -66,6 +66,7 @@ PARTS = (
 )  # fmt: skip
 RULES: dict[str, Rule] = {
     "replicas": whole(1),  # first: the others may be lists of as many
+    "max_replicas": or_null(whole(3)),  # so that no part is a single run
     "seed": whole(0),
     "threads": or_null(whole(1)),
     "ckpt_path": CHECKPOINT,
@@ -149,7 +150,16 @@ def _is_number(value: Any) -> bool:
 
 def recipe(config: Mapping[str, Any]) -> dict[str, Any]:
     """What a run's result is a function of, as one level of dotted keys: not where, how fast or beside what it runs."""
-    beside = ("trainer.", "logger.", "callbacks.", "threads", "ckpt_path", "run_dir", "data.steps_per_execution")
+    beside = (
+        "trainer.",
+        "logger.",
+        "callbacks.",
+        "threads",
+        "ckpt_path",
+        "run_dir",
+        "data.steps_per_execution",
+        "max_replicas",
+    )
     flat = flatten(config)
     return {key: flat[key] for key in flat if key == "trainer.precision" or not key.startswith(beside)}
 

@@ -101,6 +101,12 @@ def write_replicas(directory: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     _write_whole(directory / REPLICAS, text.getvalue())
 
 
+def parts_of(directory: Path) -> dict[int, Path]:
+    """The directories of the parts of a run, by the number of the first replica; of those that left a record."""
+    parts = [path.parent for path in (directory / "parts").glob(f"*/{RECORD}")]
+    return {int(part.name): part for part in sorted(parts, key=lambda part: int(part.name))}
+
+
 def read_replicas(directory: Path) -> list[dict[str, str]]:
     """The rows of replicas.csv; none where there is no such file."""
     path = directory / REPLICAS

@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,14 @@ class Preflight(Callback):
     @staticmethod
     def _assemble(config: DictConfig, directory: Path) -> None:
         from gaussgan.assemble import assemble
+        from gaussgan.parts import Parts
 
         with flag_override(config, ["struct", "readonly"], False):
             task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         task.run_dir = str(directory)
-        assemble(task)
+        parts = task.max_replicas is not None and task.replicas > task.max_replicas
+        for run in islice(Parts(task).unfinished(), 1) if parts else [task]:
+            assemble(run)
 
 
 def launch(task: Callable[[DictConfig], float], config_path: str, config_name: str) -> None:

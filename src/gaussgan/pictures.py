@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gaussgan.aggregate import quantiles
 from gaussgan.data import GaussianDataModule
+from gaussgan.distributions import Law
 from gaussgan.figures import (
     Cloud,
     game_figure,
@@ -25,6 +26,7 @@ from gaussgan.figures import (
 )
 from gaussgan.game.spectrum import update_jacobian
 from gaussgan.gan import GAN
+from gaussgan.history import Row
 from gaussgan.loader import Batch
 from gaussgan.metrics import gaussian_w2
 from gaussgan.optimizers import SGD
@@ -38,6 +40,8 @@ BATCH = 1_000  # examples of the batch by which a game is linearised
 MOST_PARAMETERS = 500  # of a game that is
 
 log = logging.getLogger(__name__)
+
+Moments = tuple[Tensor, Tensor]
 
 
 class Picture(NamedTuple):
@@ -61,28 +65,37 @@ def game(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture | None:
 
 def _replicas(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture:
     """What the replicas of a run have become: how their distances are distributed, came about, and look."""
-    tag = "val/w2" if data.distribution.gaussian else "val/sliced_w2"
-    scores = [row[tag].nan_to_num(nan=torch.inf) for row in gan.history]
-    law = learned = None
-    if data.distribution.gaussian and data.distribution.cov.any():
-        law = (data.distribution.mean, data.distribution.cov)
-        alive = [i for i in range(gan.replicas) if i not in gan.diverged][:PICTURED_REPLICAS]
-        means, covs = data.validation.moments(gan.generator)
-        learned = (means[alive].cpu(), covs[alive].cpu())
-    last = scores[-1] if scores else torch.full((gan.replicas,), torch.inf, dtype=torch.float64)
+    alive = [i for i in range(gan.replicas) if i not in gan.diverged][:PICTURED_REPLICAS]
+    means, covs = data.validation.moments(gan.generator)
+    learned = (means[alive].cpu(), covs[alive].cpu())
+    floors = data.mle_w2(iterations)
+    return Picture(picture_replicas(gan.history, gan.replicas, iterations, data.distribution, learned, floors))
+
+
+def picture_replicas(
+    history: Sequence[Row], replicas: int, iterations: int, law: Law, learned: Moments | None, floors: Tensor | None
+) -> Figure:
+    """What so many replicas have become: how their distances are distributed, came about, and look.
+
+    Args:
+        learned: means and covariances of some of their laws.
+        floors: w2 of the maximum-likelihood fits, [R], for a Gaussian law.
+    """
+    tag = "val/w2" if law.gaussian else "val/sliced_w2"
+    scores = [row[tag].nan_to_num(nan=torch.inf) for row in history]
+    last = scores[-1] if scores else torch.full((replicas,), torch.inf, dtype=torch.float64)
     median = quantiles(last, [0.5]).item()
     name = tag.removeprefix("val/").replace("_", " ").replace("w2", "W₂")
-    return Picture(
-        replicas_figure(
-            scores=last,
-            floors=data.mle_w2(iterations) if tag == "val/w2" else None,
-            iterations=[row["iteration"] for row in gan.history],
-            quantiles=torch.stack([quantiles(values) for values in scores], 1) if scores else torch.empty(3, 0),
-            law=law,
-            learned=learned,
-            tag=tag,
-            title=f"{gan.replicas:,} replicas after {iterations:,} iterations: median {name} = {median:.4g}",
-        )
+    drawn = law.gaussian and law.cov.any() and learned is not None
+    return replicas_figure(
+        scores=last,
+        floors=floors,
+        iterations=[row["iteration"] for row in history],
+        quantiles=torch.stack([quantiles(values) for values in scores], 1) if scores else torch.empty(3, 0),
+        law=(law.mean, law.cov) if drawn else None,
+        learned=learned if drawn else None,
+        tag=tag,
+        title=f"{replicas:,} replicas after {iterations:,} iterations: median {name} = {median:.4g}",
     )
 
 

@@ -14,7 +14,7 @@ from hydra.utils import instantiate
 from torch import nn
 
 from gaussgan.config import ConfigError, one_line
-from gaussgan.directory import LAST
+from gaussgan.directory import LAST, parts_of
 from gaussgan.distributions import Law
 from gaussgan.replicas import Replicas
 from gaussgan.single import single_checkpoint
@@ -46,6 +46,8 @@ def load_run(directory: str | Path, checkpoint: str = LAST, replica: int | None 
         ConfigError: when the directory holds no run, its checkpoint cannot be read, or it has no such replica.
     """
     directory = Path(directory)
+    if replica is not None and (firsts := [first for first in parts_of(directory) if first <= replica]):
+        return load_run(directory / "parts" / str(firsts[-1]), checkpoint, replica - firsts[-1])
     path = directory / checkpoint
     if not path.is_file():
         raise ConfigError(f"{directory} is no run directory: it holds no {checkpoint}")

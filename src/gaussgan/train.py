@@ -21,6 +21,7 @@ from gaussgan.directory import RECORD, claim, is_first_process, read_record, rec
 from gaussgan.divergence import Diverged
 from gaussgan.gan import GAN
 from gaussgan.metrics import has_closed_form
+from gaussgan.parts import Parts
 from gaussgan.signals import exit_code, noting
 from gaussgan.validation import score
 
@@ -40,22 +41,46 @@ def train(cfg: DictConfig) -> float:
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)
     directory = Path(cfg.run_dir)
-    first = is_first_process()
-    with claim(directory, cfg.ckpt_path) if first else nullcontext():
-        try:
-            gan, data, trainer = assemble(cfg)
-            if first:
-                (directory / RECORD).unlink(missing_ok=True)  # what it says is about to be untrue
-                _say_what_to_expect(data, trainer)
-            with noting():
-                trainer.fit(gan, data, ckpt_path=cfg.ckpt_path, weights_only=True)
-        except Diverged as error:
-            log.error(error)
-        except Exception as error:
-            if first:
-                record_failure(directory, error, cfg.seed)
-            raise
+    with claim(directory, cfg.ckpt_path) if is_first_process() else nullcontext():
+        if cfg.max_replicas is not None and cfg.replicas > cfg.max_replicas:
+            return train_in_parts(cfg)
+        gan, data, trainer = fit(cfg)
         return conclude(gan, data, trainer, directory) if trainer.is_global_zero else math.nan
+
+
+def train_in_parts(cfg: DictConfig) -> float:
+    """Train some replicas after the others, and report on all of them."""
+    parts = Parts(cfg)
+    with noting():
+        for part in parts.unfinished():
+            Path(part.run_dir).mkdir(parents=True, exist_ok=True)
+            fit(part)
+            if read_record(Path(part.run_dir))["status"] == "interrupted":
+                break
+    record = parts.conclude()
+    print_replicas(record, parts.law, parts.directory, exact=parts.exact)
+    if record["status"] == "interrupted":
+        raise SystemExit(exit_code())
+    return returned(record)
+
+
+def fit(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
+    """Train as the configuration says in a directory that is claimed, and leave what it should leave there."""
+    directory, first = Path(cfg.run_dir), is_first_process()
+    try:
+        gan, data, trainer = assemble(cfg)
+        if first:
+            (directory / RECORD).unlink(missing_ok=True)  # what it says is about to be untrue
+            _say_what_to_expect(data, trainer)
+        with noting():
+            trainer.fit(gan, data, ckpt_path=cfg.ckpt_path, weights_only=True)
+    except Diverged as error:
+        log.error(error)
+    except Exception as error:
+        if first:
+            record_failure(directory, error, cfg.seed)
+        raise
+    return gan, data, trainer
 
 
 def _say_what_to_expect(data: GaussianDataModule, trainer: Trainer) -> None:

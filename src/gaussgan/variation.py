@@ -67,6 +67,18 @@ def of_replica(config: Mapping[str, Any], i: int) -> dict[str, Any]:
     return single
 
 
+def some_replicas(config: Mapping[str, Any], rows: slice) -> dict[str, Any]:
+    """The configuration of the run of some of the replicas of another."""
+    part: dict[str, Any] = deepcopy(dict(config))
+    for key, value in varying(config).items():
+        betas = key.endswith(".betas")
+        put(part, key, [beta[rows] if isinstance(beta, list) else beta for beta in value] if betas else value[rows])
+    for key in SEEDS:
+        put(part, key, seeds(config)[rows])
+    part["replicas"] = len(part["seed"])
+    return part
+
+
 def together(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The configuration whose replicas are single runs of one `structure`: the inverse of `of_replica`."""
     joint: dict[str, Any] = deepcopy(dict(configs[0]))
