@@ -33,7 +33,7 @@ def main() -> None:
     measured = measure(run)
     print(f"{run.directory} after {run.iterations:,} iterations")
     record = read_record(run.directory) if (run.directory / RECORD).exists() else {"status": "unfinished"}
-    if arguments.replica is not None and (replicas := read_replicas(run.directory)):
+    if arguments.replica is not None and (replicas := read_replicas(Path(arguments.run))):
         record |= {"status": replicas[arguments.replica]["status"], "error": f"replica {arguments.replica} diverged"}
     if record["status"] == "diverged":
         print(f"{record['error']}: what follows is of its last checkpoint, before that")

@@ -63,9 +63,10 @@ def refuse_if_taken(directory: Path, ckpt_path: str | None) -> None:
     """
     resuming = ckpt_path is not None and directory.resolve() in Path(ckpt_path).resolve().parents
     if not resuming and holds_a_run(directory):
+        first = next(iter(parts_of(directory).values()), directory)
         raise ConfigError(
             f"hydra.run.dir: {directory} already holds a run; name another directory, or resume it with"
-            f" ckpt_path={directory / LAST}"
+            f" ckpt_path={first / LAST}"
         )
 
 
