@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gaussgan import load_run
 from gaussgan.assemble import assemble
@@ -202,6 +203,28 @@ def test_what_a_run_of_replicas_says(compose: Compose, capsys: pytest.CaptureFix
         "train/loss_g",
     ]
     assert "5 replicas, completed after 18 iterations" in capsys.readouterr().out
+
+
+def test_numbers_of_replicas_are_in_the_networks_precision(compose: Compose) -> None:
+    """As one's number is: a float64 tensor would make all that it meets float64."""
+    overrides = ("penalty.weight=[1,2,3]", "update.weight=[1,2,3]", "player_d.clip_gradient=[1,2,3]")
+    cfg = compose(*SMALL, "replicas=3", "penalty=r1", "update=consensus", *overrides, "~callbacks.pictures")
+    gan, data, trainer = assemble(cfg)
+    trainer.fit(gan, data)
+    numbers = (gan.update.weight, gan.penalties[0].weight, gan.discriminator_player.clip_gradient)  # type: ignore[attr-defined]
+    assert all(number.dtype == torch.float32 for number in numbers)
+    assert gan.discriminator_loss(data.draw_epoch(0)).dtype == torch.float32
+
+
+def test_tensorboard_shows_their_median_and_band(compose: Compose) -> None:
+    cfg = compose(*SMALL, "replicas=3", "~callbacks.pictures")
+    train(cfg)
+    events = EventAccumulator(cfg.run_dir).Reload()
+    table = [float(row["val/w2"]) for row in rows(cfg.run_dir)]
+    assert events.Scalars("val/w2_median")[-1].value == pytest.approx(sorted(table)[1], rel=1e-6)
+    low, high = (events.Scalars(f"val/w2_{name}")[-1].value for name in ("p10", "p90"))
+    assert min(table) < low < high < max(table)
+    assert "custom_scalars__config__" in events.Tags()["tensors"]
 
 
 def test_replicas_share_one_device(compose: Compose) -> None:

@@ -134,6 +134,10 @@ class GAN(LightningModule):
         self.fake_logits: list[Tensor] = []
         self.paired = getattr(self.objective, "paired", False)
         self.second_order = getattr(self.update, "second_order", False)
+        for part in (self.update, *self.penalties):
+            for name, value in vars(part).items():  # numbers of replicas, to where the networks are
+                if isinstance(value, Tensor):
+                    object.__setattr__(part, name, value.to(self.placed))
         leading = 1 if self.replicas > 1 else 0
         self.discriminator_player = Player(
             self.discriminator, self.discriminator_loss, self.optimizer_d, scale=2, leading=leading, **self.player_d

@@ -44,8 +44,9 @@ class Player:
         self.theta = flatten(self.parameters, leading)
         self.optimizer = optimizer([self.theta])
         self.scale = scale
-        self.clip_gradient = clip_gradient
-        self.clip_weights = clip_weights
+        self.clip_gradient, self.clip_weights = (
+            bound.to(self.theta) if isinstance(bound, Tensor) else bound for bound in (clip_gradient, clip_weights)
+        )
         self.losses: list[Tensor] = []
 
     def gradient(self, batch: Any, create_graph: bool = False) -> Tensor:
