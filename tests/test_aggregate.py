@@ -37,6 +37,12 @@ def test_those_that_diverged_are_infinitely_far_and_have_no_losses() -> None:
     assert (numbers["val/js"], numbers["val/js_median"]) == pytest.approx((0.2, 0.2))
 
 
+def test_a_distance_beyond_all_numbers_is_infinite() -> None:
+    numbers = aggregate({"val/w2": torch.tensor([1.0, torch.nan, 3.0]), "val/js": torch.tensor([1.0, torch.nan, 3.0])})
+    assert (numbers["val/w2"], numbers["val/w2_median"], numbers["val/w2_p90"]) == (math.inf, 3, math.inf)
+    assert (numbers["val/js"], numbers["val/js_median"]) == (2, 2)
+
+
 def test_summary() -> None:
     log2 = math.log(2)
     row = {

@@ -124,7 +124,7 @@ def test_a_sweep_by_either_launcher(tmp_path: Path) -> None:
     errors = {launcher: process.communicate(timeout=120)[1] for launcher, process in processes.items()}
     assert [process.returncode for process in processes.values()] == [1, 1], errors
     assert "3 runs trained" not in errors["basic"]
-    assert "4 runs trained as one: #0, #2–#3, #5" in errors["vectorized"]
+    assert "4 runs trained as one, without figures: #0, #2–#3, #5" in errors["vectorized"]
     for told in errors.values():
         assert told.count("optimizer_d.lr must be a finite number above 0 (got -1)") == 2, told
         assert "Traceback" not in told
@@ -163,7 +163,11 @@ def test_jobs_are_grouped_by_structure(launch: Launch, groups: Groups, tmp_path:
     assert (cfg.run_dir, cfg.optimizer_d.lr) == (str(tmp_path / "vectorized" / "9"), 0.3)
     assert "${" not in OmegaConf.to_yaml(cfg)
     assert "hydra" not in cfg
-    assert lines(tmp_path / "vectorized" / "9") == ["2 runs trained as one: #7, #9", "for all", "for seed 3"]
+    assert lines(tmp_path / "vectorized" / "9") == [
+        "2 runs trained as one, without figures: #7, #9",
+        "for all",
+        "for seed 3",
+    ]
     assert lines(tmp_path / "vectorized" / "11") == ["alone"]
     assert not HydraConfig.initialized()
     launch("seed=5", "seed=6", first=12)  # as a sweeper does that proposes jobs in batches

@@ -115,6 +115,17 @@ def test_a_directory_that_is_taken_fails_alone(both: Callable) -> None:
     assert math.isfinite(values[1])
 
 
+def test_a_directory_that_cannot_be_written_fails_alone(both: Callable) -> None:
+    _, joint = both()
+    Path(joint[1].run_dir).mkdir()
+    (Path(joint[1].run_dir) / "checkpoints").touch()
+    values = train_together(joint)
+    assert [isinstance(value, OSError) for value in values] == [False, True, False, False, False]
+    assert not list(Path(joint[0].run_dir).parent.glob("*/.together"))
+    for i in (0, 2):
+        assert load_run(joint[i].run_dir).iterations == 18
+
+
 def test_what_cannot_be_trained_together_leaves_nothing(both: Callable) -> None:
     _, joint = both("generator.out_features=3")
     with pytest.raises(ConfigError, match=r"generator\.out_features must be 2"):

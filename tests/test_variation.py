@@ -62,6 +62,10 @@ def test_structure(compose, override: str) -> None:
         ),
         (["replicas=2", "seed=[1,x]"], "seed must be a whole number of at least 0 (got 'x')"),
         (["replicas=2", "data.batch_size=[8,4]"], "data.batch_size must be a whole number of at least 1 (got [8"),
+        (
+            ["replicas=2", "player_d.clip_weights=[null,0.1]"],
+            "player_d.clip_weights must be numbers where",
+        ),
         (["optimizer_d.lr=[0.1]"], "optimizer_d.lr must be a finite number above 0 (got [0.1])"),
     ],
 )

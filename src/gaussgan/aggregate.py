@@ -33,18 +33,21 @@ def aggregate(row: Row, diverged: Collection[int] = ()) -> dict[str, float]:
     """A row in which the values of replicas, [R], become their mean and, as TAG_p10, TAG_median and TAG_p90, quantiles.
 
     Replicas that diverged have no part in it; but a distance that runs are judged by is infinite for them in its
-    quantiles. Nor has one whose value is NaN, as that of a density where there is none.
+    quantiles, and is so for others where it is NaN, beyond all numbers. Of anything else NaN has no part in it, as
+    where there is no density.
     """
     numbers: dict[str, float] = {}
     for tag, value in row.items():
         if not isinstance(value, Tensor) or value.ndim == 0:
             numbers[tag] = float(value)
             continue
+        judged = tag.removesuffix("_ema") in SCORES
+        value = value.nan_to_num(nan=torch.inf, posinf=torch.inf) if judged else value  # beyond all numbers
         taking_part = ~value.isnan()
         taking_part[list(diverged)] = False
         numbers[tag] = value[taking_part].mean().item()
         ranked = value[taking_part]
-        if tag.removesuffix("_ema") in SCORES:
+        if judged:
             ranked = torch.cat([ranked, ranked.new_full((len(diverged),), torch.inf)])
         for name, quantile in zip(QUANTILES, quantiles(ranked).tolist(), strict=True):
             numbers[f"{tag}_{name}"] = quantile

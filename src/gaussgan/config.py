@@ -131,6 +131,8 @@ def check(cfg: DictConfig) -> None:
         except ValueError as error:
             raise ConfigError(str(error)) from None
         for single in singles:
+            if single is None and len(singles) > 1:
+                raise ConfigError(f"{key} must be numbers where it is a list for replicas (got null among them)")
             if not holds(single):
                 raise ConfigError(f"{key} must be {text} (got {single!r})")
     if cfg.data.batch_size > cfg.data.num_examples:

@@ -159,7 +159,7 @@ MEASURES = {
 
 def print_replicas(record: Mapping[str, Any], law: Law, directory: Path, exact: bool) -> None:
     """The end of a run of many replicas as one table: medians, 90th percentiles and means; shares; speed, place."""
-    table = _table(record, f"{record['replicas']:,} replicas, ", "median", "90% are below", "mean")
+    table = _table(record, f"{record['replicas']:,} replicas, ", "median", "90% are below", "mean, not diverged")
     for tag, name in {**MEASURES, "mle/w2": "w2 of the maximum-likelihood fits", **LOSSES}.items():
         if tag in record:
             note = "" if exact or tag not in ("val/w2", "val/kl") else " (by sample moments)"

@@ -109,6 +109,8 @@ def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Pa
 
 
 def returned(record: Mapping[str, Any]) -> float:
-    """The distance by which a run is judged; infinite where it diverged, or is beyond all numbers."""
-    distance = record.get(score(record))
+    """The distance by which a run is judged, of replicas their median, in which those that diverged count as infinite;
+    infinite where it diverged, or is beyond all numbers."""
+    tag = score(record)
+    distance = record.get(f"{tag}_median" if record["replicas"] > 1 else tag)
     return math.inf if distance is None or math.isnan(distance) else distance

@@ -24,7 +24,7 @@ ConfigStore.instance().store(group="hydra/launcher", name="vectorized", node=Vec
 
 
 class VectorizedLauncher(Launcher):
-    """Leaves and returns what Hydra's basic launcher would."""
+    """Leaves and returns what Hydra's basic launcher would, but for the figures of jobs that are trained together."""
 
     def __init__(self, max_replicas: int | None) -> None:
         self.max_replicas = max_replicas

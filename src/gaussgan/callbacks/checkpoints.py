@@ -48,7 +48,8 @@ class Checkpoints(Checkpoint):
         if data_of(trainer).loader.within_epoch:
             return
         tag = score(gan.history[-1])
-        error = aggregate({tag: gan.history[-1][tag]}, gan.diverged)[tag]
+        numbers = aggregate({tag: gan.history[-1][tag]}, gan.diverged)
+        error = numbers.get(f"{tag}_median", numbers[tag])  # of replicas: one that diverges improves no median
         improved = error < self.least
         self.least = min(error, self.least)
         self._save(trainer, improved)

@@ -28,4 +28,4 @@ class Trajectory(Callback):
 
     def _keep(self, gan: GAN) -> None:
         thetas = [gan.generator_player.theta, gan.discriminator_player.theta]
-        gan.trajectory.append(torch.cat(thetas).double().cpu())
+        gan.trajectory.append(torch.cat(thetas, -1).double().cpu())

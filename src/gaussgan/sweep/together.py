@@ -6,8 +6,8 @@ import logging
 import math
 import shutil
 from collections.abc import Sequence
-from contextlib import ExitStack
-from functools import cache
+from contextlib import ExitStack, suppress
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from gaussgan.callbacks.evaluation import log_configuration
 from gaussgan.callbacks.record import last_row, record_of
 from gaussgan.config import ConfigError
 from gaussgan.data import GaussianDataModule
-from gaussgan.directory import BEST, LAST, claim, read_record, write_record
+from gaussgan.directory import BEST, LAST, claim, read_record, record_failure, write_record
 from gaussgan.divergence import Diverged
 from gaussgan.gan import GAN
 from gaussgan.history import unpack
@@ -62,24 +62,28 @@ def train_together(configs: Sequence[dict[str, Any]]) -> list[float | Exception]
         return [errors[i] if i in errors else next(values) for i in range(len(configs))]
 
 
-def _train(configs: Sequence[dict[str, Any]]) -> list[float]:
+def _train(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
     directory = Path(configs[0]["run_dir"]) / ".together"
-    shutil.rmtree(directory, ignore_errors=True)  # of a process that died
+    if directory.exists():
+        raise ConfigError(f"hydra.sweep.dir: {directory} holds runs that were stopped, as replicas: see load_run there")
     directory.mkdir()
+    log.info("until they are done, they are the replicas of %s", directory)
     try:
         gan, data, trainer = assemble(_joint(configs, directory))
         log.info("data ~ %s", data.distribution)
         with noting():
             trainer.fit(gan, data)
-    except Diverged as error:
-        log.error(error)
+    except Diverged:
+        pass  # all of them have, and each says so
     except BaseException:
         shutil.rmtree(directory)
         raise
     kept = next(callback for callback in trainer.callbacks if isinstance(callback, KeptEpochs))  # type: ignore[attr-defined]
-    values = _write_jobs(configs, directory, gan, data, kept)
-    status = read_record(directory)["status"]
-    shutil.rmtree(directory)
+    try:
+        values = _write_jobs(configs, directory, gan, data, kept)
+        status = read_record(directory)["status"]
+    finally:
+        shutil.rmtree(directory)
     if status == "interrupted":
         raise SystemExit(exit_code())
     return values
@@ -98,14 +102,15 @@ def _joint(configs: Sequence[dict[str, Any]], directory: Path) -> DictConfig:
 
 def _write_jobs(
     configs: Sequence[dict[str, Any]], directory: Path, gan: GAN, data: GaussianDataModule, kept: KeptEpochs
-) -> list[float]:
-    """What the runs of the replicas would have left, and returned."""
-    read, mle_w2 = cache(read_checkpoint), cache(data.mle_w2)
+) -> list[float | Exception]:
+    """What the runs of the replicas would have left, and returned; or what kept one from it."""
+    read, mle_w2 = lru_cache(maxsize=2)(read_checkpoint), cache(data.mle_w2)
     group = read_record(directory)
     seconds = group["seconds"] / len(configs)
-    values = []
-    for i, config in enumerate(configs):
-        job, diverged = Path(config["run_dir"]), gan.diverged.get(i)
+
+    def write(i: int) -> float:
+        config, diverged = configs[i], gan.diverged.get(i)
+        job = Path(config["run_dir"])
         last = single_checkpoint(read(kept.last.get(i, directory / LAST)), i, config)
         history = unpack(last["history"])
         iterations = group["iterations"] if diverged is None else diverged.iteration
@@ -123,7 +128,16 @@ def _write_jobs(
         examples = data.examples_seen(iterations)
         record = record_of(config, row, status[0], status[1], iterations, examples, seconds)
         write_record(job, record)
-        values.append(returned(record))
+        return returned(record)
+
+    values: list[float | Exception] = [math.inf] * len(configs)
+    for i in sorted(range(len(configs)), key=lambda i: str(kept.best.get(i))):  # so that each file is read once
+        try:
+            values[i] = write(i)
+        except Exception as error:  # of this job's directory, and no other's
+            values[i] = error
+            with suppress(OSError):
+                record_failure(Path(configs[i]["run_dir"]), error, configs[i]["seed"])
     return values
 
 

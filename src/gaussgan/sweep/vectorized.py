@@ -1,4 +1,4 @@
-"""A sweep's jobs, those that differ in numbers alone as one run, each with what Hydra would give it alone."""
+"""A sweep's jobs, those that differ in numbers alone as one run, each with what it would have alone but figures."""
 
 from __future__ import annotations
 
@@ -120,7 +120,9 @@ class Sweep:
                 with hydra_config(first), env_override(first.hydra.job.env_set), noting():  # type: ignore[union-attr]
                     from gaussgan.sweep.together import train_together
 
-                    log.info("%d runs trained as one: %s", len(jobs), spans([job.number for job in jobs]))
+                    log.info(
+                        "%d runs trained as one, without figures: %s", len(jobs), spans([job.number for job in jobs])
+                    )
                     outcomes = train_together([job.task for job in jobs])
             except Exception as error:
                 log.warning("They could not be, and are run one by one: %s", one_line(error), exc_info=FULL)
