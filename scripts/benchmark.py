@@ -23,6 +23,8 @@ from typing import Any
 
 SECONDS = "seconds.txt"  # what a process has to say: its output is full of progress bars
 ROOT = Path(__file__).resolve().parents[1]
+# Lightning's loops draw their bars with rich, which does so for a terminal, or where it is told to.
+DRAWING = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": "100"}
 
 
 def textbook(epochs: int, directory: Path) -> float:
@@ -144,9 +146,7 @@ def measure(name: str, epochs: int, replicas: int = 1) -> float:
     with tempfile.TemporaryDirectory() as directory:
         command = [sys.executable, __file__, "--loop", name, "--epochs", str(epochs), "--directory", directory]
         command += ["--replicas", str(replicas)] if replicas > 1 else []
-        # Both of Lightning's loops draw their bars with rich, which does so for a terminal, or where it is told to.
-        drawing = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": "100"}
-        process = subprocess.run(command, capture_output=True, text=True, check=False, env=drawing)
+        process = subprocess.run(command, capture_output=True, text=True, check=False, env=DRAWING)
         if process.returncode:
             sys.exit(f"{name} failed:\n{process.stderr}")
         return 1000 * epochs * replicas / float((Path(directory) / SECONDS).read_text())
@@ -181,9 +181,14 @@ def main() -> None:
     for name in LOOPS:
         print(f"{name:18}{medians[name]:12,.0f}{ratios[name]:12.2f} ×")
     result = {"machine": platform.platform(), "rounds": speeds, "medians": medians, "gaussgan_over": ratios}
+    report(result, arguments.json)
+
+
+def report(result: dict[str, Any], path: Path | None) -> None:
+    """The numbers as JSON, on one line and in a file."""
     print(f"\n{json.dumps(result)}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+    if path:
+        path.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

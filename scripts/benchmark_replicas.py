@@ -7,8 +7,6 @@ Everything is timed in processes of its own, on one thread.
 """
 
 import argparse
-import json
-import os
 import platform
 import subprocess
 import sys
@@ -18,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmark import ROOT, measure
+from benchmark import DRAWING, ROOT, measure, report
 
 REPLICAS = (1, 16, 256, 1024, 4096)
 
@@ -34,7 +32,7 @@ def sweep(launcher: str, jobs: int) -> float:
             capture_output=True,
             text=True,
             check=False,
-            env={**os.environ, "FORCE_COLOR": "1", "COLUMNS": "100"},
+            env=DRAWING,
         )
         seconds = time.perf_counter() - started
         records = len([*Path(directory).glob("*/metrics.json")])
@@ -68,9 +66,7 @@ def main() -> None:
         print(f"\nsweep of {arguments.jobs} jobs: basic {seconds['basic']:.1f} s, vectorized", end=" ")
         print(f"{seconds['vectorized']:.1f} s, {ratio:.1f} × as fast")
         result |= {"sweep": seconds}
-    print(f"\n{json.dumps(result)}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+    report(result, arguments.json)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,9 @@ def main() -> None:
     print(f"{run.directory} after {run.iterations:,} iterations")
     record = read_record(run.directory) if (run.directory / RECORD).exists() else {"status": "unfinished"}
     if arguments.replica is not None and (replicas := read_replicas(Path(arguments.run))):
-        record |= {"status": replicas[arguments.replica]["status"], "error": f"replica {arguments.replica} diverged"}
+        record["status"] = replicas[arguments.replica]["status"]
+        if record["status"] == "diverged":
+            record["error"] = f"replica {arguments.replica} diverged"
     if record["status"] == "diverged":
         print(f"{record['error']}: what follows is of its last checkpoint, before that")
     elif record["status"] != "completed":

@@ -20,6 +20,7 @@ def test_quantiles_are_torchs(n: int) -> None:
 def test_quantiles_of_what_is_infinite() -> None:
     values = torch.tensor([3.0, 1, 2, torch.inf, torch.inf])
     assert quantiles(values, [0, 0.25, 0.5, 0.6, 1]).tolist() == [1, 2, 3, torch.inf, torch.inf]
+    assert quantiles(torch.tensor([torch.nan, 3.0, 1]), [0, 0.5, 1]).tolist() == [1, 3, torch.inf]
     assert quantiles(torch.empty(0)).isnan().all()
 
 

@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
+from conftest import ROOT
 from gaussgan import load_run
 from gaussgan.config import ConfigError
 from gaussgan.directory import LAST
@@ -75,6 +78,17 @@ def test_an_interrupted_part_goes_on(compose: Compose, whole: DictConfig) -> Non
     assert ended.value.code == 143
     record, rows = files(cfg)
     assert (record["status"], record["error"], len(rows)) == ("interrupted", "stopped by SIGTERM", 1 + 3)
+    command = [
+        sys.executable,
+        str(ROOT / "scripts" / "evaluate.py"),
+        cfg.run_dir,
+        "--replica",
+        "1",
+        "--permutations",
+        "1",
+    ]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "the run is interrupted: stopped by SIGTERM" in told
     first = f"{cfg.run_dir}/parts/0/{LAST}"
     with pytest.raises(ConfigError, match="already holds a run"):
         train(compose(*RECIPE, "max_replicas=3", name="parts"))

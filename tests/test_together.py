@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from gaussgan import load_run
 from gaussgan.config import ConfigError
 from gaussgan.directory import BEST, LAST
+from gaussgan.gan import GAN
 from gaussgan.runs import read_checkpoint
 from gaussgan.sweep import together
 from gaussgan.train import train
@@ -124,6 +126,24 @@ def test_a_directory_that_cannot_be_written_fails_alone(both: Callable) -> None:
     assert not list(Path(joint[0].run_dir).parent.glob("*/.together"))
     for i in (0, 2):
         assert load_run(joint[i].run_dir).iterations == 18
+
+
+def test_a_second_ctrl_c_leaves_what_was_done(both: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_account = GAN._keep_account
+
+    def interrupted(gan: GAN, *arguments: Any) -> None:
+        keep_account(gan, *arguments)
+        if gan.global_step == 9:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(GAN, "_keep_account", interrupted)
+    _, joint = both()
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train_together(joint)
+    left = Path(joint[0].run_dir) / ".together"
+    assert load_run(left, replica=2).iterations == 6
+    with pytest.raises(ConfigError, match="holds runs that were stopped"):
+        train_together(joint)
 
 
 def test_what_cannot_be_trained_together_leaves_nothing(both: Callable) -> None:

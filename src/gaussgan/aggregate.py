@@ -13,23 +13,23 @@ from gaussgan.validation import SCORES
 from gaussgan.variation import entries, seeds, varying
 
 QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}
-Row = Mapping[str, float | Tensor]
 
 
 def quantiles(values: Tensor, levels: Sequence[float] = tuple(QUANTILES.values())) -> Tensor:
-    """Quantiles over the first dimension, linear between neighbours, of values that may be infinite; NaN of no values.
+    """Quantiles over the first dimension, linear between neighbours, where NaN counts as infinite; NaN of no values.
 
     Shapes: [n, ...] → [len(levels), ...].
     """
     if len(values) == 0:
         return torch.full((len(levels), *values.shape[1:]), torch.nan, dtype=values.dtype)
-    ordered, position = values.sort(0).values, torch.tensor(levels, dtype=torch.float64) * (len(values) - 1)
+    ordered = infinite_for_nan(values).sort(0).values
+    position = torch.tensor(levels, dtype=torch.float64) * (len(values) - 1)
     low, high = ordered[position.floor().long()], ordered[position.ceil().long()]
     between = position.frac().view(-1, *[1] * (values.ndim - 1))
     return torch.where((low == high) | (between == 0), low, low + (high - low) * between)
 
 
-def aggregate(row: Row, diverged: Collection[int] = ()) -> dict[str, float]:
+def aggregate(row: Mapping[str, Any], diverged: Collection[int] = ()) -> dict[str, float]:
     """A row in which the values of replicas, [R], become their mean and, as TAG_p10, TAG_median and TAG_p90, quantiles.
 
     Replicas that diverged have no part in it; but a distance that runs are judged by is infinite for them in its
@@ -42,7 +42,7 @@ def aggregate(row: Row, diverged: Collection[int] = ()) -> dict[str, float]:
             numbers[tag] = float(value)
             continue
         judged = tag.removesuffix("_ema") in SCORES
-        value = value.nan_to_num(nan=torch.inf, posinf=torch.inf) if judged else value  # beyond all numbers
+        value = infinite_for_nan(value) if judged else value  # beyond all numbers
         taking_part = ~value.isnan()
         taking_part[list(diverged)] = False
         numbers[tag] = value[taking_part].mean().item()
@@ -54,7 +54,17 @@ def aggregate(row: Row, diverged: Collection[int] = ()) -> dict[str, float]:
     return numbers
 
 
-def summary(row: Row, diverged: Collection[int]) -> dict[str, float]:
+def infinite_for_nan(values: Tensor) -> Tensor:
+    return values.where(~values.isnan(), torch.inf)
+
+
+def middle(row: Mapping[str, Any], tag: str, diverged: Collection[int] = ()) -> float:
+    """A number of a row; of replicas their median, which one that diverges does not better."""
+    numbers = aggregate({tag: row[tag]}, diverged)
+    return numbers.get(f"{tag}_median", numbers[tag])
+
+
+def summary(row: Mapping[str, Any], diverged: Collection[int]) -> dict[str, float]:
     """The numbers of a run at its end; of several replicas `aggregate`d, and beside that, where they are known,
 
     - efficiency = mean(mle/w2²) / mean(val/w2²) of those that did not diverge: 1 is as good as maximum likelihood;
@@ -81,11 +91,13 @@ def summary(row: Row, diverged: Collection[int]) -> dict[str, float]:
 READING = 5e-4  # of a number to three digits
 
 
-def replica_rows(row: Row, status: str, diverged: Collection[int], config: Mapping[str, Any]) -> list[dict[str, Any]]:
+def replica_rows(
+    row: Mapping[str, Any], status: str, diverged: Collection[int], config: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     """What became of each replica: its number, seed, status, measures, and the numbers in which they differ."""
     first = ("val/w2", "val/kl", "mle/w2", "train/loss_d", "train/loss_g")
     tags = [*first, *(tag for tag in row if tag.startswith("val/") and tag not in first)]
-    columns = {tag: row[tag].tolist() if isinstance(row.get(tag), Tensor) else None for tag in tags}  # type: ignore[union-attr]
+    columns = {tag: row[tag].tolist() if isinstance(row.get(tag), Tensor) else None for tag in tags}
     own = {key: entries(key, value, config["replicas"]) for key, value in varying(config).items()}
     return [
         {

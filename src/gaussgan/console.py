@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.special import gammainc
 
 from gaussgan.account import Account
+from gaussgan.aggregate import middle
 from gaussgan.data import data_of, planned_iterations
 from gaussgan.distributions import Law
 from gaussgan.gan import GAN
@@ -71,13 +72,12 @@ class IterationsBar(ProgressBar):
         self.shown = perf_counter()
         data, step = data_of(trainer), trainer.global_step
         speed = gan.replicas * (data.examples_seen(step) - data.examples_seen(self.start)) / (self.shown - self.started)
-        means = dict(
-            zip(Account.tags, gan.epoch.means().unbind(-1), strict=True)
-        )  # of this rank: no waiting for others
-        numbers = [f"{name} {_middle(means[f'train/{name}']):.3f}" for name in ("loss_d", "loss_g")]
+        # Of this rank: no waiting for others.
+        means = dict(zip(Account.tags, gan.epoch.means().unbind(-1), strict=True))
+        numbers = [f"{name} {middle(means, f'train/{name}', gan.diverged):.3f}" for name in ("loss_d", "loss_g")]
         if gan.history:
             tag = score(gan.history[-1])
-            numbers += [f"{tag.removeprefix('val/')} {_middle(gan.history[-1][tag]):.3g}"]
+            numbers += [f"{tag.removeprefix('val/')} {middle(gan.history[-1], tag, gan.diverged):.3g}"]
         progress.update(self.task, completed=step, state="  ".join([*numbers, f"{speed:,.0f} ex/s"]))
         progress.refresh()
 
@@ -179,11 +179,6 @@ SHARES = {
     "efficiency": "efficiency beside maximum likelihood",
 }
 LOSSES = {"train/loss_d": "discriminator's loss", "train/loss_g": "generator's loss"}
-
-
-def _middle(value: float | Tensor) -> float:
-    """A number; of replicas their median."""
-    return torch.as_tensor(value).nanmedian().item()
 
 
 def _number(value: float | None) -> str:

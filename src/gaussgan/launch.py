@@ -60,13 +60,16 @@ class Preflight(Callback):
     @staticmethod
     def _assemble(config: DictConfig, directory: Path) -> None:
         from gaussgan.assemble import assemble
-        from gaussgan.parts import Parts
+        from gaussgan.parts import Parts, in_parts
+        from gaussgan.variation import some_replicas
 
         with flag_override(config, ["struct", "readonly"], False):
             task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         task.run_dir = str(directory)
-        parts = task.max_replicas is not None and task.replicas > task.max_replicas
-        for run in islice(Parts(task).unfinished(), 1) if parts else [task]:
+        for run in islice(Parts(task).unfinished(), 1) if in_parts(task) else [task]:
+            # Two of many replicas show what fits; to make thousands takes seconds.
+            if run.replicas > 2 and run.ckpt_path is None:
+                run = OmegaConf.create(some_replicas(OmegaConf.to_container(run, resolve=True), slice(2)))  # type: ignore[arg-type]
             assemble(run)
 
 

@@ -11,23 +11,27 @@ from typing import Any
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from PIL import Image
 from torch import Tensor
 
 from gaussgan.aggregate import summary
 from gaussgan.callbacks.record import record_of
 from gaussgan.config import ConfigError, recipe
 from gaussgan.directory import LAST, RECORD, parts_of, read_record, read_replicas, write_record, write_replicas
-from gaussgan.figures import render
+from gaussgan.figures import render, save
 from gaussgan.history import Row, unpack
 from gaussgan.metrics import has_closed_form
-from gaussgan.pictures import PICTURED_REPLICAS, picture_replicas
-from gaussgan.runs import build_networks, read_checkpoint
+from gaussgan.pictures import picture_replicas
+from gaussgan.runs import read_checkpoint, trained_networks
 from gaussgan.validation import score
 from gaussgan.variation import some_replicas, varying
 
 DONE = ("completed", "diverged")
 NO_MEASURES = ("replica", "seed", "status")  # columns of replicas.csv
+
+
+def in_parts(cfg: DictConfig) -> bool:
+    """Whether a run has more replicas than are to be trained at a time."""
+    return cfg.max_replicas is not None and cfg.replicas > cfg.max_replicas
 
 
 class Parts:
@@ -85,10 +89,8 @@ class Parts:
             status, error = "diverged", records[-1]["error"]
         else:
             status, error = "completed", None
-        iterations, examples, seconds = (
-            how(record[key] or 0 for record in records)
-            for how, key in ((max, "iterations"), (sum, "examples"), (sum, "seconds"))
-        )
+        iterations = max(record["iterations"] for record in records)
+        examples, seconds = (sum(record[key] for record in records) for key in ("examples", "seconds"))
         record = record_of(self.config, summary(row, diverged), status, error, iterations, examples, seconds)
         write_record(self.directory, record)
         if status in DONE:
@@ -107,12 +109,12 @@ class Parts:
     @cached_property
     def _generators(self) -> Any:
         """Those of the first part."""
-        checkpoint = read_checkpoint(self.directory / "parts" / "0" / LAST)
-        generators = build_networks(checkpoint["config"], self.law.dim)["generator"]
-        weights = {k.removeprefix("generator."): v for k, v in checkpoint["state_dict"].items()}
-        generators.to(next(iter(weights.values())).dtype)
-        generators.load_state_dict({key: weights[key] for key in generators.state_dict()})
-        return generators
+        return trained_networks(self._first, self.law.dim)["generator"]
+
+    @cached_property
+    def _first(self) -> dict[str, Any]:
+        """The checkpoint of the first part."""
+        return read_checkpoint(self.directory / "parts" / "0" / LAST)
 
     def _measures(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
         own = (*NO_MEASURES, *varying(self.config))
@@ -126,14 +128,12 @@ class Parts:
     def _draw(self, row: dict[str, Tensor], iterations: int) -> None:
         learned = None
         if self.exact:
-            means, covs = self._generators.moments()
-            alive = means.isfinite().all(-1).nonzero().flatten()[:PICTURED_REPLICAS]
-            learned = (means[alive].detach(), covs[alive].detach())
+            means, covs = (moment.detach() for moment in self._generators.moments())
+            alive = [i for i in range(len(means)) if i not in self._first["diverged"]]
+            learned = (means[alive], covs[alive])
         floors = row.get("mle/w2")
         picture = picture_replicas(self._history(), self.config["replicas"], iterations, self.law, learned, floors)
-        path = self.directory / "figures" / "final.png"
-        path.parent.mkdir(exist_ok=True)
-        Image.fromarray(render(picture)).save(path)
+        save(render(picture), self.directory / "figures" / "final.png")
 
     def _history(self) -> list[Row]:
         """The scores of all replicas after each epoch; NaN after the end of a part that diverged as a whole."""

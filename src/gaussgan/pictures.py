@@ -24,6 +24,7 @@ from gaussgan.figures import (
     replicas_figure,
     spectrum_figure,
 )
+from gaussgan.figures.replicas import Moments
 from gaussgan.game.spectrum import update_jacobian
 from gaussgan.gan import GAN
 from gaussgan.history import Row
@@ -35,13 +36,10 @@ from gaussgan.validation import gaussian_density, score
 
 PICTURED = 100  # examples of either kind, of a Gaussian
 PICTURED_OF_MIXTURE = 1_000
-PICTURED_REPLICAS = 40
 BATCH = 1_000  # examples of the batch by which a game is linearised
 MOST_PARAMETERS = 500  # of a game that is
 
 log = logging.getLogger(__name__)
-
-Moments = tuple[Tensor, Tensor]
 
 
 class Picture(NamedTuple):
@@ -65,10 +63,10 @@ def game(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture | None:
 
 def _replicas(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture:
     """What the replicas of a run have become: how their distances are distributed, came about, and look."""
-    alive = [i for i in range(gan.replicas) if i not in gan.diverged][:PICTURED_REPLICAS]
+    alive = [i for i in range(gan.replicas) if i not in gan.diverged]
     means, covs = data.validation.moments(gan.generator)
-    learned = (means[alive].cpu(), covs[alive].cpu())
     floors = data.mle_w2(iterations)
+    learned = (means[alive], covs[alive])
     return Picture(picture_replicas(gan.history, gan.replicas, iterations, data.distribution, learned, floors))
 
 
@@ -78,11 +76,11 @@ def picture_replicas(
     """What so many replicas have become: how their distances are distributed, came about, and look.
 
     Args:
-        learned: means and covariances of some of their laws.
+        learned: means and covariances of their laws, of which the first are drawn.
         floors: w2 of the maximum-likelihood fits, [R], for a Gaussian law.
     """
     tag = "val/w2" if law.gaussian else "val/sliced_w2"
-    scores = [row[tag].nan_to_num(nan=torch.inf) for row in history]
+    scores = [row[tag] for row in history]
     last = scores[-1] if scores else torch.full((replicas,), torch.inf, dtype=torch.float64)
     median = quantiles(last, [0.5]).item()
     name = tag.removeprefix("val/").replace("_", " ").replace("w2", "W₂")

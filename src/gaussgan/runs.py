@@ -61,16 +61,7 @@ def load_run(directory: str | Path, checkpoint: str = LAST, replica: int | None 
         distribution = instantiate(config["data"]["distribution"])
     except InstantiationException as error:
         raise ConfigError(f"data.distribution: {one_line(error)}") from error
-    modules = build_networks(config, distribution.dim)
-    prefixes = {name: f"{name}." for name in modules}
-    if config["ema_half_life"] is not None:
-        modules["generator_ema"] = deepcopy(modules["generator"])
-        prefixes["generator_ema"] = "generator_ema.module."
-    for name, module in modules.items():
-        prefix = prefixes[name]
-        weights = {k.removeprefix(prefix): v for k, v in state["state_dict"].items() if k.startswith(prefix)}
-        module.to(next(iter(weights.values())).dtype).load_state_dict(weights)
-        module.eval()
+    modules = trained_networks(state, distribution.dim)
     return Run(
         directory,
         config,
@@ -80,6 +71,21 @@ def load_run(directory: str | Path, checkpoint: str = LAST, replica: int | None 
         distribution,
         state["global_step"],
     )
+
+
+def trained_networks(checkpoint: Mapping[str, Any], dim: int) -> dict[str, nn.Module]:
+    """The networks of a checkpoint as they are used, and the generator's moving average where there is one."""
+    modules = build_networks(checkpoint["config"], dim)
+    prefixes = {name: f"{name}." for name in modules}
+    if checkpoint["config"]["ema_half_life"] is not None:
+        modules["generator_ema"] = deepcopy(modules["generator"])
+        prefixes["generator_ema"] = "generator_ema.module."
+    for name, module in modules.items():
+        prefix = prefixes[name]
+        weights = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
+        module.to(next(iter(weights.values())).dtype).load_state_dict(weights)
+        module.eval()
+    return modules
 
 
 def build_networks(config: Mapping[str, Any], dim: int) -> dict[str, nn.Module]:

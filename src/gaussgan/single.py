@@ -17,7 +17,7 @@ def single_checkpoint(checkpoint: dict[str, Any], i: int, config: dict[str, Any]
     Args:
         config: that run's, where it is not in the directory of all.
     """
-    rate = {name: _rates(state, i) for name, state in enumerate(checkpoint["optimizer_states"])}
+    rates = [_rate(optimizer["param_groups"][0], i) for optimizer in checkpoint["optimizer_states"]]
     sums, counts, number = checkpoint["epoch_account"]
     return {
         **deepcopy({key: value for key, value in checkpoint.items() if key not in REPLICATED}),
@@ -32,8 +32,8 @@ def single_checkpoint(checkpoint: dict[str, Any], i: int, config: dict[str, Any]
             for optimizer in checkpoint["optimizer_states"]
         ],
         "lr_schedulers": [
-            {key: _times(value, rate[n]) if key in ("base_lrs", "_last_lr") else value for key, value in each.items()}
-            for n, each in enumerate(checkpoint["lr_schedulers"])
+            {**scheduler, **{key: [lr * rate for lr in scheduler[key]] for key in ("base_lrs", "_last_lr")}}
+            for rate, scheduler in zip(rates, checkpoint["lr_schedulers"], strict=False)  # none without a schedule
         ],
         "update": [_row(tensor, i) for tensor in checkpoint["update"]],
         "history": history.of_replica(checkpoint["history"], i),
@@ -58,23 +58,19 @@ def _rows(state: dict[str, Any], i: int) -> dict[str, Any]:
 
 def _group(group: dict[str, Any], i: int) -> dict[str, Any]:
     """A parameter group in which the rates of replicas have become its own."""
-    rates = group.get("rates", 1.0)
-    rate = rates[i].item() if isinstance(rates, Tensor) else 1.0
-    numbers = {key: _number(value, i) for key, value in group.items()}
-    scaled: dict[str, Any] = {key: group[key] * rate for key in ("lr", "initial_lr") if key in group}
-    return {**numbers, **scaled, **({"rates": 1.0} if "rates" in group else {})}
+    single: dict[str, Any] = {key: _number(value, i) for key, value in group.items()}
+    if "rates" in group:
+        single |= {key: group[key] * _rate(group, i) for key in ("lr", "initial_lr") if key in group}
+        single["rates"] = 1.0
+    return single
+
+
+def _rate(group: dict[str, Any], i: int) -> float:
+    """What a replica's rate is of the group's; an optimizer of torch's knows no replicas."""
+    return _number(group.get("rates", 1.0), i)
 
 
 def _number(value: Any, i: int) -> Any:
     if isinstance(value, tuple | list):
         return type(value)(_number(entry, i) for entry in value)
     return value[i].item() if isinstance(value, Tensor) else value
-
-
-def _rates(optimizer: dict[str, Any], i: int) -> float:
-    rates = optimizer["param_groups"][0].get("rates", 1.0)
-    return rates[i].item() if isinstance(rates, Tensor) else 1.0
-
-
-def _times(values: list[float], rate: float) -> list[float]:
-    return [value * rate for value in values]

@@ -21,7 +21,7 @@ from gaussgan.directory import RECORD, claim, is_first_process, read_record, rec
 from gaussgan.divergence import Diverged
 from gaussgan.gan import GAN
 from gaussgan.metrics import has_closed_form
-from gaussgan.parts import Parts
+from gaussgan.parts import Parts, in_parts
 from gaussgan.signals import exit_code, noting
 from gaussgan.validation import score
 
@@ -42,7 +42,7 @@ def train(cfg: DictConfig) -> float:
         torch.set_num_threads(cfg.threads)
     directory = Path(cfg.run_dir)
     with claim(directory, cfg.ckpt_path) if is_first_process() else nullcontext():
-        if cfg.max_replicas is not None and cfg.replicas > cfg.max_replicas:
+        if in_parts(cfg):
             return train_in_parts(cfg)
         gan, data, trainer = fit(cfg)
         return conclude(gan, data, trainer, directory) if trainer.is_global_zero else math.nan
@@ -112,5 +112,5 @@ def returned(record: Mapping[str, Any]) -> float:
     """The distance by which a run is judged, of replicas their median, in which those that diverged count as infinite;
     infinite where it diverged, or is beyond all numbers."""
     tag = score(record)
-    distance = record.get(f"{tag}_median" if record["replicas"] > 1 else tag)
+    distance = record.get(f"{tag}_median", record.get(tag))
     return math.inf if distance is None or math.isnan(distance) else distance

@@ -49,14 +49,12 @@ class Validation:
     @cached_property
     def latents(self) -> Tensor:
         """[..., MOMENT_SAMPLES, k]."""
-        n, k = MOMENT_SAMPLES, self.latent_dim
-        return self._draw(lambda seed: normal(n, k, generator=stream(seed, "validation")))
+        return self._draw_latents(MOMENT_SAMPLES)
 
     @cached_property
     def sample_latents(self) -> Tensor:
         """Those of `generated`, [..., SAMPLES, k]; of many replicas, all latents would be held in vain."""
-        n, k = MOMENT_SAMPLES, self.latent_dim
-        return self._draw(lambda seed: normal(n, k, generator=stream(seed, "validation"))[:SAMPLES].clone())
+        return self._draw_latents(SAMPLES)
 
     @cached_property
     def real_log_prob(self) -> Tensor:
@@ -69,6 +67,12 @@ class Validation:
         n, d = DIRECTIONS, self.law.dim
         directions = self._draw(lambda seed: normal(n, d, generator=stream(seed, "validation_directions"))).double()
         return directions / directions.norm(dim=-1, keepdim=True)
+
+    def _draw_latents(self, n: int) -> Tensor:
+        def draw(seed: int) -> Tensor:
+            return normal(MOMENT_SAMPLES, self.latent_dim, generator=stream(seed, "validation"))[:n].clone()
+
+        return self._draw(draw)
 
     def _draw(self, draw: Callable[[int], Tensor]) -> Tensor:
         return draw(self.seed) if isinstance(self.seed, int) else torch.stack([draw(seed) for seed in self.seed])

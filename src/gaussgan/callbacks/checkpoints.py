@@ -10,7 +10,7 @@ from typing import Any
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
-from gaussgan.aggregate import aggregate
+from gaussgan.aggregate import middle
 from gaussgan.data import data_of
 from gaussgan.directory import BEST, LAST
 from gaussgan.gan import GAN
@@ -47,9 +47,8 @@ class Checkpoints(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         if data_of(trainer).loader.within_epoch:
             return
-        tag = score(gan.history[-1])
-        numbers = aggregate({tag: gan.history[-1][tag]}, gan.diverged)
-        error = numbers.get(f"{tag}_median", numbers[tag])  # of replicas: one that diverges improves no median
+        row = gan.history[-1]
+        error = middle(row, score(row), gan.diverged)
         improved = error < self.least
         self.least = min(error, self.least)
         self._save(trainer, improved)

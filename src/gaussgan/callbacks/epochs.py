@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint
-from torch import Tensor
 
 from gaussgan.data import data_of
 from gaussgan.directory import LAST
@@ -29,11 +28,8 @@ class KeptEpochs(Checkpoint):
         self.file = Path(directory) / LAST
         self.best: dict[int, Path] = {}  # from replicas to the checkpoints in which they are at their best
         self.last: dict[int, Path] = {}  # of those that diverged, to the last before
-        self.distances: dict[str, Tensor] = {}  # at the start
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        with gan.evaluating():
-            self.distances = data_of(trainer).validation.distances(gan.generator)
         self.least = torch.full((gan.replicas,), torch.inf, dtype=torch.float64)
         self.newest = self._copy(trainer)
 

@@ -8,7 +8,6 @@ from time import perf_counter
 from typing import Any
 
 import torch
-import yaml
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from torch import Tensor, nn
@@ -19,9 +18,8 @@ from gaussgan.data import data_of
 from gaussgan.distributions import Law
 from gaussgan.gan import GAN
 from gaussgan.metrics import has_closed_form
+from gaussgan.tree import to_yaml
 from gaussgan.validation import score
-
-DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # libyaml's, where it is built in, is ten times as fast
 
 
 def log_configuration(logger: Logger, config: dict[str, Any], error: dict[str, float], step: int) -> None:
@@ -31,8 +29,8 @@ def log_configuration(logger: Logger, config: dict[str, Any], error: dict[str, f
         logger.log_hyperparams(numbers, error, step=step)
         hparams = Path(logger.log_dir, logger.NAME_HPARAMS_FILE)
         if not hparams.exists():  # else Lightning writes it in the end, and dumps every value twice
-            hparams.write_text(yaml.dump(numbers, Dumper=DUMPER))
-        logger.experiment.add_text("config", f"```yaml\n{yaml.dump(config, sort_keys=False, Dumper=DUMPER)}```")
+            hparams.write_text(to_yaml(numbers))
+        logger.experiment.add_text("config", f"```yaml\n{to_yaml(config)}```")
     else:
         logger.log_hyperparams(hyperparameters(config))
 
@@ -70,7 +68,8 @@ class Evaluation(Callback):
         self.started = self.epoch_started = perf_counter()
         self.epoch_start = trainer.global_step
         with gan.evaluating():
-            row = aggregate(self.validation.distances(gan.generator))
+            self.distances = self.validation.distances(gan.generator)  # at the start
+        row = aggregate(self.distances)
         error = {score(row): row[score(row)]}
         for logger in trainer.loggers:
             log_configuration(logger, gan.config, error, trainer.global_step)
@@ -117,3 +116,8 @@ class Evaluation(Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.seconds = state["seconds"]
+
+
+def evaluation_of(trainer: Trainer) -> Evaluation:
+    """The one among a trainer's callbacks."""
+    return next(callback for callback in trainer.callbacks if isinstance(callback, Evaluation))  # type: ignore[attr-defined]

@@ -8,13 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from gaussgan.data import GaussianDataModule, data_of
 from gaussgan.divergence import Diverged
-from gaussgan.figures import render
+from gaussgan.figures import render, save
 from gaussgan.gan import GAN
 from gaussgan.pictures import Picture
 
@@ -76,5 +75,4 @@ class Pictures(Callback):
         if self.drawn_at != trainer.global_step:
             self._draw(trainer, gan)
         if self.image is not None:
-            self.path.parent.mkdir(exist_ok=True)
-            Image.fromarray(self.image).save(self.path)
+            save(self.image, self.path)

@@ -13,7 +13,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from gaussgan import signals
 from gaussgan.aggregate import replica_rows, summary
-from gaussgan.callbacks.evaluation import Evaluation
+from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.config import one_line
 from gaussgan.data import data_of, planned_iterations
 from gaussgan.directory import write_record, write_replicas
@@ -65,7 +65,7 @@ class Record(Callback):
         data = data_of(trainer)
         if data is None:  # the parent of spawned processes, the first of which has written what it knows
             return
-        seconds = next(c for c in trainer.callbacks if isinstance(c, Evaluation)).total_seconds()  # type: ignore[attr-defined]
+        seconds = evaluation_of(trainer).total_seconds()
         # What was measured elsewhere than at the end is not the end's: an exception leaves no result.
         row = last_row(gan.history, iterations)
         if (mle := data.mle_w2(iterations)) is not None:

@@ -6,7 +6,7 @@ from gaussgan.figures.mixture import mixture_figure
 from gaussgan.figures.portrait import portrait_figure
 from gaussgan.figures.replicas import replicas_figure
 from gaussgan.figures.spectrum import spectrum_figure
-from gaussgan.figures.style import render
+from gaussgan.figures.style import render, save
 
 __all__ = [
     "Cloud",
@@ -16,5 +16,6 @@ __all__ = [
     "portrait_figure",
     "render",
     "replicas_figure",
+    "save",
     "spectrum_figure",
 ]

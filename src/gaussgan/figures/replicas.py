@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gaussgan.aggregate import quantiles
+from gaussgan.aggregate import infinite_for_nan, quantiles
 from gaussgan.figures.curves import NAMES, draw_score
 from gaussgan.figures.plane import Line, Plane
 from gaussgan.figures.style import FAKE, INK, MUTED, PALE, REAL, caption, decades, legend, level, seen_of, sheet, tidy
@@ -58,10 +57,6 @@ def replicas_figure(
     return figure
 
 
-def _percentiles(values: Tensor) -> Tensor:
-    return quantiles(_finite_or_infinite(values))
-
-
 def _draw_laws(axes: Axes, law: Moments, learned: Moments, replicas: int) -> None:
     mean, cov = (moment.double() for moment in law)
     n, seen = min(len(learned[0]), DRAWN), 0
@@ -95,8 +90,8 @@ def _draw_distribution(axes: Axes, scores: Tensor, floors: Tensor | None, tag: s
     caption(axes, text if floors is None else f"{text} (grey: maximum likelihood)")
     low, high = _window(scores, floors)
     # Room for labels: to the right of the replicas' curve, and to the left of the other.
-    high = max([high, *(_beyond(x, low, 0.33) for x in _percentiles(scores).tolist() if low < x < high)])
-    if floors is not None and low < (median := _percentiles(floors)[1].item()) < high:
+    high = max([high, *(_beyond(x, low, 0.33) for x in quantiles(scores).tolist() if low < x < high)])
+    if floors is not None and low < (median := quantiles(floors)[1].item()) < high:
         low = min(low, _beyond(median, high, 0.28))
     lost = int((~scores.isfinite()).sum())
     name = NAMES.get(tag, tag) + (f" (infinite for {lost:,} that diverged)" if lost else "")
@@ -118,7 +113,7 @@ def _draw_shares(axes: Axes, values: Tensor, side: int, color: str, lw: float) -
     shares = torch.arange(len(ranked) + 1) / len(values)
     x = torch.cat([ranked.new_tensor([low]), ranked.clamp(min=low), ranked.new_tensor([high])])
     axes.step(x, torch.cat([shares, shares[-1:]]), where="post", color=color, lw=lw)
-    _, median, most = _percentiles(values).tolist()
+    _, median, most = quantiles(values).tolist()
     for value, share, name in ((median, 0.5, "median"), (most, 0.9, "90% below")):
         if low < value < high:
             axes.plot(value, share, "o", color=color, ms=4.5, zorder=3)
@@ -134,15 +129,15 @@ def _draw_shares(axes: Axes, values: Tensor, side: int, color: str, lw: float) -
             )
 
 
-def _draw_course(axes: Axes, iterations: Sequence[float], quantiles: Tensor, floors: Tensor | None, tag: str) -> None:
+def _draw_course(axes: Axes, iterations: Sequence[float], percentiles: Tensor, floors: Tensor | None, tag: str) -> None:
     caption(axes, "median of the replicas; shaded: 10th to 90th percentile")
-    floor = None if floors is None else _percentiles(floors)[1]
-    low, high = _window(quantiles.flatten(), floor)
+    floor = None if floors is None else quantiles(floors)[1]
+    low, high = _window(percentiles.flatten(), floor)
     if floor is not None and low < floor < high:
         low = min(low, _beyond(floor.item(), high, 0.1))  # room for its name
     axes.set_ylim(low, high)
     # What is infinite leaves the axes at their top.
-    least, median, most = _finite_or_infinite(quantiles).clamp(low / 10, high * 10).tolist()
+    least, median, most = infinite_for_nan(percentiles).clamp(low / 10, high * 10).tolist()
     if len(iterations) == 1:
         axes.vlines(iterations, least, most, color=FAKE, alpha=0.2, lw=8)
     axes.fill_between(iterations, least, most, color=FAKE, alpha=0.2, lw=0)
@@ -168,7 +163,3 @@ def _window(values: Tensor, floors: Tensor | None) -> tuple[float, float]:
 def _beyond(x: float, far: float, share: float) -> float:
     """The end of a logarithmic axis from a far end on that leaves a share of it beyond x."""
     return far * (x / far) ** (1 / (1 - share))
-
-
-def _finite_or_infinite(values: Tensor) -> Tensor:
-    return values.double().nan_to_num(nan=math.inf, posinf=math.inf)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
+from PIL import Image
 
 REAL, FAKE, INK, MUTED, PALE = "#1f4e9c", "#d1541f", "#22252a", "#7d838d", "#e4e6ea"
 # From "generated" through the undecided middle to "real", pale enough to let the points stand out.
@@ -36,6 +38,12 @@ def render(figure: Figure) -> np.ndarray:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
+def save(image: np.ndarray, path: Path) -> None:
+    """An image as a PNG, in a directory that is made if it is missing."""
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(image).save(path)
 
 
 def tidy(axes: Axes) -> None:

@@ -10,15 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra._internal.callbacks import Callbacks
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobRuntime, configure_log, env_override
 from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf, flag_override, open_dict, read_write
-from omegaconf._utils import OmegaConfDumper
 
 from gaussgan.sweep.logs import files
+from gaussgan.tree import to_yaml
 
 
 @dataclass(eq=False)
@@ -66,23 +65,11 @@ def begin(job: Job, task: TaskFunction, callbacks: Callbacks) -> None:
         if hydra.output_subdir is not None:
             (directory / hydra.output_subdir).mkdir(exist_ok=True)
             for name, part in (("config", cfg), ("hydra", hydra_cfg), ("overrides", hydra.overrides.task)):
-                (directory / hydra.output_subdir / f"{name}.yaml").write_text(to_yaml(part), encoding="utf-8")
+                text = to_yaml(OmegaConf.to_container(part, resolve=False, enum_to_str=True))
+                (directory / hydra.output_subdir / f"{name}.yaml").write_text(text, encoding="utf-8")
         with env_override(hydra.job.env_set):
             callbacks.on_job_start(config=config, task_function=task)
         job.task, job.files = OmegaConf.to_container(cfg, resolve=True), files()  # type: ignore[assignment]
-
-
-class _Dumper(getattr(yaml, "CDumper", yaml.Dumper)):  # type: ignore[misc]
-    """libyaml's, where it is built in, with OmegaConf's rule for text."""
-
-
-_Dumper.add_representer(str, OmegaConfDumper.str_representer)
-
-
-def to_yaml(cfg: Any) -> str:
-    """What OmegaConf.to_yaml gives, in half of the time."""
-    container = OmegaConf.to_container(cfg, resolve=False, enum_to_str=True)
-    return yaml.dump(container, default_flow_style=False, allow_unicode=True, sort_keys=False, Dumper=_Dumper)
 
 
 @contextmanager

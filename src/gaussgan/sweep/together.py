@@ -14,10 +14,11 @@ from typing import Any
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import Trainer
 
 from gaussgan.assemble import assemble
 from gaussgan.callbacks import KeptEpochs
-from gaussgan.callbacks.evaluation import log_configuration
+from gaussgan.callbacks.evaluation import evaluation_of, log_configuration
 from gaussgan.callbacks.record import last_row, record_of
 from gaussgan.config import ConfigError
 from gaussgan.data import GaussianDataModule
@@ -71,19 +72,14 @@ def _train(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
     try:
         gan, data, trainer = assemble(_joint(configs, directory))
         log.info("data ~ %s", data.distribution)
-        with noting():
+        with noting(), suppress(Diverged):  # all of them may, and each says so
             trainer.fit(gan, data)
-    except Diverged:
-        pass  # all of them have, and each says so
-    except BaseException:
+        values = _write_jobs(configs, directory, gan, data, trainer)
+        status = read_record(directory)["status"]
+    except Exception:
         shutil.rmtree(directory)
         raise
-    kept = next(callback for callback in trainer.callbacks if isinstance(callback, KeptEpochs))  # type: ignore[attr-defined]
-    try:
-        values = _write_jobs(configs, directory, gan, data, kept)
-        status = read_record(directory)["status"]
-    finally:
-        shutil.rmtree(directory)
+    shutil.rmtree(directory)
     if status == "interrupted":
         raise SystemExit(exit_code())
     return values
@@ -101,9 +97,10 @@ def _joint(configs: Sequence[dict[str, Any]], directory: Path) -> DictConfig:
 
 
 def _write_jobs(
-    configs: Sequence[dict[str, Any]], directory: Path, gan: GAN, data: GaussianDataModule, kept: KeptEpochs
+    configs: Sequence[dict[str, Any]], directory: Path, gan: GAN, data: GaussianDataModule, trainer: Trainer
 ) -> list[float | Exception]:
     """What the runs of the replicas would have left, and returned; or what kept one from it."""
+    kept = next(callback for callback in trainer.callbacks if isinstance(callback, KeptEpochs))  # type: ignore[attr-defined]
     read, mle_w2 = lru_cache(maxsize=2)(read_checkpoint), cache(data.mle_w2)
     group = read_record(directory)
     seconds = group["seconds"] / len(configs)
@@ -124,7 +121,7 @@ def _write_jobs(
         if i in kept.best:
             best = single_checkpoint(read(kept.best[i]), i, config)
             _save(best, unpack(best["history"]), seconds, job / BEST)
-        _log(config, history, {tag: value[i].item() for tag, value in kept.distances.items()})
+        _log(config, history, {tag: value[i].item() for tag, value in evaluation_of(trainer).distances.items()})
         examples = data.examples_seen(iterations)
         record = record_of(config, row, status[0], status[1], iterations, examples, seconds)
         write_record(job, record)
