@@ -37,6 +37,14 @@ def test_an_epoch_is_every_example_once_in_a_new_order() -> None:
     assert not torch.equal(first, second)
 
 
+def test_another_seed_draws_other_numbers() -> None:
+    first, second = (data_module(seed=seed, instance_noise=0.1).draw_epoch(0) for seed in (0, 1))
+    assert not any(torch.equal(ours, theirs) for ours, theirs in zip(first, second, strict=True))
+    validations = [data_module(seed=seed).validation for seed in (0, 1)]
+    for name in ("real", "latents", "sample_latents", "directions"):
+        assert not torch.equal(*(getattr(validation, name) for validation in validations)), name
+
+
 def test_the_last_smaller_batch_is_kept() -> None:
     batches = flat(list(loader(data_module())))
     assert [len(batch.real) for batch in batches] == [len(batch.latent) for batch in batches] == [6, 6, 6, 2]

@@ -6,13 +6,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
 from conftest import ROOT
-from gaussgan import load_run
+from gaussgan import load_run, parts
 from gaussgan.config import ConfigError
 from gaussgan.directory import LAST
 from gaussgan.train import train
@@ -67,6 +69,18 @@ def test_parts_are_the_whole(compose: Compose, whole: DictConfig) -> None:
         assert ours.config["optimizer_d"]["lr"] == theirs.config["optimizer_d"]["lr"]
     with pytest.raises(ConfigError, match="replica must be a number"):
         load_run(cfg.run_dir, replica=7)
+
+
+def test_what_diverged_is_not_drawn_as_learned(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+
+    def picture(history: Any, replicas: int, iterations: int, law: Any, learned: Any, floors: Any) -> Figure:
+        drawn.append(len(learned[0]))
+        return Figure()
+
+    monkeypatch.setattr(parts, "picture_replicas", picture)
+    train(compose(*RECIPE, "max_replicas=3", "~callbacks.pictures", name="parts"))
+    assert drawn == [2]  # of the first part, the third of which diverges
 
 
 def test_an_interrupted_part_goes_on(compose: Compose, whole: DictConfig) -> None:

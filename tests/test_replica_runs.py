@@ -5,16 +5,19 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from gaussgan import load_run
+from gaussgan import load_run, pictures
 from gaussgan.assemble import assemble
 from gaussgan.config import ConfigError, check
 from gaussgan.directory import LAST
+from gaussgan.divergence import Diverged
 from gaussgan.runs import read_checkpoint
 from gaussgan.single import single_checkpoint
 from gaussgan.train import train
@@ -169,6 +172,21 @@ def test_a_diverging_replica_is_frozen_and_disturbs_no_other(compose: Compose) -
     error = read_checkpoint(Path(ill.run_dir) / LAST)["diverged"][1]
     told = json.loads((Path(alone.run_dir) / "metrics.json").read_text())
     assert told["error"] == f"diverged: {error[1]} is not finite at iteration {error[0]}"
+
+
+def test_a_frozen_replica_stays_frozen_and_alone(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that would be well again; nor is it drawn as one that learned."""
+    drawn: list[Any] = []
+    monkeypatch.setattr(pictures, "replicas_figure", lambda **kwargs: drawn.append(kwargs) or Figure())
+    gan, data, trainer = assemble(compose(*SMALL, "replicas=3"))
+    gan.diverged[1] = Diverged(1, "a parameter")
+    start = gan.generator.network(1).state_dict()
+    trainer.fit(gan, data)
+    assert [*gan.diverged] == [1]
+    torch.testing.assert_close(gan.generator.network(1).state_dict(), start, rtol=0, atol=0)
+    means, covs = drawn[-1]["learned"]
+    assert len(means) == len(covs) == 2
+    assert torch.equal(means, gan.generator.moments()[0][[0, 2]])
 
 
 def test_when_all_diverge_so_does_the_run(compose: Compose) -> None:
