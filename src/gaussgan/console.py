@@ -160,7 +160,7 @@ MEASURES = {
 def print_replicas(record: Mapping[str, Any], law: Law, directory: Path, exact: bool) -> None:
     """The end of a run of many replicas as one table: medians, 90th percentiles and means; shares; speed, place."""
     table = _table(record, f"{record['replicas']:,} replicas, ", "median", "90% are below", "mean, not diverged")
-    for tag, name in {**MEASURES, "mle/w2": "w2 of the maximum-likelihood fits", **LOSSES}.items():
+    for tag, name in {**MEASURES, "mle/w2": "maximum likelihood's w2", **LOSSES}.items():
         if tag in record:
             note = "" if exact or tag not in ("val/w2", "val/kl") else " (by sample moments)"
             table.add_row(name + note, *(_number(record.get(key)) for key in (f"{tag}_median", f"{tag}_p90", tag)))

@@ -1,0 +1,35 @@
+"""Nested configurations by dotted keys, and as the text that OmegaConf gives."""
+
+from omegaconf import OmegaConf
+
+from gaussgan.tree import flatten, put, to_yaml
+
+
+def test_flatten_and_put() -> None:
+    config = {"a": {"b": {"c": 1}, "d": [2]}, "e": None}
+    assert flatten(config) == {"a.b.c": 1, "a.d": [2], "e": None}
+    put(config, "a.b.c", 3)
+    assert config["a"] == {"b": {"c": 3}, "d": [2]}
+
+
+def test_text_is_omegaconfs() -> None:
+    words = [
+        "1e5",
+        "1",
+        "on",
+        "no",
+        "null",
+        "0x1f",
+        "${a}",
+        "a: b",
+        "- c",
+        "θ, ψ",
+        "",
+        " ",
+        "x" * 200,
+        "two\nlines",
+        "'",
+        '"',
+    ]
+    config = {"words": words, **{f"key {word}": word for word in words}, "numbers": [1, -2.5, 1e-9, True, None, {}]}
+    assert to_yaml(config) == OmegaConf.to_yaml(OmegaConf.create(config))
