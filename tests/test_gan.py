@@ -13,6 +13,7 @@ from gaussgan.assemble import assemble
 from gaussgan.callbacks import Pictures
 from gaussgan.config import ConfigError
 from gaussgan.gan import GAN
+from gaussgan.loader import Batch
 from gaussgan.pictures import Picture, linearised, spectrum
 from gaussgan.train import train
 from test_resume import assert_same
@@ -147,3 +148,46 @@ def test_a_picture_that_has_nothing_to_show_leaves_none_of_before(compose: Compo
     trainer.fit(gan, data)
     assert draw.calls >= 2
     assert not (tmp_path / "figures" / "once.png").exists()
+
+
+@pytest.mark.parametrize(
+    "update, runs",
+    [
+        ("alternating", 1),
+        ("alternating update.d_steps=2", 2),
+        ("alternating update.generator_first=true", 2),
+        ("simultaneous", 1),
+        ("extragradient", 2),
+        ("consensus", 1),
+    ],
+)
+def test_what_is_generated_is_used_by_both_players(
+    compose: Compose, monkeypatch: pytest.MonkeyPatch, update: str, runs: int
+) -> None:
+    """The generator runs once where it stands, and a run is what it would be if it ran for either player."""
+    thetas = []
+    for name in ("once", "twice"):
+        gan, data, trainer = assemble(
+            compose(*SMALL, *f"update={update}".split(), "data.instance_noise=0.1", name=name)
+        )
+        calls: list[int] = []
+        gan.generator.register_forward_hook(
+            lambda module, *_, calls=calls: calls.append(1) if module.training else None
+        )
+        if name == "twice":
+            monkeypatch.setattr(gan, "_shown_again", gan.generate)
+        trainer.fit(gan, data)
+        if name == "once":
+            assert len(calls) == runs * gan.global_step
+        thetas.append(torch.cat([gan.discriminator_player.theta, gan.generator_player.theta]))
+    torch.testing.assert_close(*thetas, rtol=1e-5, atol=1e-7)  # consensus adds up in another order
+
+
+def test_what_was_generated_is_of_no_use_once_the_generator_has_moved(compose: Compose) -> None:
+    gan, data, trainer = assemble(compose(*SMALL))
+    trainer.fit(gan, data)
+    batch = Batch(*(column[:8] for column in data.draw_epoch(0) if column is not None))
+    gan.discriminator_loss(batch)
+    gan.generator_player.apply(torch.ones_like(gan.generator_player.theta))
+    loss = gan.generator_loss(batch)
+    torch.testing.assert_close(loss, gan.objective.generator_loss(None, gan.discriminator(gan.generator(batch.latent))))

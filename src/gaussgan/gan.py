@@ -87,6 +87,7 @@ class GAN(LightningModule):
         self.history: list[dict[str, Any]] = []  # a row for each epoch, by the callback that evaluates
         self.trajectory: list[Tensor] = []  # both players' parameters, by the callback that follows them
         self.epoch = Account()
+        self.shown: tuple[Batch, int, Tensor] | None = None  # of the generator to D: for a batch, at a version of θ_G
 
     def on_fit_start(self) -> None:
         # A player that has given up leaves Adam moments below 1e-38, which cost many times as much as other numbers.
@@ -104,9 +105,11 @@ class GAN(LightningModule):
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """Losses of the discriminator, [..., B, 1], which sees real and generated examples in one pass."""
-        with torch.set_grad_enabled(self.second_order):  # only a rule that differentiates gradients looks behind fake
-            fake = self.generate(batch)
-        real_logits, fake_logits = self.discriminator(torch.cat([batch.real, fake], -2)).tensor_split(2, -2)
+        fake = self.generate(batch)
+        self.shown = (batch, self.generator_player.theta._version, fake)
+        if not self.second_order:  # only a rule that differentiates gradients looks behind fake
+            fake = fake.detach()
+        real_logits, fake_logits = self.discriminator(torch.cat([batch.real, fake], -2)).chunk(2, -2)
         self.real_logits.append(real_logits.detach())
         self.fake_logits.append(fake_logits.detach())
         losses = self.objective.discriminator_loss(real_logits, fake_logits)
@@ -116,13 +119,20 @@ class GAN(LightningModule):
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """Losses of the generator, [..., B, 1]."""
-        fake = self.discriminator(self.generate(batch))
+        fake = self.discriminator(self._shown_again(batch))
         return self.objective.generator_loss(self.discriminator(batch.real) if self.paired else None, fake)
 
     def generate(self, batch: Batch) -> Tensor:
         """What the discriminator is shown of the generator, [..., B, d]."""
         fake = self.generator(batch.latent)
         return fake if batch.noise is None else fake + batch.noise
+
+    def _shown_again(self, batch: Batch) -> Tensor:
+        """What the discriminator has just been shown, graph and all, unless the generator has moved since."""
+        shown, self.shown = self.shown, None
+        if shown is not None and shown[0] is batch and shown[1] == self.generator_player.theta._version:
+            return shown[2]
+        return self.generate(batch)
 
     @property
     def placed(self) -> Tensor:

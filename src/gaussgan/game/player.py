@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.autograd.graph import _engine_run_backward
 
 
 class Player:
@@ -57,9 +58,7 @@ class Player:
         losses = self.loss(batch)
         self.losses.append(losses.detach())
         share = 1 / losses.shape[-2] if losses.ndim > 1 else 1.0
-        gradients = torch.autograd.grad(
-            losses, self.parameters, torch.full_like(losses, share), create_graph=create_graph
-        )
+        gradients = pullback(losses, self.parameters, torch.full_like(losses, share), create_graph)
         vector = self.joined(gradients)
         return vector if create_graph else mean_over_ranks(vector)
 
@@ -76,6 +75,27 @@ class Player:
         self.optimizer.step()
         if self.clip_weights is not None:
             self.theta.clamp_(-self.clip_weights, self.clip_weights)  # type: ignore[arg-type]
+
+
+def pullback(
+    output: Tensor, inputs: Sequence[Tensor], cotangent: Tensor, create_graph: bool = False
+) -> tuple[Tensor, ...]:
+    """∂output/∂input ᵀ · cotangent for each input: torch.autograd.grad, but for its checks of what it is given.
+
+    On networks as small as the textbook's these take a fifth of the gradient's time.
+
+    Raises:
+        RuntimeError: when an input does not enter the output.
+    """
+    return _engine_run_backward(
+        (output,),
+        (cotangent,),
+        create_graph,
+        create_graph,
+        tuple(inputs),
+        allow_unreachable=False,
+        accumulate_grad=False,
+    )
 
 
 def flatten(parameters: list[nn.Parameter], leading: int) -> Tensor:
