@@ -113,7 +113,7 @@ def test_resuming_in_float64_keeps_float64(compose: Compose) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Signal", "LateSignal"])
-@pytest.mark.parametrize("signum, iteration", [(signal.SIGINT, 3), (signal.SIGTERM, 20), (signal.SIGINT, 26)])
+@pytest.mark.parametrize("signum, iteration", [(signal.SIGINT, 3), (signal.SIGTERM, 20), (signal.SIGHUP, 26)])
 def test_a_signal_stops_after_the_block_and_the_run_goes_on_in_place(
     compose: Compose, alone: Path, signum: signal.Signals, iteration: int, kind: str
 ) -> None:

@@ -82,6 +82,7 @@ def test_everything_counts_iterations(compose: Compose) -> None:
     assert record(cfg)["iterations"] == 100
     assert record(cfg)["examples"] == 800
     assert load_run(cfg.run_dir).iterations == 100
+    assert load_run(cfg.run_dir, "checkpoints/best.ckpt").iterations == 100
     assert [point.step for point in events(cfg).Scalars("val/w2")] == [0, 100]
     assert record(cfg)["val/w2"] > 0
 
@@ -136,6 +137,9 @@ def test_divergence_stops_at_once_and_is_named(compose: Compose) -> None:
     assert result["val/w2"] is result["train/loss_d"] is None
     assert f"iteration {result['iterations']}" in result["error"]
     assert result["iterations"] <= 10
+    assert result["examples"] == 8 * result["iterations"]
+    assert result["examples_per_second"] == pytest.approx(8 * 10 / result["seconds"], rel=0.01)  # of the whole block
+    assert [image.step for image in events(cfg).Images("game")] == [result["iterations"]]
 
     one_at_a_time = compose(*ill, "data.steps_per_execution=1", name="one")
     train(one_at_a_time)
@@ -168,15 +172,23 @@ def test_the_limit_that_ends_a_run_is_the_one_that_is_reached(
         assert record(cfg)["iterations"] == end
     assert "trainer.max_epochs=1 ends the run at iteration 5, before trainer.max_steps=9" in caplog.text
     assert caplog.text.count("ends the run") == 1
+    assert "max_time" not in caplog.text
+    cfg = compose(*SMALL, "+trainer.max_time=00:00:00:00", "trainer.max_epochs=3000", name="time")
+    train(cfg)
+    assert record(cfg)["status"] == "completed"
+    end = f"{record(cfg)['iterations']:,}"
+    assert f"a callback or trainer.max_time ended the run, at iteration {end} of 15,000" in caplog.text
 
 
 def test_a_defect_is_recorded_as_failed(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gaussgan.data import GaussianDataModule
     from gaussgan.gan import GAN
 
     def defect(*_: object) -> None:
         raise RuntimeError("the cat\nate it")
 
     monkeypatch.setattr(GAN, "discriminator_loss", defect)
+    monkeypatch.setattr(GaussianDataModule, "mle_w2", defect)  # such as memory, which the record would lack too
     cfg = compose(*SMALL)
     with pytest.raises(RuntimeError, match="the cat"):
         train(cfg)

@@ -74,7 +74,10 @@ class IterationsBar(ProgressBar):
         speed = gan.replicas * (data.examples_seen(step) - data.examples_seen(self.start)) / (self.shown - self.started)
         # Of this rank: no waiting for others.
         means = dict(zip(Account.tags, gan.epoch.means().unbind(-1), strict=True))
-        numbers = [f"{name} {middle(means, f'train/{name}', gan.diverged):.3f}" for name in ("loss_d", "loss_g")]
+        numbers = []
+        for name in ("loss_d", "loss_g"):
+            loss = middle(means, f"train/{name}", gan.diverged)
+            numbers.append(f"{name} {loss:.3f}" if abs(loss) < 1e4 else f"{name} {loss:.3g}")
         if gan.history:
             tag = score(gan.history[-1])
             numbers += [f"{tag.removeprefix('val/')} {middle(gan.history[-1], tag, gan.diverged):.3g}"]

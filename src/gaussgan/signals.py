@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM as a note that a run reads between blocks, so that it never stops in the middle of an update."""
+"""What would end a process, as a note that a run reads between blocks, so that it never stops in an update.
+
+That is Ctrl-C, SIGTERM, and SIGHUP from a terminal that is closed.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from contextlib import contextmanager
 from multiprocessing import active_children
 from typing import Any
 
-NOTED = (signal.SIGINT, signal.SIGTERM)
+NOTED = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 _received: int | None = None
 
 
@@ -27,7 +30,8 @@ def exit_code() -> int:
 def install() -> None:
     """Note the next signal instead of dying of it; a second Ctrl-C ends the process at once.
 
-    A process that has spawned others, which do the training, passes it on to them.
+    A process that has spawned others, which do the training, passes it on to them. What is ignored, as SIGHUP under
+    nohup, stays so.
     """
 
     def note(signum: int, _: Any) -> None:
@@ -40,7 +44,8 @@ def install() -> None:
 
     if threading.current_thread() is threading.main_thread():  # Python delivers signals to no other
         for signum in NOTED:
-            signal.signal(signum, note)
+            if signal.getsignal(signum) is not signal.SIG_IGN:
+                signal.signal(signum, note)
 
 
 @contextmanager

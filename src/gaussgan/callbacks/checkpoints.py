@@ -19,8 +19,8 @@ from gaussgan.validation import score
 
 class Checkpoints(Checkpoint):
     """`checkpoints/last.ckpt` at the start, after each epoch, and wherever training stops within one;
-    `checkpoints/best.ckpt` after the epoch with the least `val/w2` (or what stands for it, by `score`). Either is
-    replaced whole or not at all."""
+    `checkpoints/best.ckpt` where `val/w2` (or what stands for it, by `score`) was least, after an epoch or at the end.
+    Either is replaced whole or not at all."""
 
     def __init__(self, directory: str) -> None:
         self.last, self.best = Path(directory) / LAST, Path(directory) / BEST
@@ -45,11 +45,13 @@ class Checkpoints(Checkpoint):
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        if data_of(trainer).loader.within_epoch:
-            return
         row = gan.history[-1]
         error = middle(row, score(row), gan.diverged)
         improved = error < self.least
+        if data_of(trainer).loader.within_epoch:  # it is saved, as what a run that never stopped would go on from
+            if improved and trainer.is_global_zero:
+                _copy(self.last, self.best)
+            return
         self.least = min(error, self.least)
         self._save(trainer, improved)
 

@@ -10,15 +10,14 @@ import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
-from gaussgan.data import data_of
 from gaussgan.directory import LAST
 from gaussgan.gan import GAN
 from gaussgan.validation import score
 
 
 class KeptEpochs(Checkpoint):
-    """Keeps checkpoints of a run of replicas, as ITERATION.ckpt: of each epoch that is the best of one, or its last
-    before it diverged. Comes after `Checkpoints`, whose file it copies.
+    """Keeps checkpoints of a run of replicas, as ITERATION.ckpt: of each epoch, whole or not, that is the best of one,
+    or its last before it diverged. Comes after `Checkpoints`, whose file it copies.
 
     Args:
         directory: the run's.
@@ -35,8 +34,6 @@ class KeptEpochs(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         self._note_diverged(gan)
-        if data_of(trainer).loader.within_epoch:
-            return
         self.newest = self._copy(trainer)
         values = gan.history[-1][score(gan.history[-1])]
         improved = values < self.least

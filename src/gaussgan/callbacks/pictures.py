@@ -38,29 +38,29 @@ class Pictures(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         if math.log10(trainer.current_epoch + 1).is_integer():
-            self._try(self._draw, trainer, gan)
+            self._try(self._draw, trainer, gan, trainer.global_step)
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        self._try(self._save, trainer, gan)
+        self._try(self._save, trainer, gan, trainer.global_step)
 
     def on_fit_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         if not self.path.exists():  # a resumed run that had nothing left to do
-            self._try(self._save, trainer, gan)
+            self._try(self._save, trainer, gan, trainer.global_step)
 
     def on_exception(self, trainer: Trainer, gan: GAN, exception: BaseException) -> None:  # type: ignore[override]
         if isinstance(exception, Diverged):
-            self._try(self._save, trainer, gan)
+            self._try(self._save, trainer, gan, exception.iteration)
 
-    def _try(self, action: Callable[[Trainer, GAN], None], trainer: Trainer, gan: GAN) -> None:
+    def _try(self, action: Callable[[Trainer, GAN, int], None], trainer: Trainer, gan: GAN, step: int) -> None:
         if not trainer.is_global_zero:
             return
         try:
-            action(trainer, gan)
+            action(trainer, gan, step)
         except Exception:
-            log.exception("the picture %s at iteration %d could not be drawn", self.tag, trainer.global_step)
+            log.exception("the picture %s at iteration %d could not be drawn", self.tag, step)
 
-    def _draw(self, trainer: Trainer, gan: GAN) -> None:
-        step = self.drawn_at = trainer.global_step
+    def _draw(self, trainer: Trainer, gan: GAN, step: int) -> None:
+        self.drawn_at = step
         with gan.evaluating():
             picture = self.draw(gan, data_of(trainer), step)
         self.image = None if picture is None else render(picture.figure)
@@ -71,8 +71,8 @@ class Pictures(Callback):
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image(self.tag, self.image, step, dataformats="HWC")
 
-    def _save(self, trainer: Trainer, gan: GAN) -> None:
-        if self.drawn_at != trainer.global_step:
-            self._draw(trainer, gan)
+    def _save(self, trainer: Trainer, gan: GAN, step: int) -> None:
+        if self.drawn_at != step:
+            self._draw(trainer, gan, step)
         if self.image is not None:
             save(self.image, self.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,9 +21,11 @@ from gaussgan.directory import write_record, write_replicas
 from gaussgan.divergence import Diverged
 from gaussgan.gan import GAN
 
+log = logging.getLogger(__name__)
+
 
 class Record(Callback):
-    """metrics.json, and replicas.csv where there are several, however the run ends; and Ctrl-C or SIGTERM, which end it
+    """metrics.json, and replicas.csv where there are several, however the run ends; and the signals that end it,
     after the block that is under way.
 
     A signal is only noted when it comes, and acted upon after a block, before `Checkpoints` looks: so whatever is
@@ -45,7 +48,13 @@ class Record(Callback):
         trainer.should_stop = bool(stop) or self.signum is not None
 
     def on_fit_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        if self.signum is None or trainer.global_step == planned_iterations(trainer):
+        planned = planned_iterations(trainer)
+        if self.signum is None or trainer.global_step == planned:
+            if trainer.global_step < planned and trainer.is_global_zero:
+                log.info(
+                    "a callback or trainer.max_time ended the run, at iteration %s of %s",
+                    *(f"{n:,}" for n in (trainer.global_step, planned)),
+                )
             self._write(trainer, gan, "completed", None, trainer.global_step)
         else:
             stopped_by = f"stopped by {signal.Signals(self.signum).name}"
@@ -68,13 +77,17 @@ class Record(Callback):
         seconds = evaluation_of(trainer).total_seconds()
         # What was measured elsewhere than at the end is not the end's: an exception leaves no result.
         row = last_row(gan.history, iterations)
-        if (mle := data.mle_w2(iterations)) is not None:
+        if status != "failed" and (mle := data.mle_w2(iterations)) is not None:  # what failed might be memory
             row = {**row, "mle/w2": mle}
         if gan.replicas > 1:
             write_replicas(self.directory, replica_rows(row, status, gan.diverged, gan.config))
         numbers = summary(row, gan.diverged)
         examples = gan.replicas * data.examples_seen(iterations)
-        write_record(self.directory, record_of(gan.config, numbers, status, error, iterations, examples, seconds))
+        record = record_of(gan.config, numbers, status, error, iterations, examples, seconds)
+        if seconds:  # of the whole block in which it diverged
+            done = gan.replicas * data.examples_seen(trainer.global_step)
+            record["examples_per_second"] = round(done / seconds, 1)
+        write_record(self.directory, record)
 
 
 def last_row(history: Sequence[dict[str, Any]], iterations: int) -> dict[str, Any]:

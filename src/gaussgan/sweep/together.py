@@ -25,7 +25,7 @@ from gaussgan.data import GaussianDataModule
 from gaussgan.directory import BEST, LAST, claim, read_record, record_failure, write_record
 from gaussgan.divergence import Diverged
 from gaussgan.gan import GAN
-from gaussgan.history import unpack
+from gaussgan.history import of_replica, pack, unpack
 from gaussgan.runs import read_checkpoint
 from gaussgan.signals import exit_code, noting
 from gaussgan.single import single_checkpoint
@@ -109,7 +109,8 @@ def _write_jobs(
         config, diverged = configs[i], gan.diverged.get(i)
         job = Path(config["run_dir"])
         last = single_checkpoint(read(kept.last.get(i, directory / LAST)), i, config)
-        history = unpack(last["history"])
+        # A checkpoint within an epoch has no row of it, which a run that goes on would not have.
+        history = unpack(last["history"] if diverged is not None else of_replica(pack(gan.history), i))
         iterations = group["iterations"] if diverged is None else diverged.iteration
         row = last_row(history, iterations)
         if (mle := mle_w2(iterations)) is not None:
@@ -117,14 +118,13 @@ def _write_jobs(
         status = (group["status"], group["error"]) if diverged is None else ("diverged", str(diverged))
         if diverged is not None:
             log.error(diverged, extra={"run_dir": config["run_dir"]})  # of this job's log alone
-        _save(last, history, seconds, job / LAST)
+        _save(last, seconds, job / LAST)
         if i in kept.best:
-            best = single_checkpoint(read(kept.best[i]), i, config)
-            _save(best, unpack(best["history"]), seconds, job / BEST)
+            _save(single_checkpoint(read(kept.best[i]), i, config), seconds, job / BEST)
         _log(config, history, {tag: value[i].item() for tag, value in evaluation_of(trainer).distances.items()})
         examples = data.examples_seen(iterations)
         record = record_of(config, row, status[0], status[1], iterations, examples, seconds)
-        write_record(job, record)
+        write_record(job, {**record, "examples_per_second": group["examples_per_second"]})
         return returned(record)
 
     values: list[float | Exception] = [math.inf] * len(configs)
@@ -138,8 +138,8 @@ def _write_jobs(
     return values
 
 
-def _save(checkpoint: dict[str, Any], history: list[dict[str, Any]], seconds: float, path: Path) -> None:
-    errors = [row[score(row)] for row in history]
+def _save(checkpoint: dict[str, Any], seconds: float, path: Path) -> None:
+    errors = [row[score(row)] for row in unpack(checkpoint["history"])]
     least = min((error for error in errors if not math.isnan(error)), default=math.inf)
     checkpoint["callbacks"] = {"Evaluation": {"seconds": seconds}, "Checkpoints": {"least": least}}
     path.parent.mkdir(exist_ok=True)
