@@ -206,6 +206,9 @@ def test_a_failure_is_recorded_and_makes_room_for_the_next_try(compose: Compose,
         assert (
             record["error"] == f"data.distribution: b must have 2 numbers, one for each column of A (got {len(b) // 2})"
         )
+    with pytest.raises(ConfigError):
+        train(compose("data.distribution.b=[1]", "replicas=2", "seed=[3,5]"))
+    assert read_record(tmp_path / "run")["seed"] == [3, 5]
     train(compose("data.num_examples=16", "trainer.max_epochs=1", "~callbacks.pictures"))
     assert read_record(tmp_path / "run")["status"] == "completed"
 

@@ -35,7 +35,13 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "mlp generator": ("generator=mlp", "generator.widths=[4]", "generator.std=[0.1,0.2,0.3]", "data.fresh=true"),
     "batch norm": ("generator=mlp", "generator.widths=[4]", "generator.batch_norm=true", "data.num_examples=80", *EPS),
     "spectral norm": ("discriminator.spectral_norm=true", "objective=hinge", "update=simultaneous"),
-    "ring": ("data=ring", "generator=mlp", "discriminator=quadratic", "objective=least_squares", "ema_half_life=5"),
+    "ring": (
+        "data=ring",
+        "generator=mlp",
+        "discriminator=quadratic",
+        "objective=least_squares",
+        "ema_half_life=[5,1,9]",
+    ),
     "wgan": ("objective=wasserstein", "penalty=wgan_gp", "penalty.weight=[0,1,10]", "update.d_steps=2"),
     "weight clipping": ("objective=wasserstein", "player_d.clip_weights=[0.01,0.1,1]", "optimizer@optimizer_d=rmsprop"),
     "r3gan": ("objective=relativistic", "penalty=r1_r2", "penalty.weight=[0.1,0.2,0.3]", "schedule=cosine", *EPS),
@@ -44,6 +50,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "extragradient": ("update=extragradient", "objective=minimax", "penalty=zero_centred"),
     "rates": ("optimizer_d.lr=[0.05,0.01,0.1]", "optimizer_g.lr=[0.005,0.01,0.02]", "schedule=linear"),
     "moments": ("optimizer_d.betas=[[0.9,0.5,0.1],0.99]", "optimizer_g.eps=[1e-9,1e-8,1e-3]", "seed=[5,1,9]"),
+    "torch's own optimizer": ("optimizer_d._target_=torch.optim.AdamW", "optimizer_d.eps=1e-4"),
     "momentum": ("optimizer@optimizer_d=sgd", "optimizer@optimizer_g=sgd", "optimizer_g.momentum=[-0.5,0.1,0.5]"),
     "dirac": ("data=dirac", "generator=location", "discriminator=linear", "discriminator.bias=false"),
 }
@@ -83,6 +90,14 @@ def test_each_replica_is_its_single_run(compose: Compose, tmp_path: Path, overri
             assert (table[i].get(tag, "") in ("", "inf")) == (expected is None), tag
             if expected is not None:
                 assert float(table[i][tag]) == pytest.approx(expected, rel=1e-7, abs=1e-9)
+
+
+def test_an_optimizer_that_mixes_replicas_is_refused(compose: Compose) -> None:
+    mixing = ("optimizer@optimizer_d=sgd", "~optimizer_d.momentum", "optimizer_d._target_=torch.optim.Adafactor")
+    assemble(compose(*mixing))
+    words = "optimizer_d must step each of replicas=2 as if it were alone, which Adafactor does not"
+    with pytest.raises(ConfigError, match=words):
+        assemble(compose(*mixing, "replicas=2"))
 
 
 def test_draws_are_equal_exactly_and_float32_agrees(compose: Compose, tmp_path: Path) -> None:

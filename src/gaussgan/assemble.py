@@ -16,13 +16,13 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
 from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
-from torch import nn
+from torch import Tensor, nn
 
 from gaussgan.callbacks import Evaluation
 from gaussgan.config import ConfigError, one_line, recipe
 from gaussgan.console import IterationsBar
 from gaussgan.data import GaussianDataModule, iteration_limits
-from gaussgan.gan import GAN
+from gaussgan.gan import GAN, OptimizerFactory
 from gaussgan.runs import build_networks, read_checkpoint
 from gaussgan.variation import seeds, varying
 
@@ -50,7 +50,7 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
             schedule=instantiate(cfg.schedule) if "_target_" in cfg.schedule else None,
             player_d={**config["player_d"], **_own_numbers(cfg, "player_d")},
             player_g={**config["player_g"], **_own_numbers(cfg, "player_g")},
-            ema_half_life=cfg.ema_half_life,
+            ema_half_life=_own_numbers(cfg, "", 1).get("ema_half_life", cfg.ema_half_life),
             config=config,
         )
         trainer = instantiate(
@@ -96,8 +96,8 @@ def _make(cfg: DictConfig, part: str, ndim: int = 2) -> Any:
 
 
 def _own_numbers(cfg: DictConfig, part: str, ndim: int = 2) -> dict[str, Any]:
-    """The numbers of a part that differ between replicas, in float64: [R, 1] beside their parameters, or with three
-    dimensions [R, 1, 1] beside what is of single examples."""
+    """The numbers of a part that differ between replicas, in float64: [R, 1] beside their parameters, with three
+    dimensions [R, 1, 1] beside what is of single examples, or [R]; of no part those at the top."""
 
     def tensor(values: Any) -> Any:
         if not isinstance(values, list):
@@ -140,12 +140,26 @@ def _check_widths(gan: GAN, data: GaussianDataModule) -> None:
 
 def _check_optimizers(gan: GAN) -> None:
     for name in ("optimizer_d", "optimizer_g"):
-        theta = torch.zeros(gan.replicas, 1)
-        theta.grad = torch.ones(gan.replicas, 1)
         try:
-            getattr(gan, name)([theta]).step()
+            ends = [_stepped(getattr(gan, name), gan.replicas, others) for others in (1.0, torch.tensor([3.0, -5, 7]))]
         except (TypeError, ValueError, RuntimeError) as error:
             raise ConfigError(f"{name}: {one_line(error)}") from error
+        if not torch.allclose(*ends, rtol=0, atol=0, equal_nan=True):
+            optimizer = type(getattr(gan, name)([torch.zeros(1, 1)])).__name__
+            raise ConfigError(
+                f"{name} must step each of replicas={gan.replicas} as if it were alone, which {optimizer} does not"
+            )
+
+
+def _stepped(factory: OptimizerFactory, replicas: int, others: float | Tensor) -> Tensor:
+    """The first of so many replicas after two steps, in which the gradients of the others are so many times its own."""
+    theta = torch.ones(replicas, 3)
+    optimizer = factory([theta])
+    for _ in range(2):
+        theta.grad = torch.tensor([1.0, 2, -1]).repeat(replicas, 1)
+        theta.grad[1:] *= others
+        optimizer.step()
+    return theta[0]
 
 
 def _check_strategy(trainer: Trainer, replicas: int) -> None:

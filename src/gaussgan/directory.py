@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from omegaconf import OmegaConf
 
 from gaussgan.config import ConfigError, one_line
 
@@ -120,9 +121,10 @@ def _write_whole(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def record_failure(directory: Path, error: BaseException, seed: int | None) -> None:
+def record_failure(directory: Path, error: BaseException, seed: Any) -> None:
     """Write the record of a run that came to nothing, unless the directory holds one that did."""
     if not holds_a_run(directory):
+        seed = OmegaConf.to_container(seed) if OmegaConf.is_config(seed) else seed
         write_record(directory, {"status": "failed", "error": one_line(error), "seed": seed})
 
 

@@ -11,9 +11,10 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from gaussgan.account import Account
+from gaussgan.averaging import exponential
 from gaussgan.data import data_of, planned_iterations
 from gaussgan.divergence import Diverged, all_finite, divergence
 from gaussgan.game.objectives import Objective
@@ -43,7 +44,7 @@ class GAN(LightningModule):
         schedule: from a run's progress, 0 to 1, to the share of the first learning rates that is left.
         player_d: what else the discriminator's `Player` takes, such as `clip_gradient`; `player_g` the generator's.
         ema_half_life: iterations after which a parameter of the generator weighs half in its moving average,
-            `generator_ema`; None for no average.
+            `generator_ema`, or of each replica, [R]; None for no average.
         config: the run's configuration in plain containers; it travels in the checkpoint.
 
     Raises:
@@ -63,7 +64,7 @@ class GAN(LightningModule):
         schedule: Callable[[float], float] | None = None,
         player_d: Mapping[str, Any] | None = None,
         player_g: Mapping[str, Any] | None = None,
-        ema_half_life: float | None = None,
+        ema_half_life: float | Tensor | None = None,
         config: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -79,8 +80,7 @@ class GAN(LightningModule):
         self.player_d, self.player_g = player_d or {}, player_g or {}
         self.generator_ema: AveragedModel | None = None
         if ema_half_life is not None:
-            average = get_ema_multi_avg_fn(0.5 ** (1 / ema_half_life))
-            self.generator_ema = AveragedModel(deepcopy(generator), multi_avg_fn=average)
+            self.generator_ema = AveragedModel(deepcopy(generator), multi_avg_fn=exponential(ema_half_life))
         self.config = config or {}
         self.replicas = len(generator) if isinstance(generator, Replicas) else 1
         self.diverged: dict[int, Diverged] = {}  # by the number of the replica

@@ -12,6 +12,7 @@ from gaussgan.tree import flatten
 from gaussgan.variation import may_vary, structure
 
 CALLBACKS = tuple(f"gaussgan.callbacks.{name}" for name in ("Evaluation", "Pictures", "Checkpoints", "Record"))
+GAME = "gaussgan.pictures.game"
 LOGGERS = "pytorch_lightning.loggers."
 
 
@@ -35,6 +36,8 @@ def reason_alone(config: Mapping[str, Any]) -> str | None:
     for name, callback in config["callbacks"].items():
         if not isinstance(callback, Mapping) or callback.get("_target_") not in CALLBACKS:
             return f"callbacks.{name}"
+        if callback["_target_"].endswith(".Pictures") and callback["draw"]["_target_"] != GAME:
+            return f"callbacks.{name}"  # which was asked for, and may log numbers
     if logger and not (isinstance(logger, Mapping) and str(logger.get("_target_")).startswith(LOGGERS)):
         return "logger"
     job = config.get("hydra", {}).get("job", {})
