@@ -2,6 +2,7 @@
 
 import json
 import math
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from gaussgan import load_run
 from gaussgan.config import ConfigError
-from gaussgan.directory import BEST, LAST
+from gaussgan.directory import BEST, LAST, read_record
 from gaussgan.gan import GAN
 from gaussgan.runs import read_checkpoint
 from gaussgan.sweep import together
@@ -141,14 +142,21 @@ def test_a_second_ctrl_c_leaves_what_was_done(both: Callable, monkeypatch: pytes
     def interrupted(gan: GAN, *arguments: Any) -> None:
         keep_account(gan, *arguments)
         if gan.global_step == 9:
-            raise KeyboardInterrupt
+            for _ in range(2):
+                signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(GAN, "_keep_account", interrupted)
     _, joint = both()
-    with pytest.raises((KeyboardInterrupt, SystemExit)):
+    with pytest.raises(SystemExit) as ended:
         train_together(joint)
+    assert ended.value.code == 130
     left = Path(joint[0].run_dir) / ".together"
     assert load_run(left, replica=2).iterations == 6
+    record = read_record(Path(joint[2].run_dir))
+    assert (record["status"], record["error"]) == ("interrupted", f"stopped as replica 2 of {left}")
+    assert all("already holds a run" in str(error) for error in train_together(joint))
+    for cfg in joint:
+        Path(cfg.run_dir, "metrics.json").unlink()  # as a kill leaves it
     with pytest.raises(ConfigError, match="holds runs that were stopped"):
         train_together(joint)
 

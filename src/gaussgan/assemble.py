@@ -141,10 +141,10 @@ def _check_widths(gan: GAN, data: GaussianDataModule) -> None:
 def _check_optimizers(gan: GAN) -> None:
     for name in ("optimizer_d", "optimizer_g"):
         try:
-            ends = [_stepped(getattr(gan, name), gan.replicas, others) for others in (1.0, torch.tensor([3.0, -5, 7]))]
+            one, other = (_stepped(getattr(gan, name), gan.replicas, k) for k in (1.0, torch.tensor([3.0, -5, 7])))
         except (TypeError, ValueError, RuntimeError) as error:
             raise ConfigError(f"{name}: {one_line(error)}") from error
-        if not torch.allclose(*ends, rtol=0, atol=0, equal_nan=True):
+        if not torch.allclose(one, other, rtol=0, atol=0, equal_nan=True):
             optimizer = type(getattr(gan, name)([torch.zeros(1, 1)])).__name__
             raise ConfigError(
                 f"{name} must step each of replicas={gan.replicas} as if it were alone, which {optimizer} does not"

@@ -50,7 +50,11 @@ def install() -> None:
 
 @contextmanager
 def noting() -> Iterator[None]:
-    """Note signals for a while. Within itself it does nothing more, so that what came before is not forgotten."""
+    """Note signals for a while. Within itself it does nothing more, so that what came before is not forgotten.
+
+    Raises:
+        SystemExit: with 128 + the first signal's number, whatever code a second Ctrl-C made of it.
+    """
     global _received, _noting
     if _noting or threading.current_thread() is not threading.main_thread():
         yield
@@ -60,6 +64,10 @@ def noting() -> Iterator[None]:
     install()
     try:
         yield
+    except (SystemExit, KeyboardInterrupt):
+        if _received:
+            raise SystemExit(exit_code()) from None
+        raise
     finally:
         _noting = False
         for signum, handler in previous.items():

@@ -79,6 +79,11 @@ def _train(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
     except Exception:
         shutil.rmtree(directory)
         raise
+    except BaseException:  # at once, as by a second Ctrl-C
+        for i, config in enumerate(configs):
+            told = {"status": "interrupted", "error": f"stopped as replica {i} of {directory}", "seed": config["seed"]}
+            write_record(Path(config["run_dir"]), told)
+        raise
     shutil.rmtree(directory)
     if status == "interrupted":
         raise SystemExit(exit_code())
