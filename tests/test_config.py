@@ -91,6 +91,7 @@ def test_help_and_cfg_do_not_import_torch(tmp_path: Path) -> None:
         ("trainer.max_epochs=null", "trainer.max_epochs must be a whole number of at least 1, or trainer.max_steps"),
         ("seed=-1", "seed must be a whole number of at least 0"),
         ("seed=1.5", "seed must be a whole number of at least 0"),
+        ("data.validation_samples=0", "data.validation_samples must be a whole number from 1 to 10,000"),
         ("data.batch_size=0", "data.batch_size must be a whole number of at least 1"),
         ("data.num_examples=0", "data.num_examples must be a whole number of at least 1"),
         ("data.batch_size=1001", "data.batch_size must be at most data.num_examples = 1000"),

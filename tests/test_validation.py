@@ -1,11 +1,14 @@
 """Exact diagnostics against theory: at the truth, at the optimum, and away from both."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
+from omegaconf import DictConfig
 from torch import nn
 
+from gaussgan.assemble import assemble
 from gaussgan.distributions import AffineGaussian, Dirac, Law, ring
 from gaussgan.metrics import gaussian_kl, gaussian_w2, has_closed_form
 from gaussgan.networks import MLP, Linear, Location
@@ -90,6 +93,18 @@ def test_what_is_measured_depends_on_what_is_known() -> None:
         assert validation.optimality(generator, discriminator, logistic=True).keys() == optimality
     assert score({"val/sliced_w2": 1}) == "val/sliced_w2"
     assert score({"val/w2": 1, "val/sliced_w2": 1}) == "val/w2"
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_it_is_on_as_many_samples_as_are_asked_for(compose: Callable[..., DictConfig], replicas: int) -> None:
+    gan, data, _ = assemble(compose("data=ring", "data.validation_samples=20", f"replicas={replicas}"))
+    for i in range(replicas):
+        generator = gan.generator if replicas == 1 else gan.generator.network(i)
+        alone = Validation(data.distribution, 2, seed=i, samples=20)
+        assert alone.real.shape == alone.generated(generator).shape == (20, 2)
+        for tag, value in alone.distances(generator).items():
+            ours = data.validation.distances(gan.generator)[tag].reshape(replicas)[i]
+            torch.testing.assert_close(ours, value, rtol=1e-5, atol=0)
 
 
 def test_tags_stay_where_a_generator_is_singular_for_a_while() -> None:

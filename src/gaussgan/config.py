@@ -83,6 +83,7 @@ RULES: dict[str, Rule] = {
 OPTIONAL: dict[str, Rule] = {  # of those parts that have them
     "callbacks.evaluation.exact": BOOLEAN,
     "data.instance_noise": number(0),
+    "data.validation_samples": ("a whole number from 1 to 10,000", lambda v: type(v) is int and 1 <= v <= 10_000),
     "update.d_steps": whole(1),
     "update.generator_first": BOOLEAN,
     "update.weight": number(0),

@@ -31,6 +31,7 @@ class GaussianDataModule(LightningDataModule):
         batches_per_iteration: the discriminator's steps in an iteration.
         instance_noise: standard deviation of the noise that is added anew to all that the discriminator sees, real or
             generated (Sønderby et al. 2017, arXiv 1610.04490); of each replica, where they differ.
+        validation_samples: of either law, for what has to be measured on samples.
 
     Raises:
         ValueError: when a count is below 1, or batch_size above num_examples.
@@ -47,6 +48,7 @@ class GaussianDataModule(LightningDataModule):
         seed: int | Sequence[int],
         batches_per_iteration: int = 1,
         instance_noise: float | Sequence[float] = 0.0,
+        validation_samples: int = 2_500,
     ) -> None:
         super().__init__()
         counts = {
@@ -74,6 +76,7 @@ class GaussianDataModule(LightningDataModule):
         self.batch_size = batch_size * batches_per_iteration  # of an iteration
         self.steps_per_execution = steps_per_execution
         self.latent_dim = latent_dim
+        self.validation_samples = validation_samples
         self.seeds = [seed] if isinstance(seed, int) else [*seed]
         noises = instance_noise if isinstance(instance_noise, Sequence) else [instance_noise] * len(self.seeds)
         noisy = any(noises)
@@ -103,8 +106,8 @@ class GaussianDataModule(LightningDataModule):
     def validation(self) -> Validation | ValidationInParts:
         """What a run on these data is evaluated by."""
         if self.replicas > 1:
-            return ValidationInParts(self.distribution, self.latent_dim, self.seeds)
-        return Validation(self.distribution, self.latent_dim, self.seeds[0])
+            return ValidationInParts(self.distribution, self.latent_dim, self.seeds, self.validation_samples)
+        return Validation(self.distribution, self.latent_dim, self.seeds[0], self.validation_samples)
 
     @property
     def replicas(self) -> int:

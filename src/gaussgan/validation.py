@@ -20,7 +20,6 @@ from gaussgan.sample_metrics import mode_metrics, sliced_w2
 from gaussgan.streams import normal, stream
 
 MOMENT_SAMPLES = 10_000  # of a generator whose law has no closed form, for its moments
-SAMPLES = 2_500  # of either law, for what is measured on samples
 DENSITY_SAMPLES = 1_000  # of either, for what is measured by densities: of replicas it takes as long as their training
 DIRECTIONS = 128
 SCORES = ("val/w2", "val/sliced_w2")  # the first that is defined is what a run is judged by
@@ -39,11 +38,12 @@ class Validation:
         latent_dim: the width of the generator's latents.
         seed: the seed of the run; or one of each of R replicas, whose networks are `Replicas`: then all that is
             measured is [R].
+        samples: of either law, for what is measured on samples; at most MOMENT_SAMPLES.
     """
 
-    def __init__(self, law: Law, latent_dim: int, seed: int | Sequence[int]) -> None:
-        self.law, self.latent_dim, self.seed = law, latent_dim, seed
-        self.real = self._draw(lambda seed: law.sample(SAMPLES, stream(seed, "validation_real")))
+    def __init__(self, law: Law, latent_dim: int, seed: int | Sequence[int], samples: int = 2_500) -> None:
+        self.law, self.latent_dim, self.seed, self.samples = law, latent_dim, seed, samples
+        self.real = self._draw(lambda seed: law.sample(samples, stream(seed, "validation_real")))
         self.has_density = has_density(law)
 
     @cached_property
@@ -53,8 +53,8 @@ class Validation:
 
     @cached_property
     def sample_latents(self) -> Tensor:
-        """Those of `generated`, [..., SAMPLES, k]; of many replicas, all latents would be held in vain."""
-        return self._draw_latents(SAMPLES)
+        """Those of `generated`, [..., samples, k]; of many replicas, all latents would be held in vain."""
+        return self._draw_latents(self.samples)
 
     @cached_property
     def real_log_prob(self) -> Tensor:
@@ -84,8 +84,8 @@ class Validation:
         with torch.no_grad():
             return sample_moments(generator(self._like(generator, self.latents)).cpu())
 
-    def generated(self, generator: nn.Module, n: int = SAMPLES) -> Tensor:
-        """Examples of a generator, [..., n, d], on the CPU."""
+    def generated(self, generator: nn.Module, n: int | None = None) -> Tensor:
+        """Examples of a generator, [..., n or samples, d], on the CPU."""
         return generator(self._like(generator, self.sample_latents[..., :n, :])).float().cpu()
 
     @torch.no_grad()
@@ -158,10 +158,10 @@ class ValidationInParts:
         seeds: one of each replica.
     """
 
-    def __init__(self, law: Law, latent_dim: int, seeds: Sequence[int], size: int = 128) -> None:
+    def __init__(self, law: Law, latent_dim: int, seeds: Sequence[int], samples: int = 2_500, size: int = 128) -> None:
         slices = [slice(start, start + size) for start in range(0, len(seeds), size)]
         self.parts: list[tuple[Callable[[Any], nn.Module], Validation]] = [
-            (itemgetter(rows), Validation(law, latent_dim, seeds[rows])) for rows in slices
+            (itemgetter(rows), Validation(law, latent_dim, seeds[rows], samples)) for rows in slices
         ]
         self.has_density = has_density(law)
 
