@@ -18,11 +18,11 @@ from gaussgan.validation import Validation
 
 
 def test_a_run_is_measured_as_its_record_says_and_told_apart(compose: Callable[..., DictConfig]) -> None:
-    cfg = compose("data.num_examples=40", "trainer.max_epochs=2", "~callbacks.pictures")
+    cfg = compose("data.num_examples=40", "trainer.max_epochs=2", "ema_half_life=3", "~callbacks.pictures")
     train(cfg)
     run = load_run(cfg.run_dir)
     record = read_record(run.directory)
-    assert measure(run) == {name: record[name] for name in ("val/w2", "val/kl", "mle/w2")}
+    assert measure(run) == {name: record[name] for name in ("val/w2", "val/kl", "val/w2_ema", "mle/w2")}
     verdicts = list(compare(run, sizes=(50, 200), permutations=19))
     assert told_apart_from(verdicts) == 50  # after ten iterations anybody sees it
     assert verdicts[1].best is not None

@@ -64,6 +64,7 @@ class Extragradient:
 
     Korpelevich 1976; for GANs, and with Adam, whose moments then see both gradients, Gidel et al. 2019, arXiv
     1802.10551. Unlike there both gradients are of the same batch, so that an iteration sees as many examples as others.
+    The losses that players remember are those of both points.
     """
 
     def __call__(self, discriminator: Player, generator: Player, batch: Any) -> None:
