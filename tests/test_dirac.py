@@ -5,12 +5,27 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from omegaconf import DictConfig
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import Tensor
 
+from gaussgan.assemble import assemble
 from gaussgan.train import train
 
-ALTERNATING: list[str] = []
-SIMULTANEOUS = ["update=simultaneous"]
+Compose = Callable[..., DictConfig]
+ALTERNATING = "update.generator_first=true"  # as in the paper
+SIMULTANEOUS = "update=simultaneous"
+NO_PICTURES = ("~callbacks.pictures", "~callbacks.spectrum")
+
+
+def starting(r: float) -> list[str]:
+    """Where the paper's start is, but nearer or farther."""
+    return [f"generator.mean={r}", f"discriminator.mean={-r}"]
+
+
+# So near to the equilibrium the game is linear to twelve digits.
+NEAR = (*starting(1e-6), "trainer.max_epochs=1")
 
 
 @pytest.mark.parametrize(
@@ -27,12 +42,101 @@ SIMULTANEOUS = ["update=simultaneous"]
     ],
 )
 def test_distance_from_the_equilibrium_after_500_iterations(
-    compose: Callable[..., DictConfig], overrides: list[str], update: list[str], r: str
+    compose: Compose, overrides: list[str], update: str, r: str
 ) -> None:
-    alternating = [] if update else ["update.generator_first=true"]
-    quiet = ["~callbacks.pictures", "~callbacks.spectrum", "data.steps_per_execution=50"]
-    cfg = compose("experiment=dirac", *overrides, *update, *alternating, *quiet)
+    cfg = compose("experiment=dirac", *overrides, update, *NO_PICTURES, "data.steps_per_execution=50")
     train(cfg)
     record = json.loads((Path(cfg.run_dir) / "metrics.json").read_text())
     assert record["iterations"] == 500
     assert f"{record['val/distance']:.3e}" == r
+
+
+def path(compose: Compose, *overrides: str) -> Tensor:
+    """(θ, ψ) of a run at its start and after each iteration, [n + 1, 2]."""
+    gan, data, trainer = assemble(compose("experiment=dirac", *NO_PICTURES, "~logger", *overrides))
+    trainer.fit(gan, data)
+    return torch.stack(gan.trajectory)
+
+
+def measured_rate(points: Tensor) -> float:
+    """By what factor an iteration changes the distance in the long run.
+
+    It is the spectral radius of the linear map that takes each point of a path to the next, by least squares. All
+    points count the same, however near they have come.
+    """
+    lengths = points[:-1].norm(dim=-1, keepdim=True)
+    step = torch.linalg.lstsq(points[:-1] / lengths, points[1:] / lengths, rcond=1e-8, driver="gelsd").solution
+    return torch.linalg.eigvals(step).abs().max().item()
+
+
+REGULARISED = [("0.3", 0.974679, 0.969536), ("1", 0.9, 0.927016), ("2", 0.973205, 0.973955)]
+
+
+@pytest.mark.parametrize(
+    "overrides, simultaneous, alternating",
+    [
+        (["objective=minimax"], 1.004988, 1.0),
+        (["objective=nonsaturating"], 1.004988, 1.0),
+        (["objective=wasserstein"], 1.019804, 1.0),
+        *(([f"penalty={p}", f"penalty.weight={w}"], *moduli) for p in ("r1", "r2") for w, *moduli in REGULARISED),
+    ],
+    ids=str,
+)
+def test_contraction_rate(compose: Compose, overrides: list[str], simultaneous: float, alternating: float) -> None:
+    """Without a penalty nothing converges; with R1, and just so with R2, everything does."""
+    assert measured_rate(path(compose, *overrides, SIMULTANEOUS, *NEAR)) == pytest.approx(simultaneous, abs=1e-6)
+    for rule in (ALTERNATING, "update=alternating"):
+        assert measured_rate(path(compose, *overrides, rule, *NEAR)) == pytest.approx(alternating, abs=1e-6)
+
+
+@pytest.mark.parametrize("objective", ["minimax", "nonsaturating"])
+def test_contraction_rate_of_consensus(compose: Compose, objective: str) -> None:
+    recipe = (f"objective={objective}", "update=consensus", "update.weight=1", *NEAR)
+    assert measured_rate(path(compose, *recipe)) == pytest.approx(0.955249, abs=1e-6)
+    assert measured_rate(path(compose, *recipe, "update.alternating=true")) == pytest.approx(0.95, abs=1e-6)
+
+
+def test_the_distance_itself_goes_by_the_rate(compose: Compose) -> None:
+    """Where the game only turns and stretches, each iteration changes r by just the modulus: by √(1 + h²) here."""
+    for overrides, rate in (
+        (["objective=wasserstein", SIMULTANEOUS], 1.019804),
+        (["objective=minimax", "update=consensus", "update.weight=1"], 0.955249),
+    ):
+        r = path(compose, *overrides, *NEAR).norm(dim=-1)
+        torch.testing.assert_close(r[1:] / r[:-1], torch.full_like(r[1:], rate), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("update, radius", [(SIMULTANEOUS, 0.973205), (ALTERNATING, 0.973955)])
+def test_the_spectral_radius_that_is_logged(compose: Compose, update: str, radius: float) -> None:
+    """At γ = 2 the eigenvalues are real, and the other one is much smaller."""
+    cfg = compose("experiment=dirac", "penalty=r1", "penalty.weight=2", update, "~callbacks.pictures", *NEAR)
+    train(cfg)
+    values = [event.value for event in EventAccumulator(cfg.run_dir).Reload().Scalars("game/spectral_radius")]
+    assert values == pytest.approx([radius] * len(values), abs=1e-6)
+
+
+@pytest.mark.parametrize("start", [0.1, 1.0])
+def test_the_non_saturating_game_settles_on_a_circle(compose: Compose, start: float) -> None:
+    """Of radius √(2h), from within and from without, by simultaneous steps; up to O(h²), by which it is no circle."""
+    points = path(compose, "objective=nonsaturating", SIMULTANEOUS, *starting(start), "trainer.max_epochs=20")
+    turn = points[-63:].norm(dim=-1)  # an iteration turns by h f'(0) = 0.1
+    assert turn.mean().item() == pytest.approx(0.4**0.5, rel=2e-3)
+    torch.testing.assert_close(turn, torch.full_like(turn, 0.4**0.5), rtol=2e-2, atol=0)
+
+
+@pytest.mark.parametrize("update", [SIMULTANEOUS, ALTERNATING])
+@pytest.mark.parametrize("start", [1e-6, 1.0])
+def test_wgan_gp_does_not_converge(compose: Compose, update: str, start: float) -> None:
+    """Its penalty is least at |ψ| = 1 and not at the equilibrium, which it leaves however near it begins."""
+    penalty = ("objective=wasserstein", "penalty=wgan_gp", "penalty.weight=0.3")
+    assert path(compose, *penalty, update, *starting(start))[-400:].norm(dim=-1).min() > 1
+
+
+@pytest.mark.parametrize("update", [SIMULTANEOUS, ALTERNATING, "update=consensus"])
+@pytest.mark.parametrize("noise, farthest", [(0.0, 1e-8), (0.1, 0.2)])
+def test_r2_converges_to_what_the_instance_noise_leaves(
+    compose: Compose, update: str, noise: float, farthest: float
+) -> None:
+    """Generated examples are here a view of θ itself, at which the penalty differentiates D."""
+    points = path(compose, "penalty=r2", "penalty.weight=1", update, f"data.instance_noise={noise}")
+    assert points[-100:].norm(dim=-1).max() < farthest
