@@ -44,7 +44,7 @@ def radius(matrix: Tensor) -> float:
         (Alternating(), 0.0, (1.0, 1.0)),
         (Alternating(generator_first=True), 0.0, (1.0, 1.0)),
         (Alternating(), -0.5, (0.998518, 0.986609)),
-        (Consensus(1.0), 0.0, (0.905539, 0.761577)),  # 1 − η ± i η
+        (Consensus(1.0), 0.0, (0.905539, 0.761577)),  # |1 − η ± i η|, as docs/pieces.md has it
     ],
 )
 @pytest.mark.parametrize("i", [0, 1])
