@@ -12,6 +12,7 @@ from gaussgan.assemble import assemble
 from gaussgan.distributions import AffineGaussian, Dirac, Law, ring
 from gaussgan.metrics import gaussian_kl, gaussian_w2, has_closed_form
 from gaussgan.networks import MLP, Linear, Location
+from gaussgan.sample_metrics import mode_metrics, sliced_w2
 from gaussgan.streams import stream
 from gaussgan.validation import Validation, gaussian_density, score
 
@@ -105,6 +106,17 @@ def test_it_is_on_as_many_samples_as_are_asked_for(compose: Callable[..., DictCo
         for tag, value in alone.distances(generator).items():
             ours = data.validation.distances(gan.generator)[tag].reshape(replicas)[i]
             torch.testing.assert_close(ours, value, rtol=1e-5, atol=0)
+
+
+def test_a_mixture_is_measured_on_2500_samples_of_either_law() -> None:
+    """As docs/pieces.md says: shares of samples and counts of modes can only be compared for the same number."""
+    law, generator = ring(8, 1, 0.01), MLP(2, [3], 2, 0.5, stream(0, "init"))
+    validation = Validation(law, 2, seed=0)
+    assert validation.real.shape == validation.generated(generator).shape == (2_500, 2)
+    fake = validation.generated(generator).double()
+    expected = {"val/sliced_w2": sliced_w2(validation.real.double(), fake, validation.directions)}
+    expected |= mode_metrics(fake, law.modes, law.std)
+    assert validation.distances(generator) == expected
 
 
 def test_tags_stay_where_a_generator_is_singular_for_a_while() -> None:
