@@ -21,14 +21,14 @@ from omegaconf import OmegaConf
 from gaussgan.config import ConfigError, one_line
 
 RECORD, LAST, BEST = "metrics.json", "checkpoints/last.ckpt", "checkpoints/best.ckpt"
-REPLICAS = "replicas.csv"
+REPLICAS, PARTS = "replicas.csv", "parts"
 
 FIELDS = (
     "status", "error", "seed", "replicas", "iterations", "examples", "seconds", "examples_per_second", "val/w2",
     "val/kl", "mle/w2", "train/loss_d", "train/loss_g",
 )  # fmt: skip
 MEASURED = ("val/", "mle/w2_", "train/loss_d_", "train/loss_g_")  # whatever there is of these
-OF_REPLICAS = ("efficiency", "share_diverged", "share_log2")
+OF_REPLICAS = ("replicas_done", "efficiency", "share_diverged", "share_log2")
 
 
 @contextmanager
@@ -78,9 +78,14 @@ def is_first_process() -> bool:
 
 
 def holds_a_run(directory: Path) -> bool:
-    """Whether a directory holds what a new run would destroy: a checkpoint, or the record of more than a failure."""
+    """Whether a directory holds what a new run would destroy: a checkpoint, its own or a part's, or the record of more
+    than a failure."""
     record = directory / RECORD
-    return (directory / LAST).exists() or (record.exists() and read_record(directory)["status"] != "failed")
+    return (
+        (directory / LAST).exists()
+        or bool(parts_of(directory))
+        or (record.exists() and read_record(directory)["status"] != "failed")
+    )
 
 
 def write_record(directory: Path, record: Mapping[str, Any]) -> None:
@@ -97,15 +102,15 @@ def write_record(directory: Path, record: Mapping[str, Any]) -> None:
 def write_replicas(directory: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write replicas.csv, whole or not at all: a row for each replica. What is not known or NaN is empty."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, list({key: None for row in rows for key in row}), lineterminator="\n")
     writer.writeheader()
     writer.writerows({k: "" if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()} for row in rows)
     _write_whole(directory / REPLICAS, text.getvalue())
 
 
 def parts_of(directory: Path) -> dict[int, Path]:
-    """The directories of the parts of a run, by the number of the first replica; of those that left a record."""
-    parts = [path.parent for path in (directory / "parts").glob(f"*/{RECORD}")]
+    """The directories of the parts of a run that have begun, by the number of the first replica."""
+    parts = [path.parent.parent for path in (directory / PARTS).glob(f"*/{LAST}")]
     return {int(part.name): part for part in sorted(parts, key=lambda part: int(part.name))}
 
 

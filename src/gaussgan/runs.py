@@ -32,7 +32,7 @@ class Run:
     discriminator: nn.Module
     generator_ema: nn.Module | None  # the generator's moving average, where the run kept one
     distribution: Law
-    iterations: int
+    iterations: int  # of one of many replicas, until it diverged
 
 
 def load_run(directory: str | Path, checkpoint: str = LAST, replica: int | None = None) -> Run:
@@ -46,16 +46,23 @@ def load_run(directory: str | Path, checkpoint: str = LAST, replica: int | None 
         ConfigError: when the directory holds no run, its checkpoint cannot be read, or it has no such replica.
     """
     directory = Path(directory)
-    if replica is not None and (firsts := [first for first in parts_of(directory) if first <= replica]):
-        return load_run(directory / "parts" / str(firsts[-1]), checkpoint, replica - firsts[-1])
-    path = directory / checkpoint
-    if not path.is_file():
-        raise ConfigError(f"{directory} is no run directory: it holds no {checkpoint}")
-    state = read_checkpoint(path)
-    if (replicas := state["config"]["replicas"]) > 1 or replica is not None:
+    parts = parts_of(directory)
+    first = max((first for first in parts if first <= (replica or 0)), default=0)
+    part = parts.get(first, directory)
+    if not (part / checkpoint).is_file():
+        raise ConfigError(f"{part} is no run directory: it holds no {checkpoint}")
+    state = read_checkpoint(part / checkpoint)
+    iterations = state["global_step"]
+    if (replicas := state["config"].get("whole", state["config"])["replicas"]) > 1 or replica is not None:
         if replica is None or not 0 <= replica < replicas:
-            raise ConfigError(f"{directory}: replica must be a number from 0 to {replicas - 1} (got {replica})")
-        state = single_checkpoint(state, replica) if replicas > 1 else state
+            raise ConfigError(
+                f"{directory}: replica must be a number from 0 to {replicas - 1}, with replicas={replicas} (got"
+                f" {replica})"
+            )
+        if replica - first >= (there := state["config"]["replicas"]):
+            raise ConfigError(f"{directory}: the part of replica {replica} has not begun")
+        iterations, _ = state["diverged"].get(replica - first, (iterations, None))
+        state = single_checkpoint(state, replica - first) if there > 1 else state
     config = state["config"]
     try:
         distribution = instantiate(config["data"]["distribution"])
@@ -63,13 +70,13 @@ def load_run(directory: str | Path, checkpoint: str = LAST, replica: int | None 
         raise ConfigError(f"data.distribution: {one_line(error)}") from error
     modules = trained_networks(state, distribution.dim)
     return Run(
-        directory,
+        part,
         config,
         modules["generator"],
         modules["discriminator"],
         modules.get("generator_ema"),
         distribution,
-        state["global_step"],
+        iterations,
     )
 
 

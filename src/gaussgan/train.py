@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from pytorch_lightning import Trainer
 
 from gaussgan.assemble import assemble
+from gaussgan.config import ConfigError
 from gaussgan.console import print_replicas, print_summary
 from gaussgan.data import GaussianDataModule, iteration_limits
 from gaussgan.directory import RECORD, claim, is_first_process, read_record, record_failure
@@ -24,6 +25,7 @@ from gaussgan.metrics import has_closed_form
 from gaussgan.parts import Parts, in_parts
 from gaussgan.signals import exit_code, noting
 from gaussgan.validation import score
+from gaussgan.whole import Whole
 
 log = logging.getLogger(__name__)
 
@@ -42,44 +44,57 @@ def train(cfg: DictConfig) -> float:
         torch.set_num_threads(cfg.threads)
     directory = Path(cfg.run_dir)
     with claim(directory, cfg.ckpt_path) if is_first_process() else nullcontext():
-        if in_parts(cfg):
-            return train_in_parts(cfg)
-        gan, data, trainer = fit(cfg)
-        return conclude(gan, data, trainer, directory) if trainer.is_global_zero else math.nan
+        try:
+            if in_parts(cfg):
+                return train_in_parts(cfg)
+            gan, data, trainer = fit(cfg, directory)
+            return conclude(gan, data, trainer, directory) if trainer.is_global_zero else math.nan
+        except Exception as error:
+            if is_first_process():
+                record_failure(directory, error, cfg.seed)
+            raise
 
 
 def train_in_parts(cfg: DictConfig) -> float:
     """Train some replicas after the others, and report on all of them."""
     parts = Parts(cfg)
+    parts.take_along()
     with noting():
-        for part in parts.unfinished():
-            Path(part.run_dir).mkdir(parents=True, exist_ok=True)
-            fit(part)
-            if read_record(Path(part.run_dir))["status"] == "interrupted":
-                break
-    record = parts.conclude()
-    print_replicas(record, parts.law, parts.directory, exact=parts.exact)
+        try:
+            for part in parts.unfinished():
+                Path(part.run_dir).mkdir(parents=True, exist_ok=True)
+                fit(part, parts.directory)
+                if read_record(Path(part.run_dir))["status"] == "interrupted":
+                    break
+        except ConfigError:  # before anything has changed
+            raise
+        except Exception:
+            Whole(parts).conclude()
+            raise
+    whole = Whole(parts)
+    record = whole.conclude()
+    print_replicas(record, whole.law, parts.directory, whole.exact)
     if record["status"] == "interrupted":
         raise SystemExit(exit_code())
     return returned(record)
 
 
-def fit(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
-    """Train as the configuration says in a directory that is claimed, and leave what it should leave there."""
-    directory, first = Path(cfg.run_dir), is_first_process()
-    try:
-        gan, data, trainer = assemble(cfg)
-        if first:
+def fit(cfg: DictConfig, whole: Path) -> tuple[GAN, GaussianDataModule, Trainer]:
+    """Train as the configuration says, and leave what it should leave in its directory.
+
+    Args:
+        whole: the directory that is claimed, this one or that of a run of which this is a part.
+    """
+    gan, data, trainer = assemble(cfg)
+    if is_first_process():
+        for directory in (whole, Path(cfg.run_dir)):
             (directory / RECORD).unlink(missing_ok=True)  # what it says is about to be untrue
-            _say_what_to_expect(data, trainer)
+        _say_what_to_expect(data, trainer)
+    try:
         with noting():
             trainer.fit(gan, data, ckpt_path=cfg.ckpt_path, weights_only=True)
     except Diverged as error:
         log.error(error)
-    except Exception as error:
-        if first:
-            record_failure(directory, error, cfg.seed)
-        raise
     return gan, data, trainer
 
 

@@ -64,6 +64,7 @@ def of_replica(config: Mapping[str, Any], i: int) -> dict[str, Any]:
     for key in SEEDS:
         put(single, key, seeds(config)[i])
     single["replicas"] = 1
+    single.pop("whole", None)  # what its part is a part of
     return single
 
 

@@ -22,15 +22,17 @@ from gaussgan.tree import to_yaml
 from gaussgan.validation import score
 
 
-def log_configuration(logger: Logger, config: dict[str, Any], error: dict[str, float], step: int) -> None:
-    """To a dashboard what a run is, with its error at that step, which HPARAMS then follows."""
+def log_configuration(logger: Logger, config: dict[str, Any], distances: Mapping[str, Any], step: int) -> None:
+    """To a dashboard what a run is, with its score at that step, which HPARAMS then follows; and charts of replicas."""
     if isinstance(logger, TensorBoardLogger):
-        numbers = hyperparameters(config)
-        logger.log_hyperparams(numbers, error, step=step)
+        numbers, row = hyperparameters(config), aggregate(distances)
+        logger.log_hyperparams(numbers, {score(row): row[score(row)]}, step=step)
         hparams = Path(logger.log_dir, logger.NAME_HPARAMS_FILE)
         if not hparams.exists():  # else Lightning writes it in the end, and dumps every value twice
             hparams.write_text(to_yaml(numbers))
         logger.experiment.add_text("config", f"```yaml\n{to_yaml(config)}```")
+        if f"{score(row)}_median" in row:
+            logger.experiment.add_custom_scalars({"replicas: median, 10th to 90th percentile": bands(row)})
     else:
         logger.log_hyperparams(hyperparameters(config))
 
@@ -44,7 +46,8 @@ def bands(row: Mapping[str, Any]) -> dict[str, Any]:
 class Evaluation(Callback):
     """After each epoch: the distance to the law, the epoch's means and the speed, to the loggers and `gan.history`.
 
-    It also keeps the time that training took, in seconds, over interruptions; and starts TensorBoard's HPARAMS.
+    It also keeps over interruptions the time that training took, in seconds, and the distances at the start; and it
+    starts TensorBoard's HPARAMS.
 
     Args:
         exact: refuse a run whose distance would be measured on samples.
@@ -53,6 +56,7 @@ class Evaluation(Callback):
     def __init__(self, exact: bool = False) -> None:
         self.exact = exact
         self.seconds = 0.0
+        self.start: dict[str, Tensor] = {}
 
     def check(self, generator: nn.Module, law: Law) -> None:
         """
@@ -68,13 +72,11 @@ class Evaluation(Callback):
         self.started = self.epoch_started = perf_counter()
         self.epoch_start = trainer.global_step
         with gan.evaluating():
-            self.distances = self.validation.distances(gan.generator)  # at the start
-        row = aggregate(self.distances)
-        error = {score(row): row[score(row)]}
+            self.distances = self.validation.distances(gan.generator)  # where this process begins
+        if trainer.global_step == 0:
+            self.start = self.distances
         for logger in trainer.loggers:
-            log_configuration(logger, gan.config, error, trainer.global_step)
-            if gan.replicas > 1 and isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_custom_scalars({"replicas: median, 10th to 90th percentile": bands(row)})
+            log_configuration(logger, gan.config, self.distances, trainer.global_step)
 
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         data, step, now = data_of(trainer), trainer.global_step, perf_counter()
@@ -112,10 +114,10 @@ class Evaluation(Callback):
         del self.started
 
     def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self.total_seconds()}
+        return {"seconds": self.total_seconds(), "start": self.start}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.seconds = state["seconds"]
+        self.seconds, self.start = state["seconds"], state.get("start", {})  # of a sweep's job, nobody asks
 
 
 def evaluation_of(trainer: Trainer) -> Evaluation:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
 from gaussgan.data import GaussianDataModule, data_of
 from gaussgan.divergence import Diverged
@@ -18,6 +18,12 @@ from gaussgan.gan import GAN
 from gaussgan.pictures import Picture
 
 log = logging.getLogger(__name__)
+
+
+def log_picture(logger: Logger, tag: str, image: Any, step: int) -> None:
+    """To a dashboard a figure that is rendered."""
+    if isinstance(logger, TensorBoardLogger):
+        logger.experiment.add_image(tag, image, step, dataformats="HWC")
 
 
 class Pictures(Callback):
@@ -68,8 +74,7 @@ class Pictures(Callback):
             return
         for logger in trainer.loggers:
             logger.log_metrics(dict(picture.scalars), step=step)
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image(self.tag, self.image, step, dataformats="HWC")
+            log_picture(logger, self.tag, self.image, step)
 
     def _save(self, trainer: Trainer, gan: GAN, step: int) -> None:
         if self.drawn_at != step:

@@ -157,7 +157,7 @@ def _log(config: dict[str, Any], history: list[dict[str, Any]], start: dict[str,
     if not config.get("logger"):
         return
     logger = instantiate(config["logger"])
-    log_configuration(logger, config, {score(start): start[score(start)]}, step=0)
+    log_configuration(logger, config, start, step=0)
     for row in history:
         logger.log_metrics({k: v for k, v in row.items() if k not in ("iteration", "epoch")}, step=row["iteration"])
     logger.finalize("success")
