@@ -135,11 +135,16 @@ def test_what_diverged_is_not_drawn_as_learned(compose: Compose, monkeypatch: py
     assert drawn == [2]  # of the first part, the third of which diverges
 
 
+def bomb(part: int, iteration: int) -> list[str]:
+    """The overrides by which SIGTERM stops a part."""
+    values = {"_target_": "test_parts.SignalIn", "directory": "${run_dir}", "signum": 15}
+    return [f"+callbacks.bomb.{key}={value}" for key, value in {**values, "part": part, "iteration": iteration}.items()]
+
+
 @pytest.fixture
 def interrupted(compose: Compose) -> DictConfig:
     """A run that SIGTERM stops within the second of its three parts."""
-    values = {"_target_": "test_parts.SignalIn", "part": 3, "directory": "${run_dir}", "signum": 15, "iteration": 13}
-    cfg = compose(*PARTS, *(f"+callbacks.bomb.{key}={value}" for key, value in values.items()), name="parts")
+    cfg = compose(*PARTS, *bomb(part=3, iteration=13), name="parts")
     with pytest.raises(SystemExit) as ended:
         train(cfg)
     assert ended.value.code == 143
@@ -180,8 +185,10 @@ def test_what_is_interrupted_speaks_of_what_is_done(
     assert scalars(interrupted) == scalars_of(next(parts_of(interrupted, 0)))
     with pytest.raises(ConfigError, match="the part of replica 5 has not begun"):
         load_run(interrupted.run_dir, replica=5)
-    told = evaluate(interrupted, "--replica", "3")
-    assert "the run is interrupted: stopped by SIGTERM" in told
+    assert "the run is interrupted: stopped by SIGTERM" in evaluate(interrupted, "--replica", "3")
+    told = evaluate(interrupted, "--replica", "2")
+    assert f"parts/0 after {load_run(interrupted.run_dir, replica=2).iterations} iterations\nreplica 2 diverged" in told
+    assert 0 < load_run(interrupted.run_dir, replica=2).iterations < done["iterations"]
 
 
 @pytest.mark.parametrize("killed", [False, True])
@@ -215,6 +222,11 @@ def test_all_parts_go_on_for_longer(compose: Compose, uncut: DictConfig) -> None
     train(cfg)
     train(compose(*PARTS, "trainer.max_epochs=2", checkpoint(cfg), name="parts"))
     (Path(cfg.run_dir) / "parts" / "3" / "metrics.json").unlink()  # as if killed there
+    with pytest.raises(SystemExit):
+        train(compose(*PARTS, *bomb(part=0, iteration=19), checkpoint(cfg), name="parts"))
+    record, rows = files(cfg)
+    assert [row[2] for row in rows[1:]] == ["interrupted"] * 2 + ["diverged"] + ["interrupted"] * 4
+    assert (record["replicas_done"], record["val/w2"]) == (0, None)
     train(compose(*PARTS, checkpoint(cfg), name="parts"))
     assert_same(cfg, uncut)
     for i in range(7):

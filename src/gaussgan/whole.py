@@ -14,7 +14,7 @@ from gaussgan.aggregate import aggregate, replica_rows, summary
 from gaussgan.callbacks.evaluation import log_configuration
 from gaussgan.callbacks.pictures import log_picture
 from gaussgan.callbacks.record import record_of
-from gaussgan.directory import LAST, parts_of, read_record, read_replicas, write_record, write_replicas
+from gaussgan.directory import LAST, RECORD, parts_of, read_record, read_replicas, write_record, write_replicas
 from gaussgan.figures import render, save
 from gaussgan.history import Row, unpack
 from gaussgan.metrics import has_closed_form
@@ -50,7 +50,7 @@ class Whole:
         diverged = [i for i, row in enumerate(finished) if row["status"] == "diverged"]
         measures = self._measures(finished)
         numbers = summary(measures, diverged)
-        records = [read_record(part) for part in parts_of(self.directory).values()]
+        records = [read_record(part) for part in parts_of(self.directory).values() if (part / RECORD).exists()]
         if self.parts.left:
             end = read_record(self.parts.path(self.parts.left[0]))
             status, error = end["status"], end["error"]
@@ -70,17 +70,17 @@ class Whole:
 
     def _replicas(self, rows: slice) -> list[dict[str, Any]]:
         """The rows of a part in replicas.csv."""
+        status = "interrupted" if rows.start in parts_of(self.directory) else "not begun"
         known = read_replicas(self.parts.path(rows))
-        if not known:
-            return [
-                {**row, "replica": i}
-                for i, row in enumerate(replica_rows({}, "not begun", (), some_replicas(self.config, rows)), rows.start)
-            ]
-        early = rows in self.parts.left  # it may have been completed when less was planned
-        return [
-            {**row, "replica": i, "status": "interrupted" if early and row["status"] == "completed" else row["status"]}
-            for i, row in enumerate(known, rows.start)
-        ]
+        table = [{**row, "replica": i} for i, row in enumerate(known, rows.start)]
+        if not table:
+            unknown = replica_rows({}, status, (), some_replicas(self.config, rows))
+            return [{**row, "replica": i} for i, row in enumerate(unknown, rows.start)]
+        if rows in self.parts.left:
+            for row in table:
+                if row["status"] == "completed":  # when less was planned
+                    row["status"] = status
+        return table
 
     def _measures(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
         own = (*NO_MEASURES, *varying(self.config))
