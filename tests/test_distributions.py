@@ -161,11 +161,11 @@ def test_impossible_numbers_are_refused_by_name(A: object, b: object, message: s
     [
         (random_gaussian, (0, 100, 0), r"dim must be a whole number of at least 1 \(got 0\)"),
         (random_gaussian, (2, 0.5, 0), r"condition_number must be at least 1 \(got 0.5\)"),
-        (random_gaussian, (2, math.inf, 0), r"condition_number must be finite \(got inf\)"),
+        (random_gaussian, (2, math.inf, 0), r"condition_number must be finite in float32 \(got inf\)"),
         (GaussianMixture, ([[0, 1], [2]], 1), "means must be m rows of d numbers each"),
         (GaussianMixture, ([[0, math.nan]], 1), "means must be finite"),
         (GaussianMixture, ([[0]], -1), r"std must be above 0 \(got -1\)"),
-        (GaussianMixture, ([[0]], math.nan), r"std must be finite \(got nan\)"),
+        (GaussianMixture, ([[0]], math.nan), r"std must be finite in float32 \(got nan\)"),
         (GaussianMixture, ([[0]], "wide"), r"std must be a number \(got wide\)"),
         (ring, (0, 1, 0.01), r"modes must be a whole number of at least 1 \(got 0\)"),
         (ring, (2.5, 1, 0.01), r"modes must be a whole number of at least 1 \(got 2.5\)"),
@@ -176,6 +176,9 @@ def test_impossible_numbers_are_refused_by_name(A: object, b: object, message: s
         (grid, (5, 2, -1), r"std must be above 0 \(got -1\)"),
         (Dirac, (0.0,), r"point must be d numbers \(got 0.0\)"),
         (Dirac, ([math.inf],), "point must be finite"),
+        (AffineGaussian, ([[1e300]], [0]), "A must be finite in float32"),  # AᵀA is not, even in float64
+        (AffineGaussian, ([[True]], [0]), "A must be k rows of d numbers each"),
+        (Dirac, ([True],), "point must be d numbers"),
     ],
 )
 def test_impossible_laws_are_refused_by_name(make: type, arguments: tuple, message: str) -> None:

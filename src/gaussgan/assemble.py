@@ -15,15 +15,18 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
 from pytorch_lightning.accelerators import AcceleratorRegistry
+from pytorch_lightning.strategies import StrategyRegistry
 from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from torch import Tensor, nn
 
+from gaussgan.arguments import check_arguments
 from gaussgan.callbacks import Evaluation
-from gaussgan.config import ConfigError, one_line, recipe
+from gaussgan.config import ConfigError, one_line, reading, recipe
 from gaussgan.console import IterationsBar
 from gaussgan.data import GaussianDataModule, iteration_limits
 from gaussgan.gan import GAN, OptimizerFactory
 from gaussgan.runs import build_networks, read_checkpoint
+from gaussgan.tree import flatten
 from gaussgan.variation import seeds, varying
 
 for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # that say what only their authors ask
@@ -31,14 +34,16 @@ for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # that 
 warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # Lightning's affair with torch
 
 
+@reading()
 def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
     """What a configuration describes: the module, its data and its trainer.
 
     Raises:
         ConfigError: when the parts cannot be made, or do not fit each other or the checkpoint to resume from.
     """
-    _check_accelerator(cfg.trainer.accelerator)
-    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    _check_machine(cfg.trainer)
+    check_arguments(config)
     try:
         data = instantiate(cfg.data, **({"seed": seeds(config)} if cfg.replicas > 1 else {}))
         networks = build_networks(config, data.distribution.dim)
@@ -81,7 +86,7 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
             f" {data.num_examples})"
         )
     if cfg.ckpt_path is not None:
-        _check_checkpoint(cfg.ckpt_path, gan, data, trainer)
+        _check_checkpoint(cfg, gan, data, trainer)
     return gan, data, trainer
 
 
@@ -109,11 +114,16 @@ def _own_numbers(cfg: DictConfig, part: str, ndim: int = 2) -> dict[str, Any]:
     return {key: tuple(map(tensor, value)) if key == "betas" else tensor(value) for key, value in numbers.items()}
 
 
-def _check_accelerator(name: str) -> None:
+def _check_machine(trainer: DictConfig) -> None:
+    """See that it has what is asked for by name."""
     here = sorted(name for name, entry in AcceleratorRegistry.items() if entry["accelerator"].is_available())
-    choices = ["auto", *here, *(["gpu"] if {"cuda", "mps"} & {*here} else [])]
-    if name not in choices:
-        raise ConfigError(f"trainer.accelerator must be one that this machine has: {', '.join(choices)} (got {name})")
+    accelerators = ["auto", *here, *(["gpu"] if {"cuda", "mps"} & {*here} else [])]
+    if (name := trainer.accelerator) not in accelerators:
+        choices = ", ".join(accelerators)
+        raise ConfigError(f"trainer.accelerator must be one that this machine has: {choices} (got {name})")
+    strategies = ["auto", *StrategyRegistry.available_strategies()]
+    if isinstance(name := trainer.get("strategy"), str) and name not in strategies:
+        raise ConfigError(f"trainer.strategy must be one of Lightning's, such as auto, ddp or ddp_spawn (got {name})")
 
 
 def _check_widths(gan: GAN, data: GaussianDataModule) -> None:
@@ -123,17 +133,17 @@ def _check_widths(gan: GAN, data: GaussianDataModule) -> None:
         try:
             fake = gan.generator(torch.zeros(*leading, 2, data.latent_dim))
         except RuntimeError as error:
+            got = gan.config["generator"].get("in_features", one_line(error))
             raise ConfigError(
-                f"generator: cannot take latents of width {data.latent_dim} ({one_line(error)})"
+                f"generator.in_features must be {data.latent_dim}, data.latent_dim (got {got})"
             ) from error
         if fake.shape != (*leading, 2, d):
             raise ConfigError(f"generator.out_features must be {d}, the law's dimension (got {fake.shape[-1]})")
         try:
             logits = gan.discriminator(fake)
         except RuntimeError as error:
-            raise ConfigError(
-                f"discriminator.in_features must be {d}, the law's dimension ({one_line(error)})"
-            ) from error
+            got = gan.config["discriminator"].get("in_features") or one_line(error)
+            raise ConfigError(f"discriminator.in_features must be {d}, the law's dimension (got {got})") from error
         if logits.shape != (*leading, 2, 1):
             raise ConfigError(f"discriminator.out_features must be 1, a logit (got {logits.shape[-1]})")
 
@@ -181,13 +191,17 @@ def _check_evaluation(gan: GAN, data: GaussianDataModule, trainer: Trainer) -> N
                 raise ConfigError(f"callbacks.evaluation.{error}") from error
 
 
-def _check_checkpoint(path: str, gan: GAN, data: GaussianDataModule, trainer: Trainer) -> None:
+def _check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, trainer: Trainer) -> None:
+    path = cfg.ckpt_path
     try:
         checkpoint = read_checkpoint(path)
     except ConfigError as error:
         raise ConfigError(f"ckpt_path: {error}") from error
     theirs, ours = recipe(checkpoint["config"]), recipe(gan.config)
-    for key in {**theirs, **ours}:
+    typed = flatten(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
+    for key in sorted(
+        {**theirs, **ours}, key=lambda key: "${" in str(typed.get(key))
+    ):  # what follows from others, last
         if ours.get(key) != theirs.get(key):
             raise ConfigError(
                 f"ckpt_path: {path} comes from a run with {key}={theirs.get(key)}, and a resumed run keeps its recipe"

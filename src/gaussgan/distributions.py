@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -50,7 +50,7 @@ class AffineGaussian:
 
     Raises:
         ValueError: when A is ragged, empty or not two-dimensional, when b has not d numbers, or when a number of
-            either is not finite.
+            either is not finite in float32, in which examples are drawn.
     """
 
     gaussian = True
@@ -240,11 +240,22 @@ def _positive(name: str, value: float) -> float:
 
 def _numbers(name: str, value: Sequence | Tensor | float, ndim: int, form: str) -> Tensor:
     try:
+        if any(isinstance(entry, bool) for entry in _entries(value)):  # which torch takes for numbers
+            raise TypeError
         tensor = torch.as_tensor(value, dtype=torch.float64)
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be {form} (got {value})") from None
     if tensor.ndim != ndim or tensor.numel() == 0:
         raise ValueError(f"{name} must be {form} (got {value})")
-    if not tensor.isfinite().all():
-        raise ValueError(f"{name} must be finite (got {value})")
+    if not tensor.float().isfinite().all():
+        raise ValueError(f"{name} must be finite in float32 (got {value})")
     return tensor
+
+
+def _entries(value: Any) -> Iterator[Any]:
+    """What is in lists, however deep."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        for entry in value:
+            yield from _entries(entry)
+    else:
+        yield value

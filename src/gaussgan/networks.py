@@ -181,7 +181,7 @@ class Maxout(nn.Module):
         self, in_features: int, widths: Sequence[int], pieces: int, out_features: int, std: float, rng: torch.Generator
     ) -> None:
         check_widths(widths)
-        if not isinstance(pieces, int) or pieces < 1:
+        if type(pieces) is not int or pieces < 1:
             raise ValueError(f"pieces must be a whole number of at least 1 (got {pieces})")
         super().__init__()
         hidden = [Linear(fan_in, fan_out * pieces, std, rng) for fan_in, fan_out in pairwise([in_features, *widths])]
@@ -208,7 +208,7 @@ def check_widths(widths: Sequence[int]) -> None:
         ValueError: when a width is not a whole number of at least 1.
     """
     is_list = isinstance(widths, Sequence) and not isinstance(widths, str)
-    if not is_list or not all(isinstance(width, int) and width >= 1 for width in widths):
+    if not is_list or not all(type(width) is int and width >= 1 for width in widths):
         raise ValueError(f"widths must be a list of whole numbers of at least 1 (got {widths})")
 
 

@@ -6,6 +6,7 @@ before the module is in sys.modules, where a dataclass would look for annotation
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
@@ -17,7 +18,7 @@ from omegaconf import DictConfig
 @dataclass
 class VectorizedConf:
     _target_: str = "hydra_plugins.gaussgan_vectorized.VectorizedLauncher"
-    max_replicas: int | None = 1024  # of one group; a larger one is cut
+    max_replicas: Any = 1024  # of one group, a larger one is cut; setup says what it may be
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="vectorized", node=VectorizedConf, provider="gaussgan")
@@ -30,7 +31,8 @@ class VectorizedLauncher(Launcher):
         self.max_replicas = max_replicas
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        from gaussgan.config import ConfigError, or_null, whole
+        from gaussgan.config import ConfigError
+        from gaussgan.rules import or_null, whole
         from gaussgan.sweep.composing import Composer
 
         text, holds = or_null(whole(1))

@@ -1,0 +1,123 @@
+"""What each key of a configuration may be: in words, and as a test of its value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+Rule = tuple[str, Callable[[Any], bool]]
+
+
+def whole(minimum: int) -> Rule:
+    return f"a whole number of at least {minimum}", lambda v: type(v) is int and v >= minimum
+
+
+def number(low: float, *, strict: bool = False) -> Rule:
+    text = f"a finite number {'above' if strict else 'of at least'} {low:g}"
+    return text, lambda v: _is_number(v) and (v > low if strict else v >= low)
+
+
+def or_null(rule: Rule) -> Rule:
+    text, holds = rule
+    return f"{text}, or null", lambda v: v is None or holds(v)
+
+
+def only(value: Any, why: str) -> Rule:
+    return f"{'null' if value is None else value}: {why}", lambda v: v in (None, value)
+
+
+def each(prefixes: str, rules: Mapping[str, Rule]) -> dict[str, Rule]:
+    """The same rules for keys of several parts."""
+    return {f"{prefix}.{key}": rule for prefix in prefixes.split() for key, rule in rules.items()}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _names_devices(value: Any) -> bool:
+    if isinstance(value, str):  # as Lightning reads it: a number of them, or a list
+        return value in ("auto", "-1") or (value != "0" and all(part.strip().isdigit() for part in value.split(",")))
+    if isinstance(value, list):
+        return bool(value) and all(type(device) is int and device >= 0 for device in value)
+    return type(value) is int and (value >= 1 or value == -1)
+
+
+BOOLEAN: Rule = ("true or false", lambda v: isinstance(v, bool))
+FINITE: Rule = ("a finite number", _is_number)
+POSITIVE = number(0, strict=True)
+SHARE: Rule = ("a number from 0 to 1", lambda v: _is_number(v) and 0 <= v <= 1)
+CLASS: Rule = ("the dotted name of a class or function", lambda v: isinstance(v, str))
+ACCELERATOR: Rule = ("auto, or the name of one such as cpu or gpu", lambda v: isinstance(v, str))
+EPOCHS: Rule = (
+    "a whole number of at least 1, or null beside a trainer.max_steps",
+    lambda v: v is None or (type(v) is int and v >= 1),
+)
+STEPS: Rule = ("-1 (no limit) or a whole number of at least 1", lambda v: type(v) is int and (v == -1 or v >= 1))
+BETAS: Rule = (
+    "two numbers from 0 up to, but not including, 1",
+    lambda v: isinstance(v, list) and len(v) == 2 and all(_is_number(b) and 0 <= b < 1 for b in v),
+)
+PRECISION: Rule = (
+    "a precision without loss scaling: 32-true, 64-true, bf16-true or bf16-mixed",
+    lambda v: v is None or str(v) in ("32-true", "64-true", "bf16-true", "bf16-mixed", "32", "64", "bf16"),
+)
+DEVICES: Rule = ("auto, -1 (all of them), a whole number of at least 1, or a list of their numbers", _names_devices)
+CHECKPOINT: Rule = ("null, or a checkpoint's file that exists", lambda v: v is None or Path(str(v)).is_file())
+
+MADE = (  # parts that are made by their _target_
+    "data", "data.distribution", "generator", "discriminator", "objective", "update", "optimizer_d", "optimizer_g",
+    "trainer", "callbacks.evaluation", "callbacks.checkpoints", "callbacks.record",
+)  # fmt: skip
+PARTS = ("callbacks", "penalty", "schedule", "player_d", "player_g", *MADE)
+RULES: dict[str, Rule] = {
+    "replicas": whole(1),  # first: the others may be lists of as many
+    "max_replicas": or_null(whole(3)),  # so that no part is a single run
+    "seed": whole(0),
+    "threads": or_null(whole(1)),
+    "ckpt_path": CHECKPOINT,
+    "ema_half_life": or_null(POSITIVE),
+    **{f"{part}._target_": CLASS for part in MADE},
+    "data.num_examples": whole(1),
+    "data.batch_size": whole(1),
+    "data.steps_per_execution": whole(1),
+    "data.fresh": BOOLEAN,
+    "data.latent_dim": whole(1),
+    "data.seed": whole(0),
+    **each("optimizer_d optimizer_g", {"lr": POSITIVE, "_partial_": ("true", lambda v: v is True)}),
+    "trainer.max_epochs": EPOCHS,
+    "trainer.max_steps": STEPS,
+    "trainer.accelerator": ACCELERATOR,
+    "trainer.enable_progress_bar": BOOLEAN,
+}
+OPTIONAL: dict[str, Rule] = {  # of those parts that have them
+    "callbacks.evaluation.exact": BOOLEAN,
+    "data.instance_noise": number(0),
+    "data.validation_samples": ("a whole number from 1 to 10,000", lambda v: type(v) is int and 1 <= v <= 10_000),
+    "data.distribution.seed": whole(0),
+    "update.d_steps": whole(1),
+    "update.generator_first": BOOLEAN,
+    "update.weight": number(0),
+    "update.alternating": BOOLEAN,
+    "penalty.weight": number(0),
+    "schedule.end": SHARE,
+    **each("player_d player_g", {"clip_gradient": or_null(POSITIVE), "clip_weights": or_null(POSITIVE)}),
+    "generator.in_features": whole(1),
+    "generator.out_features": or_null(whole(1)),
+    "discriminator.in_features": or_null(whole(1)),
+    "discriminator.out_features": whole(1),
+    **each(
+        "generator discriminator",
+        {"std": number(0), "mean": FINITE, "bias": BOOLEAN, "batch_norm": BOOLEAN, "spectral_norm": BOOLEAN},
+    ),
+    **each("optimizer_d optimizer_g", {"eps": number(0), "betas": BETAS, "momentum": FINITE, "alpha": SHARE}),
+    "trainer.precision": PRECISION,
+    "trainer.devices": DEVICES,
+    "trainer.limit_train_batches": only(1.0, "an epoch is num_examples / batch_size iterations; see max_steps"),
+    "trainer.accumulate_grad_batches": only(1, "for greater batches there is data.batch_size"),
+    "trainer.gradient_clip_val": only(
+        None, "gradients are shortened by player_d.clip_gradient and player_g.clip_gradient"
+    ),
+}
