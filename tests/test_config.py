@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from filelock import FileLock
@@ -15,6 +17,7 @@ from conftest import ROOT
 from gaussgan.assemble import assemble
 from gaussgan.config import ConfigError, check
 from gaussgan.directory import read_record
+from gaussgan.launch import launch
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]
@@ -31,12 +34,14 @@ def run_script(*arguments: str, cwd: Path, script: str = "train.py", **env: str)
     "arguments, words",
     [
         (["optimizer_d.lrr=1"], ["optimizer_d.lrr", "optimizer_d.lr"]),
+        (["objective=nosuch"], ["objective must be one of", "nonsaturating", "(got nosuch)"]),
         (["~optimizer_d.lr"], ["optimizer_d.lr must be a finite number above 0 (it was taken out)"]),
         (["ckpt_path=nosuch.ckpt"], ["ckpt_path must be null, or a checkpoint's file that exists", "'nosuch.ckpt'"]),
         (["optimizer_d.lr=abc"], ["optimizer_d.lr must be a finite number above 0", "'abc'"]),
         (["-m", "optimizer_d.lr=abc,-1"], ["optimizer_d.lr must be a finite number above 0", "'abc'", "-1"]),
         (["seed"], ["seed"]),
         (["optimizer_d.lr=${nope}"], ["optimizer_d.lr: ", "'nope' not found"]),
+        (["hydra.run.dir="], ["hydra.run.dir must be the name of a directory (got '')"]),
     ],
 )
 def test_a_mistake_is_told_before_torch_is_imported(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
@@ -54,6 +59,86 @@ def test_a_mistake_is_told_before_torch_is_imported(tmp_path: Path, arguments: l
     for record in tmp_path.rglob("metrics.json"):
         assert json.loads(record.read_text())["error"].startswith(arguments[1].partition("=")[0])
     assert len([*tmp_path.rglob("metrics.json")]) == (2 if "-m" in arguments else 0)
+
+
+NONE_SUCH = "is no key of this configuration"
+OF_OPTIMIZERS = "of adam, rmsprop, sgd"
+
+
+@pytest.mark.parametrize(
+    "arguments, line",
+    [
+        # what was taken out
+        ("~generator.in_features", "data.latent_dim: Interpolation key 'generator.in_features' not found"),
+        ("~data.distribution.A", "data.distribution.A must be there: AffineGaussian needs it"),
+        ("~generator.std", "generator.std must be there: Linear needs it"),
+        ("~player_d", "player_d must be keys and values, such as player_d.clip_gradient=1 (got nothing)"),
+        ("~ckpt_path", "ckpt_path cannot be taken out (it is null)"),
+        ("~player_d.clip_gradient", "player_d.clip_gradient cannot be taken out (it is null)"),
+        ("~run_dir", "run_dir cannot be taken out (it is ${hydra:runtime.output_dir})"),
+        ("~nosuch", f"nosuch {NONE_SUCH}"),
+        # what has no place
+        ("+player_d.foo=1", "player_d.foo is nothing that Player takes from a configuration"),
+        ("+generator.rng=1", "generator.rng is nothing that Linear takes from a configuration"),
+        ("+trainer.max_epoch=1", "trainer.max_epoch is nothing that Trainer takes .*; did you mean max_epochs?"),
+        ("nosuch=1", f"nosuch {NONE_SUCH} (+nosuch=1 would add it)"),
+        ("seed=3 optimizer_d.lrr=1", f"optimizer_d.lrr {NONE_SUCH} .* Did you mean optimizer_d.lr or "),
+        ("hydra.run.dirr=a", f"hydra.run.dirr {NONE_SUCH} .* Did you mean hydra.run.dir or "),
+        (
+            "discriminator=maxout discriminator.spectral_norm=true",
+            f"discriminator.spectral_norm {NONE_SUCH} .* Did you mean discriminator.std ",
+        ),
+        ("+optimizer_d.lr=1", "optimizer_d.lr is there already: leave out the + (got +optimizer_d.lr=1)"),
+        ("run_dir=logs/a", "run_dir must be left as it is: it follows hydra.run.dir"),
+        ("-m run_dir=logs/a,logs/b", "run_dir must be left as it is: it follows hydra.sweep.dir"),
+        # what is chosen
+        ("optimizer_d=foo", f"optimizer_d must be .* as optimizer@optimizer_d=NAME {OF_OPTIMIZERS} (got foo)"),
+        ("optimizer_d=sgd optimizer_d.lr=1", f"optimizer_d must be .* {OF_OPTIMIZERS} (got sgd)"),
+        (
+            "optimizer=sgd",
+            f"as optimizer@optimizer_d=NAME or optimizer@optimizer_g=NAME, {OF_OPTIMIZERS} (got optimizer",
+        ),
+        ("optimizer@optimizer_d=foo", "optimizer@optimizer_d must be one of adam, rmsprop, sgd (got foo)"),
+        ("generator=foo", "generator must be one of linear, location, mlp (got foo)"),
+        ("generatr=mlp", f"generatr {NONE_SUCH} (+generatr=mlp would add it). Did you mean generator or "),
+        ("data=3", "data must be one of affine_gaussian, .* (got 3)"),
+        ("logger=null", "logger must be one of tensorboard (got null)"),
+        (
+            "penalty=[]",
+            "penalty must be .* as penalty=NAME of none, r1, r1_r2, r2, wgan_gp, zero_centred (got nothing)",
+        ),
+        ("penalty=[r1,nosuch]", "penalty must be one of none, r1, r1_r2, r2, wgan_gp, zero_centred (got "),
+        ("+penalty=r1", "penalty is chosen already: leave out the + (got +penalty=r1)"),
+        ("-m seed=0,1 generator=mlp,foo", "generator must be one of linear, location, mlp (got foo)"),
+        # where it goes, and on what it runs
+        ("-m seed=0,1 hydra.sweep.dir=/proc/x", "hydra.sweep.dir: cannot write to /proc/x (No such file or directory)"),
+        ("-m seed=0,1 hydra.sweep.dir=", "hydra.sweep.dir must be the name of a directory (got '')"),
+        ("hydra.run.dir=null", "hydra.run.dir: .* not Optional"),
+        (
+            "-m seed=0,1 hydra/launcher=vectorized hydra.launcher.max_replicas=abc",
+            "hydra.launcher.max_replicas must be a whole number of at least 1, or null (got abc)",
+        ),
+        (
+            "trainer.strategy=foo",
+            "trainer.strategy must be one of Lightning's, such as auto, ddp or ddp_spawn (got foo)",
+        ),
+    ],
+)
+def test_a_mistake_costs_one_line_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, line: str
+) -> None:
+    def task(_: DictConfig) -> NoReturn:
+        raise AssertionError("it was run")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train.py", *arguments.split()])
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    with pytest.raises(SystemExit) as stop:
+        launch(task, str(ROOT / "conf"), "train")
+    assert re.search(re.escape(line).replace(r"\.\*", ".*"), str(stop.value.code)), stop.value.code
+    assert "\n" not in str(stop.value.code)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_help_and_cfg_do_not_import_torch(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from omegaconf import OmegaConf
 from gaussgan.config import ConfigError, one_line
 
 RECORD, LAST, BEST = "metrics.json", "checkpoints/last.ckpt", "checkpoints/best.ckpt"
-REPLICAS, PARTS = "replicas.csv", "parts"
+REPLICAS, PARTS, SWEEP = "replicas.csv", "parts", "multirun.yaml"
 
 FIELDS = (
     "status", "error", "seed", "replicas", "iterations", "examples", "seconds", "examples_per_second", "val/w2",
@@ -42,19 +42,48 @@ def claim(directory: Path, ckpt_path: str | None) -> Iterator[None]:
         ConfigError: when another process holds it, when it holds a run that this one does not resume, or when it cannot
             be written.
     """
-    try:
+    with writing("hydra.run.dir"):
         directory.mkdir(parents=True, exist_ok=True)
         lock = FileLock(directory.resolve() / ".lock", blocking=False, is_singleton=True)
-        lock.acquire()
-    except Timeout:
-        raise ConfigError(f"hydra.run.dir: another run is under way in {directory}") from None
-    except OSError as error:
-        raise ConfigError(f"hydra.run.dir: cannot write to {error.filename} ({error.strerror})") from error
+        try:
+            lock.acquire()
+        except Timeout:
+            raise ConfigError(f"hydra.run.dir: another run is under way in {directory}") from None
     try:
         refuse_if_taken(directory, ckpt_path)
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def writing(key: str) -> Iterator[None]:
+    """What keeps a directory from being written, as a ConfigError that names the key it was given by."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(f"{key}: cannot write to {error.filename} ({error.strerror})") from error
+
+
+def claim_sweep(directory: Path) -> None:
+    """Take a directory for a sweep, by the file that Hydra writes there first.
+
+    Raises:
+        ConfigError: when it holds a sweep already, or cannot be written.
+    """
+    with writing("hydra.sweep.dir"):
+        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            (directory / SWEEP).touch(exist_ok=False)
+        except FileExistsError:
+            raise ConfigError(f"hydra.sweep.dir: {directory} already holds a sweep; name another directory") from None
+
+
+def abandon_sweep(directory: Path) -> None:
+    """Leave nothing of a sweep of which no job has begun."""
+    if [path.name for path in directory.iterdir()] == [SWEEP]:
+        (directory / SWEEP).unlink()
+        directory.rmdir()
 
 
 def refuse_if_taken(directory: Path, ckpt_path: str | None) -> None:

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
 import traceback
-from collections.abc import Callable
-from difflib import get_close_matches
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import ConfigCompositionException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 
-from gaussgan.config import ConfigError, check, one_line
-from gaussgan.directory import claim, is_first_process, record_failure, refuse_if_taken
+from gaussgan.config import ConfigError, check, reading
+from gaussgan.directory import abandon_sweep, claim, claim_sweep, is_first_process, record_failure, refuse_if_taken
+from gaussgan.hints import explain
 from gaussgan.signals import noting
-from gaussgan.tree import flatten
 
 log = logging.getLogger(__name__)
 
 FULL = os.environ.get("HYDRA_FULL_ERROR") == "1"  # as a person set it; launch sets it as well
 _reported: list[Exception] = []
+_sweeps: list[Path] = []
 
 
 class Preflight(Callback):
@@ -40,22 +40,19 @@ class Preflight(Callback):
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         if not is_first_process():
             return
-        directory = Path(config.hydra.run.dir)
-        try:
+        with _refusing():
+            directory = _directory(config, "hydra.run.dir")
             check(config)
             refuse_if_taken(directory, config.ckpt_path)
             self._assemble(config, directory)
             self.claim = claim(directory, config.ckpt_path)
             self.claim.__enter__()  # until the process ends
-        except ConfigError as error:
-            sys.exit(str(error))
-        except Exception:
-            traceback.print_exc()
-            sys.exit(1)
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        if (Path(config.hydra.sweep.dir) / "multirun.yaml").exists():
-            sys.exit(f"hydra.sweep.dir: {config.hydra.sweep.dir} already holds a sweep; name another directory")
+        with _refusing():
+            directory = _directory(config, "hydra.sweep.dir")
+            claim_sweep(directory)
+            _sweeps.append(directory)
 
     @staticmethod
     def _assemble(config: DictConfig, directory: Path) -> None:
@@ -89,7 +86,7 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
         try:
             if sweeping:
                 _check_job(cfg)
-            with noting():
+            with noting(), reading():
                 return task(cfg)
         except Exception as error:
             report(error)
@@ -102,12 +99,38 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
+        while _sweeps:
+            abandon_sweep(_sweeps.pop())
         if any(error is told for told in _reported):
             sys.exit(1)  # the first of a sweep's failures
         if FULL:
             raise
-        hint = _suggestion(error, config_path, config_name) or _choices(error, config_path)
-        sys.exit(f"{one_line(error)}{hint}")
+        sys.exit(explain(error, get_args_parser().parse_args().overrides, config_path, config_name))
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """End the process before Hydra writes: by one line where a person is at fault, by a traceback where the code is."""
+    try:
+        with reading():
+            yield
+    except ConfigError as error:
+        sys.exit(str(error))
+    except Exception:
+        traceback.print_exc()
+        sys.exit(1)
+
+
+def _directory(config: DictConfig, key: str) -> Path:
+    """Where a run or a sweep is to be, which Hydra's own keys say."""
+    typed: list[str] = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)  # type: ignore[assignment]
+    swept = any(line.startswith("run_dir=") for line in typed)
+    if swept or not OmegaConf.is_interpolation(config, "run_dir"):
+        raise ConfigError(f"run_dir must be left as it is: it follows {key}, which may be given")
+    directory = OmegaConf.select(config, key)
+    if not isinstance(directory, str) or not directory.strip():
+        raise ConfigError(f"{key} must be the name of a directory (got {directory!r})")
+    return Path(directory)
 
 
 def report(error: Exception) -> None:
@@ -122,21 +145,3 @@ def _check_job(cfg: DictConfig) -> None:
     except ConfigError as error:
         record_failure(Path(cfg.run_dir), error, cfg.get("seed"))
         raise
-
-
-def _choices(error: Exception, config_path: str) -> str:
-    """For one of a list of options that is none, such as penalty=[r1,foo], those of its group."""
-    group = re.search(r"Could not load '(\w+)/", str(error))
-    options = sorted(path.stem for path in Path(config_path, group[1]).glob("*.yaml")) if group else []
-    return f" Available options: {', '.join(options)}" if options else ""
-
-
-def _suggestion(error: Exception, config_path: str, config_name: str) -> str:
-    """For a mistyped key, the ones that are there."""
-    typed = re.search(r"full_key: (\S+)|Could not override '(\S+)'", str(error))
-    if not (isinstance(error, ConfigCompositionException) and typed):
-        return ""
-    with hydra.initialize_config_dir(config_path, version_base="1.3"):
-        known = flatten(OmegaConf.to_container(hydra.compose(config_name), resolve=False))  # type: ignore[arg-type]
-    close = get_close_matches(typed[1] or typed[2], known, n=3)
-    return f" Did you mean {' or '.join(close)}?" if close else ""

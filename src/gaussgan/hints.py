@@ -1,0 +1,107 @@
+"""An override that Hydra refuses, and why, in one sentence: what Hydra raises tells neither by an attribute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from difflib import get_close_matches
+
+import hydra
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import ConfigCompositionException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gaussgan.config import ConfigError, check_parts, one_line, unreadable
+from gaussgan.tree import flatten
+
+
+def explain(error: Exception, overrides: Sequence[str], config_path: str, config_name: str) -> str:
+    """What was wrong in one line: the override, and what it may be; of any other error what it says itself."""
+    if isinstance(error, OmegaConfBaseException):
+        return str(unreadable(error, error.full_key))
+    if isinstance(error, ConfigError):
+        return str(error)
+    with hydra.initialize_config_dir(config_path, version_base="1.3"):
+        try:
+            parsed = OverridesParser.create().parse_overrides([*overrides])
+            return next(filter(None, (_reason(job, config_name) for job in _jobs(parsed))), one_line(error))
+        except ConfigError as reason:
+            return str(reason)
+        except Exception:  # most likely the same once more, as of what cannot be parsed
+            return one_line(error)
+
+
+def _jobs(overrides: Sequence[Override]) -> Iterator[list[Override]]:
+    """The overrides of single jobs, in which each value of a sweep occurs."""
+    parse = OverridesParser.create().parse_override
+    values = [
+        [parse(f"{each.get_key_element()}={value}") for value in each.sweep_string_iterator()]
+        if each.is_discrete_sweep()
+        else [each]
+        for each in overrides
+    ]
+    first = [choices[0] for choices in values]
+    yield first
+    for i, choices in enumerate(values):
+        yield from ([*first[:i], other, *first[i + 1 :]] for other in choices[1:])
+
+
+def _reason(overrides: Sequence[Override], config_name: str) -> str | None:
+    loader = GlobalHydra.instance().config_loader()
+    default = hydra.compose(config_name, return_hydra_config=True)
+    chosen = default.hydra.runtime.choices
+    choices = [
+        each for each in overrides if loader.get_group_options(each.key_or_group) and not isinstance(each.value(), dict)
+    ]
+    for choice in choices:
+        if reason := _misplaced(choice, [*chosen], loader.get_group_options(choice.key_or_group)):
+            return reason
+    cfg = hydra.compose(config_name, [str(each.input_line) for each in choices], return_hydra_config=True)
+    for override in overrides:
+        if override not in choices:
+            before = deepcopy(cfg)
+            try:
+                ConfigLoaderImpl._apply_overrides_to_config([override], cfg)
+            except ConfigCompositionException as error:
+                return _unfit(override, error, before, [*chosen])
+    return None
+
+
+def _misplaced(choice: Override, chosen: Sequence[str], options: Sequence[str]) -> str | None:
+    """Of a choice that its group does not have, or for what the group is not chosen for."""
+    group, value = choice.key_or_group, choice.value()
+    name = group if choice.package is None else f"{group}@{choice.package}"
+    places = sorted(place for place in chosen if place == group or place.startswith(f"{group}@"))
+    if choice.is_delete() and name in places:
+        return None
+    if name not in places and places and not choice.is_add():
+        ways = " or ".join(f"{place}=NAME" for place in places)
+        return f"{group} must be chosen as {ways}, of {', '.join(options)} (got {choice.input_line})"
+    if not all(each in options for each in (value if isinstance(value, list) else [value])):
+        return f"{name} must be one of {', '.join(options)} (got {'null' if value is None else value})"
+    if name in places and choice.is_add():
+        return f"{name} is chosen already: leave out the + (got {choice.input_line})"
+    return None
+
+
+def _unfit(override: Override, error: Exception, cfg: DictConfig, chosen: Sequence[str]) -> str:
+    """Of a value that cannot be set in a configuration."""
+    check_parts(cfg)
+    key, line = override.key_or_group, override.input_line
+    known = flatten(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
+    if key in known and override.is_delete():
+        return f"{key} cannot be taken out (it is {'null' if known[key] is None else known[key]})"
+    if isinstance(error.__cause__, OmegaConfBaseException) and key in known:
+        return str(unreadable(error.__cause__, key))
+    if key in known and override.is_add():
+        return f"{key} is there already: leave out the + (got {line})"
+    if key in known or override.is_add():
+        return one_line(error)
+    close = get_close_matches(key, [*known, *chosen], n=3)
+    hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    new = "" if override.is_delete() or override.package else f" (+{line} would add it)"
+    return f"{key} is no key of this configuration{new}.{hint}"
