@@ -31,7 +31,8 @@ def main() -> None:
     if run.config["threads"] is not None:
         torch.set_num_threads(run.config["threads"])
     measured = measure(run)
-    print(f"{run.directory} after {run.iterations:,} iterations")
+    of = "" if arguments.replica is None else f"replica {arguments.replica}, seed {run.config['seed']}, of "
+    print(f"{of}{Path(arguments.run)} after {run.iterations:,} iterations")
     record = read_record(run.directory) if (run.directory / RECORD).exists() else {"status": "unfinished"}
     if arguments.replica is not None and (replicas := read_replicas(Path(arguments.run))):
         record["status"] = replicas[arguments.replica]["status"]

@@ -183,8 +183,9 @@ def test_what_is_generated_is_used_by_both_players(
     torch.testing.assert_close(*thetas, rtol=1e-5, atol=1e-7)  # consensus adds up in another order
 
 
-def test_what_was_generated_is_of_no_use_once_the_generator_has_moved(compose: Compose) -> None:
-    gan, data, trainer = assemble(compose(*SMALL))
+@pytest.mark.parametrize("fused", [(), ("optimizer_g._target_=torch.optim.Adam", "+optimizer_g.fused=true")])
+def test_what_was_generated_is_of_no_use_once_the_generator_has_moved(compose: Compose, fused: tuple[str, ...]) -> None:
+    gan, data, trainer = assemble(compose(*SMALL, *fused))
     trainer.fit(gan, data)
     batch = Batch(*(column[:8] for column in data.draw_epoch(0) if column is not None))
     gan.discriminator_loss(batch)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,11 +13,12 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning import Callback
+from pytorch_lightning import Callback, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from conftest import ROOT
 from gaussgan import load_run, whole
+from gaussgan.assemble import assemble
 from gaussgan.config import ConfigError
 from gaussgan.directory import LAST
 from gaussgan.train import train
@@ -38,6 +40,13 @@ class SignalIn(LateSignal):
 
     def __init__(self, part: int, directory: str, signum: int, iteration: int) -> None:
         super().__init__(signum, iteration, rank=0 if directory.endswith(f"parts/{part}") else -1)
+
+
+class Stops(Callback):
+    """Stops a run after its first epoch."""
+
+    def on_train_epoch_end(self, trainer: Trainer, *_: Any) -> None:
+        trainer.should_stop = True
 
 
 class FailsIn(Callback):
@@ -187,7 +196,8 @@ def test_what_is_interrupted_speaks_of_what_is_done(
         load_run(interrupted.run_dir, replica=5)
     assert "the run is interrupted: stopped by SIGTERM" in evaluate(interrupted, "--replica", "3")
     told = evaluate(interrupted, "--replica", "2")
-    assert f"parts/0 after {load_run(interrupted.run_dir, replica=2).iterations} iterations\nreplica 2 diverged" in told
+    end = load_run(interrupted.run_dir, replica=2).iterations
+    assert f"replica 2, seed 5, of {interrupted.run_dir} after {end} iterations\nreplica 2 diverged" in told
     assert 0 < load_run(interrupted.run_dir, replica=2).iterations < done["iterations"]
 
 
@@ -274,3 +284,52 @@ def test_all_parts_may_diverge(compose: Compose) -> None:
     record, rows = files(cfg)
     assert (record["status"], record["share_diverged"], len(rows)) == ("diverged", 1.0, 1 + 4)
     assert (Path(cfg.run_dir) / "figures" / "final.png").exists()
+
+
+@pytest.mark.parametrize("error, status", [(RuntimeError("out of memory"), "failed"), (ConfigError("no"), "failed")])
+def test_a_part_that_cannot_begin_costs_no_other(
+    compose: Compose, monkeypatch: pytest.MonkeyPatch, error: Exception, status: str
+) -> None:
+    def unable(cfg: DictConfig) -> Any:
+        if cfg.run_dir.endswith("parts/3"):
+            raise error
+        return assemble(cfg)
+
+    monkeypatch.setattr("gaussgan.train.assemble", unable)
+    cfg = compose(*PARTS, name="parts")
+    with pytest.raises(type(error), match=str(error)):
+        train(cfg)
+    record, rows = files(cfg)
+    assert (record["status"], record["error"], record["replicas_done"]) == (status, str(error), 3)
+    assert [row[2] for row in rows[1:]][3:] == ["not begun"] * 4
+    assert record["val/w2_median"] == files(next(parts_of(cfg, 0)))[0]["val/w2_median"]
+
+
+def test_what_another_limit_ended_goes_on(compose: Compose, uncut: DictConfig) -> None:
+    for limit in ("+trainer.max_time=00:00:00:00", "+callbacks.stop._target_=test_parts.Stops"):
+        cfg = compose(*PARTS, limit, name="parts")
+        shutil.rmtree(cfg.run_dir, ignore_errors=True)
+        train(cfg)
+        assert files(cfg)[0]["status"] == "completed"
+    assert files(cfg)[0]["iterations"] == 9
+    cfg = compose(*PARTS, f"ckpt_path={cfg.run_dir}/parts/0/{LAST}", name="parts")
+    train(cfg)
+    assert_same(cfg, uncut)
+
+
+def test_an_attempt_that_left_nothing_is_no_obstacle(
+    compose: Compose, interrupted: DictConfig, uncut: DictConfig
+) -> None:
+    cfg = compose(*PARTS, f"ckpt_path={interrupted.run_dir}/parts/0/{LAST}", name="other")
+    Path(cfg.run_dir, "parts", "0", "events").mkdir(parents=True)
+    train(cfg)
+    assert_same(cfg, uncut)
+
+
+def test_a_speed_is_of_all_that_was_done(compose: Compose, uncut: DictConfig) -> None:
+    cfg = compose(*PARTS, name="parts")
+    train(cfg)
+    record, parts = files(cfg)[0], [files(part)[0] for part in parts_of(cfg, 0, 3, 5)]
+    assert record["seconds"] == pytest.approx(sum(part["seconds"] for part in parts))
+    speeds = [part["examples_per_second"] for part in parts]
+    assert min(speeds) <= record["examples_per_second"] <= max(speeds)

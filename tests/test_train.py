@@ -82,7 +82,10 @@ def test_everything_counts_iterations(compose: Compose) -> None:
     assert record(cfg)["iterations"] == 100
     assert record(cfg)["examples"] == 800
     assert load_run(cfg.run_dir).iterations == 100
-    assert load_run(cfg.run_dir, "checkpoints/best.ckpt").iterations == 100
+    assert load_run(cfg.run_dir, "checkpoints/best.ckpt").iterations == 100  # there is no other
+    beyond = compose("trainer.max_steps=130", name="beyond")
+    train(beyond)
+    assert load_run(beyond.run_dir, "checkpoints/best.ckpt").iterations == 125  # as of a run that goes on
     assert [point.step for point in events(cfg).Scalars("val/w2")] == [0, 100]
     assert record(cfg)["val/w2"] > 0
 

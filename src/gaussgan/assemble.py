@@ -31,6 +31,7 @@ from gaussgan.variation import seeds, varying
 
 for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # that say what only their authors ask
     logging.getLogger(library).setLevel(logging.WARNING)
+logging.getLogger("pytorch_lightning.profilers").setLevel(logging.INFO)  # what trainer.profiler asks for
 warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # Lightning's affair with torch
 
 
@@ -156,9 +157,7 @@ def _check_optimizers(gan: GAN) -> None:
             raise ConfigError(f"{name}: {one_line(error)}") from error
         if not torch.allclose(one, other, rtol=0, atol=0, equal_nan=True):
             optimizer = type(getattr(gan, name)([torch.zeros(1, 1)])).__name__
-            raise ConfigError(
-                f"{name} must step each of replicas={gan.replicas} as if it were alone, which {optimizer} does not"
-            )
+            raise ConfigError(f"{name} must step each replica as if it were alone, which {optimizer} does not")
 
 
 def _stepped(factory: OptimizerFactory, replicas: int, others: float | Tensor) -> Tensor:

@@ -127,7 +127,8 @@ def _print_places(console: Console, record: Mapping[str, Any], directory: Path) 
     console.print(f"run        {directory}", highlight=False)
     for figure in sorted((directory / "figures").glob("*.png")):
         console.print(f"figure     {figure}", highlight=False)
-    console.print(f"dashboard  tensorboard --logdir {directory.parent}", highlight=False)
+    if any(directory.glob("events.out.tfevents.*")):
+        console.print(f"dashboard  tensorboard --logdir {directory.parent}", highlight=False)
 
 
 def measures(values: Mapping[str, Any], law: Law, exact: bool) -> Iterator[tuple[str, str, str]]:
@@ -194,4 +195,6 @@ def _matrix(values: Tensor) -> str:
     rows = values.tolist() if values.ndim > 1 else [values.tolist()]
     if len(rows[0]) > 4:
         return f"({' × '.join(str(n) for n in values.shape)} numbers)"
-    return "\n".join("  ".join(f"{value:.3f}" if abs(value) < 1e4 else f"{value:.2g}" for value in row) for row in rows)
+    return "\n".join(
+        "  ".join(f"{value:z.3f}" if abs(value) < 1e4 else f"{value:.2g}" for value in row) for row in rows
+    )

@@ -7,6 +7,7 @@ from functools import cached_property
 from math import ceil
 
 import torch
+from omegaconf import DictConfig
 from pytorch_lightning import LightningDataModule, Trainer
 from torch import Tensor
 
@@ -193,8 +194,8 @@ def data_of(trainer: Trainer) -> GaussianDataModule:
     return trainer.datamodule  # type: ignore[attr-defined]
 
 
-def iteration_limits(trainer: Trainer, data: GaussianDataModule) -> dict[str, int]:
-    """The iterations after which each of a trainer's limits ends a run on these data."""
+def iteration_limits(trainer: Trainer | DictConfig, data: GaussianDataModule) -> dict[str, int]:
+    """The iterations after which each of the limits of a trainer, or of its configuration, ends a run on these data."""
     limits = {"max_epochs": (trainer.max_epochs or 0) * data.iterations, "max_steps": trainer.max_steps}
     return {name: limit for name, limit in limits.items() if limit > 0}
 

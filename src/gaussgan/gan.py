@@ -87,7 +87,7 @@ class GAN(LightningModule):
         self.history: list[dict[str, Any]] = []  # a row for each epoch, by the callback that evaluates
         self.trajectory: list[Tensor] = []  # both players' parameters, by the callback that follows them
         self.epoch = Account()
-        self.shown: tuple[Batch, int, Tensor] | None = None  # of the generator to D: for a batch, at a version of θ_G
+        self.shown: tuple[Batch, Any, Tensor] | None = None  # of the generator to D: for a batch, at a version of θ_G
 
     def on_fit_start(self) -> None:
         # A player that has given up leaves Adam moments below 1e-38, which cost many times as much as other numbers.
@@ -106,7 +106,7 @@ class GAN(LightningModule):
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """Losses of the discriminator, [..., B, 1], which sees real and generated examples in one pass."""
         fake = self.generate(batch)
-        self.shown = (batch, self.generator_player.theta._version, fake)
+        self.shown = (batch, self.generator_player.version, fake)
         if not self.second_order:  # only a rule that differentiates gradients looks behind fake
             fake = fake.detach()
         real_logits, fake_logits = self.discriminator(torch.cat([batch.real, fake], -2)).chunk(2, -2)
@@ -130,7 +130,7 @@ class GAN(LightningModule):
     def _shown_again(self, batch: Batch) -> Tensor:
         """What the discriminator has just been shown, graph and all, unless the generator has moved since."""
         shown, self.shown = self.shown, None
-        if shown is not None and shown[0] is batch and shown[1] == self.generator_player.theta._version:
+        if shown is not None and shown[0] is batch and shown[1] == self.generator_player.version:
             return shown[2]
         return self.generate(batch)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from difflib import get_close_matches
+from itertools import islice
 
 import hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -18,17 +19,28 @@ from omegaconf.errors import OmegaConfBaseException
 from gaussgan.config import ConfigError, check_parts, one_line, unreadable
 from gaussgan.tree import flatten
 
+MOST_JOBS = 20  # of a sweep, that are composed again; each takes a quarter of a second
 
-def explain(error: Exception, overrides: Sequence[str], config_path: str, config_name: str) -> str:
-    """What was wrong in one line: the override, and what it may be; of any other error what it says itself."""
+
+def explain(
+    error: Exception, overrides: Sequence[str], config_path: str, config_name: str, elsewhere: str | None = None
+) -> str:
+    """What was wrong in one line: the override, and what it may be; of any other error what it says itself.
+
+    Args:
+        elsewhere: another directory in which Hydra looked for configurations.
+    """
     if isinstance(error, OmegaConfBaseException):
         return str(unreadable(error, error.full_key))
     if isinstance(error, ConfigError):
         return str(error)
+    if elsewhere or any(line.startswith("hydra.searchpath") for line in overrides):
+        return one_line(error)  # for what is found there, it would not be found again
     with hydra.initialize_config_dir(config_path, version_base="1.3"):
         try:
             parsed = OverridesParser.create().parse_overrides([*overrides])
-            return next(filter(None, (_reason(job, config_name) for job in _jobs(parsed))), one_line(error))
+            jobs = islice(_jobs(parsed), MOST_JOBS)
+            return next(filter(None, (_reason(job, config_name) for job in jobs)), one_line(error))
         except ConfigError as reason:
             return str(reason)
         except Exception:  # most likely the same once more, as of what cannot be parsed
@@ -36,7 +48,7 @@ def explain(error: Exception, overrides: Sequence[str], config_path: str, config
 
 
 def _jobs(overrides: Sequence[Override]) -> Iterator[list[Override]]:
-    """The overrides of single jobs, in which each value of a sweep occurs."""
+    """The overrides of single jobs, in which each value of a sweep occurs; of short lists, as of options, first."""
     parse = OverridesParser.create().parse_override
     values = [
         [parse(f"{each.get_key_element()}={value}") for value in each.sweep_string_iterator()]
@@ -46,7 +58,7 @@ def _jobs(overrides: Sequence[Override]) -> Iterator[list[Override]]:
     ]
     first = [choices[0] for choices in values]
     yield first
-    for i, choices in enumerate(values):
+    for i, choices in sorted(enumerate(values), key=lambda pair: len(pair[1])):
         yield from ([*first[:i], other, *first[i + 1 :]] for other in choices[1:])
 
 

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from gaussgan.config import ConfigError, check, reading
 from gaussgan.directory import abandon_sweep, claim, claim_sweep, is_first_process, record_failure, refuse_if_taken
 from gaussgan.hints import explain
-from gaussgan.signals import noting
+from gaussgan.signals import exit_code, noting, received
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,10 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
             if sweeping:
                 _check_job(cfg)
             with noting(), reading():
-                return task(cfg)
+                value = task(cfg)
+            if sweeping and received():  # in a job's last block, which it completed
+                raise SystemExit(exit_code())
+            return value
         except Exception as error:
             report(error)
             if sweeping:
@@ -105,7 +108,8 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
             sys.exit(1)  # the first of a sweep's failures
         if FULL:
             raise
-        sys.exit(explain(error, get_args_parser().parse_args().overrides, config_path, config_name))
+        typed = get_args_parser().parse_args()
+        sys.exit(explain(error, typed.overrides, config_path, config_name, typed.config_dir))
 
 
 @contextmanager

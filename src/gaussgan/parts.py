@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from gaussgan.config import ConfigError, recipe
-from gaussgan.directory import LAST, PARTS, RECORD, read_record
+from gaussgan.config import ConfigError, one_line, recipe
+from gaussgan.data import iteration_limits
+from gaussgan.directory import LAST, PARTS, RECORD, read_record, write_record
 from gaussgan.runs import read_checkpoint
 from gaussgan.variation import some_replicas
-
-LIMITS = ("max_epochs", "max_steps")
 
 
 def in_parts(cfg: DictConfig) -> bool:
@@ -43,6 +43,8 @@ class Parts:
         if cfg.ckpt_path is not None:
             self.source = self._run_of(cfg.ckpt_path)
         self.config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+        data = instantiate(cfg.data, seed=0, instance_noise=0.0)
+        self.planned = min(iteration_limits(cfg.trainer, data).values())
         number = -(-cfg.replicas // cfg.max_replicas)
         self.slices = [
             slice(int(part[0]), int(part[-1]) + 1) for part in torch.arange(cfg.replicas).tensor_split(number)
@@ -52,9 +54,11 @@ class Parts:
     def take_along(self) -> None:
         """Of a run that this one goes on from in a new directory, all parts as they are."""
         if self.source.resolve() != self.directory.resolve():
-            temporary = self.directory / f".{PARTS}"
+            temporary, parts = self.directory / f".{PARTS}", self.directory / PARTS
             shutil.copytree(self.source / PARTS, temporary, dirs_exist_ok=True)
-            temporary.rename(self.directory / PARTS)
+            if parts.exists():  # of an attempt that left no checkpoint
+                shutil.rmtree(parts)
+            temporary.rename(parts)
         self.source = self.directory
 
     def unfinished(self) -> Iterator[DictConfig]:
@@ -63,6 +67,14 @@ class Parts:
         for rows in [*self.left]:
             yield OmegaConf.create(self._config(rows))
             self.left.remove(rows)
+
+    def record_end(self, error: BaseException) -> None:
+        """Write the record of the part under way, where it came to its end before it could."""
+        path = self.path(self.left[0])
+        if not (path / RECORD).exists():
+            status = "failed" if isinstance(error, Exception) else "interrupted"
+            path.mkdir(parents=True, exist_ok=True)
+            write_record(path, {"status": status, "error": one_line(error), "iterations": 0})
 
     def path(self, rows: slice) -> Path:
         """The directory of a part."""
@@ -87,7 +99,7 @@ class Parts:
         return {"whole": {key: self.cfg[key] for key in ("replicas", "max_replicas")}, **part}
 
     def _is_done(self, rows: slice) -> bool:
-        """Whether a part came to its end, and to that of this configuration: diverged, or within the same limits."""
+        """Whether a part came to its end, and to that of this configuration: diverged, or at the last iteration."""
         part = self._config(rows)
         if part["ckpt_path"] is None:
             return False
@@ -100,6 +112,7 @@ class Parts:
                     " recipe"
                 )
         directory = self.source / PARTS / str(rows.start)
-        status = read_record(directory)["status"] if (directory / RECORD).exists() else None
-        same = all(config["trainer"][key] == part["trainer"][key] for key in LIMITS)
-        return status == "diverged" or (status == "completed" and same)
+        record = read_record(directory) if (directory / RECORD).exists() else {"status": None}
+        # What another limit ended goes on, as a run does that is resumed.
+        ended = record["status"] == "completed" and record["iterations"] == self.planned
+        return record["status"] == "diverged" or ended

@@ -6,7 +6,7 @@ import gc
 import logging
 import math
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,9 @@ from omegaconf import DictConfig
 from pytorch_lightning import Trainer
 
 from gaussgan.assemble import assemble
-from gaussgan.config import ConfigError
 from gaussgan.console import print_replicas, print_summary
 from gaussgan.data import GaussianDataModule, iteration_limits
-from gaussgan.directory import RECORD, claim, is_first_process, read_record, record_failure
+from gaussgan.directory import RECORD, claim, is_first_process, parts_of, read_record, record_failure
 from gaussgan.divergence import Diverged
 from gaussgan.gan import GAN
 from gaussgan.metrics import has_closed_form
@@ -62,14 +61,14 @@ def train_in_parts(cfg: DictConfig) -> float:
     with noting():
         try:
             for part in parts.unfinished():
-                Path(part.run_dir).mkdir(parents=True, exist_ok=True)
                 fit(part, parts.directory)
                 if read_record(Path(part.run_dir))["status"] == "interrupted":
                     break
-        except ConfigError:  # before anything has changed
-            raise
-        except Exception:
-            Whole(parts).conclude()
+        except BaseException as error:
+            if parts_of(parts.directory) and not (parts.directory / RECORD).exists():  # some are done, or have begun
+                parts.record_end(error)
+                with suppress(Exception):  # the error is what a person should see
+                    Whole(parts).conclude()
             raise
     whole = Whole(parts)
     record = whole.conclude()
@@ -87,6 +86,7 @@ def fit(cfg: DictConfig, whole: Path) -> tuple[GAN, GaussianDataModule, Trainer]
     """
     gan, data, trainer = assemble(cfg)
     if is_first_process():
+        Path(cfg.run_dir).mkdir(parents=True, exist_ok=True)
         for directory in (whole, Path(cfg.run_dir)):
             (directory / RECORD).unlink(missing_ok=True)  # what it says is about to be untrue
         _say_what_to_expect(data, trainer)

@@ -34,13 +34,14 @@ class Whole:
 
     def __init__(self, parts: Parts) -> None:
         self.parts, self.config, self.directory = parts, parts.config, parts.directory
-        self.done = [rows for rows in parts.slices if rows not in parts.left]
+        begun = parts_of(parts.directory)
+        self.done = [rows for rows in parts.slices if rows not in parts.left and rows.start in begun]
         self.law = instantiate(self.config["data"]["distribution"])
 
     @cached_property
     def exact(self) -> bool:
         """Whether the generators' laws are known."""
-        return has_closed_form(self._some_generators)
+        return bool(parts_of(self.directory)) and has_closed_form(self._some_generators)
 
     def conclude(self) -> dict[str, Any]:
         """Write what a run of all at a time leaves: metrics.json, replicas.csv, the figure and TensorBoard's events."""
@@ -50,16 +51,19 @@ class Whole:
         diverged = [i for i, row in enumerate(finished) if row["status"] == "diverged"]
         measures = self._measures(finished)
         numbers = summary(measures, diverged)
-        records = [read_record(part) for part in parts_of(self.directory).values() if (part / RECORD).exists()]
+        records = [read_record(part) for part in map(self.parts.path, self.parts.slices) if (part / RECORD).exists()]
         if self.parts.left:
             end = read_record(self.parts.path(self.parts.left[0]))
             status, error = end["status"], end["error"]
             numbers["replicas_done"] = len(finished)
         else:
             end = max(records, key=lambda record: record["iterations"])
-            status, error = ("diverged", end["error"]) if len(diverged) == len(finished) else ("completed", None)
-        examples, seconds = (sum(record[key] for record in records) for key in ("examples", "seconds"))
-        record = record_of(self.config, numbers, status, error, end["iterations"], examples, seconds)
+            status, error = (
+                ("diverged", end["error"]) if finished and len(diverged) == len(finished) else ("completed", None)
+            )
+        examples, seconds = (sum(record[key] or 0 for record in records) for key in ("examples", "seconds"))
+        done = sum(record["examples_per_second"] * record["seconds"] for record in records if record["seconds"])
+        record = record_of(self.config, numbers, status, error, end["iterations"], examples, seconds, done)
         write_record(self.directory, record)
         if self.done:
             iterations = max(read_record(self.parts.path(rows))["iterations"] for rows in self.done)

@@ -19,7 +19,8 @@ from gaussgan.validation import score
 
 class Checkpoints(Checkpoint):
     """`checkpoints/last.ckpt` at the start, after each epoch, and wherever training stops within one;
-    `checkpoints/best.ckpt` where `val/w2` (or what stands for it, by `score`) was least, after an epoch or at the end.
+    `checkpoints/best.ckpt` where `val/w2` (or what stands for it, by `score`) was least after an epoch, or where
+    a run ends within its first.
     Either is replaced whole or not at all."""
 
     def __init__(self, directory: str) -> None:
@@ -49,7 +50,7 @@ class Checkpoints(Checkpoint):
         error = middle(row, score(row), gan.diverged)
         improved = error < self.least
         if data_of(trainer).loader.within_epoch:  # it is saved, as what a run that never stopped would go on from
-            if improved and trainer.is_global_zero:
+            if improved and math.isinf(self.least) and trainer.is_global_zero:  # it is the first
                 _copy(self.last, self.best)
             return
         self.least = min(error, self.least)

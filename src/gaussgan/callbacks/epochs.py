@@ -10,14 +10,15 @@ import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
+from gaussgan.data import data_of
 from gaussgan.directory import LAST
 from gaussgan.gan import GAN
 from gaussgan.validation import score
 
 
 class KeptEpochs(Checkpoint):
-    """Keeps checkpoints of a run of replicas, as ITERATION.ckpt: of each epoch, whole or not, that is the best of one,
-    or its last before it diverged. Comes after `Checkpoints`, whose file it copies.
+    """Keeps checkpoints of a run of replicas, as ITERATION.ckpt: of each epoch that is the best of one, as
+    `Checkpoints` has it, or its last before it diverged. Comes after `Checkpoints`, whose file it copies.
 
     Args:
         directory: the run's.
@@ -37,6 +38,8 @@ class KeptEpochs(Checkpoint):
         self.newest = self._copy(trainer)
         values = gan.history[-1][score(gan.history[-1])]
         improved = values < self.least
+        if data_of(trainer).loader.within_epoch:
+            improved &= self.least.isinf()
         self.least = torch.where(improved, values, self.least)
         self.best |= dict.fromkeys(improved.nonzero().flatten().tolist(), self.newest)
         for path in {*self.file.parent.glob("[0-9]*.ckpt")} - {self.newest, *self.best.values(), *self.last.values()}:

@@ -83,11 +83,8 @@ class Record(Callback):
             write_replicas(self.directory, replica_rows(row, status, gan.diverged, gan.config))
         numbers = summary(row, gan.diverged)
         examples = gan.replicas * data.examples_seen(iterations)
-        record = record_of(gan.config, numbers, status, error, iterations, examples, seconds)
-        if seconds:  # of the whole block in which it diverged
-            done = gan.replicas * data.examples_seen(trainer.global_step)
-            record["examples_per_second"] = round(done / seconds, 1)
-        write_record(self.directory, record)
+        done = gan.replicas * data.examples_seen(trainer.global_step)
+        write_record(self.directory, record_of(gan.config, numbers, status, error, iterations, examples, seconds, done))
 
 
 def last_row(history: Sequence[dict[str, Any]], iterations: int) -> dict[str, Any]:
@@ -103,8 +100,13 @@ def record_of(
     iterations: int,
     examples: int,
     seconds: float,
+    done: float,
 ) -> dict[str, Any]:
-    """What metrics.json says of a run."""
+    """What metrics.json says of a run.
+
+    Args:
+        done: the examples that the seconds were spent on: of a run that diverged, all those of its last block.
+    """
     return {
         **numbers,
         "status": status,
@@ -114,5 +116,5 @@ def record_of(
         "iterations": iterations,
         "examples": examples,
         "seconds": round(seconds, 3),
-        "examples_per_second": round(examples / seconds, 1) if seconds else None,
+        "examples_per_second": round(done / seconds, 1) if seconds else None,
     }

@@ -49,6 +49,7 @@ class Player:
             bound.to(self.theta) if isinstance(bound, Tensor) else bound for bound in (clip_gradient, clip_weights)
         )
         self.losses: list[Tensor] = []
+        self.steps = 0
 
     def gradient(self, batch: Any, create_graph: bool = False) -> Tensor:
         """∇_θ of the mean loss at the current point, as a vector like θ; the losses are appended to `losses`.
@@ -62,6 +63,11 @@ class Player:
         vector = self.joined(gradients)
         return vector if create_graph else mean_over_ranks(vector)
 
+    @property
+    def version(self) -> tuple[int, int]:
+        """What changes whenever θ does: also by an optimizer that autograd does not notice, as torch's fused ones."""
+        return self.steps, self.theta._version
+
     def joined(self, tensors: Iterable[Tensor]) -> Tensor:
         """Tensors like its parameters as a vector like θ."""
         return joined(tensors, self.leading)
@@ -73,6 +79,7 @@ class Player:
             gradient = gradient * (self.clip_gradient / norm.clamp(min=self.clip_gradient))
         self.theta.grad = gradient
         self.optimizer.step()
+        self.steps += 1
         if self.clip_weights is not None:
             self.theta.clamp_(-self.clip_weights, self.clip_weights)  # type: ignore[arg-type]
 

@@ -128,8 +128,9 @@ def _write_jobs(
             _save(single_checkpoint(read(kept.best[i]), i, config), seconds, job / BEST)
         _log(config, history, {tag: value[i].item() for tag, value in evaluation_of(trainer).distances.items()})
         examples = data.examples_seen(iterations)
-        record = record_of(config, row, status[0], status[1], iterations, examples, seconds)
-        write_record(job, {**record, "examples_per_second": group["examples_per_second"]})
+        done = (group["examples_per_second"] or 0) * seconds
+        record = record_of(config, row, status[0], status[1], iterations, examples, seconds, done)
+        write_record(job, record)
         return returned(record)
 
     values: list[float | Exception] = [math.inf] * len(configs)

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from gaussgan.config import check, one_line
 from gaussgan.directory import holds_a_run
 from gaussgan.launch import FULL, report
-from gaussgan.signals import noting
+from gaussgan.signals import exit_code, noting, received
 from gaussgan.sweep.grouping import kind, reason_alone, spans
 from gaussgan.sweep.jobs import Job, begin, hydra_config
 from gaussgan.sweep.logs import JobLogs, instead_of_files
@@ -33,7 +33,8 @@ class Sweep:
     ) -> Sequence[JobReturn]:
         setup_globals()
         self._log_as_sweep()
-        Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
+        directory = Path(str(self.config.hydra.sweep.dir))
+        directory.mkdir(parents=True, exist_ok=True)
         log.info("Launching %d jobs locally, together where they differ in numbers alone", len(job_overrides))
         with _no_garbage():
             jobs = [self._compose(first + i, overrides) for i, overrides in enumerate(job_overrides)]
@@ -47,6 +48,8 @@ class Sweep:
                 with _no_garbage():
                     self._run_together(group)
             self._log_as_sweep()
+        failed = spans([job.number for job in jobs if job.returned.status == JobStatus.FAILED])
+        log.info("%d jobs are done%s: %s", len(jobs), f", of which {failed} failed" if failed else "", directory)
         return [job.returned for job in jobs]
 
     def _log_as_sweep(self) -> None:
@@ -131,6 +134,8 @@ class Sweep:
             for job, outcome in ended:
                 with hydra_config(job.returned.hydra_cfg), logs.only(str(job.run_dir)):
                     self._end(job, outcome)
+        if received():  # in the last block, which they completed
+            raise SystemExit(exit_code())
         return [job for job, _ in ended]
 
     def _end(self, job: Job, outcome: float | Exception) -> None:
