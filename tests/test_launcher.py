@@ -300,6 +300,15 @@ def test_an_interrupted_group_ends_the_sweep(launch: Launch, monkeypatch: pytest
     assert not (tmp_path / "vectorized" / "2").exists()
 
 
+def test_a_signal_in_a_groups_last_block_ends_the_sweep(
+    launch: Launch, groups: Groups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gaussgan.sweep.vectorized.received", lambda: 2)
+    with pytest.raises(SystemExit):
+        launch("seed=1", "seed=2", "seed=3 data.batch_size=4", "seed=4 data.batch_size=4")
+    assert numbers(groups) == [[0, 1]]
+
+
 def test_jobs_that_cannot_be_resolved(launch: Launch, groups: Groups) -> None:
     results = launch(
         "seed=1", "seed=2 optimizer_g.lr=${nosuch}", "seed=3", "seed=4 +data.x=${nosuch}", "seed=5 +data.x=${nosuch}"
