@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from gaussgan.arguments import check_arguments
 from gaussgan.callbacks import Evaluation
-from gaussgan.config import ConfigError, one_line, reading, recipe
+from gaussgan.config import ConfigError, differences, one_line, reading
 from gaussgan.console import IterationsBar
 from gaussgan.data import GaussianDataModule, iteration_limits
 from gaussgan.gan import GAN, OptimizerFactory
@@ -196,16 +196,13 @@ def _check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, train
         checkpoint = read_checkpoint(path)
     except ConfigError as error:
         raise ConfigError(f"ckpt_path: {error}") from error
-    theirs, ours = recipe(checkpoint["config"]), recipe(gan.config)
-    typed = flatten(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
-    for key in sorted(
-        {**theirs, **ours}, key=lambda key: "${" in str(typed.get(key))
-    ):  # what follows from others, last
-        if ours.get(key) != theirs.get(key):
-            raise ConfigError(
-                f"ckpt_path: {path} comes from a run with {key}={theirs.get(key)}, and a resumed run keeps its recipe"
-                f" (got {ours.get(key)})"
-            )
+    if differing := differences(checkpoint["config"], gan.config):
+        typed = flatten(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
+        key = min(differing, key=lambda key: "${" in str(typed.get(key)))  # one that follows from no other, if there is
+        theirs, ours = differing[key]
+        raise ConfigError(
+            f"ckpt_path: {path} comes from a run with {key}={theirs}, and a resumed run keeps its recipe (got {ours})"
+        )
     done = checkpoint["global_step"]
     for key, end in iteration_limits(trainer, data).items():
         if end < done:

@@ -116,6 +116,12 @@ def recipe(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: flat[key] for key in flat if key == "trainer.precision" or not key.startswith(beside)}
 
 
+def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The dotted keys in which the recipes of two configurations differ, with the values of either."""
+    one, other = recipe(theirs), recipe(ours)
+    return {key: (one.get(key), other.get(key)) for key in {**one, **other} if one.get(key) != other.get(key)}
+
+
 def hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe as a dashboard shows it: a class by its name, and nothing that follows from another key."""
     flat = {key: value for key, value in recipe(config).items() if not key.endswith("_partial_")}

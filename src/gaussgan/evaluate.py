@@ -12,7 +12,7 @@ from torch import Tensor
 from gaussgan.runs import Run
 from gaussgan.streams import normal, stream
 from gaussgan.twosample import Accuracy, best_accuracy, classifier_test, energy_test
-from gaussgan.validation import gaussian_density, has_density, score
+from gaussgan.validation import distances_with_average, gaussian_density, has_density
 
 SIZES = (100, 300, 1_000, 3_000, 10_000)
 
@@ -31,10 +31,8 @@ def measure(run: Run) -> dict[str, float]:
     """The distances of the run's generator by `Validation`, that of its moving average where there is one, and mle/w2,
     the error of its training set's moments."""
     data = instantiate(run.config["data"])
-    values = {name: value.item() for name, value in data.validation.distances(run.generator).items()}
-    if run.generator_ema is not None:
-        averaged = data.validation.distances(run.generator_ema)
-        values[f"{score(values)}_ema"] = averaged[score(averaged)].item()
+    distances = distances_with_average(data.validation, run.generator, run.generator_ema)
+    values = {name: value.item() for name, value in distances.items()}
     mle = data.mle_w2(run.iterations)
     return values if mle is None else {**values, "mle/w2": mle.item()}
 

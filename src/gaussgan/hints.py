@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from gaussgan.config import ConfigError, check_parts, one_line, unreadable
 from gaussgan.tree import flatten
 
-MOST_JOBS = 20  # of a sweep, that are composed again; each takes a quarter of a second
+MOST_JOBS = 20  # of a sweep, that are composed again; each takes an eighth of a second
 
 
 def explain(
@@ -39,8 +39,9 @@ def explain(
     with hydra.initialize_config_dir(config_path, version_base="1.3"):
         try:
             parsed = OverridesParser.create().parse_overrides([*overrides])
-            jobs = islice(_jobs(parsed), MOST_JOBS)
-            return next(filter(None, (_reason(job, config_name) for job in jobs)), one_line(error))
+            chosen = [*hydra.compose(config_name, return_hydra_config=True).hydra.runtime.choices]
+            reasons = (_reason(job, config_name, chosen) for job in islice(_jobs(parsed), MOST_JOBS))
+            return next(filter(None, reasons), one_line(error))
         except ConfigError as reason:
             return str(reason)
         except Exception:  # most likely the same once more, as of what cannot be parsed
@@ -62,15 +63,18 @@ def _jobs(overrides: Sequence[Override]) -> Iterator[list[Override]]:
         yield from ([*first[:i], other, *first[i + 1 :]] for other in choices[1:])
 
 
-def _reason(overrides: Sequence[Override], config_name: str) -> str | None:
+def _reason(overrides: Sequence[Override], config_name: str, chosen: Sequence[str]) -> str | None:
+    """What is wrong with a job.
+
+    Args:
+        chosen: for what a group is chosen by default.
+    """
     loader = GlobalHydra.instance().config_loader()
-    default = hydra.compose(config_name, return_hydra_config=True)
-    chosen = default.hydra.runtime.choices
     choices = [
         each for each in overrides if loader.get_group_options(each.key_or_group) and not isinstance(each.value(), dict)
     ]
     for choice in choices:
-        if reason := _misplaced(choice, [*chosen], loader.get_group_options(choice.key_or_group)):
+        if reason := _misplaced(choice, chosen, loader.get_group_options(choice.key_or_group)):
             return reason
     cfg = hydra.compose(config_name, [str(each.input_line) for each in choices], return_hydra_config=True)
     for override in overrides:
@@ -79,7 +83,7 @@ def _reason(overrides: Sequence[Override], config_name: str) -> str | None:
             try:
                 ConfigLoaderImpl._apply_overrides_to_config([override], cfg)
             except ConfigCompositionException as error:
-                return _unfit(override, error, before, [*chosen])
+                return _unfit(override, error, before, chosen)
     return None
 
 

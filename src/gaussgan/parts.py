@@ -12,7 +12,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from gaussgan.config import ConfigError, one_line, recipe
+from gaussgan.config import ConfigError, differences, one_line
 from gaussgan.data import iteration_limits
 from gaussgan.directory import LAST, PARTS, RECORD, read_record, write_record
 from gaussgan.runs import read_checkpoint
@@ -104,9 +104,8 @@ class Parts:
         if part["ckpt_path"] is None:
             return False
         config = read_checkpoint(part["ckpt_path"])["config"]
-        theirs, ours = recipe(config), recipe(part)
-        for key in {**ours, **theirs}:
-            if theirs.get(key) != ours.get(key) and key != "data.seed":  # which follows from seed
+        for key in differences(config, part):
+            if key != "data.seed":  # which follows from seed
                 raise ConfigError(
                     f"ckpt_path: {part['ckpt_path']} comes from a run with another {key}, and a resumed run keeps its"
                     " recipe"

@@ -181,6 +181,17 @@ class ValidationInParts:
         return {tag: torch.cat([part[tag] for part in values]) for tag in values[0]}
 
 
+def distances_with_average(
+    validation: Validation | ValidationInParts, generator: nn.Module, average: nn.Module | None
+) -> dict[str, Tensor]:
+    """The distances of a generator, and by which its moving average is judged, where there is one, as TAG_ema."""
+    values = validation.distances(generator)
+    if average is not None:
+        averaged = validation.distances(average)
+        values[f"{score(values)}_ema"] = averaged[score(averaged)]
+    return values
+
+
 def has_density(law: Law) -> bool:
     """Whether a law can say log p(x)."""
     try:

@@ -19,9 +19,8 @@ from gaussgan.validation import score
 
 class Checkpoints(Checkpoint):
     """`checkpoints/last.ckpt` at the start, after each epoch, and wherever training stops within one;
-    `checkpoints/best.ckpt` where `val/w2` (or what stands for it, by `score`) was least after an epoch, or where
-    a run ends within its first.
-    Either is replaced whole or not at all."""
+    `checkpoints/best.ckpt` where `val/w2` (or what stands for it, by `score`) was least after an epoch, or where a run
+    ends within its first. Either is replaced whole or not at all."""
 
     def __init__(self, directory: str) -> None:
         self.last, self.best = Path(directory) / LAST, Path(directory) / BEST

@@ -19,7 +19,7 @@ from gaussgan.distributions import Law
 from gaussgan.gan import GAN
 from gaussgan.metrics import has_closed_form
 from gaussgan.tree import to_yaml
-from gaussgan.validation import score
+from gaussgan.validation import distances_with_average, score
 
 
 def log_configuration(logger: Logger, config: dict[str, Any], distances: Mapping[str, Any], step: int) -> None:
@@ -98,10 +98,8 @@ class Evaluation(Callback):
 
     def _measure(self, gan: GAN) -> dict[str, Tensor]:
         with gan.evaluating():
-            values = self.validation.distances(gan.generator)
-            if gan.generator_ema is not None:
-                averaged = self.validation.distances(gan.generator_ema.module)
-                values[f"{score(values)}_ema"] = averaged[score(averaged)]
+            average = None if gan.generator_ema is None else gan.generator_ema.module
+            values = distances_with_average(self.validation, gan.generator, average)
             logistic = getattr(gan.objective, "logistic", False)
             return values | self.validation.optimality(gan.generator, gan.discriminator, logistic)
 

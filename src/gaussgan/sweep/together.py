@@ -107,7 +107,7 @@ def _write_jobs(
     """What the runs of the replicas would have left, and returned; or what kept one from it."""
     kept = next(callback for callback in trainer.callbacks if isinstance(callback, KeptEpochs))  # type: ignore[attr-defined]
     read, mle_w2 = lru_cache(maxsize=2)(read_checkpoint), cache(data.mle_w2)
-    group = read_record(directory)
+    group, rows = read_record(directory), pack(gan.history)
     seconds = group["seconds"] / len(configs)
 
     def write(i: int) -> float:
@@ -115,7 +115,7 @@ def _write_jobs(
         job = Path(config["run_dir"])
         last = single_checkpoint(read(kept.last.get(i, directory / LAST)), i, config)
         # A checkpoint within an epoch has no row of it, which a run that goes on would not have.
-        history = unpack(last["history"] if diverged is not None else of_replica(pack(gan.history), i))
+        history = unpack(last["history"] if diverged is not None else of_replica(rows, i))
         iterations = group["iterations"] if diverged is None else diverged.iteration
         row = last_row(history, iterations)
         if (mle := mle_w2(iterations)) is not None:
