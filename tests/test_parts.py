@@ -326,8 +326,9 @@ def test_an_attempt_that_left_nothing_is_no_obstacle(
     assert_same(cfg, uncut)
 
 
-def test_a_speed_is_of_all_that_was_done(compose: Compose, uncut: DictConfig) -> None:
-    cfg = compose(*PARTS, name="parts")
+@pytest.mark.parametrize("rate", [(), ("optimizer_d.lr=1e308",)])  # of blocks of three, in whose first all diverge
+def test_a_speed_is_of_all_that_was_done(compose: Compose, rate: tuple[str, ...]) -> None:
+    cfg = compose(*PARTS, *rate, name="parts")
     train(cfg)
     record, parts = files(cfg)[0], [files(part)[0] for part in parts_of(cfg, 0, 3, 5)]
     assert record["seconds"] == pytest.approx(sum(part["seconds"] for part in parts))
