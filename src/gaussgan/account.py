@@ -24,5 +24,11 @@ class Account:
         self.sums = self.sums + means.cpu().double() * counts
         self.counts = self.counts + counts
 
+    def since(self, earlier: Account) -> Account:
+        """What was added since an earlier account of the same epoch; all of it, where that was of another."""
+        if earlier.number != self.number:
+            return self
+        return Account(self.sums - earlier.sums, self.counts - earlier.counts, self.number)
+
     def means(self) -> Tensor:
         return self.sums / self.counts

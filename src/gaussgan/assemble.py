@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -13,17 +14,20 @@ from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning import Trainer
+from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.accelerators import AcceleratorRegistry
-from pytorch_lightning.strategies import StrategyRegistry
+from pytorch_lightning.callbacks import ProgressBar, Timer
+from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy, StrategyRegistry
 from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from torch import Tensor, nn
 
 from gaussgan.arguments import check_arguments
 from gaussgan.callbacks import Evaluation
+from gaussgan.callbacks.check import check_callbacks, check_monitors
+from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.config import ConfigError, differences, one_line, reading
 from gaussgan.console import IterationsBar
-from gaussgan.data import GaussianDataModule, iteration_limits
+from gaussgan.data import GaussianDataModule, iteration_limits, setting
 from gaussgan.gan import GAN, OptimizerFactory
 from gaussgan.runs import build_networks, read_checkpoint
 from gaussgan.tree import flatten
@@ -31,8 +35,12 @@ from gaussgan.variation import seeds, varying
 
 for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # that say what only their authors ask
     logging.getLogger(library).setLevel(logging.WARNING)
-logging.getLogger("pytorch_lightning.profilers").setLevel(logging.INFO)  # what trainer.profiler asks for
+for asked_for in ("profilers", "callbacks.model_summary", "callbacks.early_stopping"):
+    logging.getLogger(f"pytorch_lightning.{asked_for}").setLevel(logging.INFO)
 warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # Lightning's affair with torch
+# Of blocks, of which an epoch may have one, and of an optimizer step that is not lost.
+warnings.filterwarnings("ignore", message=".*is smaller than the logging interval")
+warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
 
 
 @reading()
@@ -59,15 +67,16 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
             ema_half_life=_own_numbers(cfg, "", 1).get("ema_half_life", cfg.ema_half_life),
             config=config,
         )
+        callbacks = instantiate(cfg.callbacks, _convert_="all")
+        check_callbacks(callbacks)
+        bar = cfg.trainer.enable_progress_bar and not any(isinstance(each, ProgressBar) for each in callbacks.values())
         trainer = instantiate(
             cfg.trainer,
-            callbacks=[
-                *instantiate(cfg.callbacks).values(),
-                *([IterationsBar()] if cfg.trainer.enable_progress_bar else []),
-            ],
+            callbacks=[*callbacks.values(), *([IterationsBar()] if bar else [])],
             logger=instantiate(cfg.logger) if cfg.get("logger") else False,
             default_root_dir=cfg.run_dir,
             enable_autolog_hparams=False,
+            _convert_="all",
         )
     except InstantiationException as error:
         raise ConfigError(one_line(error)) from error
@@ -75,13 +84,21 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
     _check_optimizers(gan)
     _check_strategy(trainer, gan.replicas)
     _check_evaluation(gan, data, trainer)
+    check_monitors(callbacks, lambda: evaluation_of(trainer).metrics(gan, data))
+    _say_what_callbacks_say(callbacks.values())
+    _check_least(trainer, data)
     # Lightning does so after it has restored a checkpoint, whose float64 would pass through float32.
     trainer.precision_plugin.convert_module(gan)
     try:
         data.check_shares(trainer.world_size)
     except ValueError as error:
         raise ConfigError(f"data.{error}") from error
-    if data.fewest_rows(trainer.world_size) < 2 and any(isinstance(m, nn.BatchNorm1d) for m in gan.modules()):
+    normalises = any(isinstance(module, nn.BatchNorm1d) for module in gan.modules())
+    if normalises and trainer.world_size > 1:
+        raise ConfigError(
+            f"trainer.devices must be 1 with batch norm, whose means are of a whole batch (got {trainer.world_size})"
+        )
+    if data.fewest_rows(trainer.world_size) < 2 and normalises:
         raise ConfigError(
             "data.num_examples must leave every batch two examples for batch norm, the last of an epoch included (got"
             f" {data.num_examples})"
@@ -122,9 +139,11 @@ def _check_machine(trainer: DictConfig) -> None:
     if (name := trainer.accelerator) not in accelerators:
         choices = ", ".join(accelerators)
         raise ConfigError(f"trainer.accelerator must be one that this machine has: {choices} (got {name})")
-    strategies = ["auto", *StrategyRegistry.available_strategies()]
-    if isinstance(name := trainer.get("strategy"), str) and name not in strategies:
-        raise ConfigError(f"trainer.strategy must be one of Lightning's, such as auto, ddp or ddp_spawn (got {name})")
+    strategies = [name for name in StrategyRegistry.available_strategies() if name.startswith("ddp")]
+    if isinstance(name := trainer.get("strategy"), str) and name not in ("auto", *strategies):
+        raise ConfigError(
+            f"trainer.strategy must be auto, ddp or another of Lightning's ddp, such as ddp_spawn (got {name})"
+        )
 
 
 def _check_widths(gan: GAN, data: GaussianDataModule) -> None:
@@ -172,6 +191,8 @@ def _stepped(factory: OptimizerFactory, replicas: int, others: float | Tensor) -
 
 
 def _check_strategy(trainer: Trainer, replicas: int) -> None:
+    if not isinstance(trainer.strategy, DDPStrategy | SingleDeviceStrategy):
+        raise ConfigError(f"trainer.strategy must be auto or ddp (got {type(trainer.strategy).__name__})")
     if replicas > 1 and trainer.world_size > 1:
         raise ConfigError(f"trainer.devices must be 1 with replicas={replicas} (got {trainer.world_size})")
     sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
@@ -179,6 +200,21 @@ def _check_strategy(trainer: Trainer, replicas: int) -> None:
         raise ConfigError(
             "trainer.strategy must be ddp_spawn in a sweep: the processes of ddp would each run the whole sweep again"
         )
+
+
+def _say_what_callbacks_say(callbacks: Iterable[Callback]) -> None:
+    """Let Lightning's messages through where a callback is told to be verbose."""
+    verbose = any(getattr(callback, "verbose", False) for callback in callbacks)
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.INFO if verbose else logging.WARNING)
+
+
+def _check_least(trainer: Trainer, data: GaussianDataModule) -> None:
+    """Check that a run can be as long as it must be."""
+    planned = min(iteration_limits(trainer, data).values())
+    for key, iterations in (("min_epochs", data.iterations), ("min_steps", 1)):
+        least = getattr(trainer, key) or 0
+        if least * iterations > planned:
+            raise ConfigError(f"trainer.{key} must end within the run's {planned} iterations (got {least})")
 
 
 def _check_evaluation(gan: GAN, data: GaussianDataModule, trainer: Trainer) -> None:
@@ -216,6 +252,15 @@ def _check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, train
             f"ckpt_path: {path} follows its schedule to iteration {checkpoint['planned_iterations']}; give its own"
             f" trainer.max_epochs and trainer.max_steps (these end at {planned})"
         )
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, Timer) and (limit := setting(callback, "duration")) is not None:
+            used = checkpoint["callbacks"].get(callback.state_key, {"time_elapsed": {"train": 0.0}})["time_elapsed"][
+                "train"
+            ]
+            if used >= limit:
+                raise ConfigError(
+                    f"ckpt_path: {path} has trained for {used:.1f} s, and trainer.max_time is {limit:.1f} s in all"
+                )
     shapes = {name: value.shape for name, value in gan.state_dict().items()}
     if shapes != {name: value.shape for name, value in checkpoint["state_dict"].items()}:
         raise ConfigError(f"ckpt_path: {path} comes from other networks than this run's")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from math import ceil
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from pytorch_lightning import LightningDataModule, Trainer
+from pytorch_lightning import Callback, LightningDataModule, Trainer
 from torch import Tensor
 
 from gaussgan.distributions import Law
@@ -150,6 +151,7 @@ class GaussianDataModule(LightningDataModule):
             batch_size=self.batch_size,
             steps_per_execution=self.steps_per_execution,
             max_steps=trainer.max_steps,
+            every=steps_to_end_at(trainer),
             share=slice(trainer.global_rank, None, trainer.world_size),
         )
         self.loader.load_state_dict(self._loader_state)
@@ -198,6 +200,17 @@ def iteration_limits(trainer: Trainer | DictConfig, data: GaussianDataModule) ->
     """The iterations after which each of the limits of a trainer, or of its configuration, ends a run on these data."""
     limits = {"max_epochs": (trainer.max_epochs or 0) * data.iterations, "max_steps": trainer.max_steps}
     return {name: limit for name, limit in limits.items() if limit > 0}
+
+
+def steps_to_end_at(trainer: Trainer) -> list[int]:
+    """Return the numbers of iterations at whose multiples a callback acts or the trainer logs."""
+    wanted = [setting(callback, "every_n_train_steps") for callback in trainer.callbacks]  # type: ignore[attr-defined]
+    return [n for n in {*wanted, trainer.log_every_n_steps} if n]  # type: ignore[attr-defined]
+
+
+def setting(callback: Callback, name: str) -> Any:
+    """Return what a callback was given as an argument, which Lightning keeps under a private name; None if nothing."""
+    return getattr(callback, name, getattr(callback, f"_{name}", None))
 
 
 def planned_iterations(trainer: Trainer) -> int:

@@ -172,9 +172,11 @@ class GAN(LightningModule):
         finally:
             self.train()
 
-    def epoch_means(self) -> dict[str, Tensor]:
-        """Means over the examples of the epoch so far: both losses, D(x) and D(G(z)) as probabilities."""
-        means = self.trainer.strategy.reduce(self.epoch.means().to(self._reducible)).cpu()
+    def epoch_means(self, since: Account | None = None) -> dict[str, Tensor]:
+        """Means over the examples of the epoch so far, or since an account of it: both losses, D(x) and D(G(z)) as
+        probabilities."""
+        account = self.epoch if since is None else self.epoch.since(since)
+        means = self.trainer.strategy.reduce(account.means().to(self._reducible)).cpu()
         return dict(zip(Account.tags, means.unbind(-1), strict=True))
 
     def on_train_epoch_start(self) -> None:

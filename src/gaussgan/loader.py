@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import repeat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise, repeat
 from typing import NamedTuple
 
 from torch import Tensor
@@ -34,12 +34,14 @@ class BlockLoader:
     """An iterable over the blocks of one epoch after another, which resumes within an epoch.
 
     An epoch's tensors are drawn and placed once and cut into views, so a batch costs next to nothing. A block ends
-    after K iterations, at the epoch's end, and where the run reaches `max_steps`: a checkpoint never falls inside one.
+    after K iterations, at the epoch's end, where the run reaches `max_steps`, and at each multiple of the numbers in
+    `every`: a checkpoint never falls inside one.
 
     Args:
         draw_epoch: from an epoch's number to its shuffled examples and latents.
         iterations: batches in an epoch.
         batch_size: examples of one iteration.
+        every: numbers of iterations, counted from the run's start, whose multiples end a block.
         share: the rows of a batch that are this process's.
     """
 
@@ -50,6 +52,7 @@ class BlockLoader:
         batch_size: int,
         steps_per_execution: int,
         max_steps: int = -1,
+        every: Sequence[int] = (),
         share: slice = slice(None),
     ) -> None:
         self.draw_epoch = draw_epoch
@@ -57,6 +60,7 @@ class BlockLoader:
         self.iterations = iterations
         self.steps_per_execution = steps_per_execution
         self.max_steps = max_steps
+        self.every = every
         self.share = share
         self.epoch = self.position = self.blocks = 0
 
@@ -96,11 +100,13 @@ class BlockLoader:
 
     def _ends(self, epoch: int, position: int) -> list[int]:
         """The iterations of an epoch after which its blocks end, from a position on."""
-        last = self.max_steps - epoch * self.iterations
-        cuts = [position, last] if position < last < self.iterations else [position]
+        start = epoch * self.iterations
+        marks = {self.max_steps - start, self.iterations}
+        marks = marks.union(*(range(-start % n, self.iterations, n) for n in self.every))
+        cuts = [position, *sorted(mark for mark in marks if position < mark <= self.iterations)]
         ends: list[int] = []
-        for start, stop in zip(cuts, [*cuts[1:], self.iterations], strict=True):
-            ends += [*range(start + self.steps_per_execution, stop, self.steps_per_execution), stop]
+        for begin, stop in pairwise(cuts):
+            ends += [*range(begin + self.steps_per_execution, stop, self.steps_per_execution), stop]
         return ends
 
     def state_dict(self) -> dict[str, int]:

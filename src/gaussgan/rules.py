@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +28,7 @@ def or_null(rule: Rule) -> Rule:
 
 
 def only(value: Any, why: str) -> Rule:
-    return f"{'null' if value is None else value}: {why}", lambda v: v in (None, value)
+    return f"{json.dumps(value)}: {why}", lambda v: v == value and (type(v) is type(value) or v == 0)
 
 
 def each(prefixes: str, rules: Mapping[str, Rule]) -> dict[str, Rule]:
@@ -43,6 +46,15 @@ def _names_devices(value: Any) -> bool:
     if isinstance(value, list):
         return bool(value) and all(type(device) is int and device >= 0 for device in value)
     return type(value) is int and (value >= 1 or value == -1)
+
+
+def _is_duration(value: Any) -> bool:
+    if isinstance(value, str):
+        return re.fullmatch(r"\d+:\d\d:\d\d:\d\d", value.strip()) is not None and re.search("[1-9]", value) is not None
+    try:
+        return timedelta(**value) > timedelta(0)
+    except (TypeError, OverflowError):  # no mapping, or one of other units
+        return False
 
 
 BOOLEAN: Rule = ("true or false", lambda v: isinstance(v, bool))
@@ -67,6 +79,61 @@ PRECISION: Rule = (
 DEVICES: Rule = ("auto, -1 (all of them), a whole number of at least 1, or a list of their numbers", _names_devices)
 CHECKPOINT: Rule = ("null, or a checkpoint's file that exists", lambda v: v is None or Path(str(v)).is_file())
 
+MAX_TIME: Rule = (
+    "null, or a time above 0 as DD:HH:MM:SS or {hours: 1, minutes: 30}",
+    lambda v: v is None or _is_duration(v),
+)
+ANY: Rule = ("whatever Lightning takes", lambda v: True)  # which Lightning checks when the Trainer is made
+
+NO_VALIDATION = "there is no validation loop, as every epoch ends with an evaluation"
+CLIPPING = "gradients are shortened by player_d.clip_gradient and player_g.clip_gradient"
+TRAINER: dict[str, Rule] = {  # every argument of Lightning's Trainer
+    "accelerator": ACCELERATOR,
+    "strategy": ANY,
+    "devices": DEVICES,
+    "num_nodes": only(1, "a run stays on one machine"),
+    "precision": PRECISION,
+    "logger": only(None, "loggers are chosen by logger=NAME"),
+    "callbacks": only(None, "callbacks are chosen by callbacks=[default,NAME]"),
+    "fast_dev_run": (
+        "true, false or a number of iterations",
+        lambda v: isinstance(v, bool) or (type(v) is int and v > 0),
+    ),
+    "max_epochs": EPOCHS,
+    "min_epochs": or_null(whole(1)),
+    "max_steps": STEPS,
+    "min_steps": or_null(whole(1)),
+    "max_time": MAX_TIME,
+    "limit_train_batches": only(1.0, "an epoch is num_examples / batch_size iterations; see max_steps"),
+    "limit_val_batches": only(1.0, NO_VALIDATION),
+    "limit_test_batches": only(1.0, NO_VALIDATION),
+    "limit_predict_batches": only(1.0, NO_VALIDATION),
+    "overfit_batches": only(0.0, "a smaller training set is data.num_examples"),
+    "val_check_interval": only(1.0, NO_VALIDATION),
+    "check_val_every_n_epoch": only(1, NO_VALIDATION),
+    "num_sanity_val_steps": only(0, NO_VALIDATION),
+    "log_every_n_steps": or_null(whole(0)),
+    "enable_checkpointing": only(True, "callbacks.checkpoints saves what a run is resumed from"),
+    "enable_progress_bar": BOOLEAN,
+    "enable_model_summary": or_null(BOOLEAN),
+    "accumulate_grad_batches": only(1, "for greater batches there is data.batch_size"),
+    "gradient_clip_val": only(None, CLIPPING),
+    "gradient_clip_algorithm": only(None, CLIPPING),
+    "deterministic": ("true, false, warn or null", lambda v: v in (True, False, "warn", None)),
+    "benchmark": or_null(BOOLEAN),
+    "inference_mode": only(True, NO_VALIDATION),
+    "use_distributed_sampler": only(True, "each process takes its share of every batch"),
+    "profiler": ANY,
+    "detect_anomaly": BOOLEAN,
+    "barebones": only(False, "a run without records is benchmarked by make benchmark"),
+    "plugins": only(None, "choose by trainer.precision and trainer.strategy"),
+    "sync_batchnorm": only(False, "batch norm needs trainer.devices=1"),
+    "reload_dataloaders_every_n_epochs": only(0, "every epoch is shuffled anew; data.fresh=true draws new examples"),
+    "default_root_dir": only(None, "the directory is hydra.run.dir"),
+    "enable_autolog_hparams": only(None, "loggers are told the hyperparameters once"),
+    "model_registry": only(None, "there is no registry; load_run reads a run's directory"),
+}
+
 MADE = (  # parts that are made by their _target_
     "data", "data.distribution", "generator", "discriminator", "objective", "update", "optimizer_d", "optimizer_g",
     "trainer", "callbacks.evaluation", "callbacks.checkpoints", "callbacks.record",
@@ -87,10 +154,7 @@ RULES: dict[str, Rule] = {
     "data.latent_dim": whole(1),
     "data.seed": whole(0),
     **each("optimizer_d optimizer_g", {"lr": POSITIVE, "_partial_": ("true", lambda v: v is True)}),
-    "trainer.max_epochs": EPOCHS,
-    "trainer.max_steps": STEPS,
-    "trainer.accelerator": ACCELERATOR,
-    "trainer.enable_progress_bar": BOOLEAN,
+    **{f"trainer.{key}": TRAINER[key] for key in ("max_epochs", "max_steps", "accelerator", "enable_progress_bar")},
 }
 OPTIONAL: dict[str, Rule] = {  # of those parts that have them
     "callbacks.evaluation.exact": BOOLEAN,
@@ -113,11 +177,5 @@ OPTIONAL: dict[str, Rule] = {  # of those parts that have them
         {"std": number(0), "mean": FINITE, "bias": BOOLEAN, "batch_norm": BOOLEAN, "spectral_norm": BOOLEAN},
     ),
     **each("optimizer_d optimizer_g", {"eps": number(0), "betas": BETAS, "momentum": FINITE, "alpha": SHARE}),
-    "trainer.precision": PRECISION,
-    "trainer.devices": DEVICES,
-    "trainer.limit_train_batches": only(1.0, "an epoch is num_examples / batch_size iterations; see max_steps"),
-    "trainer.accumulate_grad_batches": only(1, "for greater batches there is data.batch_size"),
-    "trainer.gradient_clip_val": only(
-        None, "gradients are shortened by player_d.clip_gradient and player_g.clip_gradient"
-    ),
+    **{f"trainer.{key}": rule for key, rule in TRAINER.items()},
 }

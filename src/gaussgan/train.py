@@ -13,8 +13,10 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 from pytorch_lightning import Trainer
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from gaussgan.assemble import assemble
+from gaussgan.config import ConfigError, one_line
 from gaussgan.console import print_replicas, print_summary
 from gaussgan.data import GaussianDataModule, iteration_limits
 from gaussgan.directory import RECORD, claim, is_first_process, parts_of, read_record, record_failure
@@ -95,6 +97,8 @@ def fit(cfg: DictConfig, whole: Path) -> tuple[GAN, GaussianDataModule, Trainer]
             trainer.fit(gan, data, ckpt_path=cfg.ckpt_path, weights_only=True)
     except Diverged as error:
         log.error(error)
+    except (MisconfigurationException, ModuleNotFoundError) as error:  # by a callback or a logger, before it trains
+        raise ConfigError(one_line(error)) from error
     return gan, data, trainer
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -12,9 +13,10 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from torch import Tensor, nn
 
+from gaussgan.account import Account
 from gaussgan.aggregate import aggregate
 from gaussgan.config import hyperparameters
-from gaussgan.data import data_of
+from gaussgan.data import GaussianDataModule, data_of
 from gaussgan.distributions import Law
 from gaussgan.gan import GAN
 from gaussgan.metrics import has_closed_form
@@ -46,6 +48,8 @@ def bands(row: Mapping[str, Any]) -> dict[str, Any]:
 class Evaluation(Callback):
     """After each epoch: the distance to the law, the epoch's means and the speed, to the loggers and `gan.history`.
 
+    With `trainer.log_every_n_steps` = n it also logs train/loss_d_step, …, every n iterations: the means since the last
+    time.
     It also keeps over interruptions the time that training took, in seconds, and the distances at the start; and it
     starts TensorBoard's HPARAMS.
 
@@ -68,7 +72,7 @@ class Evaluation(Callback):
             raise ValueError(f"exact must be false for the {what}, whose distance is measured on samples (got true)")
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        self.validation = data_of(trainer).validation
+        self.validation, self.logged = data_of(trainer).validation, gan.epoch
         self.started = self.epoch_started = perf_counter()
         self.epoch_start = trainer.global_step
         with gan.evaluating():
@@ -77,6 +81,14 @@ class Evaluation(Callback):
             self.start = self.distances
         for logger in trainer.loggers:
             log_configuration(logger, gan.config, self.distances, trainer.global_step)
+
+    def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
+        n = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if n and trainer.global_step % n == 0:
+            means = {f"{tag}_step": mean for tag, mean in gan.epoch_means(since=self.logged).items()}
+            self.logged = copy(gan.epoch)
+            for logger in trainer.loggers:
+                logger.log_metrics(aggregate(means, gan.diverged), step=trainer.global_step)
 
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         data, step, now = data_of(trainer), trainer.global_step, perf_counter()
@@ -95,6 +107,12 @@ class Evaluation(Callback):
             logger.log_metrics(numbers, step=step)
         gan.history.append({"iteration": step, "epoch": trainer.current_epoch + 1, **row})
         self.epoch_started, self.epoch_start = now, step
+
+    def metrics(self, gan: GAN, data: GaussianDataModule) -> list[str]:
+        """Return the names of what a run logs after every epoch."""
+        self.validation = data.validation
+        row = {**dict.fromkeys(Account.tags, torch.zeros(gan.replicas).squeeze()), **self._measure(gan)}
+        return [*aggregate(row), "perf/examples_per_second"]
 
     def _measure(self, gan: GAN) -> dict[str, Tensor]:
         with gan.evaluating():

@@ -46,6 +46,8 @@ class Record(Callback):
             signum, stop = trainer.strategy.reduce(wishes, reduce_op="max").tolist()
             self.signum = signum or None
         trainer.should_stop = bool(stop) or self.signum is not None
+        if self.signum is not None:  # a person's wish goes over trainer.min_epochs and trainer.min_steps
+            trainer.fit_loop.min_epochs = trainer.fit_loop.epoch_loop.min_steps = None
 
     def on_fit_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         planned = planned_iterations(trainer)

@@ -68,6 +68,13 @@ class Player:
         """What changes whenever θ does: also by an optimizer that autograd does not notice, as torch's fused ones."""
         return self.steps, self.theta._version
 
+    @property
+    def learning_rate(self) -> float | Tensor:
+        """The rate of the next step; where replicas have their own, [R]."""
+        group = self.optimizer.param_groups[0]
+        rate = group["lr"] * group.get("rates", 1.0)
+        return rate.flatten() if isinstance(rate, Tensor) else rate
+
     def joined(self, tensors: Iterable[Tensor]) -> Tensor:
         """Tensors like its parameters as a vector like θ."""
         return joined(tensors, self.leading)

@@ -1,0 +1,89 @@
+"""Which callbacks of Lightning cannot work here, and what to use instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pytorch_lightning import Callback
+from pytorch_lightning import callbacks as lightning
+
+from gaussgan.config import ConfigError
+from gaussgan.data import setting
+
+ONE_VECTOR = "the parameters of a player are one vector"
+AVERAGE = "it would also swap the discriminator's weights; ema_half_life keeps an average of the generator"
+BAR = "its bar counts blocks; the bar of trainer.enable_progress_bar counts iterations"
+RATES = "a sweep compares them: -m optimizer_d.lr=0.01,0.05"
+REFUSED: dict[type[Callback], str] = {
+    lightning.BaseFinetuning: f"it freezes single parameters, and {ONE_VECTOR}",
+    lightning.BasePredictionWriter: "there is no prediction loop; load_run gives the trained generator",
+    lightning.BatchSizeFinder: "a sweep compares them: -m data.batch_size=8,64",
+    lightning.GradientAccumulationScheduler: "for greater batches there is data.batch_size",
+    lightning.LearningRateFinder: RATES,
+    lightning.LearningRateMonitor: "callbacks=[default,lr_monitor] logs the learning rates by player",
+    lightning.ModelPruning: f"it replaces single parameters, and {ONE_VECTOR}",
+    lightning.RichProgressBar: BAR,
+    lightning.SpikeDetection: "a loss that is not finite ends a run as diverged without it",
+    lightning.StochasticWeightAveraging: AVERAGE,
+    lightning.ThroughputMonitor: "perf/examples_per_second is logged after every epoch",
+    lightning.TQDMProgressBar: BAR,
+    lightning.WeightAveraging: AVERAGE,
+}
+SETTINGS: tuple[tuple[type[Callback], str, Callable[[Any], bool], str], ...] = (
+    (lightning.EarlyStopping, "check_on_train_epoch_end", lambda v: v is False, "true: there is no validation loop"),
+    (lightning.ModelCheckpoint, "save_on_train_epoch_end", lambda v: v is False, "true: there is no validation loop"),
+    (
+        lightning.ModelCheckpoint,
+        "train_time_interval",
+        lambda v: v is not None,
+        "null: Lightning ignores it under manual optimization; every_n_train_steps counts iterations",
+    ),
+)
+
+
+def check_callbacks(callbacks: Mapping[str, Callback]) -> None:
+    """Check callbacks by their names in the configuration.
+
+    Raises:
+        ConfigError: when one of them, or one of its arguments, would not do what its name says.
+    """
+    for name, callback in callbacks.items():
+        if not isinstance(callback, Callback):
+            raise ConfigError(f"callbacks.{name} must be a Lightning callback (got {type(callback).__name__})")
+        for refused, why in REFUSED.items():
+            if isinstance(callback, refused):
+                raise ConfigError(f"callbacks.{name}: {type(callback).__name__} does not work here: {why}")
+        for kind, argument, fails, why in SETTINGS:
+            if isinstance(callback, kind) and fails(value := setting(callback, argument)):
+                raise ConfigError(f"callbacks.{name}.{argument} must be {why} (got {value})")
+        if setting(callback, "monitor") is not None and setting(callback, "every_n_train_steps"):
+            raise ConfigError(
+                f"callbacks.{name} must have monitor or every_n_train_steps, not both: metrics are measured after every"
+                " epoch"
+            )
+
+
+def check_monitors(callbacks: Mapping[str, Callback], metrics: Callable[[], Sequence[str]]) -> None:
+    """Check that the metrics that callbacks monitor are logged.
+
+    Nothing is known of what a callback of the user's own logs: beside one, a monitor may have any name.
+
+    Args:
+        metrics: returns the names of the metrics that the run logs; called only where something is monitored.
+
+    Raises:
+        ConfigError: naming the metrics there are.
+    """
+    monitors = {name: setting(callback, "monitor") for name, callback in callbacks.items()}
+    monitors = {name: monitor for name, monitor in monitors.items() if monitor is not None}
+    if monitors and not any(_may_log(callback) for callback in callbacks.values()):
+        names = metrics()
+        for name, monitor in monitors.items():
+            if monitor not in names:
+                raise ConfigError(f"callbacks.{name}.monitor must be one of {', '.join(names)} (got {monitor})")
+
+
+def _may_log(callback: Callback) -> bool:
+    own = not type(callback).__module__.startswith(("gaussgan.", "pytorch_lightning."))
+    return own or isinstance(callback, lightning.LambdaCallback)

@@ -1,0 +1,37 @@
+"""The learning rates of both players over a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytorch_lightning import Callback, Trainer
+
+from gaussgan.aggregate import aggregate
+from gaussgan.gan import GAN
+
+
+class LearningRateMonitor(Callback):
+    """Log lr/discriminator and lr/generator: the learning rates that the next iteration uses.
+
+    They are logged before the first iteration, after every epoch, and every `trainer.log_every_n_steps` iterations. For
+    replicas whose learning rates differ, quantiles are logged as for all measures: lr/generator_median and so on.
+    """
+
+    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+        self._log(trainer, gan)
+
+    def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
+        n = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if n and trainer.global_step % n == 0:
+            self._log(trainer, gan)
+
+    def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+        if trainer.global_step != self.logged_at:
+            self._log(trainer, gan)
+
+    def _log(self, trainer: Trainer, gan: GAN) -> None:
+        self.logged_at = trainer.global_step
+        players = {"lr/discriminator": gan.discriminator_player, "lr/generator": gan.generator_player}
+        rates = aggregate({tag: player.learning_rate for tag, player in players.items()})
+        for logger in trainer.loggers:
+            logger.log_metrics(rates, step=trainer.global_step)
