@@ -30,6 +30,7 @@ def reason_alone(config: Mapping[str, Any]) -> str | None:
         ("trainer.strategy", trainer.get("strategy", "auto"), ("auto",)),
         ("trainer.fast_dev_run", trainer.get("fast_dev_run"), (None, False, 0)),
         ("trainer.log_every_n_steps", trainer.get("log_every_n_steps"), (0,)),
+        ("trainer.max_time", trainer.get("max_time"), (None,)),  # which is each job's own
         ("trainer.profiler", trainer.get("profiler"), (None,)),
     ):
         if value not in only:
