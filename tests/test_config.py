@@ -120,7 +120,7 @@ OF_OPTIMIZERS = "of adam, rmsprop, sgd"
         ),
         (
             "trainer.strategy=foo",
-            "trainer.strategy must be one of Lightning's, such as auto, ddp or ddp_spawn (got foo)",
+            "trainer.strategy must be auto, ddp or another of Lightning's ddp, such as ddp_spawn (got foo)",
         ),
     ],
 )
