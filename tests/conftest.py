@@ -13,9 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 PATIENCE = 600  # seconds for another process: on a busy machine imports alone take a minute
 # What a cluster's job, a terminal or a person's habits would tell the programs under test.
-FOREIGN = re.compile(
-    "SLURM_.*|(LOCAL_|GROUP_|NODE_)?RANK|WORLD_SIZE|HYDRA_FULL_ERROR|FORCE_COLOR|NO_COLOR|COLUMNS|TERM"
-)
+FOREIGN = re.compile("SLURM_.*|(LOCAL_|GROUP_|NODE_)?RANK|WORLD_SIZE|HYDRA_FULL_ERROR|FORCE_COLOR|TTY_.*|COLUMNS")
 
 torch.set_num_threads(1)
 for name in filter(FOREIGN.fullmatch, [*os.environ]):
