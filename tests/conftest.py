@@ -1,5 +1,7 @@
 import os
-from collections.abc import Callable
+import re
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hydra
@@ -9,11 +11,27 @@ from omegaconf import DictConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 
+PATIENCE = 600  # seconds for another process: on a busy machine imports alone take a minute
+# What a cluster's job, a terminal or a person's habits would tell the programs under test.
+FOREIGN = re.compile("SLURM_.*|(LOCAL_|GROUP_|NODE_)?RANK|WORLD_SIZE|HYDRA_FULL_ERROR|FORCE_COLOR|TTY_.*|COLUMNS")
+
 torch.set_num_threads(1)
+for name in filter(FOREIGN.fullmatch, [*os.environ]):
+    del os.environ[name]
 os.environ["PYTHONFAULTHANDLER"] = "1"  # a process that a test starts says where it died
 
 # Once in some hundred times a spawned rank aborts inside of torch or Python; why, has not been seen yet.
 SPAWNS = pytest.mark.flaky(reruns=2, only_rerun="ProcessExitedException")
+
+
+@pytest.fixture(autouse=True)
+def heeded_signals() -> Iterator[None]:
+    """Under nohup and in a script's background processes begin with signals ignored, which runs leave so."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {signum: signal.signal(signum, handler) for signum, handler in usual.items()}
+    yield
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
 
 
 @pytest.fixture

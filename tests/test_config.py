@@ -13,7 +13,7 @@ import pytest
 from filelock import FileLock
 from omegaconf import DictConfig
 
-from conftest import ROOT
+from conftest import PATIENCE, ROOT
 from gaussgan.assemble import assemble
 from gaussgan.config import ConfigError, check
 from gaussgan.directory import read_record
@@ -26,8 +26,29 @@ Compose = Callable[..., DictConfig]
 def run_script(*arguments: str, cwd: Path, script: str = "train.py", **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "scripts" / script), *arguments]
     return subprocess.run(
-        command, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
+
+
+@pytest.fixture
+def refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """The one line that a command line is refused with, without a process of its own."""
+
+    def task(_: DictConfig) -> NoReturn:
+        raise AssertionError("it was run")
+
+    def refusal(*arguments: str) -> str:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+        monkeypatch.setattr(sys, "path", [*sys.path])
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+        with pytest.raises(SystemExit) as stop:
+            launch(task, str(ROOT / "conf"), "train")
+        told = str(stop.value.code)
+        assert "\n" not in told
+        return told
+
+    return refusal
 
 
 @pytest.mark.parametrize(
@@ -111,7 +132,7 @@ OF_OPTIMIZERS = "of adam, rmsprop, sgd"
         ("+penalty=r1", "penalty is chosen already: leave out the + (got +penalty=r1)"),
         ("-m seed=0,1 generator=mlp,foo", "generator must be one of linear, location, mlp (got foo)"),
         # where it goes, and on what it runs
-        ("-m seed=0,1 hydra.sweep.dir=/proc/x", "hydra.sweep.dir: cannot write to /proc/x (No such file or directory)"),
+        ("-m seed=0,1 hydra.sweep.dir=/dev/null/x", "hydra.sweep.dir: cannot write to /dev/null/x (Not a directory)"),
         ("-m seed=0,1 hydra.sweep.dir=", "hydra.sweep.dir must be the name of a directory (got '')"),
         ("hydra.run.dir=null", "hydra.run.dir: .* not Optional"),
         (
@@ -125,35 +146,17 @@ OF_OPTIMIZERS = "of adam, rmsprop, sgd"
     ],
 )
 def test_a_mistake_costs_one_line_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, line: str
+    refusal: Callable[..., str], tmp_path: Path, arguments: str, line: str
 ) -> None:
-    def task(_: DictConfig) -> NoReturn:
-        raise AssertionError("it was run")
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["train.py", *arguments.split()])
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-    with pytest.raises(SystemExit) as stop:
-        launch(task, str(ROOT / "conf"), "train")
-    assert re.search(re.escape(line).replace(r"\.\*", ".*"), str(stop.value.code)), stop.value.code
-    assert "\n" not in str(stop.value.code)
+    told = refusal(*arguments.split())
+    assert re.search(re.escape(line).replace(r"\.\*", ".*"), told), told
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_help_and_cfg_do_not_import_torch(tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise ImportError('torch was imported')")
     for flags in (["--help"], ["--cfg", "job"]):
-        command = [sys.executable, str(ROOT / "scripts" / "train.py"), *flags]
-        result = subprocess.run(
-            command,
-            cwd=tmp_path,
-            env={"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT / 'src'}"},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        result = run_script(*flags, cwd=tmp_path, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT / 'src'}")
         assert result.returncode == 0, result.stderr
         assert "optimizer_d" in result.stdout
 
@@ -292,26 +295,27 @@ def test_a_directory_belongs_to_one_run(compose: Compose, tmp_path: Path) -> Non
     assert (tmp_path / "run" / "metrics.json").read_bytes() == before
 
 
-def test_a_refused_run_leaves_the_directory_as_it_was(tmp_path: Path) -> None:
+def test_a_refused_run_leaves_the_directory_as_it_was(
+    compose: Compose, refusal: Callable[..., str], tmp_path: Path
+) -> None:
     def contents() -> dict[Path, bytes]:
         return {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
-    run = (f"hydra.run.dir={tmp_path}", "trainer=cpu", "trainer.max_steps=2", "~callbacks.pictures")
-    assert run_script(*run, cwd=tmp_path).returncode == 0
+    recipe, directory = ("trainer=cpu", "trainer.max_steps=2", "~callbacks.pictures"), tmp_path / "run"
+    train(compose(*recipe))
     before = contents()
-    resumed = f"ckpt_path={tmp_path}/checkpoints/last.ckpt"
+    run, resumed = (f"hydra.run.dir={directory}", *recipe), f"ckpt_path={directory}/checkpoints/last.ckpt"
     for refused in (
         ["seed=1"],
         ["data.batch_size=0", resumed],
         ["discriminator.widths=[7]", resumed],
         ["data.distribution.A=[[1,2],[3]]", resumed],
     ):
-        result = run_script(*run, *refused, cwd=tmp_path)
-        assert (result.returncode, len(result.stderr.splitlines())) == (1, 1), result.stderr
+        assert refusal(*run, *refused)
         assert contents() == before
-    with FileLock(tmp_path / ".lock"):
-        result = run_script(*run, f"ckpt_path={tmp_path}/checkpoints/last.ckpt", cwd=tmp_path)
-    assert result.stderr == f"hydra.run.dir: another run is under way in {tmp_path}\n"
+    with FileLock(directory / ".lock"):
+        result = run_script(*run, resumed, cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (1, f"hydra.run.dir: another run is under way in {directory}\n")
     assert contents() == before
 
 
@@ -331,32 +335,26 @@ def test_a_failure_is_recorded_and_makes_room_for_the_next_try(compose: Compose,
     assert read_record(tmp_path / "run")["status"] == "completed"
 
 
-def test_what_cannot_be_put_together_leaves_nothing(tmp_path: Path) -> None:
+def test_what_cannot_be_put_together_leaves_nothing(refusal: Callable[..., str], tmp_path: Path) -> None:
     for override, words in {
         "data.distribution.A=[[1,2],[3]]": "data.distribution: A must be k rows",
         "generator.out_features=3": "generator.out_features must be 2",
     }.items():
-        result = run_script("trainer=cpu", override, f"hydra.run.dir={tmp_path / 'run'}", cwd=tmp_path)
-        assert result.returncode == 1
-        assert result.stderr.startswith(words)
-        assert len(result.stderr.splitlines()) == 1, result.stderr
+        assert refusal("trainer=cpu", override, f"hydra.run.dir={tmp_path / 'run'}").startswith(words)
         assert not [*tmp_path.iterdir()]
 
 
-def test_a_sweeps_directory_belongs_to_one_sweep(tmp_path: Path) -> None:
+def test_a_sweeps_directory_belongs_to_one_sweep(refusal: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "multirun.yaml").touch()
-    result = run_script("-m", "seed=0,1", f"hydra.sweep.dir={tmp_path}", cwd=tmp_path)
-    assert result.returncode == 1
-    assert result.stderr == f"hydra.sweep.dir: {tmp_path} already holds a sweep; name another directory\n"
+    told = refusal("-m", "seed=0,1", f"hydra.sweep.dir={tmp_path}")
+    assert told == f"hydra.sweep.dir: {tmp_path} already holds a sweep; name another directory"
     assert [path.name for path in tmp_path.iterdir()] == ["multirun.yaml"]
 
 
-def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_written(refusal: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    result = run_script(f"hydra.run.dir={tmp_path / 'file' / 'run'}", cwd=tmp_path)
-    assert result.returncode != 0
-    assert result.stderr.startswith(f"hydra.run.dir: cannot write to {tmp_path / 'file'}")
-    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    told = refusal(f"hydra.run.dir={tmp_path / 'file' / 'run'}")
+    assert told.startswith(f"hydra.run.dir: cannot write to {tmp_path / 'file'}")
 
 
 def test_a_sweep_goes_on_after_a_bad_job(tmp_path: Path) -> None:

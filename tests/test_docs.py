@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+from conftest import PATIENCE, ROOT
 
 PIECES, EXTENDING = ((ROOT / "docs" / f"{page}.md").read_text() for page in ("pieces", "extending"))
 
@@ -29,7 +29,9 @@ def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(mine: Path, *command: str) -> str:
-    result = subprocess.run([sys.executable, *command], cwd=mine, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, *command], cwd=mine, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -43,7 +45,7 @@ def test_every_piece_of_ones_own_trains_and_is_evaluated(mine: Path) -> None:
     assert "sliced w2" in run(mine, "scripts/evaluate.py", "logs/own", "--permutations", "9")
     elsewhere = subprocess.run(
         [sys.executable, ROOT / "scripts" / "evaluate.py", mine / "logs" / "own"],
-        cwd=mine / "conf", capture_output=True, text=True, check=False,
+        cwd=mine / "conf", capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert elsewhere.returncode == 1
     assert elsewhere.stderr.startswith("data.distribution: Error loading 'mine.Uniform'")

@@ -51,7 +51,7 @@ def test_kl_agrees_with_its_mean_over_samples() -> None:
 def test_both_vanish_just_at_equality() -> None:
     mean, cov = gaussians(3, 4, "p")
     torch.testing.assert_close(gaussian_w2(mean, cov, mean, cov), torch.zeros(4).double(), rtol=0, atol=1e-6)
-    torch.testing.assert_close(gaussian_kl(mean, cov, mean, cov), torch.zeros(4).double(), rtol=0, atol=1e-12)
+    torch.testing.assert_close(gaussian_kl(mean, cov, mean, cov), torch.zeros(4).double(), rtol=0, atol=1e-9)
     assert (gaussian_w2(mean, cov, mean + 0.1, cov) > 0.1).all()
     assert (gaussian_kl(mean, cov, mean + 0.1, cov) > 0).all()
 
@@ -73,4 +73,4 @@ def test_a_diverged_replica_is_nan_and_disturbs_no_other() -> None:
             c[1] *= spoilt_cov
             values = distance(m, c, other_mean, other_cov)
             assert values[1].isnan()
-            assert torch.equal(values[[0, 2]], whole[[0, 2]])
+            torch.testing.assert_close(values[[0, 2]], whole[[0, 2]], rtol=1e-9, atol=1e-9)

@@ -23,7 +23,7 @@ def test_it_is_torchs(ours: type, theirs: type, kwargs: dict) -> None:
         for gradient in gradients:
             thetas[-1].grad = gradient.clone()
             optimizer.step()
-    torch.testing.assert_close(*thetas, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(*thetas, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_replicas_may_have_numbers_of_their_own(make: type, numbers: dict, share
     together = run(torch.zeros(3, 5).double(), gradients, {key: tensor(value) for key, value in numbers.items()})
     for i in range(3):
         alone = run(torch.zeros(5).double(), gradients[:, i], {key: entry(v, i) for key, v in numbers.items()})
-        torch.testing.assert_close(together[i], alone, rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(together[i], alone, rtol=1e-9, atol=1e-12)
 
 
 def test_its_state_goes_on_where_it_was_saved() -> None:

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from conftest import ROOT
+from conftest import PATIENCE, ROOT
 from gaussgan import load_run, whole
 from gaussgan.assemble import assemble
 from gaussgan.config import ConfigError
@@ -107,7 +107,7 @@ def scalars_of(cfg: DictConfig) -> dict[str, Any]:
 
 def evaluate(cfg: DictConfig, *options: str) -> str:
     command = [sys.executable, str(ROOT / "scripts" / "evaluate.py"), cfg.run_dir, *options, "--permutations", "1"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def test_a_player_moves_its_module_along_the_gradient_of_the_mean_loss() -> None
         theirs(batch).square().mean().backward()
         optimizer.step()
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
 
 
 def test_each_replicas_gradient_is_its_own() -> None:
@@ -44,7 +44,7 @@ def test_each_replicas_gradient_is_its_own() -> None:
 
     together = gradient(weights, batch)
     apart = torch.stack([gradient(weights[i], batch[i]) for i in range(3)])
-    torch.testing.assert_close(together, apart, rtol=1e-12, atol=0)
+    torch.testing.assert_close(together, apart, rtol=1e-9, atol=1e-12)
 
 
 def test_gradients_survive_any_memory_layout() -> None:

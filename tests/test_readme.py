@@ -56,8 +56,3 @@ def test_the_default_is_the_textbooks_recipe(compose: Callable[..., DictConfig])
     assert cfg.data.distribution.A == [[1, 2], [-0.1, 0.5]]
     assert (cfg.optimizer_d.lr, cfg.optimizer_g.lr, cfg.optimizer_d.eps) == (0.05, 0.005, 1e-8 / 8)
     assert (cfg.data.num_examples, cfg.data.batch_size, cfg.trainer.max_epochs) == (1000, 8, 20)
-
-
-@pytest.mark.parametrize("experiment", sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml")))
-def test_every_experiment_takes_two_steps(compose: Callable[..., DictConfig], experiment: str) -> None:
-    train(compose(f"experiment={experiment}", "trainer.max_steps=2", "~callbacks.pictures"))

@@ -3,11 +3,13 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,10 @@ from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
-from conftest import ROOT, SPAWNS
+from conftest import PATIENCE, ROOT, SPAWNS
 from gaussgan import pictures
+from gaussgan.directory import BEST, LAST
+from gaussgan.runs import read_checkpoint
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]
@@ -62,6 +66,24 @@ def ending(directory: Path | str) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def endless(directory: Path, file: str, *overrides: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A run of its own process that does not end by itself, from when it has left a file."""
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), "trainer=cpu", "trainer.max_epochs=1000000"]
+    command += [*overrides, f"hydra.run.dir={directory}"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    try:
+        late = time.monotonic() + PATIENCE
+        while not (directory / file).exists():
+            assert process.poll() is None
+            assert time.monotonic() < late
+            time.sleep(0.01)
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 def assert_same(one: Path | str, other: Path | str) -> None:
     ours, theirs = ending(one), ending(other)
     assert ours.keys() == theirs.keys()
@@ -81,7 +103,7 @@ def assert_same(one: Path | str, other: Path | str) -> None:
     for key in ("status", "iterations", "examples", "val/w2", "val/kl"):
         assert records[0][key] == records[1][key], key
     for key in ("train/loss_d", "train/loss_g"):  # sums of as many numbers, by blocks that end elsewhere
-        assert records[0][key] == pytest.approx(records[1][key], rel=1e-6), key
+        assert records[0][key] == pytest.approx(records[1][key], rel=1e-5), key
 
 
 @pytest.fixture
@@ -146,24 +168,16 @@ def test_a_signal_to_one_rank_stops_all_of_them(compose: Compose, tmp_path: Path
     assert record["iterations"] == ending(tmp_path / "run")["global_step"] < 52
     train(compose(*recipe, *ranks, f"ckpt_path={tmp_path}/run/checkpoints/last.ckpt", name="run"))
     ours, theirs = ending(tmp_path / "run"), ending(alone.run_dir)
-    torch.testing.assert_close(ours["generator.weight"], theirs["generator.weight"], rtol=0, atol=1e-12)
+    # Halves of a batch add up otherwise than the whole, which the game amplifies.
+    torch.testing.assert_close(ours["generator.weight"], theirs["generator.weight"], rtol=0, atol=1e-9)
     records = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("run", "alone")]
     assert records[0]["train/loss_d"] == pytest.approx(records[1]["train/loss_d"], rel=1e-9)
 
 
 def test_a_signal_to_the_parent_of_spawned_ranks_reaches_them(tmp_path: Path) -> None:
-    overrides = ("trainer=cpu", "trainer.devices=2", "trainer.strategy=ddp_spawn", "trainer.max_epochs=4000")
-    command = [sys.executable, str(ROOT / "scripts" / "train.py"), *overrides, f"hydra.run.dir={tmp_path}"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    try:
-        while not (tmp_path / "checkpoints" / "best.ckpt").exists():
-            assert process.poll() is None
-            time.sleep(0.05)
+    with endless(tmp_path, BEST, "trainer.devices=2", "trainer.strategy=ddp_spawn") as process:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 128 + signal.SIGTERM
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+        assert process.wait(PATIENCE) == 128 + signal.SIGTERM
     record = json.loads((tmp_path / "metrics.json").read_text())
     assert (record["status"], record["error"]) == ("interrupted", "stopped by SIGTERM")
     assert record["iterations"] == ending(tmp_path)["global_step"]
@@ -198,7 +212,10 @@ def test_a_record_does_not_outlive_its_truth(compose: Compose, alone: Path, monk
     monkeypatch.setattr(GAN, "on_train_start", lambda _: os._exit(9))
     overrides = (*RECIPE, "trainer.max_epochs=8", f"ckpt_path={alone}/checkpoints/last.ckpt")
     if (child := os.fork()) == 0:
-        train(compose(*overrides, name="alone"))
+        try:
+            train(compose(*overrides, name="alone"))
+        finally:
+            os._exit(1)  # the tests go on in the parent alone
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     assert not (alone / "metrics.json").exists()
 
@@ -218,27 +235,18 @@ def test_a_finished_run_resumed_is_finished(compose: Compose, alone: Path) -> No
 
 
 def test_sigkill_anywhere(compose: Compose, tmp_path: Path) -> None:
-    recipe = ("data.num_examples=200", "trainer.max_epochs=120", "data.steps_per_execution=10", "~callbacks.pictures")
-    alone = compose(*recipe, name="alone")
-    train(alone)
+    recipe = ("data.num_examples=200", "data.steps_per_execution=10", "~callbacks.pictures")
     for attempt in range(2):
         directory = tmp_path / f"killed{attempt}"
-        command = [
-            sys.executable,
-            str(ROOT / "scripts" / "train.py"),
-            "trainer=cpu",
-            *recipe,
-            f"hydra.run.dir={directory}",
-        ]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        checkpoint = directory / "checkpoints" / "last.ckpt"
-        while not checkpoint.exists():
-            time.sleep(0.01)
-        delay = random.uniform(0, 0.8)
-        print(f"killed after {delay} s")  # of pytest's report, where it fails
-        time.sleep(delay)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait(timeout=60) == -signal.SIGKILL
+        with endless(directory, LAST, *recipe) as process:
+            delay = random.uniform(0, 0.8)
+            print(f"killed after {delay} s")  # of pytest's report, where it fails
+            time.sleep(delay)
+            process.kill()
+            assert process.wait(PATIENCE) == -signal.SIGKILL
         assert not (directory / "metrics.json").exists()
-        train(compose(*recipe, f"ckpt_path={checkpoint}", name=directory.name))
-        assert_same(directory, alone.run_dir)
+        further = (*recipe, f"trainer.max_epochs={read_checkpoint(directory / LAST)['epoch'] + 3}")
+        train(compose(*further, f"ckpt_path={directory / LAST}", name=directory.name))
+        train(compose(*further, name="alone"))
+        assert_same(directory, tmp_path / "alone")
+        shutil.rmtree(tmp_path / "alone")

@@ -59,7 +59,7 @@ def test_the_gap_is_zero_just_at_the_optimum(error: float) -> None:
     if error:
         assert 0 < values["val/d_gap"] < error**2 / 8 + 1e-9  # the loss curves by σ(1 − σ) ≤ 1/4
     else:
-        assert values["val/d_gap"].item() == 0
+        assert values["val/d_gap"].item() == pytest.approx(0, abs=1e-9)
 
 
 def test_js_between_shifted_gaussians() -> None:
@@ -116,7 +116,7 @@ def test_a_mixture_is_measured_on_2500_samples_of_either_law() -> None:
     fake = validation.generated(generator).double()
     expected = {"val/sliced_w2": sliced_w2(validation.real.double(), fake, validation.directions)}
     expected |= mode_metrics(fake, law.modes, law.std)
-    assert validation.distances(generator) == expected
+    torch.testing.assert_close(validation.distances(generator), expected)
 
 
 def test_tags_stay_where_a_generator_is_singular_for_a_while() -> None:
@@ -143,5 +143,5 @@ def test_sampled_moments_of_an_affine_generator_come_near_its_exact_ones() -> No
     exact, sampled = validation.distances(generator), validation.distances(hidden)
     assert sampled["val/w2"].item() == pytest.approx(exact["val/w2"].item(), rel=0.02)
     mean, cov = generator.moments()
-    assert exact["val/w2"] == gaussian_w2(TEXTBOOK.mean, TEXTBOOK.cov, mean, cov)
-    assert exact["val/kl"] == gaussian_kl(TEXTBOOK.mean, TEXTBOOK.cov, mean, cov)
+    expected = {"val/w2": gaussian_w2, "val/kl": gaussian_kl}
+    torch.testing.assert_close(exact, {tag: f(TEXTBOOK.mean, TEXTBOOK.cov, mean, cov) for tag, f in expected.items()})
