@@ -14,11 +14,13 @@ def main() -> None:
     parser.add_argument("--replica", type=int, help="which of a run of several, from 0 on")
     parser.add_argument("--permutations", type=int, default=199, help="of the permutation test (default: 199)")
     parser.add_argument("--seed", type=int, default=0, help="of the fresh samples (default: 0)")
+    parser.add_argument("--trust", action="store_true", help="run code that the run names, such as your own classes")
     arguments = parser.parse_args()
     if arguments.permutations < 1:
         parser.error(f"--permutations must be at least 1 (got {arguments.permutations})")
 
-    sys.path.append(str(Path.cwd()))  # where a reader's own classes are, which python SCRIPT leaves out
+    if arguments.trust:
+        sys.path.append(str(Path.cwd()))  # where a reader's own classes are, which python SCRIPT leaves out
     import torch
 
     from gaussgan.console import measures
@@ -27,7 +29,7 @@ def main() -> None:
     from gaussgan.metrics import has_closed_form
     from gaussgan.runs import load_run
 
-    run = load_run(arguments.run, BEST if arguments.best else LAST, arguments.replica)
+    run = load_run(arguments.run, BEST if arguments.best else LAST, arguments.replica, arguments.trust)
     if run.config["threads"] is not None:
         torch.set_num_threads(run.config["threads"])
     measured = measure(run)

@@ -21,11 +21,13 @@ from torch import Tensor, nn
 
 from gaussgan.arguments import check_arguments
 from gaussgan.callbacks import Evaluation
+from gaussgan.checkpoint import read_checkpoint, unreadable_checkpoint
 from gaussgan.config import ConfigError, differences, one_line, reading
 from gaussgan.console import IterationsBar
 from gaussgan.data import GaussianDataModule, iteration_limits
 from gaussgan.gan import GAN, OptimizerFactory
-from gaussgan.runs import build_networks, read_checkpoint
+from gaussgan.resume import check_state
+from gaussgan.runs import build_networks
 from gaussgan.tree import flatten
 from gaussgan.variation import seeds, varying
 
@@ -219,3 +221,7 @@ def _check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, train
     shapes = {name: value.shape for name, value in gan.state_dict().items()}
     if shapes != {name: value.shape for name, value in checkpoint["state_dict"].items()}:
         raise ConfigError(f"ckpt_path: {path} comes from other networks than this run's")
+    try:
+        check_state(checkpoint, gan, data, trainer)
+    except Exception as error:  # whatever comes of numbers that are none of this run's
+        raise ConfigError(f"ckpt_path: {unreadable_checkpoint(path, error)}") from error

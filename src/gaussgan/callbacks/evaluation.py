@@ -12,6 +12,7 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from torch import Tensor, nn
 
+from gaussgan.account import Account
 from gaussgan.aggregate import aggregate
 from gaussgan.config import hyperparameters
 from gaussgan.data import data_of
@@ -96,6 +97,11 @@ class Evaluation(Callback):
         gan.history.append({"iteration": step, "epoch": trainer.current_epoch + 1, **row})
         self.epoch_started, self.epoch_start = now, step
 
+    def names(self, gan: GAN, validation: Any) -> list[str]:
+        """The names in the rows of `gan.history`."""
+        self.validation = validation
+        return ["iteration", "epoch", *Account.tags, *self._measure(gan), "perf/examples_per_second"]
+
     def _measure(self, gan: GAN) -> dict[str, Tensor]:
         with gan.evaluating():
             average = None if gan.generator_ema is None else gan.generator_ema.module
@@ -115,7 +121,7 @@ class Evaluation(Callback):
         return {"seconds": self.total_seconds(), "start": self.start}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.seconds, self.start = state["seconds"], state.get("start", {})  # of a sweep's job, nobody asks
+        self.seconds, self.start = float(state["seconds"]), state.get("start", {})  # of a sweep's job, nobody asks
 
 
 def evaluation_of(trainer: Trainer) -> Evaluation:
