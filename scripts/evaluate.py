@@ -36,12 +36,12 @@ def main() -> None:
     of = "" if arguments.replica is None else f"replica {arguments.replica}, seed {run.config['seed']}, of "
     print(f"{of}{Path(arguments.run)} after {run.iterations:,} iterations")
     record = read_record(run.directory) if (run.directory / RECORD).exists() else {"status": "unfinished"}
-    if arguments.replica is not None and (replicas := read_replicas(Path(arguments.run))):
-        record["status"] = replicas[arguments.replica]["status"]
+    if arguments.replica is not None and (replicas := read_replicas(Path(arguments.run))[arguments.replica :]):
+        record["status"] = replicas[0]["status"]
         if record["status"] == "diverged":
             record["error"] = f"replica {arguments.replica} diverged"
     if record["status"] == "diverged":
-        print(f"{record['error']}: what follows is of its last checkpoint, before that")
+        print(f"{record.get('error')}: what follows is of its last checkpoint, before that")
     elif record["status"] != "completed":
         print(f"the run is {record['status']}" + (f": {record['error']}" if record.get("error") else ""))
     print(f"{'':45}{'learned':>9}   true")

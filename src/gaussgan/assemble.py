@@ -203,7 +203,8 @@ def _check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, train
         key = min(differing, key=lambda key: "${" in str(typed.get(key)))  # one that follows from no other, if there is
         theirs, ours = differing[key]
         raise ConfigError(
-            f"ckpt_path: {path} comes from a run with {key}={theirs}, and a resumed run keeps its recipe (got {ours})"
+            f"ckpt_path: {path} comes from a run with {key}={theirs!s:.200}, and a resumed run keeps its"
+            f" recipe (got {ours!s:.200})"
         )
     done = checkpoint["global_step"]
     for key, end in iteration_limits(trainer, data).items():

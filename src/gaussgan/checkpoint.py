@@ -18,6 +18,7 @@ from gaussgan.variation import entries
 
 READ = ("seed", "replicas", "threads", "ema_half_life", "data.", "generator.", "discriminator.")  # of the configuration
 FORM: dict[str, Any] = {  # callbacks may add keys of their own
+    "epoch": int,
     "global_step": int,
     "pytorch-lightning_version": str,
     "config": dict[str, Any],
@@ -145,6 +146,7 @@ def _check_sizes(checkpoint: dict[str, Any]) -> None:
     width = torch.Size([len(Account.tags)])
     for key, holds in {
         "state_dict": all(v.shape[:1] == leading for v in checkpoint["state_dict"].values() if leading and v.ndim),
+        "global_step": checkpoint["global_step"] >= 0,
         "history.names": len({*names}) == len(names) == len(history["own"]),
         "history.rows": history["rows"].shape == (epochs, len(names), *(leading if epochs else ()))
         and history["rows"].dtype is torch.float64,
@@ -152,4 +154,4 @@ def _check_sizes(checkpoint: dict[str, Any]) -> None:
         "epoch_account": sums.shape in (width, (*leading, *width)) and counts.shape == width,
     }.items():
         if not holds:
-            raise ValueError(f"{key} has not the shape of replicas={replicas}")
+            raise ValueError(f"{key} is not as of a run with replicas={replicas}")

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
+import pytorch_lightning
 import torch
+from packaging.version import Version
 from pytorch_lightning import Trainer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -24,6 +26,8 @@ def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModul
         ValueError: naming what has another type or shape.
         Exception: whatever an update rule or a callback raises at what it should remember.
     """
+    if Version(checkpoint["pytorch-lightning_version"]).major != Version(pytorch_lightning.__version__).major:
+        raise ValueError("it is of another Lightning")
     twin = deepcopy(gan)
     twin.schedule = None
     twin.on_load_checkpoint({**checkpoint, "update": deepcopy(checkpoint["update"])})

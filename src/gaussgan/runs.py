@@ -105,6 +105,10 @@ def trained_networks(checkpoint: Mapping[str, Any], dim: int, trust: bool = True
     if checkpoint["config"]["ema_half_life"] is not None:
         modules["generator_ema"] = deepcopy(modules["generator"])
         prefixes["generator_ema"] = "generator_ema.module."
+    if others := [
+        key for key in checkpoint["state_dict"] if not key.startswith((*prefixes.values(), "generator_ema."))
+    ]:
+        raise ValueError(f"{others[0]} is of none of its networks")
     for name, module in modules.items():
         prefix = prefixes[name]
         weights = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}

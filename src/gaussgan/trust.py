@@ -48,8 +48,8 @@ def check_trusted(config: dict[str, Any], path: Path) -> None:
             refused = value not in _names(*ALLOWED.get(node, ())) if name == "_target_" else "${" in str(value)
             if refused:
                 raise ConfigError(
-                    f"{path} names {key}={value!r}, which may run code of whoever made it; if you trust them, load it"
-                    " with trust=True or --trust"
+                    f"{path} names {key}={value!r:.200}, which may run the code of whoever made it; if you trust"
+                    " them, load it with trust=True or --trust"
                 )
 
 
