@@ -14,11 +14,13 @@ def main() -> None:
     parser.add_argument("--replica", type=int, help="which of a run of several, from 0 on")
     parser.add_argument("--permutations", type=int, default=199, help="of the permutation test (default: 199)")
     parser.add_argument("--seed", type=int, default=0, help="of the fresh samples (default: 0)")
+    parser.add_argument("--trust", action="store_true", help="run code that the run names, such as your own classes")
     arguments = parser.parse_args()
     if arguments.permutations < 1:
         parser.error(f"--permutations must be at least 1 (got {arguments.permutations})")
 
-    sys.path.append(str(Path.cwd()))  # where a reader's own classes are, which python SCRIPT leaves out
+    if arguments.trust:
+        sys.path.append(str(Path.cwd()))  # where a reader's own classes are, which python SCRIPT leaves out
     import torch
 
     from gaussgan.console import measures
@@ -27,19 +29,19 @@ def main() -> None:
     from gaussgan.metrics import has_closed_form
     from gaussgan.runs import load_run
 
-    run = load_run(arguments.run, BEST if arguments.best else LAST, arguments.replica)
+    run = load_run(arguments.run, BEST if arguments.best else LAST, arguments.replica, arguments.trust)
     if run.config["threads"] is not None:
         torch.set_num_threads(run.config["threads"])
     measured = measure(run)
     of = "" if arguments.replica is None else f"replica {arguments.replica}, seed {run.config['seed']}, of "
     print(f"{of}{Path(arguments.run)} after {run.iterations:,} iterations")
     record = read_record(run.directory) if (run.directory / RECORD).exists() else {"status": "unfinished"}
-    if arguments.replica is not None and (replicas := read_replicas(Path(arguments.run))):
-        record["status"] = replicas[arguments.replica]["status"]
+    if arguments.replica is not None and (replicas := read_replicas(Path(arguments.run))[arguments.replica :]):
+        record["status"] = replicas[0]["status"]
         if record["status"] == "diverged":
             record["error"] = f"replica {arguments.replica} diverged"
     if record["status"] == "diverged":
-        print(f"{record['error']}: what follows is of its last checkpoint, before that")
+        print(f"{record.get('error')}: what follows is of its last checkpoint, before that")
     elif record["status"] != "completed":
         print(f"the run is {record['status']}" + (f": {record['error']}" if record.get("error") else ""))
     print(f"{'':45}{'learned':>9}   true")

@@ -25,11 +25,13 @@ from gaussgan.arguments import check_arguments
 from gaussgan.callbacks import Evaluation
 from gaussgan.callbacks.check import check_callbacks, check_monitors
 from gaussgan.callbacks.evaluation import evaluation_of
+from gaussgan.checkpoint import read_checkpoint, unreadable_checkpoint
 from gaussgan.config import ConfigError, differences, one_line, reading
 from gaussgan.console import IterationsBar
 from gaussgan.data import GaussianDataModule, iteration_limits, setting
 from gaussgan.gan import GAN, OptimizerFactory
-from gaussgan.runs import build_networks, read_checkpoint
+from gaussgan.resume import check_state
+from gaussgan.runs import build_networks
 from gaussgan.tree import flatten
 from gaussgan.variation import seeds, varying
 
@@ -237,7 +239,8 @@ def _check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, train
         key = min(differing, key=lambda key: "${" in str(typed.get(key)))  # one that follows from no other, if there is
         theirs, ours = differing[key]
         raise ConfigError(
-            f"ckpt_path: {path} comes from a run with {key}={theirs}, and a resumed run keeps its recipe (got {ours})"
+            f"ckpt_path: {path} comes from a run with {key}={theirs!s:.200}, and a resumed run keeps its"
+            f" recipe (got {ours!s:.200})"
         )
     done = checkpoint["global_step"]
     for key, end in iteration_limits(trainer, data).items():
@@ -264,3 +267,7 @@ def _check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, train
     shapes = {name: value.shape for name, value in gan.state_dict().items()}
     if shapes != {name: value.shape for name, value in checkpoint["state_dict"].items()}:
         raise ConfigError(f"ckpt_path: {path} comes from other networks than this run's")
+    try:
+        check_state(checkpoint, gan, data, trainer)
+    except Exception as error:  # whatever comes of numbers that are none of this run's
+        raise ConfigError(f"ckpt_path: {unreadable_checkpoint(path, error)}") from error

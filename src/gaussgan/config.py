@@ -20,6 +20,9 @@ from gaussgan.variation import entries
 class ConfigError(ValueError):
     """Something a person typed cannot be; the message is one line: where, what it must be, and what was given."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(line.strip() for line in message.splitlines()))
+
 
 @contextmanager
 def reading() -> Iterator[None]:

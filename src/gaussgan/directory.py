@@ -144,9 +144,17 @@ def parts_of(directory: Path) -> dict[int, Path]:
 
 
 def read_replicas(directory: Path) -> list[dict[str, str]]:
-    """The rows of replicas.csv; none where there is no such file."""
+    """The rows of replicas.csv; none where there is no such file.
+
+    Raises:
+        ConfigError: when it is no whole one.
+    """
     path = directory / REPLICAS
-    return [*csv.DictReader(path.read_text().splitlines())] if path.exists() else []
+    try:
+        rows = [*csv.DictReader(path.read_text().splitlines())] if path.exists() else []
+        return [{**row, "status": row["status"]} for row in rows]
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise ConfigError(f"{path} is no whole table of replicas ({type(error).__name__})") from error
 
 
 def _write_whole(path: Path, text: str) -> None:
@@ -171,7 +179,7 @@ def read_record(directory: Path) -> dict[str, Any]:
     try:
         record = json.loads((directory / RECORD).read_text())
         return {**record, "status": record["status"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(f"{directory / RECORD} is no whole record of a run ({type(error).__name__})") from error
 
 

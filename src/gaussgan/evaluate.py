@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from torch import Tensor
 
+from gaussgan.config import ConfigError, one_line
 from gaussgan.runs import Run
 from gaussgan.streams import normal, stream
 from gaussgan.twosample import Accuracy, best_accuracy, classifier_test, energy_test
@@ -29,11 +31,18 @@ class Verdict(NamedTuple):
 
 def measure(run: Run) -> dict[str, float]:
     """The distances of the run's generator by `Validation`, that of its moving average where there is one, and mle/w2,
-    the error of its training set's moments."""
-    data = instantiate(run.config["data"])
-    distances = distances_with_average(data.validation, run.generator, run.generator_ema)
-    values = {name: value.item() for name, value in distances.items()}
-    mle = data.mle_w2(run.iterations)
+    the error of its training set's moments.
+
+    Raises:
+        ConfigError: when the run's configuration describes no data, or more than fits in memory.
+    """
+    try:
+        data = instantiate(run.config["data"])
+        distances = distances_with_average(data.validation, run.generator, run.generator_ema)
+        values = {name: value.item() for name, value in distances.items()}
+        mle = data.mle_w2(run.iterations)
+    except (InstantiationException, RuntimeError, MemoryError, OverflowError) as error:
+        raise ConfigError(f"{run.directory} cannot be measured: {one_line(error)}") from error
     return values if mle is None else {**values, "mle/w2": mle.item()}
 
 

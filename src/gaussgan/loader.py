@@ -113,4 +113,4 @@ class BlockLoader:
         return {"epoch": self.epoch, "position": self.position, "blocks": self.blocks}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        vars(self).update(state)
+        vars(self).update({name: state[name] for name in self.state_dict() if name in state})

@@ -12,10 +12,10 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from gaussgan.checkpoint import read_checkpoint
 from gaussgan.config import ConfigError, differences, one_line
 from gaussgan.data import iteration_limits
 from gaussgan.directory import LAST, PARTS, RECORD, read_record, write_record
-from gaussgan.runs import read_checkpoint
 from gaussgan.variation import some_replicas
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,14 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from torch import nn
 
+from gaussgan.checkpoint import read_checkpoint, unreadable_checkpoint
 from gaussgan.config import ConfigError, one_line
 from gaussgan.directory import LAST, parts_of
 from gaussgan.distributions import Law
 from gaussgan.replicas import Replicas
 from gaussgan.single import single_checkpoint
 from gaussgan.streams import stream
+from gaussgan.trust import check_trusted
 from gaussgan.variation import seeds, varying
 
 
@@ -35,15 +38,17 @@ class Run:
     iterations: int  # of one of many replicas, until it diverged
 
 
-def load_run(directory: str | Path, checkpoint: str = LAST, replica: int | None = None) -> Run:
+def load_run(directory: str | Path, checkpoint: str = LAST, replica: int | None = None, trust: bool = False) -> Run:
     """Load a run from its directory.
 
     Args:
         checkpoint: which parameters, `checkpoints/last.ckpt` or `checkpoints/best.ckpt`.
         replica: which of a run of many, from 0 on; its configuration is then that of its single run.
+        trust: import and call whatever the run's configuration names, and not only what this package has to offer.
 
     Raises:
-        ConfigError: when the directory holds no run, its checkpoint cannot be read, or it has no such replica.
+        ConfigError: when the directory holds no run, its checkpoint cannot be read, it has no such replica, or it names
+            other classes and is not trusted.
     """
     directory = Path(directory)
     parts = parts_of(directory)
@@ -65,10 +70,18 @@ def load_run(directory: str | Path, checkpoint: str = LAST, replica: int | None 
         state = single_checkpoint(state, replica - first) if there > 1 else state
     config = state["config"]
     try:
-        distribution = instantiate(config["data"]["distribution"])
-    except InstantiationException as error:
-        raise ConfigError(f"data.distribution: {one_line(error)}") from error
-    modules = trained_networks(state, distribution.dim)
+        if not trust:
+            check_trusted(config, part / checkpoint)
+        try:
+            distribution = instantiate(config["data"]["distribution"])
+        except InstantiationException as error:
+            raise ConfigError(f"data.distribution: {one_line(error)}") from error
+        modules = trained_networks(state, distribution.dim, trust)
+        _check_widths(modules, config["data"]["latent_dim"], distribution.dim)
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever comes of a configuration and numbers that do not belong together
+        raise unreadable_checkpoint(part / checkpoint, error) from error
     return Run(
         part,
         config,
@@ -80,19 +93,36 @@ def load_run(directory: str | Path, checkpoint: str = LAST, replica: int | None 
     )
 
 
-def trained_networks(checkpoint: Mapping[str, Any], dim: int) -> dict[str, nn.Module]:
-    """The networks of a checkpoint as they are used, and the generator's moving average where there is one."""
-    modules = build_networks(checkpoint["config"], dim)
+def trained_networks(checkpoint: Mapping[str, Any], dim: int, trust: bool = True) -> dict[str, nn.Module]:
+    """The networks of a checkpoint as they are used, and the generator's moving average where there is one.
+
+    Args:
+        trust: draw the first parameters as a run does; else the networks take memory for those of the checkpoint alone.
+    """
+    with nullcontext() if trust else torch.device("meta"):
+        modules = build_networks(checkpoint["config"], dim)
     prefixes = {name: f"{name}." for name in modules}
     if checkpoint["config"]["ema_half_life"] is not None:
         modules["generator_ema"] = deepcopy(modules["generator"])
         prefixes["generator_ema"] = "generator_ema.module."
+    if others := [
+        key for key in checkpoint["state_dict"] if not key.startswith((*prefixes.values(), "generator_ema."))
+    ]:
+        raise ValueError(f"{others[0]} is of none of its networks")
     for name, module in modules.items():
         prefix = prefixes[name]
         weights = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
-        module.to(next(iter(weights.values())).dtype).load_state_dict(weights)
+        module.to(next(iter(weights.values())).dtype).load_state_dict(weights, assign=not trust)
         module.eval()
     return modules
+
+
+@torch.no_grad()
+def _check_widths(modules: Mapping[str, nn.Module], latent_dim: int, dim: int) -> None:
+    generator, discriminator = modules["generator"], modules["discriminator"]
+    latents = torch.zeros(2, latent_dim, dtype=next(generator.parameters()).dtype)
+    if generator(latents).shape != (2, dim) or discriminator(generator(latents)).shape != (2, 1):
+        raise ValueError("its networks do not fit its distribution")
 
 
 def build_networks(config: Mapping[str, Any], dim: int) -> dict[str, nn.Module]:
@@ -115,17 +145,3 @@ def build_networks(config: Mapping[str, Any], dim: int) -> dict[str, nn.Module]:
             raise ConfigError(f"{name}: {one_line(error)}") from error
         networks[name] = Replicas(copies) if len(copies) > 1 else copies[0]
     return networks
-
-
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """A checkpoint of this package, loaded with weights_only on the CPU.
-
-    Raises:
-        ConfigError: when the file is not whole, or is something else.
-    """
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        checkpoint["config"]["seed"], checkpoint["state_dict"], checkpoint["history"]
-    except Exception as error:
-        raise ConfigError(f"{path} is no whole checkpoint of gaussgan ({type(error).__name__})") from error
-    return checkpoint

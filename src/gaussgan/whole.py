@@ -14,13 +14,14 @@ from gaussgan.aggregate import aggregate, replica_rows, summary
 from gaussgan.callbacks.evaluation import log_configuration
 from gaussgan.callbacks.pictures import log_picture
 from gaussgan.callbacks.record import record_of
+from gaussgan.checkpoint import read_checkpoint
 from gaussgan.directory import LAST, RECORD, parts_of, read_record, read_replicas, write_record, write_replicas
 from gaussgan.figures import render, save
 from gaussgan.history import Row, unpack
 from gaussgan.metrics import has_closed_form
 from gaussgan.parts import Parts
 from gaussgan.pictures import picture_replicas
-from gaussgan.runs import read_checkpoint, trained_networks
+from gaussgan.runs import trained_networks
 from gaussgan.variation import some_replicas, varying
 
 NO_MEASURES = ("replica", "seed", "status")  # columns of replicas.csv

@@ -67,7 +67,7 @@ class Checkpoints(Checkpoint):
         return {"least": self.least}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.least = state["least"]
+        self.least = float(state["least"])
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -108,11 +108,18 @@ class Evaluation(Callback):
         gan.history.append({"iteration": step, "epoch": trainer.current_epoch + 1, **row})
         self.epoch_started, self.epoch_start = now, step
 
+    def names(self, gan: GAN, data: GaussianDataModule) -> list[str]:
+        """Return the names in the rows of `gan.history`."""
+        return ["iteration", "epoch", *self._example(gan, data)]
+
     def metrics(self, gan: GAN, data: GaussianDataModule) -> list[str]:
         """Return the names of what a run logs after every epoch."""
+        return [*aggregate(self._example(gan, data))]
+
+    def _example(self, gan: GAN, data: GaussianDataModule) -> dict[str, Any]:
         self.validation = data.validation
-        row = {**dict.fromkeys(Account.tags, torch.zeros(gan.replicas).squeeze()), **self._measure(gan)}
-        return [*aggregate(row), "perf/examples_per_second"]
+        means = dict.fromkeys(Account.tags, torch.zeros(gan.replicas).squeeze())
+        return {**means, **self._measure(gan), "perf/examples_per_second": 0.0}
 
     def _measure(self, gan: GAN) -> dict[str, Tensor]:
         with gan.evaluating():
@@ -133,7 +140,7 @@ class Evaluation(Callback):
         return {"seconds": self.total_seconds(), "start": self.start}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.seconds, self.start = state["seconds"], state.get("start", {})  # of a sweep's job, nobody asks
+        self.seconds, self.start = float(state["seconds"]), state.get("start", {})  # of a sweep's job, nobody asks
 
 
 def evaluation_of(trainer: Trainer) -> Evaluation:

@@ -20,13 +20,13 @@ from gaussgan.assemble import assemble
 from gaussgan.callbacks import KeptEpochs
 from gaussgan.callbacks.evaluation import evaluation_of, log_configuration
 from gaussgan.callbacks.record import last_row, record_of
+from gaussgan.checkpoint import read_checkpoint
 from gaussgan.config import ConfigError
 from gaussgan.data import GaussianDataModule
 from gaussgan.directory import BEST, LAST, claim, read_record, record_failure, write_record
 from gaussgan.divergence import Diverged
 from gaussgan.gan import GAN
 from gaussgan.history import of_replica, pack, unpack
-from gaussgan.runs import read_checkpoint
 from gaussgan.signals import exit_code, noting
 from gaussgan.single import single_checkpoint
 from gaussgan.train import returned, train

@@ -1,0 +1,157 @@
+"""What a checkpoint holds, and whether a file is a whole one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, get_args, get_origin
+from zipfile import ZIP_STORED, BadZipFile, ZipFile
+
+import torch
+from torch import Tensor
+
+from gaussgan.account import Account
+from gaussgan.config import ConfigError, one_line
+from gaussgan.rules import OPTIONAL, RULES
+from gaussgan.tree import flatten
+from gaussgan.variation import entries
+
+READ = ("seed", "replicas", "threads", "ema_half_life", "data.", "generator.", "discriminator.")  # of the configuration
+FORM: dict[str, Any] = {  # callbacks may add keys of their own
+    "epoch": int,
+    "global_step": int,
+    "pytorch-lightning_version": str,
+    "config": dict[str, Any],
+    "state_dict": dict[str, Tensor],
+    "optimizer_states": list[dict[str, Any]],
+    "lr_schedulers": list[dict[str, Any]],
+    "GaussianDataModule": {"epoch": int, "position": int, "blocks": int},
+    "loops": {"fit_loop": {"epoch_loop.manual_optimization.optim_step_progress": {"total": {"completed": int}}}},
+    "callbacks": dict[str, Any],
+    "update": list[Tensor],
+    "history": {"names": list[str], "own": list[bool], "rows": Tensor},
+    "diverged": dict[int, tuple[int, str]],
+    "epoch_account": tuple[Tensor, Tensor, int],
+}
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Load a checkpoint of this package on the CPU, without running any code that it may hold.
+
+    Raises:
+        ConfigError: when a bit of the file has changed, or it is something else.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            _check_archive(file)
+            checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+        check_form(checkpoint, FORM)
+        _check_tensors(checkpoint)
+        _check_config(checkpoint["config"])
+        _check_sizes(checkpoint)
+    except Exception as error:  # whatever a changed bit brings about
+        raise unreadable_checkpoint(path, error) from error
+    return checkpoint
+
+
+def unreadable_checkpoint(path: str | Path, error: Exception) -> ConfigError:
+    reason = type(error).__name__ if len(line := one_line(error)) > 200 else f"{type(error).__name__}: {line}"
+    return ConfigError(f"{path} is no whole checkpoint of gaussgan ({reason})")
+
+
+def check_form(value: Any, form: Any, key: str = "checkpoint") -> None:
+    """Check that a nested value is like another one, or of a type such as dict[str, Tensor].
+
+    A mapping may have more keys than the one that it must be like.
+
+    Raises:
+        ValueError: naming the key that differs.
+    """
+    if form is Any:
+        return
+    kind: Any = get_origin(form) or (form if isinstance(form, type) else type(form))
+    kinds: Any = (float, int) if kind is float else kind
+    if not isinstance(value, kinds) or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"{key} must be of type {kind.__name__}")
+    if inner := get_args(form):
+        form = dict.fromkeys(value, inner[-1]) if kind is dict else inner if kind is tuple else inner * len(value)
+        if kind is dict:
+            check_form([*value], [inner[0]] * len(value), f"a key of {key}")
+    if isinstance(form, dict):
+        for name, part in form.items():
+            if name not in value:
+                raise ValueError(f"{key} must have {name}")
+            check_form(value[name], part, f"{key}.{name}")
+    elif isinstance(form, list | tuple):
+        if len(value) != len(form):
+            raise ValueError(f"{key} must have {len(form)} entries")
+        for i, (entry, part) in enumerate(zip(value, form, strict=True)):
+            check_form(entry, part, f"{key}.{i}")
+    elif isinstance(form, Tensor) and (value.shape, value.dtype) != (form.shape, form.dtype):
+        raise ValueError(f"{key} must be {form.dtype} of shape {[*form.shape]}")
+
+
+def _check_archive(file: BinaryIO) -> None:
+    """Check the sums that torch.save wrote and torch.load does not look at, and that nothing is to be unpacked."""
+    with ZipFile(file) as archive:
+        entries = archive.infolist()
+        if any(entry.compress_type != ZIP_STORED or entry.external_attr for entry in entries):
+            raise BadZipFile("an entry is no plain file")
+        size = file.seek(0, 2)
+        if sum(entry.file_size for entry in entries) > size:
+            raise BadZipFile("its entries are larger than the file")
+        if (name := archive.testzip()) is not None:
+            raise BadZipFile(f"{name} has changed")
+    file.seek(0)
+
+
+def _check_tensors(checkpoint: dict[str, Any]) -> None:
+    for tensor in _tensors(checkpoint):
+        usual = tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_complex()
+        if not usual or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise ValueError("a tensor holds fewer numbers than its shape says, or none")
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _tensors(part)
+
+
+def _check_config(config: dict[str, Any]) -> None:
+    _check_plain(config)
+    for key, value in flatten(config).items():
+        text, holds = {**RULES, **OPTIONAL}.get(key, ("", None)) if key.startswith(READ) else ("", None)
+        if holds and not all(map(holds, entries(key, value, config["replicas"]))):
+            raise ValueError(f"{key} must be {text} (got {value!r})")
+
+
+def _check_plain(value: Any, key: str = "config") -> None:
+    """Check that a configuration consists of dicts, lists, text, numbers and null."""
+    if type(value) in (dict, list):
+        for name, part in value.items() if isinstance(value, dict) else enumerate(value):
+            _check_plain(part, f"{key}.{name}")
+    elif type(value) not in (str, int, float, bool, type(None)):
+        raise ValueError(f"{key} must be plain (got {type(value).__name__})")
+
+
+def _check_sizes(checkpoint: dict[str, Any]) -> None:
+    """Check that what belongs to each replica is there once for each."""
+    replicas, history = checkpoint["config"]["replicas"], checkpoint["history"]
+    leading = (replicas,) if replicas > 1 else ()
+    epochs, names = len(history["rows"]), history["names"]
+    sums, counts, _ = checkpoint["epoch_account"]
+    width = torch.Size([len(Account.tags)])
+    for key, holds in {
+        "state_dict": all(v.shape[:1] == leading for v in checkpoint["state_dict"].values() if leading and v.ndim),
+        "global_step": checkpoint["global_step"] >= 0,
+        "history.names": len({*names}) == len(names) == len(history["own"]),
+        "history.rows": history["rows"].shape == (epochs, len(names), *(leading if epochs else ()))
+        and history["rows"].dtype is torch.float64,
+        "diverged": all(0 <= i < replicas for i in checkpoint["diverged"]) and len(checkpoint["diverged"]) < replicas,
+        "epoch_account": sums.shape in (width, (*leading, *width)) and counts.shape == width,
+    }.items():
+        if not holds:
+            raise ValueError(f"{key} is not as of a run with replicas={replicas}")
