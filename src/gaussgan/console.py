@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from time import perf_counter
@@ -22,7 +23,7 @@ from gaussgan.aggregate import middle
 from gaussgan.data import data_of, planned_iterations
 from gaussgan.distributions import Law
 from gaussgan.gan import GAN
-from gaussgan.validation import score
+from gaussgan.validation import has_density, score
 
 REFRESH_SECONDS = 0.2
 
@@ -132,7 +133,12 @@ def _print_places(console: Console, record: Mapping[str, Any], directory: Path) 
 
 
 def measures(values: Mapping[str, Any], law: Law, exact: bool) -> Iterator[tuple[str, str, str]]:
-    """Of each measure that was taken: its name, its value, and what it would be at best."""
+    """Of each measure that was taken: its name, its value, and what it would be at best.
+
+    A record has no infinite numbers: with a finite w2, a KL that is missing is infinite.
+    """
+    if law.gaussian and has_density(law) and values.get("val/w2") is not None and values.get("val/kl") is None:
+        values = {**values, "val/kl": math.inf}
     best = {
         "val/w2": f"{_number(values.get('mle/w2'))} (maximum likelihood)",
         "val/modes": f"{len(getattr(law, 'modes', ()))}",
@@ -188,7 +194,9 @@ LOSSES = {"train/loss_d": "discriminator's loss", "train/loss_g": "generator's l
 
 
 def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4f}" if abs(value) < 1e4 else f"{value:.3g}"
+    if value is None or math.isinf(value):
+        return "none" if value is None else "infinite"
+    return f"{value:.4f}" if abs(value) < 1e4 else f"{value:.3g}"
 
 
 def _matrix(values: Tensor) -> str:
