@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from gaussgan.config import ConfigError
 from gaussgan.metrics import gaussian_log_prob, is_singular
 from gaussgan.streams import normal, stream
 
@@ -39,6 +40,27 @@ class Law(Protocol):
         Raises:
             ValueError: when the law has no density.
         """
+
+
+def examples_of(law: Law, n: int, rng: torch.Generator) -> Tensor:
+    """n examples of a law, [n, d], seen to be so many finite numbers.
+
+    Raises:
+        ConfigError: when they are not.
+    """
+    x = law.sample(n, rng)
+    what = f"data.distribution: {type(law).__name__}.sample({n}, generator)"
+    if not isinstance(x, Tensor) or not x.is_floating_point() or x.shape != (n, law.dim):
+        got = f"{[*x.shape]} of {x.dtype}" if isinstance(x, Tensor) else type(x).__name__
+        raise ConfigError(f"{what} must be a tensor of floats, {[n, law.dim]} (got {got})")
+    if not x.isfinite().all():
+        raise ConfigError(f"{what} must be finite (it holds NaN or infinity)")
+    return x
+
+
+def name_of(law: Law) -> str:
+    """How a law calls itself, or the name of a class that does not say."""
+    return type(law).__name__ if type(law).__repr__ is object.__repr__ else repr(law)
 
 
 class AffineGaussian:
@@ -254,7 +276,7 @@ def _check_resolution(A: Tensor, shift: Tensor) -> None:
     share = (errors / stds)[real].max().item() if real.any() else 0.0
     if share > 0.01:
         raise ValueError(
-            "the distribution must be nearer to 0, or wider in its thinnest direction: float32 rounds examples by at most"
+            "the distribution must be nearer to 0, or wider in its thinnest direction: float32 may round examples by"
             f" 0.01 of the standard deviation there (got {share:.2g})"
         )
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
-from gaussgan.distributions import Dirac, Law
+from gaussgan.distributions import Dirac, Law, examples_of
 from gaussgan.game.objectives import logistic_loss
 from gaussgan.metrics import (
     gaussian_kl,
@@ -51,7 +51,7 @@ class Validation:
 
     def __init__(self, law: Law, latent_dim: int, seed: int | Sequence[int], samples: int = 2_500) -> None:
         self.law, self.latent_dim, self.seed, self.samples = law, latent_dim, seed, samples
-        self.real = self._draw(lambda seed: law.sample(samples, stream(seed, "validation_real")))
+        self.real = self._draw(lambda seed: examples_of(law, samples, stream(seed, "validation_real")))
         self.has_density = has_density(law)
 
     @cached_property
@@ -210,10 +210,9 @@ def distances_with_average(
 def has_density(law: Law) -> bool:
     """Whether a law can say log p(x)."""
     try:
-        law.log_prob(law.mean)
-    except (AttributeError, ValueError):
+        return hasattr(law, "log_prob") and law.log_prob(law.mean) is not None
+    except ValueError:
         return False
-    return True
 
 
 def gaussian_density(generator: nn.Module) -> MultivariateNormal | None:
