@@ -172,3 +172,22 @@ def test_any_other_is_what_it_claims(law: AffineGaussian) -> None:
         white = torch.linalg.solve_triangular(scale, cov / unit / unit.unsqueeze(-1), upper=False)
         white = torch.linalg.solve_triangular(scale, white.mT, upper=False)
         torch.testing.assert_close(white, torch.eye(law.dim).double(), rtol=0, atol=0.03)
+
+
+@pytest.mark.parametrize("objective, probability", [("nonsaturating", True), ("wasserstein", False), ("hinge", False)])
+def test_a_critics_verdict_is_logged_as_it_is(compose: Compose, objective: str, probability: bool) -> None:
+    short = ("data.num_examples=16", "trainer.max_epochs=1", "trainer.max_steps=1", "~callbacks.pictures")
+    gan, data, trainer = assemble(compose(f"objective={objective}", *short, "discriminator.std=1"))
+    logits = gan.discriminator(data.draw_epoch(0).real[:8])  # of the first step, before which nothing moves
+    expected = logits.sigmoid().mean() if probability else logits.mean()
+    trainer.fit(gan, data)
+    assert gan.history[-1]["train/d_real"] == pytest.approx(expected.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("num_examples, dim", [(1, 2), (2, 5), (60, 50)])
+def test_the_baseline_of_few_examples_is_a_number(compose: Compose, num_examples: int, dim: int) -> None:
+    law = ("data=random_gaussian", f"data.distribution.dim={dim}", f"generator.in_features={dim}")
+    _, data, _ = assemble(compose(*law, f"data.num_examples={num_examples}", "data.batch_size=1"))
+    mle = data.mle_w2(1)
+    assert mle is not None
+    assert 0 < mle < 5
