@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -91,10 +92,13 @@ def test_a_generator_of_too_few_latents_is_infinitely_far_in_kl(compose: Compose
     assert gaussian_density(assemble(compose(*few))[0].generator) is None
 
 
-def test_the_table_says_that_a_kl_is_infinite() -> None:
-    record = {"val/w2": 0.5, "val/kl": None, "mle/w2": 0.1}  # as it is recorded
-    rows = [row[:2] for row in measures(record, AffineGaussian([[1.0]], [0.0]), exact=True)]
-    assert ("KL(true ‖ learned), nats", "infinite") in rows
+def test_the_table_says_what_is_infinite_and_what_is_small() -> None:
+    values = {"val/w2": 3e-5, "val/kl": None, "val/js": 0.7, "val/logit_error": None, "mle/w2": 0.1}  # as recorded
+    record: dict[str, Any] = {**values, "val/distance": 8.5e-17}
+    rows = {name: value for name, value, _ in measures(record, AffineGaussian([[1.0]], [0.0]), exact=True)}
+    assert rows["KL(true ‖ learned), nats"] == rows["D's logit from log p/q"] == "infinite"
+    assert rows["w2 to the true law"] == "3e-05"
+    assert rows["distance from the equilibrium"] == "8.5e-17"
     assert not any("KL" in name for name, *_ in measures(record, Dirac([0.0]), exact=True))
 
 
@@ -191,3 +195,12 @@ def test_the_baseline_of_few_examples_is_a_number(compose: Compose, num_examples
     mle = data.mle_w2(1)
     assert mle is not None
     assert 0 < mle < 5
+
+
+@pytest.mark.parametrize("scale", [1e-15, 1e15])
+def test_numbers_of_any_scale_are_finite(compose: Compose, scale: float) -> None:
+    law = (f"data.distribution.A=[[{scale},0],[0,{scale}]]", "data.distribution.b=[0,0]")
+    gan, data, _ = assemble(compose(*law))
+    values = data.validation.distances(gan.generator)
+    values |= data.validation.optimality(gan.generator, gan.discriminator, True)
+    assert all(value.isfinite() for value in values.values())

@@ -98,11 +98,10 @@ def check_networks(gan: GAN, latent_dim: int, d: int, again: Mapping[str, nn.Mod
     for name, network in again.items():
         ours = getattr(gan, name)
         ours = ours.network(0) if isinstance(ours, Replicas) else ours
-        _require(
-            all(torch.equal(value, network.state_dict()[key]) for key, value in ours.state_dict().items()),
-            f"{name}: {type(network).__name__} must draw its parameters from the rng that is passed, and from nothing"
-            " else",
-        )
+        with _naming(name):
+            same = all(torch.equal(value, network.state_dict()[key]) for key, value in ours.state_dict().items())
+            what = f"{name}: {type(network).__name__} must draw its parameters from the rng that is passed"
+            _require(same, f"{what}, and from nothing else")
 
 
 def _forward(gan: GAN, name: str, x: Tensor, width: int, what: str) -> Tensor:

@@ -155,7 +155,7 @@ class Validation:
         best, loss = (
             logistic_loss(*values.tensor_split(2, -1)).mean(-1, dtype=torch.float64) for values in (ratio, logit)
         )
-        error = (logit - ratio).square().mean(-1, dtype=torch.float64).sqrt()
+        error = (logit - ratio).double().square().mean(-1).sqrt()  # whose squares float32 cannot always hold
         values = (math.log(2) - best, error, loss - best)
         return dict(zip(tags, values, strict=False))
 

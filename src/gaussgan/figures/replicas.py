@@ -153,8 +153,8 @@ def _draw_course(
     tag: str,
     averages: Sequence[float],
 ) -> None:
-    of_average = "; dotted: of the moving averages" if averages else ""
-    caption(axes, f"median of the replicas; shaded: 10th to 90th percentile{of_average}")
+    name = "median of the replicas; shaded: 10th to 90th percentile"
+    caption(axes, "median, 10th to 90th percentile; dotted: moving average" if averages else name)
     floor = None if floors is None else quantiles(floors)[1]
     low, high = _window(torch.cat([percentiles.flatten(), percentiles.new_tensor(averages)]), floor)
     if floor is not None and low < floor < high:
