@@ -5,9 +5,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from gaussgan.aggregate import quantiles
-from gaussgan.distributions import AffineGaussian
+from gaussgan.distributions import AffineGaussian, ring
 from gaussgan.figures import (
     Cloud,
+    Verdict,
     game_figure,
     logit_figure,
     mixture_figure,
@@ -16,8 +17,10 @@ from gaussgan.figures import (
     replicas_figure,
     spectrum_figure,
 )
+from gaussgan.figures.style import decades
 from gaussgan.streams import stream
 
+FIRST = Verdict(lambda x: x[..., :1], probability=True)
 HISTORY = [{"iteration": i, "train/loss_d": 0.6, "train/loss_g": 0.8, "val/w2": 1 / i} for i in (1, 2, 3)]
 
 
@@ -26,7 +29,7 @@ def draw(d: int, scale: float, history: list[dict[str, float]] = HISTORY) -> np.
     points = law.sample(100, stream(0, "figure"))
     real = Cloud(points, law.mean, law.cov)
     fake = Cloud(points * scale, law.mean * scale, law.cov * scale**2)
-    return render(game_figure(real, fake, lambda x: x[..., :1].sigmoid(), history, 0.1, "title"))
+    return render(game_figure(real, fake, FIRST, history, 0.1, "title"))
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
@@ -46,7 +49,7 @@ def draw_mixture(d: int, scale: float, history: list[dict[str, float]]) -> np.nd
     law = AffineGaussian(torch.eye(d), torch.zeros(d))
     real, fake = (law.sample(100, stream(0, name)) for name in ("real", "fake"))
     fake[::2] *= scale
-    return render(mixture_figure(real, fake, law.log_prob, history, "val/w2", "title"))
+    return render(mixture_figure(real, fake, law.log_prob, FIRST, history, "val/w2", "title"))
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
@@ -59,7 +62,7 @@ def test_a_mixture_is_drawn_with_and_without_its_modes(d: int) -> None:
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_a_law_without_a_density_is_drawn_by_its_examples(d: int) -> None:
     real = torch.arange(100.0).reshape(-1, 1) * torch.ones(d)
-    assert render(mixture_figure(real, real, None, [], "val/sliced_w2", "title")).shape == (520, 1100, 3)
+    assert render(mixture_figure(real, real, None, FIRST, [], "val/sliced_w2", "title")).shape == (520, 1100, 3)
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e30, torch.inf, torch.nan])
@@ -184,3 +187,105 @@ def test_ten_thousand_replicas_take_no_more_shapes_than_a_thousand() -> None:
     figures = (draw_replicas(LOGNORMAL.repeat(n), stray=1e30) for n in (1, 10))
     few, many = (sum(len(axes.get_children()) for axes in figure.axes) for figure in figures)
     assert few == many < 500
+
+
+def test_a_critics_values_have_a_scale_of_their_own() -> None:
+    law = AffineGaussian(torch.eye(2), torch.zeros(2))
+    real, fake = law.sample(100, stream(0, "real")), law.sample(100, stream(0, "fake")) + torch.tensor([4.0, 0.0])
+
+    def drawn(probability: bool, offset: float = 0.0, d: int = 2) -> Figure:
+        verdict = Verdict(lambda x: -50 * x[..., :1] + offset, probability)
+        clouds = [Cloud(x[:, :d], x[:, :d].mean(0).double(), law.cov[:d, :d]) for x in (real, fake)]
+        return game_figure(*clouds, verdict, HISTORY, 0.1, "title")
+
+    for offset in (0.0, 1e4):
+        image = drawn(False, offset).axes[0].images[0]
+        low, high = image.get_clim()
+        assert low < offset - 250 < high < offset + 300
+        assert (low + high) / 2 == pytest.approx(offset - 100, abs=20)  # halfway between both means
+    assert drawn(True).axes[0].images[0].get_clim() == (0, 1)
+    words = [{text.get_text() for text in drawn(p, d=d).texts} for p in (True, False) for d in (1, 2)]
+    assert [any("probability" in word for word in each) for each in words] == [True, True, False, False]
+    assert all("generated ← D(x) → real" in " ".join(each) for each in words[2:])
+    assert drawn(False, d=1).axes[-1] is not None
+
+
+@pytest.mark.parametrize("value", [0.0, 1e30, torch.inf, torch.nan])
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_a_critic_is_drawn_whatever_it_says(value: float, d: int) -> None:
+    critic = Verdict(lambda x: torch.full_like(x[..., :1], value), probability=False)
+    real = AffineGaussian(torch.eye(d), torch.zeros(d)).sample(100, stream(0, "real"))
+    assert render(mixture_figure(real, real + 1, None, critic, HISTORY, "val/w2", "title")).dtype == np.uint8
+
+
+@pytest.mark.parametrize("std", [1e-4, 0.01, 0.05])
+def test_modes_are_to_be_seen_however_narrow(std: float) -> None:
+    law = ring(8, 1, std)
+    real = law.sample(500, stream(0, "real"))
+    figure = mixture_figure(
+        real, 0.3 * real, law.log_prob, FIRST, HISTORY, "val/w2", "title", modes=(law.modes, law.std)
+    )
+    axes = figure.axes[0]
+    circles = next(each for each in axes.collections if len(each.get_offsets()) == 8)
+    assert np.allclose(circles.get_offsets(), law.modes)
+    radius = circles.get_sizes()[0] ** 0.5 / 2  # in points
+    width = axes.get_window_extent().width * 72 / figure.dpi
+    true = 3 * std * width / (axes.get_xlim()[1] - axes.get_xlim()[0])
+    assert radius == pytest.approx(max(true, 5), rel=1e-3)
+    label = "modes at 3 std" if std == 0.05 else "modes"
+    assert label in [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_any_density_has_contours() -> None:
+    law = AffineGaussian(torch.eye(2), torch.zeros(2))
+    figure = mixture_figure(law.sample(99, stream(0, "real")), torch.zeros(9, 2), law.log_prob, FIRST, [], "t", "title")
+    assert "the law's density" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("scale", [0.0, 0.01, 1e30, torch.nan])
+def test_a_point_mass_is_drawn_among_what_is_generated(d: int, scale: float) -> None:
+    point, fake = torch.ones(100, d), 1 + scale * torch.randn(100, d, generator=stream(0, "fake"))
+    figure = mixture_figure(point, fake, None, FIRST, [], "val/w2", "title")
+    assert render(figure).dtype == np.uint8
+    low, high = figure.axes[0].get_xlim()
+    if d < 3:
+        assert low < 1 < high
+        if scale == 0.01:
+            assert 0.03 < high - low < 0.2
+            labels = " ".join(text.get_text() for text in figure.axes[0].get_legend().get_texts())
+            assert "out of sight" not in labels
+
+
+@pytest.mark.parametrize("d", [1, 2])
+def test_the_moving_average_is_drawn(d: int) -> None:
+    law = AffineGaussian(torch.eye(d), torch.zeros(d))
+    cloud = Cloud(law.sample(50, stream(0, "real")), law.mean, law.cov)
+    rows = [{**row, "val/w2_ema": 2 * row["val/w2"]} for row in HISTORY]
+    figure = game_figure(cloud, cloud, FIRST, rows, 0.1, "title", average=(law.mean + 1, law.cov))
+    legends = [axes.get_legend() for axes in figure.axes]
+    words = [[text.get_text() for text in box.get_texts()] for box in legends if box is not None]
+    assert sum("moving average" in each for each in words) == 2  # in the law's axes, and in the distance's
+    replicas = replicas_figure(
+        LOGNORMAL, None, [1, 2], quantiles(LOGNORMAL).repeat(2, 1).T, None, None, "val/w2", "title", averages=[3, 2]
+    )
+    assert [3, 2] in [[*line.get_ydata()] for line in replicas.axes[-1].lines]
+
+
+def test_the_spectrum_promises_nothing_of_other_optimizers() -> None:
+    def words(exact: bool) -> str:
+        eigenvalues = torch.tensor([1.01, 0.5], dtype=torch.complex128)
+        return " ".join(text.get_text() for text in spectrum_figure(eigenvalues, "", exact=exact).texts)
+
+    assert "doubles every 69.7 iterations" in words(True)
+    assert "doubles" not in words(False)
+    assert "of plain gradient steps" in words(False)
+
+
+@pytest.mark.parametrize("low, high", [(0.9, 1.4), (0.27, 1.41), (0.02, 3), (1e-5, 3), (1e-17, 1), (1.514, 1.528)])
+def test_a_logarithmic_axis_can_be_read(low: float, high: float) -> None:
+    axes = Figure().add_subplot()
+    axes.plot([0, 1], [low, high])
+    decades(axes)
+    ticks = [tick for tick in axes.get_yticks() if low <= tick <= high]
+    assert 3 <= len(ticks) <= 10

@@ -119,10 +119,15 @@ def test_a_mixture_is_measured_on_2500_samples_of_either_law() -> None:
     torch.testing.assert_close(validation.distances(generator), expected)
 
 
-def test_tags_stay_where_a_generator_is_singular_for_a_while() -> None:
-    collapsed = Linear(2, 2, std=0.0, rng=stream(0, "init"))
-    values = Validation(TEXTBOOK, 2, seed=0).optimality(collapsed, MLP(2, [3], 1, 0.5, stream(0, "init")), True)
-    assert values.keys() == {"val/js", "val/d_gap", "val/logit_error"}
+def test_a_singular_generator_can_be_told_apart_for_certain() -> None:
+    line = Linear(1, 2, std=1.0, rng=stream(0, "init"))
+    values = Validation(TEXTBOOK, 1, seed=0).optimality(line, MLP(2, [3], 1, 0.0, stream(0, "init")), True)
+    assert values["val/js"].item() == pytest.approx(math.log(2))
+    assert values["val/d_gap"].item() == pytest.approx(math.log(2))  # a blind discriminator's whole loss
+    assert values["val/logit_error"].item() == torch.inf
+    with torch.no_grad():
+        line.weight.fill_(torch.nan)
+    values = Validation(TEXTBOOK, 1, seed=0).optimality(line, MLP(2, [3], 1, 0.0, stream(0, "init")), True)
     assert all(value.isnan() for value in values.values())
 
 

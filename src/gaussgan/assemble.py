@@ -19,8 +19,9 @@ from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.callbacks import ProgressBar, Timer
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy, StrategyRegistry
 from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
-from torch import Tensor, nn
+from torch import nn
 
+from gaussgan import protocols
 from gaussgan.arguments import check_arguments
 from gaussgan.callbacks import Evaluation
 from gaussgan.callbacks.check import check_callbacks, check_monitors
@@ -29,11 +30,11 @@ from gaussgan.checkpoint import read_checkpoint, unreadable_checkpoint
 from gaussgan.config import ConfigError, differences, one_line, reading
 from gaussgan.console import IterationsBar
 from gaussgan.data import GaussianDataModule, iteration_limits, setting
-from gaussgan.gan import GAN, OptimizerFactory
+from gaussgan.gan import GAN
 from gaussgan.resume import check_state
 from gaussgan.runs import build_networks
 from gaussgan.tree import flatten
-from gaussgan.variation import seeds, varying
+from gaussgan.variation import of_replica, seeds, varying
 
 for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # that say what only their authors ask
     logging.getLogger(library).setLevel(logging.WARNING)
@@ -57,7 +58,10 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
     check_arguments(config)
     try:
         data = instantiate(cfg.data, **({"seed": seeds(config)} if cfg.replicas > 1 else {}))
+        protocols.check_distribution(data.distribution)
         networks = build_networks(config, data.distribution.dim)
+        callbacks = instantiate(cfg.callbacks)
+        protocols.check_callbacks(callbacks)
         gan = GAN(
             **networks,
             objective=instantiate(cfg.objective),
@@ -82,8 +86,7 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
         )
     except InstantiationException as error:
         raise ConfigError(one_line(error)) from error
-    _check_widths(gan, data)
-    _check_optimizers(gan)
+    _check_protocols(cfg, gan, data)
     _check_strategy(trainer, gan.replicas)
     _check_evaluation(gan, data, trainer)
     check_monitors(callbacks, lambda: evaluation_of(trainer).metrics(gan, data))
@@ -148,48 +151,20 @@ def _check_machine(trainer: DictConfig) -> None:
         )
 
 
-def _check_widths(gan: GAN, data: GaussianDataModule) -> None:
-    d = data.distribution.dim
-    leading = [gan.replicas] if gan.replicas > 1 else []
-    with gan.evaluating():
-        try:
-            fake = gan.generator(torch.zeros(*leading, 2, data.latent_dim))
-        except RuntimeError as error:
-            got = gan.config["generator"].get("in_features", one_line(error))
-            raise ConfigError(
-                f"generator.in_features must be {data.latent_dim}, data.latent_dim (got {got})"
-            ) from error
-        if fake.shape != (*leading, 2, d):
-            raise ConfigError(f"generator.out_features must be {d}, the law's dimension (got {fake.shape[-1]})")
-        try:
-            logits = gan.discriminator(fake)
-        except RuntimeError as error:
-            got = gan.config["discriminator"].get("in_features") or one_line(error)
-            raise ConfigError(f"discriminator.in_features must be {d}, the law's dimension (got {got})") from error
-        if logits.shape != (*leading, 2, 1):
-            raise ConfigError(f"discriminator.out_features must be 1, a logit (got {logits.shape[-1]})")
-
-
-def _check_optimizers(gan: GAN) -> None:
-    for name in ("optimizer_d", "optimizer_g"):
-        try:
-            one, other = (_stepped(getattr(gan, name), gan.replicas, k) for k in (1.0, torch.tensor([3.0, -5, 7])))
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise ConfigError(f"{name}: {one_line(error)}") from error
-        if not torch.allclose(one, other, rtol=0, atol=0, equal_nan=True):
-            optimizer = type(getattr(gan, name)([torch.zeros(1, 1)])).__name__
-            raise ConfigError(f"{name} must step each replica as if it were alone, which {optimizer} does not")
-
-
-def _stepped(factory: OptimizerFactory, replicas: int, others: float | Tensor) -> Tensor:
-    """The first of so many replicas after two steps, in which the gradients of the others are so many times its own."""
-    theta = torch.ones(replicas, 3)
-    optimizer = factory([theta])
-    for _ in range(2):
-        theta.grad = torch.tensor([1.0, 2, -1]).repeat(replicas, 1)
-        theta.grad[1:] *= others
-        optimizer.step()
-    return theta[0]
+def _check_protocols(cfg: DictConfig, gan: GAN, data: GaussianDataModule) -> None:
+    """Try what is to be trained once; see `protocols`. What is drawn of torch's global generator is put back."""
+    with torch.random.fork_rng(devices=[]):
+        d = data.distribution.dim
+        terms = [name for name, term in cfg.penalty.items() if OmegaConf.is_dict(term)]
+        again = build_networks(of_replica(gan.config, 0), d)
+        protocols.check_networks(gan, data.latent_dim, d, again)
+        protocols.check_objective(gan.objective, gan.replicas)
+        protocols.check_penalties(dict(zip(terms, gan.penalties, strict=True)), gan, d)
+        protocols.check_update(gan.update)
+        protocols.check_optimizers(gan)
+        if gan.schedule is not None:
+            protocols.check_schedule(gan.schedule)
+    data.sources[0].examples()  # which are finite, or say that they are not
 
 
 def _check_strategy(trainer: Trainer, replicas: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from time import perf_counter
@@ -22,7 +23,7 @@ from gaussgan.aggregate import middle
 from gaussgan.data import data_of, planned_iterations
 from gaussgan.distributions import Law
 from gaussgan.gan import GAN
-from gaussgan.validation import score
+from gaussgan.validation import has_density, score
 
 REFRESH_SECONDS = 0.2
 
@@ -133,6 +134,7 @@ def _print_places(console: Console, record: Mapping[str, Any], directory: Path) 
 
 def measures(values: Mapping[str, Any], law: Law, exact: bool) -> Iterator[tuple[str, str, str]]:
     """Of each measure that was taken: its name, its value, and what it would be at best."""
+    values = _with_infinities(values, law)
     best = {
         "val/w2": f"{_number(values.get('mle/w2'))} (maximum likelihood)",
         "val/modes": f"{len(getattr(law, 'modes', ()))}",
@@ -143,6 +145,14 @@ def measures(values: Mapping[str, Any], law: Law, exact: bool) -> Iterator[tuple
             note = "" if exact or tag not in ("val/w2", "val/kl") else " (by sample moments)"
             value = f"{values[tag]:.0f}" if tag == "val/modes" else _number(values[tag])
             yield name + note, value, best.get(tag, "0")
+
+
+def _with_infinities(record: Mapping[str, Any], law: Law) -> dict[str, Any]:
+    """A record with the infinite numbers that JSON cannot hold: what is missing beside a number that is finite."""
+    beside = {"val/logit_error": "val/js", **({"val/kl": "val/w2"} if law.gaussian and has_density(law) else {})}
+    tags = {f"{tag}{of}": f"{other}{of}" for tag, other in beside.items() for of in ("", "_median", "_p90")}
+    infinite = [tag for tag in tags if tag in record and record[tag] is None]
+    return {**record, **{tag: math.inf for tag in infinite if record.get(tags[tag]) is not None}}
 
 
 MEASURES = {
@@ -166,6 +176,7 @@ def print_replicas(record: Mapping[str, Any], law: Law, directory: Path, exact: 
     what, done = f"{record['replicas']:,} replicas", record.get("replicas_done")
     what = f"{what}, " if done is None else f"{done:,} of {what} are done, the next "
     table = _table(record, what, "median", "90% are below", "mean, not diverged")
+    record = _with_infinities(record, law)
     for tag, name in {**MEASURES, "mle/w2": "maximum likelihood's w2", **LOSSES}.items():
         if tag in record:
             note = "" if exact or tag not in ("val/w2", "val/kl") else " (by sample moments)"
@@ -188,13 +199,16 @@ LOSSES = {"train/loss_d": "discriminator's loss", "train/loss_g": "generator's l
 
 
 def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4f}" if abs(value) < 1e4 else f"{value:.3g}"
+    if value is None or math.isinf(value):
+        return "none" if value is None else "infinite"
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.3g}"
 
 
 def _matrix(values: Tensor) -> str:
     rows = values.tolist() if values.ndim > 1 else [values.tolist()]
     if len(rows[0]) > 4:
         return f"({' × '.join(str(n) for n in values.shape)} numbers)"
+    small = 0 < values.abs().max() < 0.01
     return "\n".join(
-        "  ".join(f"{value:z.3f}" if abs(value) < 1e4 else f"{value:.2g}" for value in row) for row in rows
+        "  ".join(f"{value:.2g}" if small or abs(value) >= 1e4 else f"{value:z.3f}" for value in row) for row in rows
     )

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from gaussgan.metrics import gaussian_log_prob
+from gaussgan.config import ConfigError
+from gaussgan.metrics import gaussian_log_prob, is_singular
 from gaussgan.streams import normal, stream
 
 
@@ -41,6 +42,27 @@ class Law(Protocol):
         """
 
 
+def examples_of(law: Law, n: int, rng: torch.Generator) -> Tensor:
+    """n examples of a law, [n, d], seen to be so many finite numbers.
+
+    Raises:
+        ConfigError: when they are not.
+    """
+    x = law.sample(n, rng)
+    what = f"data.distribution: {type(law).__name__}.sample({n}, generator)"
+    if not isinstance(x, Tensor) or not x.is_floating_point() or x.shape != (n, law.dim):
+        got = f"{[*x.shape]} of {x.dtype}" if isinstance(x, Tensor) else type(x).__name__
+        raise ConfigError(f"{what} must be a tensor of floats, {[n, law.dim]} (got {got})")
+    if not x.isfinite().all():
+        raise ConfigError(f"{what} must be finite (it holds NaN or infinity)")
+    return x
+
+
+def name_of(law: Law) -> str:
+    """How a law calls itself, or the name of a class that does not say."""
+    return type(law).__name__ if type(law).__repr__ is object.__repr__ else repr(law)
+
+
 class AffineGaussian:
     """The law of X A + b for X ~ N(0, I_k), as row vectors: N(b, AᵀA).
 
@@ -49,8 +71,8 @@ class AffineGaussian:
         b: the shift, d numbers.
 
     Raises:
-        ValueError: when A is ragged, empty or not two-dimensional, when b has not d numbers, or when a number of
-            either is not finite in float32, in which examples are drawn.
+        ValueError: when A is ragged, empty or not two-dimensional, when b has not d numbers, when a number of either is
+            not finite in float32, in which examples are drawn, or when float32 rounds away a direction.
     """
 
     gaussian = True
@@ -60,6 +82,7 @@ class AffineGaussian:
         self.mean = _numbers("b", b, ndim=1, form="d numbers")
         if len(self.mean) != self.dim:
             raise ValueError(f"b must have {self.dim} numbers, one for each column of A (got {len(self.mean)})")
+        _check_resolution(self.A, self.mean)
 
     @property
     def dim(self) -> int:
@@ -81,13 +104,13 @@ class AffineGaussian:
         Raises:
             ValueError: when AᵀA is singular: then the law has no density.
         """
-        if self._rank < self.dim:
+        if self._singular:
             raise ValueError(f"{self} has no density: its covariance is singular")
         return gaussian_log_prob(torch.atleast_2d(x), self.mean, self.cov).reshape(x.shape[:-1])
 
     @cached_property
-    def _rank(self) -> Tensor:
-        return torch.linalg.matrix_rank(self.A)
+    def _singular(self) -> bool:
+        return bool(is_singular(self.cov))
 
     def __repr__(self) -> str:
         return f"N(mean={self.mean.tolist()}, cov={[[round(c, 6) for c in row] for row in self.cov.tolist()]})"
@@ -124,12 +147,14 @@ class GaussianMixture:
         std: the standard deviation of each, in every direction.
 
     Raises:
-        ValueError: when means is ragged, empty or not two-dimensional, when a number is not finite, or std not above 0.
+        ValueError: when means is ragged, empty or not two-dimensional, when a number is not finite, std not above 0, or
+            so small that float32 rounds it away.
     """
 
     def __init__(self, means: Sequence[Sequence[float]] | Tensor, std: float) -> None:
         self.modes = _numbers("means", means, ndim=2, form="m rows of d numbers each")
         self.std = _positive("std", std)
+        _check_resolution(self.std * torch.eye(self.dim, dtype=torch.float64), self.modes.abs().amax(0))
 
     @property
     def dim(self) -> int:
@@ -225,6 +250,35 @@ class Dirac:
 
     def __repr__(self) -> str:
         return f"δ({self.mean.tolist()})"
+
+
+def _check_resolution(A: Tensor, shift: Tensor) -> None:
+    """Check that examples in float32 are what they claim to be: Z A + shift for Z ~ N(0, I).
+
+    Rounding a coordinate may change it by eps times its root mean square. That may be 1% of the standard deviation in
+    each direction at most, save those in which it is 0. Directions are principal axes in units of the coordinates.
+
+    Args:
+        A: k rows of d numbers.
+        shift: d numbers.
+
+    Raises:
+        ValueError: when it is more, or when examples may be infinite.
+    """
+    float32, std = torch.finfo(torch.float32), A.norm(dim=0)
+    if ((largest := shift.abs() + 10 * std) > float32.max).any():
+        raise ValueError(f"examples must be within {float32.max:.2g} of 0, as float32 is (got {largest.max():.2g})")
+    rounding = float32.eps * torch.hypot(std, shift) + float32.tiny
+    unit = std.where(std > 0, 1)
+    _, stds, axes = torch.linalg.svd(A / unit, full_matrices=False)
+    errors = (axes * rounding / unit).norm(dim=-1)
+    real = stds > max(A.shape) * torch.finfo(torch.float64).eps * stds.max()
+    share = (errors / stds)[real].max().item() if real.any() else 0.0
+    if share > 0.01:
+        raise ValueError(
+            "the distribution must be nearer to 0, or wider in its thinnest direction: float32 may round examples by"
+            f" 0.01 of the standard deviation there (got {share:.2g})"
+        )
 
 
 def _check_count(name: str, value: int) -> None:

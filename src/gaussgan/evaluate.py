@@ -11,6 +11,7 @@ from hydra.utils import instantiate
 from torch import Tensor
 
 from gaussgan.config import ConfigError, one_line
+from gaussgan.distributions import examples_of
 from gaussgan.runs import Run
 from gaussgan.streams import normal, stream
 from gaussgan.twosample import Accuracy, best_accuracy, classifier_test, energy_test
@@ -53,7 +54,7 @@ def compare(run: Run, sizes: Sequence[int] = SIZES, permutations: int = 199, see
     `best` is that of the exact likelihood ratio; it is None where one of the two laws has no density in closed form.
     """
     for n in sizes:
-        real = run.distribution.sample(n, stream(seed, "evaluation_real", n))
+        real = examples_of(run.distribution, n, stream(seed, "evaluation_real", n))
         latents = normal(n, run.config["data"]["latent_dim"], generator=stream(seed, "evaluation_fake", n))
         fake = run.generator(latents.to(next(run.generator.parameters()))).float()
         energy, energy_p = energy_test(real, fake, permutations, stream(seed, "evaluation_permutations", n))

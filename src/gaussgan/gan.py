@@ -173,8 +173,11 @@ class GAN(LightningModule):
             self.train()
 
     def epoch_means(self, since: Account | None = None) -> dict[str, Tensor]:
-        """Means over the examples of the epoch so far, or since an account of it: both losses, D(x) and D(G(z)) as
-        probabilities."""
+        """Return means over the examples of the epoch so far, or since an account of it.
+
+        They are both losses, and D's verdict on real and on generated examples: a probability where the objective is
+        logistic, else the logit.
+        """
         account = self.epoch if since is None else self.epoch.since(since)
         means = self.trainer.strategy.reduce(account.means().to(self._reducible)).cpu()
         return dict(zip(Account.tags, means.unbind(-1), strict=True))
@@ -210,8 +213,10 @@ class GAN(LightningModule):
             self.epoch = Account(number=number)
         players = {"discriminator": self.discriminator_player, "generator": self.generator_player}
         losses = [torch.cat(player.losses, -2) for player in players.values()]
-        probabilities = [torch.cat(logits, -2).sigmoid() for logits in (self.real_logits, self.fake_logits)]
-        self.epoch.add([*losses, *probabilities])
+        verdicts = [torch.cat(logits, -2) for logits in (self.real_logits, self.fake_logits)]
+        if getattr(self.objective, "logistic", False):  # else σ of a logit is no probability
+            verdicts = [logits.sigmoid() for logits in verdicts]
+        self.epoch.add([*losses, *verdicts])
         finite = all_finite([*losses, *(player.theta for player in players.values())], self.replicas)
         # A rank may see finite losses of its share alone; all of them stop.
         if self.diverged or not self.trainer.strategy.reduce_boolean_decision(bool(finite.all())):

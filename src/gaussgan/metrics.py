@@ -1,4 +1,4 @@
-"""Distances between laws, exact where both are Gaussian. Everything is batched over leading dimensions."""
+"""Distances between laws, exact between Gaussians up to rounding. Everything is batched over leading dimensions."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ def gaussian_w2(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor) ->
 
     The last term is the nuclear norm, so singular covariances are fine (Bures–Wasserstein; Gelbrich 1990,
     doi:10.1002/mana.19901470121; Bhatia, Jain, Lim 2019, arXiv 1712.01504). NaN or infinity in an argument gives NaN.
+    Its resolution is about 1e-7 times √tr C_p: a distance below that is rounding, as between equal distributions.
 
     Shapes: [..., d], [..., d, d], [..., d], [..., d, d] → [...], in float64.
     """
@@ -26,37 +27,67 @@ def gaussian_w2(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor) ->
     return squared.sqrt().where(finite, torch.nan)
 
 
-def gaussian_kl(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor) -> Tensor:
+def gaussian_kl(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor, noise_q: Tensor | None = None) -> Tensor:
     """KL(p ‖ q) in nats between Gaussians p and q.
 
         KL = ½ [tr(C_q⁻¹ C_p) + (m_q − m_p)ᵀ C_q⁻¹ (m_q − m_p) − d + log det C_q − log det C_p]
 
-    It is infinite when one of the covariances is singular; NaN or infinity in an argument gives NaN.
+    It is infinite when one of the covariances `is_singular`; NaN or infinity in an argument gives NaN.
 
-    Shapes: [..., d], [..., d, d], [..., d], [..., d, d] → [...], in float64.
+    Args:
+        noise_q: the `noise` of q's covariance.
+
+    Shapes: [..., d], [..., d, d], [..., d], [..., d, d], [..., d] → [...], in float64.
     """
+    singular = is_singular(cov_p) | is_singular(cov_q, noise_q)
     mean_p, cov_p, mean_q, cov_q = mean_p.double(), cov_p.double(), mean_q.double(), cov_q.double()
     finite = _finite(mean_p, cov_p) & _finite(mean_q, cov_q)
-    (chol_p, bad_p), (chol_q, bad_q) = torch.linalg.cholesky_ex(cov_p), torch.linalg.cholesky_ex(cov_q)
+    chol_p, chol_q = torch.linalg.cholesky_ex(cov_p).L, torch.linalg.cholesky_ex(cov_q).L
     shift = torch.linalg.solve_triangular(chol_q, (mean_q - mean_p).unsqueeze(-1), upper=False)
     scale = torch.linalg.solve_triangular(chol_q, chol_p, upper=False)
     log_det_ratio = 2 * (_log_diagonal(chol_q) - _log_diagonal(chol_p))
     kl = (scale.square().sum((-2, -1)) + shift.square().sum((-2, -1)) - mean_p.shape[-1] + log_det_ratio) / 2
-    return kl.where((bad_p == 0) & (bad_q == 0), torch.inf).where(finite, torch.nan)
+    return kl.where(~singular, torch.inf).where(finite, torch.nan)
+
+
+def is_singular(cov: Tensor, noise: Tensor | None = None) -> Tensor:
+    """Return whether a covariance has a direction in which nothing varies, or nothing but rounding.
+
+    It has one where vᵀ C v ≤ vᵀ diag(noise) v for some v ≠ 0. So the units of the coordinates do not matter. NaN or
+    infinity in a covariance counts as 0.
+
+    Args:
+        noise: the variance of each coordinate that comes from rounding, beside that of the matrix itself, which is
+            10 · d · eps of the coordinate's variance.
+
+    Shapes: [..., d, d], [..., d] → [...].
+    """
+    variance = cov.double().diagonal(dim1=-2, dim2=-1)
+    unit = (10 * cov.shape[-1] * torch.finfo(cov.dtype).eps * variance + (0 if noise is None else noise)).sqrt()
+    whitened = (cov.double() / unit.unsqueeze(-1) / unit.unsqueeze(-2)).nan_to_num(0.0, 0.0, 0.0)
+    return torch.linalg.eigvalsh(whitened)[..., 0] <= 1
+
+
+def rounding(mean: Tensor, cov: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the `noise` of the moments of samples that were computed in a precision: (3 eps)² of the mean squares.
+
+    Shapes: [..., d], [..., d, d] → [..., d].
+    """
+    return (3 * torch.finfo(dtype).eps) ** 2 * (mean.square() + cov.diagonal(dim1=-2, dim2=-1))
 
 
 def gaussian_log_prob(x: Tensor, mean: Tensor, cov: Tensor) -> Tensor:
-    """log N(x; mean, cov) in nats, in float64; NaN where cov is singular.
+    """log N(x; mean, cov) in nats, in float64; NaN where cov `is_singular`.
 
     Shapes: [..., n, d], [..., d], [..., d, d] → [..., n].
     """
     d = mean.shape[-1]
-    scale, singular = torch.linalg.cholesky_ex(cov.double())
+    scale = torch.linalg.cholesky_ex(cov.double()).L
     inverse = torch.linalg.solve_triangular(scale, torch.eye(d, dtype=scale.dtype), upper=False)
     white = inverse @ (x.double() - mean.double().unsqueeze(-2)).mT  # [..., d, n]: long rows are quick to add up
     constant = _log_diagonal(scale) + d * math.log(2 * math.pi) / 2
     log_prob = white.square_().sum(-2).div_(-2) - constant.unsqueeze(-1)
-    return log_prob.where((singular == 0).unsqueeze(-1), torch.nan)
+    return log_prob.where(~is_singular(cov).unsqueeze(-1), torch.nan)
 
 
 def sample_moments(x: Tensor) -> tuple[Tensor, Tensor]:

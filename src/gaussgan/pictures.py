@@ -17,6 +17,7 @@ from gaussgan.data import GaussianDataModule
 from gaussgan.distributions import Law
 from gaussgan.figures import (
     Cloud,
+    Verdict,
     game_figure,
     logit_figure,
     mixture_figure,
@@ -57,8 +58,10 @@ def game(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture | None:
     draw = _gaussian if law.gaussian and law.cov.any() else _any_law
     n = PICTURED if law.gaussian else PICTURED_OF_MIXTURE
     latents = normal(n, data.latent_dim, generator=stream(data.seeds[0], "picture")).to(gan.placed)
-    logistic = getattr(gan.objective, "logistic", False)
-    return Picture(draw(gan, data, iterations, data.examples()[:n], gan.generator(latents).float().cpu(), logistic))
+    verdict = Verdict(
+        lambda x: gan.discriminator(x.to(gan.placed)).float().cpu(), getattr(gan.objective, "logistic", False)
+    )
+    return Picture(draw(gan, data, iterations, data.examples()[:n], gan.generator(latents).float().cpu(), verdict))
 
 
 def _replicas(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture:
@@ -94,32 +97,36 @@ def picture_replicas(
         learned=learned if drawn else None,
         tag=tag,
         title=f"{replicas:,} replicas after {iterations:,} iterations: median {name} = {median:.4g}",
+        averages=[quantiles(row[f"{tag}_ema"], [0.5]).item() for row in history if f"{tag}_ema" in row],
     )
 
 
 def _gaussian(
-    gan: GAN, data: GaussianDataModule, iterations: int, real: Tensor, fake: Tensor, logistic: bool
+    gan: GAN, data: GaussianDataModule, iterations: int, real: Tensor, fake: Tensor, verdict: Verdict
 ) -> Figure:
     law = data.distribution
     mean, cov = (moment.cpu() for moment in data.validation.moments(gan.generator))
     return game_figure(
         real=Cloud(real, law.mean, law.cov),
         fake=Cloud(fake, mean, cov),
-        probability=lambda x: gan.discriminator(x.to(gan.placed)).sigmoid().float().cpu(),
+        verdict=verdict,
         history=gan.history,
         mle=0.0 if (mle := data.mle_w2(iterations)) is None else mle.item(),
-        logistic=logistic,
         title=f"iteration {iterations:,}: W₂ = {gaussian_w2(law.mean, law.cov, mean, cov):.4g}",
+        average=None if gan.generator_ema is None else data.validation.moments(gan.generator_ema.module),
     )
 
 
-def _any_law(gan: GAN, data: GaussianDataModule, iterations: int, real: Tensor, fake: Tensor, logistic: bool) -> Figure:
-    title, tag = f"iteration {iterations:,}", "val/sliced_w2"
+def _any_law(
+    gan: GAN, data: GaussianDataModule, iterations: int, real: Tensor, fake: Tensor, verdict: Verdict
+) -> Figure:
+    title, tag, law = f"iteration {iterations:,}", "val/sliced_w2", data.distribution
     if gan.history:
         tag = score(gan.history[-1])
-        title += f": {tag.removeprefix('val/').replace('_', ' ')} = {gan.history[-1][tag]:.4g}"
-    density = data.distribution.log_prob if data.validation.has_density else None
-    return mixture_figure(real, fake, density, gan.history, tag, title, logistic)
+        title += f": {tag.removeprefix('val/').replace('_', ' ').replace('w2', 'W₂')} = {gan.history[-1][tag]:.4g}"
+    density = law.log_prob if data.validation.has_density else None
+    modes = (law.modes, law.std) if hasattr(law, "modes") else None  # type: ignore[attr-defined]
+    return mixture_figure(real, fake, density, verdict, gan.history, tag, title, modes)
 
 
 def logit(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture | None:
@@ -159,7 +166,8 @@ def spectrum(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture | N
     with torch.enable_grad():
         jacobian = update_jacobian(game.update, game.discriminator_player, game.generator_player, batch)
     eigenvalues = torch.linalg.eigvals(jacobian)
-    figure = spectrum_figure(eigenvalues, title=f"iteration {iterations:,}")
+    exact = all(type(player.optimizer) is SGD for player in players)
+    figure = spectrum_figure(eigenvalues, title=f"iteration {iterations:,}", exact=exact)
     return Picture(figure, {"game/spectral_radius": eigenvalues.abs().max().item()})
 
 

@@ -141,6 +141,8 @@ def build_networks(config: Mapping[str, Any], dim: int) -> dict[str, nn.Module]:
             make = instantiate(config[name], **widths, _partial_=True)
             each = zip(seeds(config), numbers, strict=True)
             copies = [make(rng=stream(seed, f"init_{name}"), **own) for seed, own in each]
+            if not isinstance(copies[0], nn.Module) or not [*copies[0].parameters()]:
+                raise TypeError(f"it must be a torch.nn.Module with parameters (got {type(copies[0]).__name__})")
         except Exception as error:  # whatever a network raises at what it is given
             raise ConfigError(f"{name}: {one_line(error)}") from error
         networks[name] = Replicas(copies) if len(copies) > 1 else copies[0]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from gaussgan.distributions import Law
+from gaussgan.distributions import Law, examples_of
 from gaussgan.loader import Batch
 from gaussgan.metrics import sample_moments
 from gaussgan.streams import normal, stream, uniform
@@ -37,9 +37,9 @@ class Source:
         """The examples of an epoch in the order in which they were drawn, [num_examples, d]; the same ones in every
         epoch unless `fresh`."""
         if self.fresh:
-            return self.law.sample(self.num_examples, stream(self.seed, "data", epoch))
+            return examples_of(self.law, self.num_examples, stream(self.seed, "data", epoch))
         if self._training_set is None:
-            self._training_set = self.law.sample(self.num_examples, stream(self.seed, "data"))
+            self._training_set = examples_of(self.law, self.num_examples, stream(self.seed, "data"))
         return self._training_set
 
     def moments(self, epochs: int) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,7 @@ from gaussgan.config import ConfigError, one_line
 from gaussgan.console import print_replicas, print_summary
 from gaussgan.data import GaussianDataModule, iteration_limits
 from gaussgan.directory import RECORD, claim, is_first_process, parts_of, read_record, record_failure
+from gaussgan.distributions import name_of
 from gaussgan.divergence import Diverged
 from gaussgan.gan import GAN
 from gaussgan.metrics import has_closed_form
@@ -103,7 +104,7 @@ def fit(cfg: DictConfig, whole: Path) -> tuple[GAN, GaussianDataModule, Trainer]
 
 
 def _say_what_to_expect(data: GaussianDataModule, trainer: Trainer) -> None:
-    log.info("data ~ %s%s", data.distribution, f", {data.replicas:,} replicas" if data.replicas > 1 else "")
+    log.info("data ~ %s%s", name_of(data.distribution), f", {data.replicas:,} replicas" if data.replicas > 1 else "")
     limits = iteration_limits(trainer, data)
     if limits.get("max_epochs", math.inf) < limits.get("max_steps", 0):
         log.info(

@@ -12,9 +12,17 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
-from gaussgan.distributions import Dirac, Law
+from gaussgan.distributions import Dirac, Law, examples_of
 from gaussgan.game.objectives import logistic_loss
-from gaussgan.metrics import gaussian_kl, gaussian_log_prob, gaussian_w2, has_closed_form, sample_moments
+from gaussgan.metrics import (
+    gaussian_kl,
+    gaussian_log_prob,
+    gaussian_w2,
+    has_closed_form,
+    is_singular,
+    rounding,
+    sample_moments,
+)
 from gaussgan.networks import Linear, Location
 from gaussgan.sample_metrics import mode_metrics, sliced_w2
 from gaussgan.streams import normal, stream
@@ -43,7 +51,7 @@ class Validation:
 
     def __init__(self, law: Law, latent_dim: int, seed: int | Sequence[int], samples: int = 2_500) -> None:
         self.law, self.latent_dim, self.seed, self.samples = law, latent_dim, seed, samples
-        self.real = self._draw(lambda seed: law.sample(samples, stream(seed, "validation_real")))
+        self.real = self._draw(lambda seed: examples_of(law, samples, stream(seed, "validation_real")))
         self.has_density = has_density(law)
 
     @cached_property
@@ -99,9 +107,10 @@ class Validation:
         """
         if self.law.gaussian:
             mean, cov = self.moments(generator)
+            noise = None if has_closed_form(generator) else rounding(mean, cov, _precision(generator))
             return {
                 "val/w2": gaussian_w2(self.law.mean, self.law.cov, mean, cov),
-                "val/kl": gaussian_kl(self.law.mean, self.law.cov, mean, cov),
+                "val/kl": gaussian_kl(self.law.mean, self.law.cov, mean, cov, noise),
             }
         fake = self.generated(generator).double()
         values = {"val/sliced_w2": sliced_w2(self.real.double(), fake, self.directions)}
@@ -110,13 +119,15 @@ class Validation:
 
     @torch.no_grad()
     def optimality(self, generator: nn.Module, discriminator: nn.Module, logistic: bool) -> dict[str, Tensor]:
-        """How far a discriminator is from the best one against this generator, where both laws have densities.
+        """How far a discriminator is from the best one against this generator, where the law has a density.
 
             val/js = JS(p, q),   val/logit_error = root mean square of D − log p/q under ½ (p + q),
             val/d_gap = E L_D(D) − (log 2 − JS) for a logistic loss: what the best one would gain.
 
         On the same samples of either law throughout, so that val/d_gap is exactly 0 at the optimum. Elsewhere it is at
-        least 0 up to sampling: a discriminator fitted to just these samples can come below. For the Dirac-GAN of a
+        least 0 up to sampling: a discriminator fitted to just these samples can come below. A generator in closed form
+        that is singular can be told apart for certain: then val/js is log 2, and val/logit_error infinite. For the
+        Dirac-GAN of a
         `Location` and a linear discriminator, val/distance = √(‖θ − x₀‖² + ‖ψ‖²), the distance from its equilibrium.
         """
         location, slope = (getattr(network, "stacked", network) for network in (generator, discriminator))
@@ -136,11 +147,15 @@ class Validation:
         x = torch.cat([self.real[..., :DENSITY_SAMPLES, :], fake], -2)
         density = torch.cat([self.real_log_prob, self.law.log_prob(fake)], -1)
         logit = discriminator(self._like(discriminator, x)).squeeze(-1).cpu()
-        ratio = (density - gaussian_log_prob(x, *generator.moments())).to(logit.dtype)  # type: ignore[operator]
+        mean, cov = generator.moments()  # type: ignore[operator]
+        ratio = (density - gaussian_log_prob(x, mean, cov)).to(logit.dtype)
+        certain = ratio.new_tensor([torch.inf, -torch.inf]).repeat_interleave(fake.shape[-2])
+        separate = is_singular(cov) & cov.isfinite().all(-1).all(-1)
+        ratio = torch.where(separate.unsqueeze(-1), certain, ratio)
         best, loss = (
             logistic_loss(*values.tensor_split(2, -1)).mean(-1, dtype=torch.float64) for values in (ratio, logit)
         )
-        error = (logit - ratio).square().mean(-1, dtype=torch.float64).sqrt()
+        error = (logit - ratio).double().square().mean(-1).sqrt()  # whose squares float32 cannot always hold
         values = (math.log(2) - best, error, loss - best)
         return dict(zip(tags, values, strict=False))
 
@@ -195,10 +210,9 @@ def distances_with_average(
 def has_density(law: Law) -> bool:
     """Whether a law can say log p(x)."""
     try:
-        law.log_prob(law.mean)
-    except (AttributeError, ValueError):
+        return hasattr(law, "log_prob") and law.log_prob(law.mean) is not None
+    except ValueError:
         return False
-    return True
 
 
 def gaussian_density(generator: nn.Module) -> MultivariateNormal | None:
@@ -206,7 +220,11 @@ def gaussian_density(generator: nn.Module) -> MultivariateNormal | None:
     if not has_closed_form(generator):
         return None
     mean, cov = generator.moments()  # type: ignore[operator]
-    scale, singular = torch.linalg.cholesky_ex(cov)
-    if singular or not scale.isfinite().all():
+    if is_singular(cov):
         return None
-    return MultivariateNormal(mean, scale_tril=scale, validate_args=False)
+    return MultivariateNormal(mean, scale_tril=torch.linalg.cholesky(cov), validate_args=False)
+
+
+def _precision(module: nn.Module) -> torch.dtype:
+    """That of a module's parameters; float32 for one without."""
+    return next((parameter.dtype for parameter in module.parameters()), torch.float32)

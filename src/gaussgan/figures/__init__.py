@@ -7,9 +7,11 @@ from gaussgan.figures.portrait import portrait_figure
 from gaussgan.figures.replicas import replicas_figure
 from gaussgan.figures.spectrum import spectrum_figure
 from gaussgan.figures.style import render, save
+from gaussgan.figures.verdict import Verdict
 
 __all__ = [
     "Cloud",
+    "Verdict",
     "game_figure",
     "logit_figure",
     "mixture_figure",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from gaussgan.figures.style import FAKE, INK, REAL, decades, legend, level, tidy
+from gaussgan.figures.style import AVERAGE, FAKE, INK, REAL, decades, legend, level, tidy
 
 History = Sequence[dict[str, float]]
 NAMES = {"val/w2": "W₂ to the true law", "val/sliced_w2": "sliced W₂ to the true law"}
@@ -34,6 +34,16 @@ def draw_score(
     axes.set(xlabel="iteration", ylabel=NAMES.get(tag, tag))
     decades(axes)
     tidy(axes)
+
+
+def draw_scores(axes: Axes, history: History, tag: str) -> None:
+    """The distance of the generator, and that of its moving average where rows have it."""
+    iterations, averages = over_iterations(history, f"{tag}_ema")
+    if averages:
+        axes.plot(iterations, averages, color=AVERAGE, ls=":", lw=1.9, label="moving average")
+    draw_score(axes, *over_iterations(history, tag), tag, label="generator")
+    if averages:
+        legend(axes, "best", veil=True)
 
 
 def over_iterations(history: History, tag: str) -> tuple[list[float], list[float]]:

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gaussgan.figures.curves import History, draw_losses, draw_score, over_iterations
+from gaussgan.figures.curves import History, draw_losses, draw_scores
 from gaussgan.figures.plane import Line, Plane
-from gaussgan.figures.style import (
-    FAKE,
-    MUTED,
-    PROBABILITY,
-    REAL,
-    legend,
-    level,
-    sheet,
-    tidy,
-    tidy_bar,
-    tidy_twin,
-)
-
-GAME, BAR = (0.045, 0.11, 0.5, 0.81), (0.552, 0.11, 0.011, 0.81)  # where they stand: left, bottom, width, height
-Probability = Callable[[Tensor], Tensor]
+from gaussgan.figures.style import AVERAGE, FAKE, REAL, legend, level, sheet, tidy
+from gaussgan.figures.verdict import GAME, Verdict
 
 
 class Cloud(NamedTuple):
@@ -36,45 +22,58 @@ class Cloud(NamedTuple):
 
 
 def game_figure(
-    real: Cloud, fake: Cloud, probability: Probability, history: History, mle: float, title: str, logistic: bool = True
+    real: Cloud,
+    fake: Cloud,
+    verdict: Verdict,
+    history: History,
+    mle: float,
+    title: str,
+    average: tuple[Tensor, Tensor] | None = None,
 ) -> Figure:
     """What a run looks like: examples, laws and discriminator on the left; losses and w2 over iterations on the right.
 
     Beyond two dimensions the left part shows the plane of the real law's two leading principal axes through its mean.
 
     Args:
-        probability: the discriminator's that a point is real, [..., d] → [..., 1].
-        history: rows with iteration, train/loss_d, train/loss_g and val/w2.
+        history: rows with iteration, train/loss_d, train/loss_g and val/w2; also val/w2_ema, where rows have it.
         mle: the w2 of the maximum-likelihood fit.
-        logistic: whether the losses are log 2 at the equilibrium.
+        average: mean, [d], and covariance, [d, d], of the moving average of the generator.
     """
-    figure = sheet(title)
+    figure = sheet(title, left=GAME[0])
     draw = _draw_densities if len(real.mean) == 1 else _draw_plane
-    draw(figure, real, fake, probability)
-    draw_losses(figure.add_axes((0.66, 0.55, 0.325, 0.37)), history, logistic)
+    draw(figure, real, fake, verdict, average)
+    draw_losses(figure.add_axes((0.66, 0.55, 0.325, 0.37)), history, verdict.probability)
     error = figure.add_axes((0.66, 0.11, 0.325, 0.37))
-    draw_score(error, *over_iterations(history, "val/w2"), "val/w2")
+    draw_scores(error, history, "val/w2")
     if not history:
         error.set_ylim(mle / 2, mle * 2)
     level(error, mle, f"maximum likelihood: {mle:.3f}")
     return figure
 
 
-def _draw_plane(figure: Figure, real: Cloud, fake: Cloud, probability: Probability) -> None:
+def _draw_plane(
+    figure: Figure, real: Cloud, fake: Cloud, verdict: Verdict, average: tuple[Tensor, Tensor] | None
+) -> None:
     axes, plane = figure.add_axes(GAME), Plane(real.mean, real.cov)
-    image = plane.paint(axes, probability(plane.grid(90)).squeeze(-1), cmap=PROBABILITY, vmin=0, vmax=1)
+    verdict.draw_surface(axes, plane, real.points, fake.points)
     for cloud, colour, style, name in ((real, REAL, "-", "real"), (fake, FAKE, "--", "generated")):
         points = plane.project(cloud.points)
         seen = points[((points - plane.centre).abs() < 4 * plane.spread).all(-1)].numpy()
         label = name if len(seen) else f"{name}: out of sight"
         axes.scatter(seen[:, 0], seen[:, 1], s=14, color=colour, alpha=0.75, lw=0, zorder=2, label=label)
         plane.outline(axes, cloud.mean, cloud.cov, color=colour, ls=style, lw=1.7, zorder=3)
+    if average is not None:
+        name = "moving average"
+        if not plane.outline(axes, *average, color=AVERAGE, ls=":", lw=1.9, zorder=4):
+            name += ": out of sight"
+        axes.plot([], color=AVERAGE, ls=":", lw=1.9, label=name)
     legend(axes, "upper left", title="examples, and laws at 1σ and 2σ")
-    tidy_bar(figure.colorbar(image, cax=figure.add_axes(BAR), ticks=[0, 0.5, 1]), "D's probability of real")
     tidy(axes)
 
 
-def _draw_densities(figure: Figure, real: Cloud, fake: Cloud, probability: Probability) -> None:
+def _draw_densities(
+    figure: Figure, real: Cloud, fake: Cloud, verdict: Verdict, average: tuple[Tensor, Tensor] | None
+) -> None:
     axes = figure.add_axes(GAME)
     axes.set_position((GAME[0] + 0.025, GAME[1], GAME[2] - 0.025, GAME[3]))  # a density's tick labels are long
     line = Line(real.mean, real.cov)
@@ -84,10 +83,9 @@ def _draw_densities(figure: Figure, real: Cloud, fake: Cloud, probability: Proba
         label = name if len(seen) else f"{name}: out of sight"
         axes.hist(seen, bins=25, density=len(seen) > 0, color=colour, alpha=0.3, label=label)
         line.outline(axes, cloud.mean, cloud.cov, color=colour, ls=style, lw=1.7)
-    chance = axes.twinx()
-    chance.plot(line.x, probability(line.x.unsqueeze(-1)).flatten(), color=MUTED, lw=1.2)
-    chance.set(ylim=(0, 1), yticks=[0, 0.5, 1])
-    tidy_twin(chance, "D's probability of real (grey)")
+    if average is not None:
+        line.outline(axes, *average, color=AVERAGE, ls=":", lw=1.9, label="moving average")
+    verdict.draw_curve(axes, line.x, real.points, fake.points)
     line.frame(axes)
-    legend(axes, "upper left", title="examples and laws")
+    legend(axes, "upper left", title="examples and laws", veil=True)
     tidy(axes)

@@ -49,7 +49,8 @@ class Plane:
         leading = torch.linalg.eigh(cov).eigenvectors.flip(-1)[:, :2]
         self.basis = torch.eye(2, dtype=torch.float64) if self.given else leading
         self.centre, self.cov = self.moments(mean, cov)
-        self.spread = self.cov.diagonal().sqrt().clamp(min=1e-3)
+        spread = self.cov.diagonal().clamp(min=0).sqrt()
+        self.spread = spread.clamp(min=1e-3 * (spread.max().item() or 1.0))
         self.low, self.high = self.centre - reach * self.spread, self.centre + reach * self.spread
 
     def project(self, points: Tensor) -> Tensor:

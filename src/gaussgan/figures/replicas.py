@@ -13,7 +13,21 @@ from torch import Tensor
 from gaussgan.aggregate import infinite_for_nan, quantiles
 from gaussgan.figures.curves import NAMES, draw_score
 from gaussgan.figures.plane import Line, Plane
-from gaussgan.figures.style import FAKE, INK, MUTED, PALE, REAL, caption, decades, legend, level, seen_of, sheet, tidy
+from gaussgan.figures.style import (
+    AVERAGE,
+    FAKE,
+    INK,
+    MUTED,
+    PALE,
+    REAL,
+    caption,
+    decades,
+    legend,
+    level,
+    seen_of,
+    sheet,
+    tidy,
+)
 
 LAWS = (0.045, 0.11, 0.5, 0.81)
 BESIDE = (0.62, 0.585, 0.365, 0.335), (0.62, 0.11, 0.365, 0.335)  # the other two, to the right of the laws
@@ -33,6 +47,7 @@ def replicas_figure(
     learned: Moments | None,
     tag: str,
     title: str,
+    averages: Sequence[float] = (),
 ) -> Figure:
     """How far runs are from each other that differ in their seeds: laws; a distance's distribution and its course.
 
@@ -47,13 +62,14 @@ def replicas_figure(
         law: the true mean and covariance, [d] and [d, d]; None where laws are not to be drawn.
         learned: those of replicas, [n, d] and [n, d, d], of which the first few dozen are drawn; None like law.
         tag: the distance's, such as val/w2.
+        averages: the median distance of the generators' moving averages at each iteration; empty where there are none.
     """
     figure, places = sheet(title, left=ALONE[0][0]), ALONE
     if law is not None and learned is not None:
         figure, places = sheet(title, left=LAWS[0]), BESIDE
         _draw_laws(figure.add_axes(LAWS), law, learned, len(scores))
     _draw_distribution(figure.add_axes(places[0]), scores, floors, tag)
-    _draw_course(figure.add_axes(places[1]), iterations, quantiles, floors, tag)
+    _draw_course(figure.add_axes(places[1]), iterations, quantiles, floors, tag, averages)
     return figure
 
 
@@ -129,15 +145,25 @@ def _draw_shares(axes: Axes, values: Tensor, side: int, color: str, lw: float) -
             )
 
 
-def _draw_course(axes: Axes, iterations: Sequence[float], percentiles: Tensor, floors: Tensor | None, tag: str) -> None:
-    caption(axes, "median of the replicas; shaded: 10th to 90th percentile")
+def _draw_course(
+    axes: Axes,
+    iterations: Sequence[float],
+    percentiles: Tensor,
+    floors: Tensor | None,
+    tag: str,
+    averages: Sequence[float],
+) -> None:
+    name = "median of the replicas; shaded: 10th to 90th percentile"
+    caption(axes, "median, 10th to 90th percentile; dotted: moving average" if averages else name)
     floor = None if floors is None else quantiles(floors)[1]
-    low, high = _window(percentiles.flatten(), floor)
+    low, high = _window(torch.cat([percentiles.flatten(), percentiles.new_tensor(averages)]), floor)
     if floor is not None and low < floor < high:
         low = min(low, _beyond(floor.item(), high, 0.1))  # room for its name
     axes.set_ylim(low, high)
     # What is infinite leaves the axes at their top.
     least, median, most = infinite_for_nan(percentiles).clamp(low / 10, high * 10).tolist()
+    if averages:
+        axes.plot(iterations, averages, color=AVERAGE, ls=":", lw=1.9)
     if len(iterations) == 1:
         axes.vlines(iterations, least, most, color=FAKE, alpha=0.2, lw=8)
     axes.fill_between(iterations, least, most, color=FAKE, alpha=0.2, lw=0)

@@ -19,7 +19,7 @@ ROUNDING = 1e-9  # |log|λ|| below which an eigenvalue is taken to lie on the un
 KINDS = (("inside: decays", REAL), ("outside: grows", FAKE), ("on the circle", MUTED))
 
 
-def spectrum_figure(eigenvalues: Tensor, title: str) -> Figure:
+def spectrum_figure(eigenvalues: Tensor, title: str, exact: bool = True) -> Figure:
     """Eigenvalues λ of the Jacobian of an update, and whether they lie inside the unit circle, where it converges.
 
     Small learning rates crowd them all around 1. So the right part shows log λ = log|λ| + i arg λ: the circle is the
@@ -28,6 +28,7 @@ def spectrum_figure(eigenvalues: Tensor, title: str) -> Figure:
     Args:
         eigenvalues: complex, [n], in float64 (in float32 rounding alone may carry them across); those that are not
             finite are counted and not drawn.
+        exact: whether the run takes the steps that they are of, and not those of another optimizer.
     """
     figure = sheet(title, left=PLANE[0])
     values = eigenvalues.to(torch.complex128).flatten()
@@ -37,7 +38,7 @@ def spectrum_figure(eigenvalues: Tensor, title: str) -> Figure:
     _draw_plane(figure.add_axes(PLANE), values, kinds)
     _draw_rates(figure.add_axes(RATES), growth, values.angle(), kinds)
     lost = eigenvalues.numel() - len(values)
-    text = _radius(growth.max().item()) if len(growth) else "no finite eigenvalues"
+    text = _radius(growth.max().item(), exact) if len(growth) else "no finite eigenvalues"
     text += f"; {lost:,} of {eigenvalues.numel():,} not finite" if lost and len(growth) else ""
     figure.text(RATES[0] + RATES[2], 0.945, text, fontsize=9, color=INK, ha="right")
     return figure
@@ -78,15 +79,16 @@ def _draw_rates(axes: Axes, growth: Tensor, turn: Tensor, kinds: Tensor) -> None
     tidy(axes)
 
 
-def _radius(growth: float) -> str:
+def _radius(growth: float, exact: bool) -> str:
+    of = "" if exact else " of plain gradient steps at these rates"
     if abs(growth) <= ROUNDING:
-        return "spectral radius 1"
+        return f"spectral radius 1{of}"
     excess = math.expm1(growth)
     mantissa, exponent = f"{abs(excess):.1e}".split("e")
     near = rf"1 {'+' if excess > 0 else '−'} {mantissa} · $10^{{{int(exponent)}}}$"
     verb, period = "doubles" if growth > 0 else "halves", float(f"{math.log(2) / abs(growth):.3g}")
     radius = f"{1 + excess:.4g}" if abs(excess) >= 1e-3 else near
-    return f"spectral radius {radius}: the distance {verb} every {period:,.12g} iterations"
+    return f"spectral radius {radius}" + (of or f": the distance {verb} every {period:,.12g} iterations")
 
 
 def _scatter(axes: Axes, x: Tensor, y: Tensor, kinds: Tensor, labelled: bool = False) -> None:

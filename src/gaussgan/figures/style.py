@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,10 +12,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import Locator, LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
 REAL, FAKE, INK, MUTED, PALE = "#1f4e9c", "#d1541f", "#22252a", "#7d838d", "#e4e6ea"
+AVERAGE = "#7c1f4f"  # the generator's moving average
 # From "generated" through the undecided middle to "real", pale enough to let the points stand out.
 PROBABILITY = LinearSegmentedColormap.from_list("probability", ["#f4b58f", "#fdeee2", "#ffffff", "#e3ecf8", "#9dbbe6"])
 
@@ -75,14 +77,27 @@ def tidy_twin(axes: Axes, label: str) -> None:
 
 
 def decades(axes: Axes, which: Literal["x", "y"] = "y") -> None:
-    """A logarithmic axis with plain numbers: 1, 2 and 5 of each decade, or where there are more than four, powers."""
+    """A logarithmic axis with plain numbers."""
     axes.set(**{f"{which}scale": "log"})
     axis = axes.xaxis if which == "x" else axes.yaxis
-    low, high = np.log10(axis.get_view_interval())
-    locator = LogLocator(subs=(1, 2, 5), numticks=12) if high - low <= 4 else LogLocator(numticks=8)
-    axis.set_major_locator(locator)
+    axis.set_major_locator(Decades())
     axis.set_major_formatter("{x:g}")
     axis.set_minor_locator(NullLocator())
+
+
+class Decades(Locator):
+    """Ticks of a logarithmic axis: the fewer decades it shows, the more of each."""
+
+    def __call__(self) -> Sequence[float]:
+        return self.tick_values(*self.axis.get_view_interval())  # type: ignore[union-attr]
+
+    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
+        span = np.log10(vmax / vmin)
+        if span < 0.5:
+            return MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(vmin, vmax)
+        if span > 4:
+            return LogLocator(numticks=8).tick_values(vmin, vmax)
+        return LogLocator(subs=(1, 2, 5) if span > 1.2 else (1, 1.5, 2, 3, 5, 7), numticks=16).tick_values(vmin, vmax)
 
 
 def level(axes: Axes, y: float, name: str, below: bool = False) -> None:
@@ -103,7 +118,7 @@ def level(axes: Axes, y: float, name: str, below: bool = False) -> None:
 
 def seen_of(name: str, n: int, seen: int) -> str:
     """A legend's entry for n things of which so many are to be seen."""
-    return name if seen == n else f"{name}\n({n - seen:,} of {n:,} out of sight)"
+    return name if seen == n else f"{name}\n({n - seen:,} of {n:,}\nout of sight)"
 
 
 def legend(axes: Axes, place: str, title: str = "", veil: bool = False) -> None:

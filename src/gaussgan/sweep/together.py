@@ -24,6 +24,7 @@ from gaussgan.checkpoint import read_checkpoint
 from gaussgan.config import ConfigError
 from gaussgan.data import GaussianDataModule
 from gaussgan.directory import BEST, LAST, claim, read_record, record_failure, write_record
+from gaussgan.distributions import name_of
 from gaussgan.divergence import Diverged
 from gaussgan.gan import GAN
 from gaussgan.history import of_replica, pack, unpack
@@ -71,7 +72,7 @@ def _train(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
     log.info("until they are done, they are the replicas of %s", directory)
     try:
         gan, data, trainer = assemble(_joint(configs, directory))
-        log.info("data ~ %s", data.distribution)
+        log.info("data ~ %s", name_of(data.distribution))
         with noting(), suppress(Diverged):  # all of them may, and each says so
             trainer.fit(gan, data)
         values = _write_jobs(configs, directory, gan, data, trainer)
