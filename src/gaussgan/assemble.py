@@ -60,8 +60,6 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
         data = instantiate(cfg.data, **({"seed": seeds(config)} if cfg.replicas > 1 else {}))
         protocols.check_distribution(data.distribution)
         networks = build_networks(config, data.distribution.dim)
-        callbacks = instantiate(cfg.callbacks)
-        protocols.check_callbacks(callbacks)
         gan = GAN(
             **networks,
             objective=instantiate(cfg.objective),

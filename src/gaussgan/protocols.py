@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from pytorch_lightning import Callback
 from torch import Tensor, nn
 
 from gaussgan.config import ConfigError, one_line
@@ -203,17 +202,6 @@ def check_schedule(schedule: Any) -> None:
             share = schedule(progress)
             good = _is_number(share) and share >= 0
             _require(good, f"schedule must give a number of at least 0 (got {share!r} at progress {progress})")
-
-
-def check_callbacks(callbacks: Mapping[str, Any]) -> None:
-    """Check that callbacks are Lightning's.
-
-    Raises:
-        ConfigError: naming the first that is none.
-    """
-    for name, callback in callbacks.items():
-        good = isinstance(callback, Callback)
-        _require(good, f"callbacks.{name} must be a pytorch_lightning.Callback (got {type(callback).__name__})")
 
 
 def check_optimizers(gan: GAN) -> None:
