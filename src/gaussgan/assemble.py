@@ -25,6 +25,7 @@ from gaussgan.config import ConfigError, differences, one_line, reading
 from gaussgan.console import IterationsBar
 from gaussgan.data import GaussianDataModule, iteration_limits
 from gaussgan.gan import GAN, OptimizerFactory
+from gaussgan.loggers import make_loggers
 from gaussgan.runs import build_networks, read_checkpoint
 from gaussgan.tree import flatten
 from gaussgan.variation import seeds, varying
@@ -65,7 +66,7 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
                 *instantiate(cfg.callbacks).values(),
                 *([IterationsBar()] if cfg.trainer.enable_progress_bar else []),
             ],
-            logger=instantiate(cfg.logger) if cfg.get("logger") else False,
+            logger=False,
             default_root_dir=cfg.run_dir,
             enable_autolog_hparams=False,
         )
@@ -86,8 +87,9 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
             "data.num_examples must leave every batch two examples for batch norm, the last of an epoch included (got"
             f" {data.num_examples})"
         )
-    if cfg.ckpt_path is not None:
-        _check_checkpoint(cfg, gan, data, trainer)
+    step = None if cfg.ckpt_path is None else _check_checkpoint(cfg, gan, data, trainer)
+    if not trainer.fast_dev_run:  # which logs nothing
+        trainer.loggers = make_loggers(config, step)  # last, as MLflow's makes its store
     return gan, data, trainer
 
 
@@ -190,7 +192,8 @@ def _check_evaluation(gan: GAN, data: GaussianDataModule, trainer: Trainer) -> N
                 raise ConfigError(f"callbacks.evaluation.{error}") from error
 
 
-def _check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, trainer: Trainer) -> None:
+def _check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, trainer: Trainer) -> int:
+    """Return the iteration that the checkpoint is of."""
     path = cfg.ckpt_path
     try:
         checkpoint = read_checkpoint(path)
@@ -203,7 +206,7 @@ def _check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, train
         raise ConfigError(
             f"ckpt_path: {path} comes from a run with {key}={theirs}, and a resumed run keeps its recipe (got {ours})"
         )
-    done = checkpoint["global_step"]
+    done: int = checkpoint["global_step"]
     for key, end in iteration_limits(trainer, data).items():
         if end < done:
             raise ConfigError(
@@ -219,3 +222,4 @@ def _check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, train
     shapes = {name: value.shape for name, value in gan.state_dict().items()}
     if shapes != {name: value.shape for name, value in checkpoint["state_dict"].items()}:
         raise ConfigError(f"ckpt_path: {path} comes from other networks than this run's")
+    return done

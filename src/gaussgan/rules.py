@@ -25,7 +25,7 @@ def or_null(rule: Rule) -> Rule:
 
 
 def only(value: Any, why: str) -> Rule:
-    return f"{'null' if value is None else value}: {why}", lambda v: v in (None, value)
+    return f"{'null' if value is None else str(value).lower()}: {why}", lambda v: v in (None, value)
 
 
 def each(prefixes: str, rules: Mapping[str, Rule]) -> dict[str, Rule]:
@@ -120,4 +120,8 @@ OPTIONAL: dict[str, Rule] = {  # of those parts that have them
     "trainer.gradient_clip_val": only(
         None, "gradients are shortened by player_d.clip_gradient and player_g.clip_gradient"
     ),
+}
+OF_LOGGERS: dict[str, Rule] = {
+    "log_model": only(False, "checkpoints stay in the run directory"),
+    "log_graph": only(False, "two networks play, and TensorBoard's graph shows one"),
 }
