@@ -104,7 +104,14 @@ def make_loggers(config: Mapping[str, Any], step: int | None = None) -> list[Log
     path = Path(config["run_dir"]) / IDS
     ids = json.loads(path.read_text()) if step is not None and path.exists() else {}
     purge_step = step + 1 if step else 0
-    return [_make(name, node, ids.get(name), purge_step) for name, node in (config.get("logger") or {}).items()]
+    loggers = []
+    for name, node in (config.get("logger") or {}).items():
+        loggers.append(logger := _make(name, node, ids.get(name), purge_step))
+        if logger.save_dir and Path(logger.save_dir) != path.parent:  # which is claimed by the run
+            with writing(f"logger.{name}"):
+                Path(logger.save_dir).mkdir(parents=True, exist_ok=True)
+                TemporaryFile(dir=logger.save_dir).close()
+    return loggers
 
 
 def _make(name: str, node: Mapping[str, Any], identity: str | None, purge_step: int) -> Logger:
@@ -127,10 +134,6 @@ def _make(name: str, node: Mapping[str, Any], identity: str | None, purge_step: 
     except Exception as error:  # whatever a service says
         hint = f" Without it: logger.{name}.offline=true" if kind is WandbLogger else ""
         raise ConfigError(f"logger.{name}: {one_line(error)}{hint}") from error
-    if logger.save_dir:
-        with writing(f"logger.{name}"):
-            Path(logger.save_dir).mkdir(parents=True, exist_ok=True)
-            TemporaryFile(dir=logger.save_dir).close()
     return logger
 
 
@@ -180,8 +183,8 @@ def _log_configuration(
 def _(
     logger: TensorBoardLogger, config: Mapping[str, Any], numbers: dict[str, Any], start: Mapping[str, float], step: int
 ) -> None:
-    if step and any(Path(logger.log_dir).glob("events.out.tfevents.*")):
-        return  # they are there, and the score of this step too
+    if step and len([*Path(logger.log_dir).glob("events.out.tfevents.*")]) > 1:
+        return  # an earlier file has all of it, and the score of this step
     tag = f"{score(start)}_median" if f"{score(start)}_median" in start else score(start)
     logger.log_hyperparams(numbers, {tag: start[tag]}, step=step)  # HPARAMS then follows this tag
     hparams = Path(logger.log_dir, logger.NAME_HPARAMS_FILE)
