@@ -21,7 +21,8 @@ from conftest import ROOT
 from gaussgan.assemble import assemble
 from gaussgan.callbacks import evaluation
 from gaussgan.config import ConfigError, check, hyperparameters
-from gaussgan.loggers import CSVLogger, make_loggers, typed
+from gaussgan.csv_logger import CSVLogger
+from gaussgan.loggers import make_loggers, typed
 from gaussgan.sweep.grouping import reason_alone
 from gaussgan.sweep.together import train_together
 from gaussgan.train import train
@@ -178,6 +179,7 @@ def test_jobs_that_are_trained_together_tell_their_loggers_the_same(compose: Com
         train(cfg)
     train_together([OmegaConf.to_container(cfg, resolve=True) for cfg in joint])  # type: ignore[misc]
     for ours, theirs in zip(joint, alone, strict=True):
+        assert [row["step"] for row in rows(ours.run_dir)] == ["5", "10"]
         tables = [[{tag: float(v) for tag, v in row.items()} for row in rows(cfg.run_dir)] for cfg in (ours, theirs)]
         for mine, expected in zip(*tables, strict=True):
             del mine["perf/examples_per_second"], expected["perf/examples_per_second"]

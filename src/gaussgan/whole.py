@@ -137,7 +137,7 @@ class Whole:
             for row in history:
                 diverged = row["train/loss_d"].isnan().nonzero().flatten().tolist()  # which is finite of all others
                 numbers = {tag: value for tag, value in row.items() if tag not in ("iteration", "epoch")}
-                log_numbers(loggers, aggregate(numbers, diverged), row["iteration"])
+                log_numbers(loggers, aggregate(numbers, diverged), int(row["iteration"]))
             for logger in loggers:
                 log_picture(logger, "game", image, iterations)
                 logger.finalize("success")

@@ -13,7 +13,7 @@ from gaussgan.variation import may_vary, structure
 
 CALLBACKS = tuple(f"gaussgan.callbacks.{name}" for name in ("Evaluation", "Pictures", "Checkpoints", "Record"))
 GAME = "gaussgan.pictures.game"
-LOGGERS = ("pytorch_lightning.loggers.", "gaussgan.loggers.")
+LOGGERS = ("pytorch_lightning.loggers.", "gaussgan.csv_logger.")
 
 
 def reason_alone(config: Mapping[str, Any]) -> str | None:

@@ -159,6 +159,7 @@ def _log(config: dict[str, Any], history: list[dict[str, Any]], start: dict[str,
     with closing(loggers := make_loggers(config)):
         log_configuration(loggers, config, start, 0, first)
         for row in history:
-            log_numbers(loggers, {k: v for k, v in row.items() if k not in ("iteration", "epoch")}, row["iteration"])
+            numbers = {tag: value for tag, value in row.items() if tag not in ("iteration", "epoch")}
+            log_numbers(loggers, numbers, int(row["iteration"]))
         for logger in loggers:
             logger.finalize("success")
