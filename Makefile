@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train test lint format tensorboard benchmark benchmark-replicas clean
+.PHONY: help train test test-extras lint format tensorboard benchmark benchmark-replicas clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 21
@@ -20,6 +20,10 @@ train: $(VENV)/installed ## train once; more in ARGS="seed=1 trainer.accelerator
 
 test: $(VENV)/installed ## run the tests
 	$(BIN)/pytest $(ARGS)
+
+test-extras: $(VENV)/installed ## install the extras, and run the tests of what they bring
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,wandb,mlflow]'
+	TEST_EXTRAS=1 $(BIN)/pytest -n 0 tests/test_loggers.py -k 'wandb or mlflow'
 
 lint: $(VENV)/installed ## check style and types
 	$(BIN)/ruff check

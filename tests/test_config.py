@@ -123,7 +123,7 @@ OF_OPTIMIZERS = "of adam, rmsprop, sgd"
         ("generator=foo", "generator must be one of linear, location, mlp (got foo)"),
         ("generatr=mlp", f"generatr {NONE_SUCH} (+generatr=mlp would add it). Did you mean generator or "),
         ("data=3", "data must be one of affine_gaussian, .* (got 3)"),
-        ("logger=null", "logger must be one of tensorboard (got null)"),
+        ("logger=null", "logger must be one of csv, mlflow, none, tensorboard, wandb (got null)"),
         (
             "penalty=[]",
             "penalty must be .* as penalty=NAME of none, r1, r1_r2, r2, wgan_gp, zero_centred (got nothing)",
@@ -169,7 +169,7 @@ def test_help_and_cfg_do_not_import_torch(tmp_path: Path) -> None:
         ("~data._target_", "data._target_ must be the dotted name of a class or function \\(it was taken out"),
         ("~trainer._target_", "trainer._target_ must be the dotted name of a class or function \\(it was taken out"),
         ("~callbacks.pictures._target_", "callbacks.pictures._target_ must be the dotted name of a class or function"),
-        ("~logger._target_", "logger._target_ must be the dotted name of a class or function"),
+        ("~logger.tensorboard._target_", "logger.tensorboard._target_ must be the dotted name of a class or function"),
         ("~optimizer_d._target_", "optimizer_d._target_ must be the dotted name of a class or function"),
         ("~optimizer_d._partial_", "optimizer_d._partial_ must be true"),
         ("~data.seed", "data.seed must be a whole number of at least 0 \\(it was taken out"),

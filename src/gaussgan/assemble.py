@@ -31,6 +31,7 @@ from gaussgan.config import ConfigError, differences, one_line, reading
 from gaussgan.console import IterationsBar
 from gaussgan.data import GaussianDataModule, iteration_limits, setting
 from gaussgan.gan import GAN
+from gaussgan.loggers import make_loggers
 from gaussgan.resume import check_state
 from gaussgan.runs import build_networks
 from gaussgan.tree import flatten
@@ -77,7 +78,7 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
         trainer = instantiate(
             cfg.trainer,
             callbacks=[*callbacks.values(), *([IterationsBar()] if bar else [])],
-            logger=instantiate(cfg.logger) if cfg.get("logger") else False,
+            logger=False,
             default_root_dir=cfg.run_dir,
             enable_autolog_hparams=False,
             _convert_="all",
@@ -106,8 +107,9 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
             "data.num_examples must leave every batch two examples for batch norm, the last of an epoch included (got"
             f" {data.num_examples})"
         )
-    if cfg.ckpt_path is not None:
-        _check_checkpoint(cfg, gan, data, trainer)
+    step = None if cfg.ckpt_path is None else _check_checkpoint(cfg, gan, data, trainer)
+    if not trainer.fast_dev_run:  # which logs nothing
+        trainer.loggers = make_loggers(config, step)  # last, as MLflow's makes its store
     return gan, data, trainer
 
 
@@ -201,7 +203,8 @@ def _check_evaluation(gan: GAN, data: GaussianDataModule, trainer: Trainer) -> N
                 raise ConfigError(f"callbacks.evaluation.{error}") from error
 
 
-def _check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, trainer: Trainer) -> None:
+def _check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, trainer: Trainer) -> int:
+    """Return the iteration that the checkpoint is of."""
     path = cfg.ckpt_path
     try:
         checkpoint = read_checkpoint(path)
@@ -215,7 +218,7 @@ def _check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, train
             f"ckpt_path: {path} comes from a run with {key}={theirs!s:.200}, and a resumed run keeps its"
             f" recipe (got {ours!s:.200})"
         )
-    done = checkpoint["global_step"]
+    done: int = checkpoint["global_step"]
     for key, end in iteration_limits(trainer, data).items():
         if end < done:
             raise ConfigError(
@@ -244,3 +247,4 @@ def _check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, train
         check_state(checkpoint, gan, data, trainer)
     except Exception as error:  # whatever comes of numbers that are none of this run's
         raise ConfigError(f"ckpt_path: {unreadable_checkpoint(path, error)}") from error
+    return done

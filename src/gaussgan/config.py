@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from gaussgan.rules import CLASS, OPTIONAL, PARTS, RULES, number
+from gaussgan.rules import CLASS, OF_LOGGERS, OPTIONAL, PARTS, RULES, each, number
 from gaussgan.tree import flatten
 from gaussgan.variation import entries
 
@@ -49,13 +49,11 @@ def check(cfg: DictConfig) -> None:
     """
     check_parts(cfg)
     terms = [f"penalty.{term}" for term in cfg.penalty if OmegaConf.is_dict(cfg.penalty[term])]
-    made = [
-        *terms,
-        *(f"callbacks.{name}" for name in cfg.callbacks),
-        *(p for p in ("schedule", "logger") if cfg.get(p)),
-    ]
-    required = {**RULES, **{f"{part}._target_": CLASS for part in made}}
-    for key, (text, holds) in {**required, **OPTIONAL, **{f"{term}.weight": number(0) for term in terms}}.items():
+    loggers = [f"logger.{name}" for name in cfg.get("logger") or ()]
+    made = [*terms, *loggers, *(f"callbacks.{name}" for name in cfg.callbacks), *(["schedule"] if cfg.schedule else [])]
+    required = RULES | {f"{part}._target_": CLASS for part in made}
+    optional = OPTIONAL | {f"{term}.weight": number(0) for term in terms} | each(" ".join(loggers), OF_LOGGERS)
+    for key, (text, holds) in (required | optional).items():
         value = OmegaConf.select(cfg, key, default=_MISSING)
         value = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
         if value is _MISSING and key not in required:
@@ -91,6 +89,15 @@ def check_parts(cfg: DictConfig) -> None:
         if not OmegaConf.is_dict(value := OmegaConf.select(cfg, part)):
             got = "nothing" if value is None else value
             raise ConfigError(f"{part} must be {_how_to_choose(part)} (got {got})")
+    loggers = cfg.get("logger") or OmegaConf.create()
+    if not OmegaConf.is_dict(loggers):
+        raise ConfigError(f"logger must be {_how_to_choose('logger')} (got {loggers!r})")
+    for name in map(str, loggers):
+        if not OmegaConf.is_dict(value := loggers[name]):
+            raise ConfigError(
+                f"logger.{name} must be the keys of a logger, such as logger.NAME._target_; ~logger.{name} takes it out"
+                f" (got {'null' if value is None else value})"
+            )
 
 
 def _how_to_choose(part: str) -> str:
@@ -125,12 +132,22 @@ def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str,
     return {key: (one.get(key), other.get(key)) for key in {**one, **other} if one.get(key) != other.get(key)}
 
 
-def hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe as a dashboard shows it: a class by its name, and nothing that follows from another key."""
-    flat = {key: value for key, value in recipe(config).items() if not key.endswith("_partial_")}
+def hyperparameters(config: Mapping[str, Any], first: Sequence[str] = ()) -> dict[str, Any]:
+    """A recipe as a dashboard shows it: a class by its name, and nothing that follows from another key.
+
+    Args:
+        first: dotted keys that come first, also where they are outside of the recipe, and then the keys below them.
+    """
+    flat = flatten(config)
+    others = {key for key in first if not key.startswith(("logger.", "callbacks.", "ckpt_path", "run_dir"))}
+    flat = {key: value for key, value in flat.items() if key in others} | recipe(config)
+    flat = {key: value for key, value in flat.items() if not key.endswith("_partial_")}
     named = {key.removesuffix("._target_"): v.rpartition(".")[2] for key, v in flat.items() if key.endswith("_target_")}
     values = {key: value for key, value in flat.items() if not key.endswith("_target_")}
-    return {key: value for key, value in {**values, **named}.items() if key not in ("data.seed", "data.latent_dim")}
+    numbers = {"seed": config["seed"], **named, **values}
+    below = (key for key in numbers if key.startswith(tuple(f"{each}." for each in first)))
+    ordered = dict.fromkeys([*(key for key in first if key in numbers), *below, *numbers])
+    return {key: numbers[key] for key in ordered if key not in ("data", "data.seed", "data.latent_dim")}
 
 
 def one_line(error: BaseException) -> str:

@@ -179,3 +179,7 @@ OPTIONAL: dict[str, Rule] = {  # of those parts that have them
     **each("optimizer_d optimizer_g", {"eps": number(0), "betas": BETAS, "momentum": FINITE, "alpha": SHARE}),
     **{f"trainer.{key}": rule for key, rule in TRAINER.items()},
 }
+OF_LOGGERS: dict[str, Rule] = {
+    "log_model": only(False, "checkpoints stay in the run directory"),
+    "log_graph": only(False, "two networks play, and TensorBoard's graph shows one"),
+}

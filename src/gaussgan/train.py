@@ -23,6 +23,7 @@ from gaussgan.directory import RECORD, claim, is_first_process, parts_of, read_r
 from gaussgan.distributions import name_of
 from gaussgan.divergence import Diverged
 from gaussgan.gan import GAN
+from gaussgan.loggers import closing
 from gaussgan.metrics import has_closed_form
 from gaussgan.parts import Parts, in_parts
 from gaussgan.signals import exit_code, noting
@@ -94,7 +95,7 @@ def fit(cfg: DictConfig, whole: Path) -> tuple[GAN, GaussianDataModule, Trainer]
             (directory / RECORD).unlink(missing_ok=True)  # what it says is about to be untrue
         _say_what_to_expect(data, trainer)
     try:
-        with noting():
+        with noting(), closing(trainer.loggers):
             trainer.fit(gan, data, ckpt_path=cfg.ckpt_path, weights_only=True)
     except Diverged as error:
         log.error(error)

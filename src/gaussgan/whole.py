@@ -7,17 +7,15 @@ from typing import Any
 
 import torch
 from hydra.utils import instantiate
-from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from gaussgan.aggregate import aggregate, replica_rows, summary
-from gaussgan.callbacks.evaluation import log_configuration
-from gaussgan.callbacks.pictures import log_picture
 from gaussgan.callbacks.record import record_of
 from gaussgan.checkpoint import read_checkpoint
 from gaussgan.directory import LAST, RECORD, parts_of, read_record, read_replicas, write_record, write_replicas
 from gaussgan.figures import render, save
 from gaussgan.history import Row, unpack
+from gaussgan.loggers import closing, log_configuration, log_numbers, log_picture, make_loggers, typed
 from gaussgan.metrics import has_closed_form
 from gaussgan.parts import Parts
 from gaussgan.pictures import picture_replicas
@@ -133,20 +131,17 @@ class Whole:
 
     def _show(self, history: list[Row], image: Any, iterations: int) -> None:
         """To the run's logger what it would have been told of these replicas as they went on together."""
-        if not self.config.get("logger"):
-            return
-        make = instantiate(self.config["logger"], _partial_=True)
-        # TensorBoard forgets what it was told when fewer parts were done.
-        logger = make(purge_step=0) if make.func is TensorBoardLogger else make()
         starts = [checkpoint["callbacks"]["Evaluation"]["start"] for checkpoint in self._checkpoints]
         start = {tag: torch.cat([start[tag] for start in starts]) for tag in starts[0]}
-        log_configuration(logger, self.config, start, step=0)
-        for row in history:
-            diverged = row["train/loss_d"].isnan().nonzero().flatten().tolist()  # which is finite of all others
-            numbers = {tag: value for tag, value in row.items() if tag not in ("iteration", "epoch")}
-            logger.log_metrics(aggregate(numbers, diverged), step=row["iteration"])
-        log_picture(logger, "game", image, iterations)
-        logger.finalize("success")
+        with closing(loggers := make_loggers(self.config)):  # which forget what they were told of fewer parts
+            log_configuration(loggers, self.config, start, 0, typed())
+            for row in history:
+                diverged = row["train/loss_d"].isnan().nonzero().flatten().tolist()  # which is finite of all others
+                numbers = {tag: value for tag, value in row.items() if tag not in ("iteration", "epoch")}
+                log_numbers(loggers, aggregate(numbers, diverged), int(row["iteration"]))
+            for logger in loggers:
+                log_picture(logger, "game", image, iterations)
+                logger.finalize("success")
 
 
 def _joined(rows: list[Row], sizes: list[int], longest: Row) -> Row:

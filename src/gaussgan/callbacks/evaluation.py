@@ -2,47 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from copy import copy
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import torch
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from torch import Tensor, nn
 
 from gaussgan.account import Account
 from gaussgan.aggregate import aggregate
-from gaussgan.config import hyperparameters
 from gaussgan.data import GaussianDataModule, data_of
 from gaussgan.distributions import Law
 from gaussgan.gan import GAN
+from gaussgan.loggers import log_configuration, log_numbers, typed
 from gaussgan.metrics import has_closed_form
-from gaussgan.tree import to_yaml
-from gaussgan.validation import distances_with_average, score
-
-
-def log_configuration(logger: Logger, config: dict[str, Any], distances: Mapping[str, Any], step: int) -> None:
-    """To a dashboard what a run is, with its score at that step, which HPARAMS then follows; and charts of replicas."""
-    if isinstance(logger, TensorBoardLogger):
-        numbers, row = hyperparameters(config), aggregate(distances)
-        logger.log_hyperparams(numbers, {score(row): row[score(row)]}, step=step)
-        hparams = Path(logger.log_dir, logger.NAME_HPARAMS_FILE)
-        if not hparams.exists():  # else Lightning writes it in the end, and dumps every value twice
-            hparams.write_text(to_yaml(numbers))
-        logger.experiment.add_text("config", f"```yaml\n{to_yaml(config)}```")
-        if f"{score(row)}_median" in row:
-            logger.experiment.add_custom_scalars({"replicas: median, 10th to 90th percentile": bands(row)})
-    else:
-        logger.log_hyperparams(hyperparameters(config))
-
-
-def bands(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Charts for TensorBoard's Custom Scalars: the score and both losses of replicas."""
-    tags = (score(row), "train/loss_d", "train/loss_g")
-    return {tag: ["Margin", [f"{tag}_{name}" for name in ("median", "p10", "p90")]] for tag in tags}
+from gaussgan.validation import distances_with_average
 
 
 class Evaluation(Callback):
@@ -79,16 +54,14 @@ class Evaluation(Callback):
             self.distances = self.validation.distances(gan.generator)  # where this process begins
         if trainer.global_step == 0:
             self.start = self.distances
-        for logger in trainer.loggers:
-            log_configuration(logger, gan.config, self.distances, trainer.global_step)
+        log_configuration(trainer.loggers, gan.config, self.distances, trainer.global_step, typed())
 
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
         n = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if n and trainer.global_step % n == 0:
             means = {f"{tag}_step": mean for tag, mean in gan.epoch_means(since=self.logged).items()}
             self.logged = copy(gan.epoch)
-            for logger in trainer.loggers:
-                logger.log_metrics(aggregate(means, gan.diverged), step=trainer.global_step)
+            log_numbers(trainer.loggers, aggregate(means, gan.diverged), trainer.global_step)
 
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         data, step, now = data_of(trainer), trainer.global_step, perf_counter()
@@ -103,8 +76,7 @@ class Evaluation(Callback):
         numbers = aggregate(row, gan.diverged)
         # For callbacks that monitor, such as EarlyStopping; `log` takes milliseconds to do the same.
         trainer.callback_metrics.update({name: torch.tensor(value) for name, value in numbers.items()})
-        for logger in trainer.loggers:
-            logger.log_metrics(numbers, step=step)
+        log_numbers(trainer.loggers, numbers, step)
         gan.history.append({"iteration": step, "epoch": trainer.current_epoch + 1, **row})
         self.epoch_started, self.epoch_start = now, step
 

@@ -9,6 +9,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from gaussgan.aggregate import aggregate
 from gaussgan.gan import GAN
+from gaussgan.loggers import log_numbers
 
 
 class LearningRateMonitor(Callback):
@@ -41,5 +42,4 @@ class LearningRateMonitor(Callback):
         self.logged_at = trainer.global_step
         players = {"lr/discriminator": gan.discriminator_player, "lr/generator": gan.generator_player}
         rates = aggregate({tag: player.learning_rate for tag, player in players.items()})
-        for logger in trainer.loggers:
-            logger.log_metrics(rates, step=trainer.global_step)
+        log_numbers(trainer.loggers, rates, trainer.global_step)

@@ -9,31 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
 from gaussgan.data import GaussianDataModule, data_of
 from gaussgan.divergence import Diverged
 from gaussgan.figures import render, save
 from gaussgan.gan import GAN
+from gaussgan.loggers import log_numbers, log_picture
 from gaussgan.pictures import Picture
 
 log = logging.getLogger(__name__)
 
 
-def log_picture(logger: Logger, tag: str, image: Any, step: int) -> None:
-    """To a dashboard a figure that is rendered."""
-    if isinstance(logger, TensorBoardLogger):
-        logger.experiment.add_image(tag, image, step, dataformats="HWC")
-
-
 class Pictures(Callback):
-    """One picture of a run: to TensorBoard after epochs 1, 10, 100, … and at the end, then also as a file.
+    """One picture of a run: to the loggers after epochs 1, 10, 100, … and at the end, then also as a file.
 
     A picture that cannot be drawn costs a line in the log, and not the run.
 
     Args:
         draw: from the module, its data and the iterations done to a picture, or None where it has nothing to show.
-        tag: its name in TensorBoard.
+        tag: its name in the loggers.
         path: its file.
     """
 
@@ -72,8 +66,8 @@ class Pictures(Callback):
         self.image = None if picture is None else render(picture.figure)
         if picture is None:
             return
+        log_numbers(trainer.loggers, picture.scalars, step)
         for logger in trainer.loggers:
-            logger.log_metrics(dict(picture.scalars), step=step)
             log_picture(logger, self.tag, self.image, step)
 
     def _save(self, trainer: Trainer, gan: GAN, step: int) -> None:

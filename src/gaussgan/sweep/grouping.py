@@ -13,7 +13,7 @@ from gaussgan.variation import may_vary, structure
 
 CALLBACKS = tuple(f"gaussgan.callbacks.{name}" for name in ("Evaluation", "Pictures", "Checkpoints", "Record"))
 GAME = "gaussgan.pictures.game"
-LOGGERS = "pytorch_lightning.loggers."
+LOGGERS = ("pytorch_lightning.loggers.", "gaussgan.csv_logger.")
 
 
 def reason_alone(config: Mapping[str, Any]) -> str | None:
@@ -22,7 +22,7 @@ def reason_alone(config: Mapping[str, Any]) -> str | None:
     Args:
         config: the job's configuration, unresolved, with Hydra's own where it matters.
     """
-    trainer, logger = config["trainer"], config.get("logger")
+    trainer = config["trainer"]
     for key, value, only in (
         ("replicas", config["replicas"], (1,)),
         ("ckpt_path", config["ckpt_path"], (None,)),
@@ -40,8 +40,9 @@ def reason_alone(config: Mapping[str, Any]) -> str | None:
             return f"callbacks.{name}"
         if callback["_target_"].endswith(".Pictures") and callback["draw"]["_target_"] != GAME:
             return f"callbacks.{name}"  # which was asked for, and may log numbers
-    if logger and not (isinstance(logger, Mapping) and str(logger.get("_target_")).startswith(LOGGERS)):
-        return "logger"
+    for name, logger in (config.get("logger") or {}).items():
+        if not str(logger["_target_"]).startswith(LOGGERS):
+            return f"logger.{name}"
     job = config.get("hydra", {}).get("job", {})
     if job.get("chdir"):
         return "hydra.job.chdir"

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
 
 from gaussgan.assemble import assemble
 from gaussgan.callbacks import KeptEpochs
-from gaussgan.callbacks.evaluation import evaluation_of, log_configuration
+from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.callbacks.record import last_row, record_of
 from gaussgan.checkpoint import read_checkpoint
 from gaussgan.config import ConfigError
@@ -28,6 +27,7 @@ from gaussgan.distributions import name_of
 from gaussgan.divergence import Diverged
 from gaussgan.gan import GAN
 from gaussgan.history import of_replica, pack, unpack
+from gaussgan.loggers import closing, log_configuration, log_numbers, make_loggers, typed
 from gaussgan.signals import exit_code, noting
 from gaussgan.single import single_checkpoint
 from gaussgan.train import returned, train
@@ -72,6 +72,7 @@ def _train(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
     log.info("until they are done, they are the replicas of %s", directory)
     try:
         gan, data, trainer = assemble(_joint(configs, directory))
+        make_loggers(configs[0])  # so that what keeps them from being made is told before the runs
         log.info("data ~ %s", name_of(data.distribution))
         with noting(), suppress(Diverged):  # all of them may, and each says so
             trainer.fit(gan, data)
@@ -109,7 +110,7 @@ def _write_jobs(
     kept = next(callback for callback in trainer.callbacks if isinstance(callback, KeptEpochs))  # type: ignore[attr-defined]
     read, mle_w2 = lru_cache(maxsize=2)(read_checkpoint), cache(data.mle_w2)
     group, rows = read_record(directory), pack(gan.history)
-    seconds = group["seconds"] / len(configs)
+    seconds, first = group["seconds"] / len(configs), typed()
 
     def write(i: int) -> float:
         config, diverged = configs[i], gan.diverged.get(i)
@@ -127,7 +128,7 @@ def _write_jobs(
         _save(last, seconds, job / LAST)
         if i in kept.best:
             _save(single_checkpoint(read(kept.best[i]), i, config), seconds, job / BEST)
-        _log(config, history, {tag: value[i].item() for tag, value in evaluation_of(trainer).distances.items()})
+        _log(config, history, {tag: value[i].item() for tag, value in evaluation_of(trainer).distances.items()}, first)
         examples = data.examples_seen(iterations)
         done = (group["examples_per_second"] or 0) * seconds
         record = record_of(config, row, status[0], status[1], iterations, examples, seconds, done)
@@ -154,12 +155,12 @@ def _save(checkpoint: dict[str, Any], seconds: float, path: Path) -> None:
     path.with_suffix(".tmp").replace(path)
 
 
-def _log(config: dict[str, Any], history: list[dict[str, Any]], start: dict[str, float]) -> None:
-    """To the run's logger what it would have been told as it went on."""
-    if not config.get("logger"):
-        return
-    logger = instantiate(config["logger"])
-    log_configuration(logger, config, start, step=0)
-    for row in history:
-        logger.log_metrics({k: v for k, v in row.items() if k not in ("iteration", "epoch")}, step=row["iteration"])
-    logger.finalize("success")
+def _log(config: dict[str, Any], history: list[dict[str, Any]], start: dict[str, float], first: list[str]) -> None:
+    """To the run's loggers what they would have been told as it went on."""
+    with closing(loggers := make_loggers(config)):
+        log_configuration(loggers, config, start, 0, first)
+        for row in history:
+            numbers = {tag: value for tag, value in row.items() if tag not in ("iteration", "epoch")}
+            log_numbers(loggers, numbers, int(row["iteration"]))
+        for logger in loggers:
+            logger.finalize("success")
