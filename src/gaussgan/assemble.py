@@ -2,49 +2,29 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 import torch
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
-from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.accelerators import AcceleratorRegistry
-from pytorch_lightning.callbacks import ProgressBar, Timer
-from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy, StrategyRegistry
-from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
-from torch import nn
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import Timer
 
 from gaussgan import protocols
 from gaussgan.arguments import check_arguments
-from gaussgan.callbacks import Evaluation
-from gaussgan.callbacks.check import check_callbacks, check_monitors
-from gaussgan.callbacks.evaluation import evaluation_of
+from gaussgan.callbacks.check import check_callbacks
 from gaussgan.checkpoint import read_checkpoint, unreadable_checkpoint
 from gaussgan.config import ConfigError, differences, one_line, reading
-from gaussgan.console import IterationsBar
 from gaussgan.data import GaussianDataModule, iteration_limits, setting
 from gaussgan.gan import GAN
 from gaussgan.loggers import make_loggers
 from gaussgan.resume import check_state
 from gaussgan.runs import build_networks
+from gaussgan.trainer import check_machine, check_trainer, make_trainer
 from gaussgan.tree import flatten
 from gaussgan.variation import of_replica, seeds, varying
-
-for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # that say what only their authors ask
-    logging.getLogger(library).setLevel(logging.WARNING)
-for asked_for in ("profilers", "callbacks.model_summary", "callbacks.early_stopping"):
-    logging.getLogger(f"pytorch_lightning.{asked_for}").setLevel(logging.INFO)
-warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # Lightning's affair with torch
-# Of blocks, of which an epoch may have one, and of an optimizer step that is not lost.
-warnings.filterwarnings("ignore", message=".*is smaller than the logging interval")
-warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
 
 
 @reading()
@@ -55,7 +35,7 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
         ConfigError: when the parts cannot be made, or do not fit each other or the checkpoint to resume from.
     """
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
-    _check_machine(cfg.trainer)
+    check_machine(cfg.trainer)
     check_arguments(config)
     try:
         data = instantiate(cfg.data, **({"seed": seeds(config)} if cfg.replicas > 1 else {}))
@@ -74,41 +54,15 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
         )
         callbacks = instantiate(cfg.callbacks, _convert_="all")
         check_callbacks(callbacks)
-        bar = cfg.trainer.enable_progress_bar and not any(isinstance(each, ProgressBar) for each in callbacks.values())
-        trainer = instantiate(
-            cfg.trainer,
-            callbacks=[*callbacks.values(), *([IterationsBar()] if bar else [])],
-            logger=False,
-            default_root_dir=cfg.run_dir,
-            enable_autolog_hparams=False,
-            _convert_="all",
-        )
+        trainer = make_trainer(cfg, callbacks)
     except InstantiationException as error:
         raise ConfigError(one_line(error)) from error
     _check_protocols(cfg, gan, data)
-    _check_strategy(trainer, gan.replicas)
-    _check_evaluation(gan, data, trainer)
-    check_monitors(callbacks, lambda: evaluation_of(trainer).metrics(gan, data))
-    _say_what_callbacks_say(callbacks.values())
-    _check_least(trainer, data)
+    check_trainer(trainer, callbacks, gan, data)
     # Lightning does so after it has restored a checkpoint, whose float64 would pass through float32.
     trainer.precision_plugin.convert_module(gan)
-    try:
-        data.check_shares(trainer.world_size)
-    except ValueError as error:
-        raise ConfigError(f"data.{error}") from error
-    normalises = any(isinstance(module, nn.BatchNorm1d) for module in gan.modules())
-    if normalises and trainer.world_size > 1:
-        raise ConfigError(
-            f"trainer.devices must be 1 with batch norm, whose means are of a whole batch (got {trainer.world_size})"
-        )
-    if data.fewest_rows(trainer.world_size) < 2 and normalises:
-        raise ConfigError(
-            "data.num_examples must leave every batch two examples for batch norm, the last of an epoch included (got"
-            f" {data.num_examples})"
-        )
     step = None if cfg.ckpt_path is None else _check_checkpoint(cfg, gan, data, trainer)
-    if not trainer.fast_dev_run:  # which logs nothing
+    if not cfg.trainer.get("fast_dev_run"):  # which logs nothing
         trainer.loggers = make_loggers(config, step)  # last, as MLflow's makes its store
     return gan, data, trainer
 
@@ -137,20 +91,6 @@ def _own_numbers(cfg: DictConfig, part: str, ndim: int = 2) -> dict[str, Any]:
     return {key: tuple(map(tensor, value)) if key == "betas" else tensor(value) for key, value in numbers.items()}
 
 
-def _check_machine(trainer: DictConfig) -> None:
-    """See that it has what is asked for by name."""
-    here = sorted(name for name, entry in AcceleratorRegistry.items() if entry["accelerator"].is_available())
-    accelerators = ["auto", *here, *(["gpu"] if {"cuda", "mps"} & {*here} else [])]
-    if (name := trainer.accelerator) not in accelerators:
-        choices = ", ".join(accelerators)
-        raise ConfigError(f"trainer.accelerator must be one that this machine has: {choices} (got {name})")
-    strategies = [name for name in StrategyRegistry.available_strategies() if name.startswith("ddp")]
-    if isinstance(name := trainer.get("strategy"), str) and name not in ("auto", *strategies):
-        raise ConfigError(
-            f"trainer.strategy must be auto, ddp or another of Lightning's ddp, such as ddp_spawn (got {name})"
-        )
-
-
 def _check_protocols(cfg: DictConfig, gan: GAN, data: GaussianDataModule) -> None:
     """Try what is to be trained once; see `protocols`. What is drawn of torch's global generator is put back."""
     with torch.random.fork_rng(devices=[]):
@@ -165,42 +105,6 @@ def _check_protocols(cfg: DictConfig, gan: GAN, data: GaussianDataModule) -> Non
         if gan.schedule is not None:
             protocols.check_schedule(gan.schedule)
     data.sources[0].examples()  # which are finite, or say that they are not
-
-
-def _check_strategy(trainer: Trainer, replicas: int) -> None:
-    if not isinstance(trainer.strategy, DDPStrategy | SingleDeviceStrategy):
-        raise ConfigError(f"trainer.strategy must be auto or ddp (got {type(trainer.strategy).__name__})")
-    if replicas > 1 and trainer.world_size > 1:
-        raise ConfigError(f"trainer.devices must be 1 with replicas={replicas} (got {trainer.world_size})")
-    sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-    if sweeping and isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher):
-        raise ConfigError(
-            "trainer.strategy must be ddp_spawn in a sweep: the processes of ddp would each run the whole sweep again"
-        )
-
-
-def _say_what_callbacks_say(callbacks: Iterable[Callback]) -> None:
-    """Let Lightning's messages through where a callback is told to be verbose."""
-    verbose = any(getattr(callback, "verbose", False) for callback in callbacks)
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.INFO if verbose else logging.WARNING)
-
-
-def _check_least(trainer: Trainer, data: GaussianDataModule) -> None:
-    """Check that a run can be as long as it must be."""
-    planned = min(iteration_limits(trainer, data).values())
-    for key, iterations in (("min_epochs", data.iterations), ("min_steps", 1)):
-        least = getattr(trainer, key) or 0
-        if least * iterations > planned:
-            raise ConfigError(f"trainer.{key} must end within the run's {planned} iterations (got {least})")
-
-
-def _check_evaluation(gan: GAN, data: GaussianDataModule, trainer: Trainer) -> None:
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, Evaluation):
-            try:
-                callback.check(gan.generator, data.distribution)
-            except ValueError as error:
-                raise ConfigError(f"callbacks.evaluation.{error}") from error
 
 
 def _check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, trainer: Trainer) -> int:

@@ -8,6 +8,9 @@ from typing import Any
 from pytorch_lightning import Callback
 from pytorch_lightning import callbacks as lightning
 
+from gaussgan.callbacks.checkpoints import Checkpoints
+from gaussgan.callbacks.evaluation import Evaluation
+from gaussgan.callbacks.record import Record
 from gaussgan.config import ConfigError
 from gaussgan.data import setting
 
@@ -30,6 +33,7 @@ REFUSED: dict[type[Callback], str] = {
     lightning.TQDMProgressBar: BAR,
     lightning.WeightAveraging: AVERAGE,
 }
+OURS: dict[str, type[Callback]] = {"evaluation": Evaluation, "checkpoints": Checkpoints, "record": Record}
 SETTINGS: tuple[tuple[type[Callback], str, Callable[[Any], bool], str], ...] = (
     (lightning.EarlyStopping, "check_on_train_epoch_end", lambda v: v is False, "true: there is no validation loop"),
     (lightning.ModelCheckpoint, "save_on_train_epoch_end", lambda v: v is False, "true: there is no validation loop"),
@@ -49,8 +53,10 @@ def check_callbacks(callbacks: Mapping[str, Callback]) -> None:
         ConfigError: when one of them, or one of its arguments, would not do what its name says.
     """
     for name, callback in callbacks.items():
-        if not isinstance(callback, Callback):
-            raise ConfigError(f"callbacks.{name} must be a Lightning callback (got {type(callback).__name__})")
+        kind = OURS.get(name, Callback)
+        if not isinstance(callback, kind):
+            what = "Lightning callback" if kind is Callback else f"gaussgan.callbacks.{kind.__name__}"
+            raise ConfigError(f"callbacks.{name} must be a {what} (got {type(callback).__name__})")
         for refused, why in REFUSED.items():
             if isinstance(callback, refused):
                 raise ConfigError(f"callbacks.{name}: {type(callback).__name__} does not work here: {why}")

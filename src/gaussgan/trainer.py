@@ -1,0 +1,127 @@
+"""The Trainer of a run: Lightning's, seen to do what its arguments and callbacks say."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterable, Mapping
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.accelerators import AcceleratorRegistry
+from pytorch_lightning.callbacks import ProgressBar
+from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy, StrategyRegistry
+from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
+from torch import nn
+
+from gaussgan.callbacks.check import check_monitors
+from gaussgan.callbacks.evaluation import evaluation_of
+from gaussgan.config import ConfigError
+from gaussgan.console import IterationsBar
+from gaussgan.data import GaussianDataModule, iteration_limits
+from gaussgan.gan import GAN
+
+for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # that say what only their authors ask
+    logging.getLogger(library).setLevel(logging.WARNING)
+for asked_for in ("profilers", "callbacks.model_summary", "callbacks.early_stopping"):
+    logging.getLogger(f"pytorch_lightning.{asked_for}").setLevel(logging.INFO)
+warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # Lightning's affair with torch
+# Of blocks, of which an epoch may have one, and of an optimizer step that is not lost.
+warnings.filterwarnings("ignore", message=".*is smaller than the logging interval")
+warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
+
+
+def make_trainer(cfg: DictConfig, callbacks: Mapping[str, Callback]) -> Trainer:
+    """Make a run's Trainer, without loggers; its progress bar is ours unless there is another among the callbacks."""
+    bar = cfg.trainer.enable_progress_bar and not any(isinstance(each, ProgressBar) for each in callbacks.values())
+    _hear(callbacks.values())
+    return instantiate(
+        cfg.trainer,
+        callbacks=[*callbacks.values(), *([IterationsBar()] if bar else [])],
+        logger=False,
+        default_root_dir=cfg.run_dir,
+        enable_autolog_hparams=False,
+        _convert_="all",
+    )
+
+
+def check_machine(trainer: DictConfig) -> None:
+    """Check that this machine has what a configuration of a Trainer asks for by name.
+
+    Raises:
+        ConfigError: naming what it has.
+    """
+    here = sorted(name for name, entry in AcceleratorRegistry.items() if entry["accelerator"].is_available())
+    accelerators = ["auto", *here, *(["gpu"] if {"cuda", "mps"} & {*here} else [])]
+    if (name := trainer.accelerator) not in accelerators:
+        choices = ", ".join(accelerators)
+        raise ConfigError(f"trainer.accelerator must be one that this machine has: {choices} (got {name})")
+    strategies = [name for name in StrategyRegistry.available_strategies() if name.startswith("ddp")]
+    if isinstance(name := trainer.get("strategy"), str) and name not in ("auto", *strategies):
+        raise ConfigError(
+            f"trainer.strategy must be auto, ddp or another of Lightning's ddp, such as ddp_spawn (got {name})"
+        )
+
+
+def check_trainer(trainer: Trainer, callbacks: Mapping[str, Callback], gan: GAN, data: GaussianDataModule) -> None:
+    """Check that a Trainer fits what it trains.
+
+    Raises:
+        ConfigError: naming the first argument that does not.
+    """
+    _check_strategy(trainer, gan.replicas)
+    _check_least(trainer, data)
+    try:
+        evaluation_of(trainer).check(gan.generator, data.distribution)
+    except ValueError as error:
+        raise ConfigError(f"callbacks.evaluation.{error}") from error
+    check_monitors(callbacks, lambda: evaluation_of(trainer).metrics(gan, data))
+    try:
+        data.check_shares(trainer.world_size)
+    except ValueError as error:
+        raise ConfigError(f"data.{error}") from error
+    _check_batch_norm(trainer, gan, data)
+
+
+def _check_strategy(trainer: Trainer, replicas: int) -> None:
+    if not isinstance(trainer.strategy, DDPStrategy | SingleDeviceStrategy):
+        raise ConfigError(f"trainer.strategy must be auto or ddp (got {type(trainer.strategy).__name__})")
+    if replicas > 1 and trainer.world_size > 1:
+        raise ConfigError(f"trainer.devices must be 1 with replicas={replicas} (got {trainer.world_size})")
+    sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    if sweeping and isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher):
+        raise ConfigError(
+            "trainer.strategy must be ddp_spawn in a sweep: the processes of ddp would each run the whole sweep again"
+        )
+
+
+def _check_least(trainer: Trainer, data: GaussianDataModule) -> None:
+    """Check that a run can be as long as it must be."""
+    planned = min(iteration_limits(trainer, data).values())
+    for key, iterations in (("min_epochs", data.iterations), ("min_steps", 1)):
+        least = getattr(trainer, key) or 0
+        if least * iterations > planned:
+            raise ConfigError(f"trainer.{key} must end within the run's {planned} iterations (got {least})")
+
+
+def _check_batch_norm(trainer: Trainer, gan: GAN, data: GaussianDataModule) -> None:
+    if not any(isinstance(module, nn.BatchNorm1d) for module in gan.modules()):
+        return
+    if trainer.world_size > 1:
+        raise ConfigError(
+            f"trainer.devices must be 1 with batch norm, whose means are of a whole batch (got {trainer.world_size})"
+        )
+    if data.fewest_rows(1) < 2:
+        raise ConfigError(
+            "data.num_examples must leave every batch two examples for batch norm, the last of an epoch included (got"
+            f" {data.num_examples})"
+        )
+
+
+def _hear(callbacks: Iterable[Callback]) -> None:
+    """Let Lightning's messages through where a callback is told to be verbose."""
+    verbose = any(getattr(callback, "verbose", False) for callback in callbacks)
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.INFO if verbose else logging.WARNING)
