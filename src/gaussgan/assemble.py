@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from gaussgan.arguments import check_arguments
 from gaussgan.callbacks import Evaluation
-from gaussgan.checkpoint import read_checkpoint, unreadable_checkpoint
+from gaussgan.checkpoint import expecting_checkpoint, read_checkpoint
 from gaussgan.config import ConfigError, differences, one_line, reading
 from gaussgan.console import IterationsBar
 from gaussgan.data import GaussianDataModule, iteration_limits
@@ -223,6 +223,7 @@ def _check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, train
     if shapes != {name: value.shape for name, value in checkpoint["state_dict"].items()}:
         raise ConfigError(f"ckpt_path: {path} comes from other networks than this run's")
     try:
-        check_state(checkpoint, gan, data, trainer)
-    except Exception as error:  # whatever comes of numbers that are none of this run's
-        raise ConfigError(f"ckpt_path: {unreadable_checkpoint(path, error)}") from error
+        with expecting_checkpoint(path):
+            check_state(checkpoint, gan, data, trainer)
+    except ConfigError as error:
+        raise ConfigError(f"ckpt_path: {error}") from error
