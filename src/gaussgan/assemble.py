@@ -15,9 +15,9 @@ from pytorch_lightning.callbacks import Timer
 from gaussgan import protocols
 from gaussgan.arguments import check_arguments
 from gaussgan.callbacks.check import check_callbacks
-from gaussgan.checkpoint import read_checkpoint, unreadable_checkpoint
+from gaussgan.checkpoint import expecting_checkpoint, read_checkpoint
 from gaussgan.config import ConfigError, differences, one_line, reading
-from gaussgan.data import GaussianDataModule, iteration_limits, setting
+from gaussgan.data import GaussianDataModule, iteration_limits
 from gaussgan.gan import GAN
 from gaussgan.loggers import make_loggers
 from gaussgan.resume import check_state
@@ -135,20 +135,15 @@ def _check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, train
             f"ckpt_path: {path} follows its schedule to iteration {checkpoint['planned_iterations']}; give its own"
             f" trainer.max_epochs and trainer.max_steps (these end at {planned})"
         )
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, Timer) and (limit := setting(callback, "duration")) is not None:
-            used = checkpoint["callbacks"].get(callback.state_key, {"time_elapsed": {"train": 0.0}})["time_elapsed"][
-                "train"
-            ]
-            if used >= limit:
-                raise ConfigError(
-                    f"ckpt_path: {path} has trained for {used:.1f} s, and trainer.max_time is {limit:.1f} s in all"
-                )
     shapes = {name: value.shape for name, value in gan.state_dict().items()}
     if shapes != {name: value.shape for name, value in checkpoint["state_dict"].items()}:
         raise ConfigError(f"ckpt_path: {path} comes from other networks than this run's")
     try:
-        check_state(checkpoint, gan, data, trainer)
-    except Exception as error:  # whatever comes of numbers that are none of this run's
-        raise ConfigError(f"ckpt_path: {unreadable_checkpoint(path, error)}") from error
+        with expecting_checkpoint(path):
+            check_state(checkpoint, gan, data, trainer)
+    except ConfigError as error:
+        raise ConfigError(f"ckpt_path: {error}") from error
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, Timer) and (left := callback.time_remaining()) is not None and left <= 0:
+            raise ConfigError(f"ckpt_path: {path} has used up its time; give trainer.max_time a longer one, or null")
     return done

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, get_args, get_origin
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
@@ -13,7 +14,6 @@ from torch import Tensor
 from gaussgan.account import Account
 from gaussgan.config import ConfigError, one_line
 from gaussgan.rules import OPTIONAL, RULES
-from gaussgan.tree import flatten
 from gaussgan.variation import entries
 
 READ = ("seed", "replicas", "threads", "ema_half_life", "data.", "generator.", "discriminator.")  # of the configuration
@@ -27,7 +27,7 @@ FORM: dict[str, Any] = {  # callbacks may add keys of their own
     "lr_schedulers": list[dict[str, Any]],
     "GaussianDataModule": {"epoch": int, "position": int, "blocks": int},
     "loops": {"fit_loop": {"epoch_loop.manual_optimization.optim_step_progress": {"total": {"completed": int}}}},
-    "callbacks": dict[str, Any],
+    "callbacks": dict[str, dict[str, Any]],
     "update": list[Tensor],
     "history": {"names": list[str], "own": list[bool], "rows": Tensor},
     "diverged": dict[int, tuple[int, str]],
@@ -41,7 +41,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     Raises:
         ConfigError: when a bit of the file has changed, or it is something else.
     """
-    try:
+    with expecting_checkpoint(path):
         with Path(path).open("rb") as file:
             _check_archive(file)
             checkpoint = torch.load(file, map_location="cpu", weights_only=True)
@@ -49,14 +49,19 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         _check_tensors(checkpoint)
         _check_config(checkpoint["config"])
         _check_sizes(checkpoint)
-    except Exception as error:  # whatever a changed bit brings about
-        raise unreadable_checkpoint(path, error) from error
     return checkpoint
 
 
-def unreadable_checkpoint(path: str | Path, error: Exception) -> ConfigError:
-    reason = type(error).__name__ if len(line := one_line(error)) > 200 else f"{type(error).__name__}: {line}"
-    return ConfigError(f"{path} is no whole checkpoint of gaussgan ({reason})")
+@contextmanager
+def expecting_checkpoint(path: str | Path) -> Iterator[None]:
+    """Turn any error into a ConfigError: a changed bit or a forged number may bring about whatever there is."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {one_line(error):.200}"
+        raise ConfigError(f"{path} is no whole checkpoint of gaussgan ({reason})") from error
 
 
 def check_form(value: Any, form: Any, key: str = "checkpoint") -> None:
@@ -122,10 +127,19 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 
 def _check_config(config: dict[str, Any]) -> None:
     _check_plain(config)
-    for key, value in flatten(config).items():
-        text, holds = {**RULES, **OPTIONAL}.get(key, ("", None)) if key.startswith(READ) else ("", None)
-        if holds and not all(map(holds, entries(key, value, config["replicas"]))):
+    for key, (text, holds) in {**RULES, **OPTIONAL}.items():
+        value = _at(config, key)
+        if not key.startswith(READ) or (value is None and key in OPTIONAL):
+            continue
+        if not all(map(holds, entries(key, value, config["replicas"]))):
             raise ValueError(f"{key} must be {text} (got {value!r})")
+
+
+def _at(config: Any, key: str) -> Any:
+    """What is under a dotted key; None where nothing is."""
+    for name in key.split("."):
+        config = config.get(name) if isinstance(config, dict) else None
+    return config
 
 
 def _check_plain(value: Any, key: str = "config") -> None:

@@ -20,7 +20,7 @@ from gaussgan.loader import Batch
 
 
 def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModule, trainer: Trainer) -> None:
-    """Check that a checkpoint holds what this run itself would save, by one iteration of a copy of its players.
+    """Check that a checkpoint holds what this run itself would save, by two iterations of a copy of its players.
 
     Raises:
         ValueError: naming what has another type or shape.
@@ -50,6 +50,11 @@ def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModul
         ("trajectory", [*path], [theta] * len(path)),
     ):
         check_form(value, form, key)
+    for optimizer, state, own in zip(optimizers, checkpoint["optimizer_states"], states, strict=True):
+        if [group["params"] for group in state["param_groups"]] != [group["params"] for group in own["param_groups"]]:
+            raise ValueError("optimizer_states are of other parameters")
+        optimizer.load_state_dict(deepcopy(state))
+    twin.update(twin.discriminator_player, twin.generator_player, _some_batch(gan, data))
     _check_counts(checkpoint, data)
     names = evaluation_of(trainer).names(twin, data)
     if checkpoint["history"]["names"] not in ([], names):
@@ -69,9 +74,12 @@ def _check_counts(checkpoint: Mapping[str, Any], data: GaussianDataModule) -> No
     """Check that all that counts iterations has counted the same."""
     done, place, loop = checkpoint["global_step"], checkpoint["GaussianDataModule"], checkpoint["loops"]["fit_loop"]
     counts = loop["epoch_loop.manual_optimization.optim_step_progress"]["total"]
+    epochs = (place["epoch"], place["epoch"] + (place["position"] == data.iterations))
     if (
         {*counts.values(), place["epoch"] * data.iterations + place["position"]} != {done}
         or not 0 <= place["blocks"] <= place["position"] <= data.iterations
+        or loop["epoch_progress"]["current"]["processed"] not in epochs
+        or loop["epoch_loop.batch_progress"]["current"]["ready"] != place["blocks"]
         or loop["state_dict"].get("combined_loader", [place]) != [place]
         or any(iteration > done for iteration in _column(checkpoint["history"], "iteration"))
     ):

@@ -14,7 +14,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from torch import nn
 
-from gaussgan.checkpoint import read_checkpoint, unreadable_checkpoint
+from gaussgan.checkpoint import expecting_checkpoint, read_checkpoint
 from gaussgan.config import ConfigError, one_line
 from gaussgan.directory import LAST, parts_of
 from gaussgan.distributions import Law
@@ -57,6 +57,11 @@ def load_run(directory: str | Path, checkpoint: str = LAST, replica: int | None 
     if not (part / checkpoint).is_file():
         raise ConfigError(f"{part} is no run directory: it holds no {checkpoint}")
     state = read_checkpoint(part / checkpoint)
+    with expecting_checkpoint(part / checkpoint):
+        return _load(directory, part, state, replica, first, trust)
+
+
+def _load(directory: Path, part: Path, state: dict[str, Any], replica: int | None, first: int, trust: bool) -> Run:
     iterations = state["global_step"]
     if (replicas := state["config"].get("whole", state["config"])["replicas"]) > 1 or replica is not None:
         if replica is None or not 0 <= replica < replicas:
@@ -69,19 +74,14 @@ def load_run(directory: str | Path, checkpoint: str = LAST, replica: int | None 
         iterations, _ = state["diverged"].get(replica - first, (iterations, None))
         state = single_checkpoint(state, replica - first) if there > 1 else state
     config = state["config"]
+    if not trust:
+        check_trusted(config, part)
     try:
-        if not trust:
-            check_trusted(config, part / checkpoint)
-        try:
-            distribution = instantiate(config["data"]["distribution"])
-        except InstantiationException as error:
-            raise ConfigError(f"data.distribution: {one_line(error)}") from error
-        modules = trained_networks(state, distribution.dim, trust)
-        _check_widths(modules, config["data"]["latent_dim"], distribution.dim)
-    except ConfigError:
-        raise
-    except Exception as error:  # whatever comes of a configuration and numbers that do not belong together
-        raise unreadable_checkpoint(part / checkpoint, error) from error
+        distribution = instantiate(config["data"]["distribution"])
+    except InstantiationException as error:
+        raise ConfigError(f"data.distribution: {one_line(error)}") from error
+    modules = trained_networks(state, distribution.dim, trust)
+    _check_widths(modules, config["data"]["latent_dim"], distribution.dim)
     return Run(
         part,
         config,
@@ -105,9 +105,8 @@ def trained_networks(checkpoint: Mapping[str, Any], dim: int, trust: bool = True
     if checkpoint["config"]["ema_half_life"] is not None:
         modules["generator_ema"] = deepcopy(modules["generator"])
         prefixes["generator_ema"] = "generator_ema.module."
-    if others := [
-        key for key in checkpoint["state_dict"] if not key.startswith((*prefixes.values(), "generator_ema."))
-    ]:
+    known = (*prefixes.values(), "generator_ema.")
+    if others := [key for key in checkpoint["state_dict"] if not key.startswith(known)]:
         raise ValueError(f"{others[0]} is of none of its networks")
     for name, module in modules.items():
         prefix = prefixes[name]
