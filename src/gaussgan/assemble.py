@@ -15,16 +15,19 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
 from pytorch_lightning.accelerators import AcceleratorRegistry
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.strategies import StrategyRegistry
 from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from torch import Tensor, nn
 
 from gaussgan.arguments import check_arguments
 from gaussgan.callbacks import Evaluation
+from gaussgan.callbacks.checkpoints import WholeFiles
 from gaussgan.config import ConfigError, differences, one_line, reading
 from gaussgan.console import IterationsBar
 from gaussgan.data import GaussianDataModule, iteration_limits
 from gaussgan.gan import GAN, OptimizerFactory
+from gaussgan.memory import check_memory
 from gaussgan.runs import build_networks, read_checkpoint
 from gaussgan.tree import flatten
 from gaussgan.variation import seeds, varying
@@ -45,8 +48,9 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     _check_machine(cfg.trainer)
     check_arguments(config)
+    check_memory(config)
     try:
-        data = instantiate(cfg.data, **({"seed": seeds(config)} if cfg.replicas > 1 else {}))
+        data = instantiate(cfg.data, _partial_=True)(**({"seed": seeds(config)} if cfg.replicas > 1 else {}))
         networks = build_networks(config, data.distribution.dim)
         gan = GAN(
             **networks,
@@ -71,6 +75,8 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
         )
     except InstantiationException as error:
         raise ConfigError(one_line(error)) from error
+    if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+        trainer.strategy.checkpoint_io = WholeFiles()
     _check_widths(gan, data)
     _check_optimizers(gan)
     _check_strategy(trainer, gan.replicas)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from hydra.utils import instantiate
 from torch import nn
 
 from gaussgan.config import ConfigError, one_line
-from gaussgan.directory import LAST, parts_of
+from gaussgan.directory import LAST, parts_of, write_whole
 from gaussgan.distributions import Law
 from gaussgan.replicas import Replicas
 from gaussgan.single import single_checkpoint
@@ -109,12 +111,20 @@ def build_networks(config: Mapping[str, Any], dim: int) -> dict[str, nn.Module]:
         numbers = [{key.rpartition(".")[2]: value[i] for key, value in own.items()} for i in range(config["replicas"])]
         try:
             make = instantiate(config[name], **widths, _partial_=True)
-            each = zip(seeds(config), numbers, strict=True)
-            copies = [make(rng=stream(seed, f"init_{name}"), **own) for seed, own in each]
+            again = partial(make.func, *make.args, **make.keywords)  # Hydra's own takes as long again for each
+            each = enumerate(zip(seeds(config), numbers, strict=True))
+            copies = [(again if i else make)(rng=stream(seed, f"init_{name}"), **own) for i, (seed, own) in each]
         except Exception as error:  # whatever a network raises at what it is given
             raise ConfigError(f"{name}: {one_line(error)}") from error
         networks[name] = Replicas(copies) if len(copies) > 1 else copies[0]
     return networks
+
+
+def save_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
+    """Write a checkpoint, whole or not at all."""
+    content = io.BytesIO()
+    torch.save(checkpoint, content)
+    write_whole(path, content.getbuffer())
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
