@@ -188,7 +188,7 @@ def test_dying_between_best_and_last_loses_neither(
 ) -> None:
     from gaussgan.callbacks import checkpoints
 
-    copy, copies = checkpoints._copy, []
+    copy, copies = checkpoints.copy_whole, []
 
     def die_at_the_last(source: Path, target: Path) -> None:
         copies.append(target)
@@ -196,7 +196,7 @@ def test_dying_between_best_and_last_loses_neither(
             raise MemoryError("died")
         copy(source, target)
 
-    monkeypatch.setattr(checkpoints, "_copy", die_at_the_last)
+    monkeypatch.setattr(checkpoints, "copy_whole", die_at_the_last)
     cfg = compose(*RECIPE, name="run")
     with pytest.raises(MemoryError):
         train(cfg)

@@ -167,7 +167,7 @@ def test_max_time_ends_a_run_that_is_then_resumed_with_more(compose: Compose) ->
     assert (record(soon)["status"], record(soon)["iterations"]) == ("completed", 4)
     assert record(soon)["val/w2"] > 0
     resumed = (*EXACT, f"ckpt_path={soon.run_dir}/checkpoints/last.ckpt")
-    with pytest.raises(ConfigError, match="last.ckpt has used up its time; give trainer.max_time a longer one"):
+    with pytest.raises(ConfigError, match=r"last.ckpt has used up its time; give trainer.max_time a longer one"):
         assemble(compose(*resumed, "+trainer.max_time={milliseconds: 1}"))
     later = compose(*resumed, "+trainer.max_time=00:01:00:00", name="later")
     train(later)

@@ -11,15 +11,18 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Timer
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from gaussgan import protocols
 from gaussgan.arguments import check_arguments
 from gaussgan.callbacks.check import check_callbacks
+from gaussgan.callbacks.checkpoints import WholeFiles
 from gaussgan.checkpoint import expecting_checkpoint, read_checkpoint
 from gaussgan.config import ConfigError, differences, one_line, reading
 from gaussgan.data import GaussianDataModule, iteration_limits
 from gaussgan.gan import GAN
 from gaussgan.loggers import make_loggers
+from gaussgan.memory import check_memory
 from gaussgan.resume import check_state
 from gaussgan.runs import build_networks
 from gaussgan.trainer import check_machine, check_trainer, make_trainer
@@ -37,8 +40,9 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     check_machine(cfg.trainer)
     check_arguments(config)
+    check_memory(config)
     try:
-        data = instantiate(cfg.data, **({"seed": seeds(config)} if cfg.replicas > 1 else {}))
+        data = instantiate(cfg.data, _partial_=True)(**({"seed": seeds(config)} if cfg.replicas > 1 else {}))
         protocols.check_distribution(data.distribution)
         networks = build_networks(config, data.distribution.dim)
         gan = GAN(
@@ -57,6 +61,8 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
         trainer = make_trainer(cfg, callbacks)
     except InstantiationException as error:
         raise ConfigError(one_line(error)) from error
+    if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+        trainer.strategy.checkpoint_io = WholeFiles()
     _check_protocols(cfg, gan, data)
     check_trainer(trainer, callbacks, gan, data)
     # Lightning does so after it has restored a checkpoint, whose float64 would pass through float32.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from gaussgan.account import Account
 from gaussgan.config import ConfigError, one_line
+from gaussgan.directory import write_whole
 from gaussgan.rules import OPTIONAL, RULES
 from gaussgan.variation import entries
 
@@ -62,6 +64,13 @@ def expecting_checkpoint(path: str | Path) -> Iterator[None]:
     except Exception as error:
         reason = f"{type(error).__name__}: {one_line(error):.200}"
         raise ConfigError(f"{path} is no whole checkpoint of gaussgan ({reason})") from error
+
+
+def save_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
+    """Write a checkpoint, whole or not at all."""
+    content = io.BytesIO()
+    torch.save(checkpoint, content)
+    write_whole(path, content.getbuffer())
 
 
 def check_form(value: Any, form: Any, key: str = "checkpoint") -> None:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from gaussgan.rules import CLASS, OF_LOGGERS, OPTIONAL, PARTS, RULES, each, number
+from gaussgan.shortage import shortage
 from gaussgan.tree import flatten
 from gaussgan.variation import entries
 
@@ -155,5 +156,5 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         key = re.search(r"full_key: (\S+)", str(error))
         return f"{key[1]}: {one_line(error.__cause__)}" if key else one_line(error.__cause__)
-    text = re.sub(r"\s*\n\s*", " ", str(error).strip())
+    text = shortage(error) or re.sub(r"\s*\n\s*", " ", str(error).strip())
     return text or type(error).__name__

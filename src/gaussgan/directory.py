@@ -9,7 +9,7 @@ import math
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -19,8 +19,10 @@ from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
 from gaussgan.config import ConfigError, one_line
+from gaussgan.signals import stopped_by
 
 RECORD, LAST, BEST = "metrics.json", "checkpoints/last.ckpt", "checkpoints/best.ckpt"
+ENDED = ("completed", "diverged")
 REPLICAS, PARTS, SWEEP = "replicas.csv", "parts", "multirun.yaml"
 
 FIELDS = (
@@ -57,12 +59,13 @@ def claim(directory: Path, ckpt_path: str | None) -> Iterator[None]:
 
 
 @contextmanager
-def writing(key: str) -> Iterator[None]:
-    """What keeps a directory from being written, as a ConfigError that names the key it was given by."""
+def writing(key: str, path: Path | None = None) -> Iterator[None]:
+    """What keeps a directory, or a file in it, from being written, as a ConfigError that names the key it was given
+    by."""
     try:
         yield
     except OSError as error:
-        raise ConfigError(f"{key}: cannot write to {error.filename} ({error.strerror})") from error
+        raise ConfigError(f"{key}: cannot write to {path or error.filename} ({error.strerror})") from error
 
 
 def claim_sweep(directory: Path) -> None:
@@ -107,13 +110,13 @@ def is_first_process() -> bool:
 
 
 def holds_a_run(directory: Path) -> bool:
-    """Whether a directory holds what a new run would destroy: a checkpoint, its own or a part's, or the record of more
-    than a failure."""
+    """Whether a directory holds what a new run would destroy: a checkpoint, its own or a part's, or the record of a run
+    that came to its end."""
     record = directory / RECORD
     return (
         (directory / LAST).exists()
         or bool(parts_of(directory))
-        or (record.exists() and read_record(directory)["status"] != "failed")
+        or (record.exists() and read_record(directory)["status"] in ENDED)
     )
 
 
@@ -125,7 +128,7 @@ def write_record(directory: Path, record: Mapping[str, Any]) -> None:
     others = {key: value for key, value in record.items() if key.startswith(MEASURED) or key in OF_REPLICAS}
     values = {**{field: record.get(field) for field in FIELDS}, **others, "versions": versions()}
     finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
-    _write_whole(directory / RECORD, json.dumps(finite, indent=2) + "\n")
+    write_whole(directory / RECORD, f"{json.dumps(finite, indent=2)}\n".encode())
 
 
 def write_replicas(directory: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -134,7 +137,7 @@ def write_replicas(directory: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer = csv.DictWriter(text, list({key: None for row in rows for key in row}), lineterminator="\n")
     writer.writeheader()
     writer.writerows({k: "" if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()} for row in rows)
-    _write_whole(directory / REPLICAS, text.getvalue())
+    write_whole(directory / REPLICAS, text.getvalue().encode())
 
 
 def parts_of(directory: Path) -> dict[int, Path]:
@@ -157,17 +160,41 @@ def read_replicas(directory: Path) -> list[dict[str, str]]:
         raise ConfigError(f"{path} is no whole table of replicas ({type(error).__name__})") from error
 
 
-def _write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, content: bytes | memoryview) -> None:
+    """Write a file beside its place and move it there: it is replaced whole or not at all.
+
+    Raises:
+        ConfigError: when it cannot be written; what was there stays.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+    with writing("hydra.run.dir", path):
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
 
 
-def record_failure(directory: Path, error: BaseException, seed: Any) -> None:
+def copy_whole(source: Path, target: Path) -> Path:
+    """Copy a file, whole or not at all."""
+    write_whole(target, source.read_bytes())
+    return target
+
+
+def record_end(directory: Path, error: BaseException, seed: Any) -> None:
     """Write the record of a run that came to nothing, unless the directory holds one that did."""
     if not holds_a_run(directory):
         seed = OmegaConf.to_container(seed) if OmegaConf.is_config(seed) else seed
-        write_record(directory, {"status": "failed", "error": one_line(error), "seed": seed})
+        write_record(directory, {**ending(error), "seed": seed})
+
+
+def ending(error: BaseException) -> dict[str, str]:
+    """What a record says of an error that ended a run: its status, and the error in one line."""
+    if isinstance(error, Exception):
+        return {"status": "failed", "error": one_line(error)}
+    return {"status": "interrupted", "error": stopped_by() or one_line(error)}
 
 
 def read_record(directory: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,8 +21,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from gaussgan.config import ConfigError, check, reading
-from gaussgan.directory import abandon_sweep, claim, claim_sweep, is_first_process, record_failure, refuse_if_taken
+from gaussgan.directory import abandon_sweep, claim, claim_sweep, is_first_process, record_end, refuse_if_taken
 from gaussgan.hints import explain
+from gaussgan.shortage import shortage
 from gaussgan.signals import exit_code, noting, received
 
 log = logging.getLogger(__name__)
@@ -57,6 +59,7 @@ class Preflight(Callback):
     @staticmethod
     def _assemble(config: DictConfig, directory: Path) -> None:
         from gaussgan.assemble import assemble
+        from gaussgan.memory import check_memory
         from gaussgan.parts import Parts, in_parts
         from gaussgan.variation import some_replicas
 
@@ -64,6 +67,7 @@ class Preflight(Callback):
             task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         task.run_dir = str(directory)
         for run in islice(Parts(task).unfinished(), 1) if in_parts(task) else [task]:
+            check_memory(OmegaConf.to_container(run, resolve=True))  # type: ignore[arg-type]
             # Two of many replicas show what fits; to make thousands takes seconds.
             if run.replicas > 2 and run.ckpt_path is None:
                 run = OmegaConf.create(some_replicas(OmegaConf.to_container(run, resolve=True), slice(2)))  # type: ignore[arg-type]
@@ -78,6 +82,7 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
     traceback.
     """
     sys.path.append(str(Path.cwd()))  # where a reader's own classes are, which python SCRIPT leaves out
+    threading.excepthook = _thread_ended
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra lets errors through instead of printing them
 
     @hydra.main(version_base="1.3", config_path=config_path, config_name=config_name)
@@ -102,14 +107,15 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        while _sweeps:
-            abandon_sweep(_sweeps.pop())
         if any(error is told for told in _reported):
             sys.exit(1)  # the first of a sweep's failures
         if FULL:
             raise
         typed = get_args_parser().parse_args()
-        sys.exit(explain(error, typed.overrides, config_path, config_name, typed.config_dir))
+        sys.exit(shortage(error) or explain(error, typed.overrides, config_path, config_name, typed.config_dir))
+    finally:
+        while _sweeps:
+            abandon_sweep(_sweeps.pop())
 
 
 @contextmanager
@@ -120,7 +126,9 @@ def _refusing() -> Iterator[None]:
             yield
     except ConfigError as error:
         sys.exit(str(error))
-    except Exception:
+    except Exception as error:
+        if line := shortage(error):
+            sys.exit(line)
         traceback.print_exc()
         sys.exit(1)
 
@@ -139,13 +147,20 @@ def _directory(config: DictConfig, key: str) -> Path:
 
 def report(error: Exception) -> None:
     """Log the error that a job ended with: one line, or a defect's traceback."""
-    log.error(error, exc_info=error if FULL or not isinstance(error, ConfigError) else None)
+    line = shortage(error)
+    log.error(line or error, exc_info=error if FULL or not (line or isinstance(error, ConfigError)) else None)
     _reported.append(error)
+
+
+def _thread_ended(ended: threading.ExceptHookArgs) -> None:
+    """Keep quiet about a full disk: TensorBoard's thread hands the error on to the run."""
+    if ended.exc_value is None or not shortage(ended.exc_value):
+        threading.__excepthook__(ended)
 
 
 def _check_job(cfg: DictConfig) -> None:
     try:
         check(cfg)
     except ConfigError as error:
-        record_failure(Path(cfg.run_dir), error, cfg.get("seed"))
+        record_end(Path(cfg.run_dir), error, cfg.get("seed"))
         raise

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -138,8 +139,9 @@ def build_networks(config: Mapping[str, Any], dim: int) -> dict[str, nn.Module]:
         numbers = [{key.rpartition(".")[2]: value[i] for key, value in own.items()} for i in range(config["replicas"])]
         try:
             make = instantiate(config[name], **widths, _partial_=True)
-            each = zip(seeds(config), numbers, strict=True)
-            copies = [make(rng=stream(seed, f"init_{name}"), **own) for seed, own in each]
+            again = partial(make.func, *make.args, **make.keywords)  # Hydra's own takes as long again for each
+            each = enumerate(zip(seeds(config), numbers, strict=True))
+            copies = [(again if i else make)(rng=stream(seed, f"init_{name}"), **own) for i, (seed, own) in each]
             if not isinstance(copies[0], nn.Module) or not [*copies[0].parameters()]:
                 raise TypeError(f"it must be a torch.nn.Module with parameters (got {type(copies[0]).__name__})")
         except Exception as error:  # whatever a network raises at what it is given

@@ -1,6 +1,7 @@
-"""What would end a process, as a note that a run reads between blocks, so that it never stops in an update.
+"""Ctrl-C, SIGTERM, and SIGHUP from a terminal that is closed.
 
-That is Ctrl-C, SIGTERM, and SIGHUP from a terminal that is closed.
+Before training a signal ends the process at once. While it trains, a signal is a note that the run reads between
+blocks, so that it never stops in an update.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 NOTED = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 _received: int | None = None
+_noting = _waiting = False
 
 
 def received() -> int | None:
@@ -27,20 +29,36 @@ def exit_code() -> int:
     return 128 + (_received or signal.SIGTERM)  # which another rank may have received
 
 
-def install() -> None:
-    """Note the next signal instead of dying of it; a second Ctrl-C ends the process at once.
+def stopped_by() -> str | None:
+    """The first signal in words; None where there was none."""
+    return f"stopped by {signal.Signals(_received).name}" if _received else None
 
-    A process that has spawned others, which do the training, passes it on to them. What is ignored, as SIGHUP under
-    nohup, stays so.
+
+def wait() -> None:
+    """From now on, until noting ends, a signal waits for the run to read it."""
+    global _waiting
+    _waiting = True
+
+
+def install() -> None:
+    """Note the next signal, and end the process by SystemExit unless the signal is to `wait`; a second Ctrl-C ends the
+    process at once in any case.
+
+    A process that has spawned others, which do the training, passes the signal on to them and waits for them. What is
+    ignored, as SIGHUP under nohup, stays so.
     """
 
     def note(signum: int, _: Any) -> None:
         global _received
         _received = _received or signum
-        for child in active_children():
+        children = active_children()
+        for child in children:
             if child.pid is not None:
                 os.kill(child.pid, signum)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        if not (_waiting or children):
+            wait()  # the end is under way
+            raise SystemExit(exit_code())
 
     if threading.current_thread() is threading.main_thread():  # Python delivers signals to no other
         for signum in NOTED:
@@ -55,12 +73,12 @@ def noting() -> Iterator[None]:
     Raises:
         SystemExit: with 128 + the first signal's number, whatever code a second Ctrl-C made of it.
     """
-    global _received, _noting
+    global _received, _noting, _waiting
     if _noting or threading.current_thread() is not threading.main_thread():
         yield
         return
     previous = {signum: signal.getsignal(signum) for signum in NOTED}
-    _received, _noting = None, True
+    _received, _noting, _waiting = None, True, False
     install()
     try:
         yield
@@ -69,9 +87,6 @@ def noting() -> Iterator[None]:
             raise SystemExit(exit_code()) from None
         raise
     finally:
-        _noting = False
+        _noting = _waiting = False
         for signum, handler in previous.items():
             signal.signal(signum, handler)
-
-
-_noting = False

@@ -19,7 +19,7 @@ from gaussgan.assemble import assemble
 from gaussgan.config import ConfigError, one_line
 from gaussgan.console import print_replicas, print_summary
 from gaussgan.data import GaussianDataModule, iteration_limits
-from gaussgan.directory import RECORD, claim, is_first_process, parts_of, read_record, record_failure
+from gaussgan.directory import RECORD, claim, is_first_process, parts_of, read_record, record_end
 from gaussgan.distributions import name_of
 from gaussgan.divergence import Diverged
 from gaussgan.gan import GAN
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 gc.freeze()  # what was imported stays; searching it for garbage would stop a run for a third of a second
 
+MANY = 10_000  # replicas, which take seconds to make
+
 
 def train(cfg: DictConfig) -> float:
     """Train as the configuration says, leave a run directory behind, and return the run's `score`: `val/w2` for a
@@ -46,15 +48,16 @@ def train(cfg: DictConfig) -> float:
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)
     directory = Path(cfg.run_dir)
-    with claim(directory, cfg.ckpt_path) if is_first_process() else nullcontext():
+    with noting(), claim(directory, cfg.ckpt_path) if is_first_process() else nullcontext():
         try:
             if in_parts(cfg):
                 return train_in_parts(cfg)
             gan, data, trainer = fit(cfg, directory)
             return conclude(gan, data, trainer, directory) if trainer.is_global_zero else math.nan
-        except Exception as error:
+        except BaseException as error:
             if is_first_process():
-                record_failure(directory, error, cfg.seed)
+                with suppress(ConfigError):  # the error is what a person should see
+                    record_end(directory, error, cfg.seed)
             raise
 
 
@@ -88,6 +91,8 @@ def fit(cfg: DictConfig, whole: Path) -> tuple[GAN, GaussianDataModule, Trainer]
     Args:
         whole: the directory that is claimed, this one or that of a run of which this is a part.
     """
+    if cfg.replicas >= MANY:
+        log.info("making %s replicas", f"{cfg.replicas:,}")
     gan, data, trainer = assemble(cfg)
     if is_first_process():
         Path(cfg.run_dir).mkdir(parents=True, exist_ok=True)
@@ -95,7 +100,7 @@ def fit(cfg: DictConfig, whole: Path) -> tuple[GAN, GaussianDataModule, Trainer]
             (directory / RECORD).unlink(missing_ok=True)  # what it says is about to be untrue
         _say_what_to_expect(data, trainer)
     try:
-        with noting(), closing(trainer.loggers):
+        with closing(trainer.loggers):
             trainer.fit(gan, data, ckpt_path=cfg.ckpt_path, weights_only=True)
     except Diverged as error:
         log.error(error)

@@ -61,8 +61,9 @@ def of_replica(config: Mapping[str, Any], i: int) -> dict[str, Any]:
     single: dict[str, Any] = deepcopy(dict(config))
     for key, value in varying(config).items():
         put(single, key, _entry(key, value, i))
+    seed = config["seed"]
     for key in SEEDS:
-        put(single, key, seeds(config)[i])
+        put(single, key, seed[i] if isinstance(seed, list) else seed + i)
     single["replicas"] = 1
     single.pop("whole", None)  # what its part is a part of
     return single

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import math
-import shutil
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from gaussgan.aggregate import middle
+from gaussgan.checkpoint import save_checkpoint
 from gaussgan.data import data_of
-from gaussgan.directory import BEST, LAST
+from gaussgan.directory import BEST, LAST, copy_whole, writing
 from gaussgan.gan import GAN
 from gaussgan.validation import score
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Lightning's checkpoints of any callback, written beside their place and not in TMPDIR; whole or not at all."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        if storage_options is not None or "://" in str(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+        else:
+            with writing("hydra.run.dir"):
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+            save_checkpoint(checkpoint, Path(path))
 
 
 class Checkpoints(Checkpoint):
@@ -30,10 +43,11 @@ class Checkpoints(Checkpoint):
         """A run that goes on in another directory takes its checkpoints along."""
         if trainer.ckpt_path and trainer.is_global_zero:
             source = Path(trainer.ckpt_path)
-            for path, target in ((source, self.last), (source.with_name(self.best.name), self.best)):
+            # The last at last: until it is there, the directory holds no run, and the same command may be given again.
+            for path, target in ((source.with_name(self.best.name), self.best), (source, self.last)):
                 if path.exists() and not target.exists():
                     target.parent.mkdir(exist_ok=True)
-                    _copy(path, target)
+                    copy_whole(path, target)
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         if not trainer.ckpt_path:
@@ -50,27 +64,22 @@ class Checkpoints(Checkpoint):
         improved = error < self.least
         if data_of(trainer).loader.within_epoch:  # it is saved, as what a run that never stopped would go on from
             if improved and math.isinf(self.least) and trainer.is_global_zero:  # it is the first
-                _copy(self.last, self.best)
+                copy_whole(self.last, self.best)
             return
         self.least = min(error, self.least)
         self._save(trainer, improved)
 
     def _save(self, trainer: Trainer, improved: bool = False) -> None:
-        temporary = self.last.with_suffix(".tmp")
-        trainer.save_checkpoint(temporary)
         if trainer.is_global_zero:
-            if improved:  # first: a run that dies in between resumes from before this epoch, and improves again
-                _copy(temporary, self.best)
-            temporary.replace(self.last)
+            with writing("hydra.run.dir"):
+                self.last.parent.mkdir(exist_ok=True)
+        # The best first: a run that dies in between resumes from before this epoch, and improves again.
+        trainer.save_checkpoint(self.best if improved else self.last)
+        if improved and trainer.is_global_zero:
+            copy_whole(self.best, self.last)
 
     def state_dict(self) -> dict[str, Any]:
         return {"least": self.least}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.least = float(state["least"])
-
-
-def _copy(source: Path, target: Path) -> None:
-    temporary = target.with_name(f"{target.name}.tmp")
-    shutil.copyfile(source, temporary)
-    temporary.replace(target)

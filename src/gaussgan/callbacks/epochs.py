@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
 from gaussgan.data import data_of
-from gaussgan.directory import LAST
+from gaussgan.directory import LAST, copy_whole
 from gaussgan.gan import GAN
 from gaussgan.validation import score
 
@@ -52,7 +51,7 @@ class KeptEpochs(Checkpoint):
         self.last |= dict.fromkeys(gan.diverged.keys() - self.last.keys(), self.newest)
 
     def _copy(self, trainer: Trainer) -> Path:
-        return Path(shutil.copyfile(self.file, self.file.with_name(f"{trainer.global_step}.ckpt")))
+        return copy_whole(self.file, self.file.with_name(f"{trainer.global_step}.ckpt"))
 
     def state_dict(self) -> dict[str, Any]:
         return {}

@@ -16,6 +16,7 @@ from gaussgan.figures import render, save
 from gaussgan.gan import GAN
 from gaussgan.loggers import log_numbers, log_picture
 from gaussgan.pictures import Picture
+from gaussgan.shortage import shortage
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +57,13 @@ class Pictures(Callback):
             return
         try:
             action(trainer, gan, step)
-        except Exception:
-            log.exception("the picture %s at iteration %d could not be drawn", self.tag, step)
+        except Exception as error:
+            line = shortage(error)
+            log.error(
+                "the picture %s at iteration %d could not be drawn%s",
+                *(self.tag, step, f": {line}" if line else ""),
+                exc_info=line is None,
+            )
 
     def _draw(self, trainer: Trainer, gan: GAN, step: int) -> None:
         self.drawn_at = step

@@ -5,19 +5,19 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from gaussgan import signals
 from gaussgan.aggregate import replica_rows, summary
 from gaussgan.callbacks.evaluation import evaluation_of
-from gaussgan.config import one_line
+from gaussgan.config import ConfigError
 from gaussgan.data import data_of, planned_iterations
-from gaussgan.directory import write_record, write_replicas
+from gaussgan.directory import ending, write_record, write_replicas
 from gaussgan.divergence import Diverged
 from gaussgan.gan import GAN
 
@@ -38,6 +38,11 @@ class Record(Callback):
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         signals.install()  # over Lightning's own handler, which stops by an exception
+        if trainer.world_size > 1:  # a rank that ended at once would leave the others waiting
+            signals.wait()
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        signals.wait()
 
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
         self.signum, stop = signals.received(), trainer.should_stop
@@ -66,9 +71,8 @@ class Record(Callback):
         if isinstance(exception, Diverged):
             self._write(trainer, gan, "diverged", str(exception), exception.iteration)
         else:
-            stopped = isinstance(exception, KeyboardInterrupt | SystemExit | SIGTERMException)
-            status = "interrupted" if stopped else "failed"
-            self._write(trainer, gan, status, one_line(exception), trainer.global_step)
+            with suppress(ConfigError):  # the error is what a person should see
+                self._write(trainer, gan, **ending(exception), iterations=trainer.global_step)
 
     def _write(self, trainer: Trainer, gan: GAN, status: str, error: str | None, iterations: int) -> None:
         if not trainer.is_global_zero:
@@ -79,9 +83,11 @@ class Record(Callback):
         seconds = evaluation_of(trainer).total_seconds()
         # What was measured elsewhere than at the end is not the end's: an exception leaves no result.
         row = last_row(gan.history, iterations)
-        if status != "failed" and (mle := data.mle_w2(iterations)) is not None:  # what failed might be memory
+        if (
+            iterations and status != "failed" and (mle := data.mle_w2(iterations)) is not None
+        ):  # what failed might be memory
             row = {**row, "mle/w2": mle}
-        if gan.replicas > 1:
+        if gan.replicas > 1 and iterations:
             write_replicas(self.directory, replica_rows(row, status, gan.diverged, gan.config))
         numbers = summary(row, gan.diverged)
         examples = gan.replicas * data.examples_seen(iterations)

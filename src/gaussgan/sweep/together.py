@@ -11,7 +11,6 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
 
@@ -19,10 +18,10 @@ from gaussgan.assemble import assemble
 from gaussgan.callbacks import KeptEpochs
 from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.callbacks.record import last_row, record_of
-from gaussgan.checkpoint import read_checkpoint
+from gaussgan.checkpoint import read_checkpoint, save_checkpoint
 from gaussgan.config import ConfigError
 from gaussgan.data import GaussianDataModule
-from gaussgan.directory import BEST, LAST, claim, read_record, record_failure, write_record
+from gaussgan.directory import BEST, LAST, claim, ending, read_record, record_end, write_record, writing
 from gaussgan.distributions import name_of
 from gaussgan.divergence import Diverged
 from gaussgan.gan import GAN
@@ -81,10 +80,14 @@ def _train(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
     except Exception:
         shutil.rmtree(directory)
         raise
-    except BaseException:  # at once, as by a second Ctrl-C
+    except BaseException as error:  # at once, as by a second Ctrl-C
+        told = ending(error)
+        begun = (directory / LAST).exists()
         for i, config in enumerate(configs):
-            told = {"status": "interrupted", "error": f"stopped as replica {i} of {directory}", "seed": config["seed"]}
-            write_record(Path(config["run_dir"]), told)
+            of = f", as replica {i} of {directory}" if begun else ""
+            write_record(Path(config["run_dir"]), {**told, "error": f"{told['error']}{of}", "seed": config["seed"]})
+        if not begun:
+            shutil.rmtree(directory)
         raise
     shutil.rmtree(directory)
     if status == "interrupted":
@@ -141,8 +144,8 @@ def _write_jobs(
             values[i] = write(i)
         except Exception as error:  # of this job's directory, and no other's
             values[i] = error
-            with suppress(OSError):
-                record_failure(Path(configs[i]["run_dir"]), error, configs[i]["seed"])
+            with suppress(ConfigError):
+                record_end(Path(configs[i]["run_dir"]), error, configs[i]["seed"])
     return values
 
 
@@ -150,9 +153,9 @@ def _save(checkpoint: dict[str, Any], seconds: float, path: Path) -> None:
     errors = [row[score(row)] for row in unpack(checkpoint["history"])]
     least = min((error for error in errors if not math.isnan(error)), default=math.inf)
     checkpoint["callbacks"] = {"Evaluation": {"seconds": seconds}, "Checkpoints": {"least": least}}
-    path.parent.mkdir(exist_ok=True)
-    torch.save(checkpoint, path.with_suffix(".tmp"))
-    path.with_suffix(".tmp").replace(path)
+    with writing("hydra.run.dir"):
+        path.parent.mkdir(exist_ok=True)
+    save_checkpoint(checkpoint, path)
 
 
 def _log(config: dict[str, Any], history: list[dict[str, Any]], start: dict[str, float], first: list[str]) -> None:

@@ -1,0 +1,152 @@
+"""The memory that a run needs, told from its configuration, and the memory there is."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from torch import Tensor, nn
+
+from gaussgan.config import ConfigError
+from gaussgan.distributions import Law
+from gaussgan.runs import build_networks
+from gaussgan.shortage import gigabytes
+from gaussgan.validation import DIRECTIONS, MOMENT_SAMPLES
+from gaussgan.variation import of_replica
+
+PROGRAM = 4e8  # bytes of Python, torch and Lightning
+BATCH = 1_600  # of the Python objects of one batch
+COPIES = 7  # of a parameter: itself, its gradient, two of Adam's, and three in a checkpoint that is written
+MATRICES = 10  # of the law's dimension, in float64
+PART = 128  # replicas that are evaluated at a time
+SIZES = {"dim": 2, "side": 2, "modes": 1}  # of a distribution, and the powers of them in its memory
+
+Needs = dict[str, float]  # bytes, by what they are for
+
+
+def check_memory(config: Mapping[str, Any]) -> None:
+    """See that a run can fit into memory, before anything large is made.
+
+    The estimate counts only what a run must hold at one time, so a run that it refuses cannot fit.
+
+    Args:
+        config: the run's configuration in plain containers.
+
+    Raises:
+        ConfigError: with the estimate, when it is more than there is.
+    """
+    _compare(_distribution_needs(config["data"]["distribution"]))
+    try:
+        law = instantiate(config["data"]["distribution"])
+    except Exception:  # whoever makes it next says what is wrong
+        return
+    on_device, on_host = training_needs(config, law), validation_needs(config, law)
+    _compare({**on_device, **on_host})
+    if config["trainer"]["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        _compare(on_device, torch.cuda.mem_get_info()[1], "the GPU")
+
+
+def _compare(needs: Needs, there: float | None = None, where: str = "this machine") -> None:
+    there, total = available() if there is None else there, needed(needs)
+    if total > there:
+        what, size = max(needs.items(), key=lambda item: item[1])
+        raise ConfigError(
+            f"the run needs about {gigabytes(total)} of memory, and {where} has {gigabytes(there)}: {gigabytes(size)}"
+            f" are for {what}"
+        )
+
+
+def needed(needs: Needs) -> float:
+    """Bytes, with those of the program."""
+    return PROGRAM + sum(needs.values())
+
+
+def available() -> float:
+    """The memory that this process may ever have, in bytes: the machine's, its control groups' or its own limit."""
+    limits = [math.inf]
+    with suppress(AttributeError, ValueError, OSError):  # which not every system has
+        limits.append(float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")))
+    for group in ("memory.max", "memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):
+            limits.append(float(Path("/sys/fs/cgroup", group).read_text()))
+    with suppress(ImportError):
+        import resource
+
+        soft = (resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
+        limits += [float(limit) for limit in soft if limit != resource.RLIM_INFINITY]
+    return min(limits)
+
+
+def training_needs(config: Mapping[str, Any], law: Law) -> Needs:
+    """What is held while a run trains."""
+    data, replicas = config["data"], config["replicas"]
+    n, batch, k, d = data["num_examples"], data["batch_size"], data["latent_dim"], law.dim
+    width = 8 if str(config["trainer"].get("precision")).startswith("64") else 4
+    noise = data.get("instance_noise")
+    row = width * (d + k + 1 + (d if noise else 0))
+    # The last epoch's draws are there while those of the next are made, and of replicas once more one by one.
+    draws = n * (row * (2 if replicas == 1 else 3) + (0 if data["fresh"] else 4 * d))
+    lists = BATCH * math.ceil(n / (batch * data["batches_per_iteration"]))
+    parameters, activations = _network_sizes(config, d)
+    times = f"replicas={replicas}, " if replicas > 1 else ""
+    return {
+        f"an epoch's draws ({times}data.num_examples={n}, {d} numbers and data.latent_dim={k} each)": (
+            draws * replicas + lists
+        ),
+        f"a batch ({times}data.batch_size={batch})": activations * width * batch * replicas,
+        **{
+            f"the {name}'s {count:,} parameters{f' (times replicas={replicas})' if replicas > 1 else ''}": (
+                count * width * COPIES * replicas
+            )
+            for name, count in parameters.items()
+        },
+    }
+
+
+def validation_needs(config: Mapping[str, Any], law: Law) -> Needs:
+    """What is held for evaluations."""
+    data, replicas, modes = config["data"], config["replicas"], getattr(law, "modes", None)
+    samples, k = data.get("validation_samples", 2_500), data["latent_dim"]
+    what = f"validation (replicas={replicas}, data.validation_samples={samples}, data.latent_dim={k})"
+    projections = 0 if law.gaussian else 32 * samples * DIRECTIONS * min(replicas, PART)
+    return {
+        what: 4 * (samples * law.dim * replicas + k * max(samples * replicas, MOMENT_SAMPLES)) + projections,
+        f"matrices of {law.dim} × {law.dim} numbers": 8 * MATRICES * law.dim**2,
+        "the distances of samples from modes": 0 if modes is None else 24 * samples * len(modes),
+    }
+
+
+def _distribution_needs(config: Mapping[str, Any]) -> Needs:
+    sizes = {key: config[key] for key in SIZES if isinstance(config.get(key), int)}
+    return {f"data.distribution.{key}={size}": 32 * float(size) ** SIZES[key] for key, size in sizes.items()}
+
+
+def _network_sizes(config: Mapping[str, Any], dim: int) -> tuple[dict[str, int], float]:
+    """The numbers of parameters of each network, and of the numbers that one example leaves for gradients; as far as
+    they can be told of networks without memory."""
+    parameters: dict[str, int] = {}
+    with suppress(Exception), torch.device("meta"):
+        networks = build_networks(of_replica(config, 0), dim)
+        parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
+        few, more = (_saved(networks, n, config["data"]["latent_dim"]) for n in (2, 4))
+        return parameters, (more - few) / 2
+    return parameters, 0
+
+
+def _saved(networks: dict[str, nn.Module], n: int, k: int) -> int:
+    saved: list[int] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        saved.append(tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        fake = networks["generator"](torch.zeros(n, k))
+        networks["discriminator"](torch.cat([fake, fake]))
+    return sum(saved)
