@@ -19,7 +19,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 
-from gaussgan.config import ConfigError, check, reading
+from gaussgan.config import ConfigError, check, check_hydra, reading
 from gaussgan.directory import abandon_sweep, claim, claim_sweep, is_first_process, record_failure, refuse_if_taken
 from gaussgan.hints import explain
 from gaussgan.signals import exit_code, noting, received
@@ -43,6 +43,7 @@ class Preflight(Callback):
         with _refusing():
             directory = _directory(config, "hydra.run.dir")
             check(config)
+            check_hydra(config)
             refuse_if_taken(directory, config.ckpt_path)
             self._assemble(config, directory)
             self.claim = claim(directory, config.ckpt_path)
@@ -51,6 +52,7 @@ class Preflight(Callback):
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         with _refusing():
             directory = _directory(config, "hydra.sweep.dir")
+            check_hydra(config)
             claim_sweep(directory)
             _sweeps.append(directory)
 
@@ -78,6 +80,10 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
     traceback.
     """
     sys.path.append(str(Path.cwd()))  # where a reader's own classes are, which python SCRIPT leaves out
+    for unknown in get_args_parser().parse_known_args()[1]:
+        dashed = "keys are given as key=value, without dashes; --help lists them"
+        apart = "keys must stand together, before or after options such as -m"
+        sys.exit(f"{unknown} cannot be here: {dashed if unknown.startswith('-') else apart}")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra lets errors through instead of printing them
 
     @hydra.main(version_base="1.3", config_path=config_path, config_name=config_name)
@@ -109,7 +115,7 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
         if FULL:
             raise
         typed = get_args_parser().parse_args()
-        sys.exit(explain(error, typed.overrides, config_path, config_name, typed.config_dir))
+        sys.exit(explain(error, typed.overrides, config_path, config_name, typed.config_dir, typed.multirun))
 
 
 @contextmanager
@@ -147,5 +153,5 @@ def _check_job(cfg: DictConfig) -> None:
     try:
         check(cfg)
     except ConfigError as error:
-        record_failure(Path(cfg.run_dir), error, cfg.get("seed"))
+        record_failure(Path(cfg.run_dir), error, cfg)
         raise

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from pytorch_lightning import Trainer
 
 from gaussgan.assemble import assemble
+from gaussgan.config import check
 from gaussgan.console import print_replicas, print_summary
 from gaussgan.data import GaussianDataModule, iteration_limits
 from gaussgan.directory import RECORD, claim, is_first_process, parts_of, read_record, record_failure
@@ -44,13 +45,14 @@ def train(cfg: DictConfig) -> float:
     directory = Path(cfg.run_dir)
     with claim(directory, cfg.ckpt_path) if is_first_process() else nullcontext():
         try:
+            check(cfg)
             if in_parts(cfg):
                 return train_in_parts(cfg)
             gan, data, trainer = fit(cfg, directory)
             return conclude(gan, data, trainer, directory) if trainer.is_global_zero else math.nan
         except Exception as error:
             if is_first_process():
-                record_failure(directory, error, cfg.seed)
+                record_failure(directory, error, cfg)
             raise
 
 

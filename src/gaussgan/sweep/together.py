@@ -22,7 +22,7 @@ from gaussgan.callbacks.evaluation import evaluation_of, log_configuration
 from gaussgan.callbacks.record import last_row, record_of
 from gaussgan.config import ConfigError
 from gaussgan.data import GaussianDataModule
-from gaussgan.directory import BEST, LAST, claim, read_record, record_failure, write_record
+from gaussgan.directory import BEST, LAST, claim, identity, read_record, record_failure, write_record
 from gaussgan.divergence import Diverged
 from gaussgan.gan import GAN
 from gaussgan.history import of_replica, pack, unpack
@@ -81,7 +81,7 @@ def _train(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
         raise
     except BaseException:  # at once, as by a second Ctrl-C
         for i, config in enumerate(configs):
-            told = {"status": "interrupted", "error": f"stopped as replica {i} of {directory}", "seed": config["seed"]}
+            told = {"status": "interrupted", "error": f"stopped as replica {i} of {directory}", **identity(config)}
             write_record(Path(config["run_dir"]), told)
         raise
     shutil.rmtree(directory)
@@ -140,7 +140,7 @@ def _write_jobs(
         except Exception as error:  # of this job's directory, and no other's
             values[i] = error
             with suppress(OSError):
-                record_failure(Path(configs[i]["run_dir"]), error, configs[i]["seed"])
+                record_failure(Path(configs[i]["run_dir"]), error, configs[i])
     return values
 
 
