@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from gaussgan.config import ConfigError, one_line
 from gaussgan.signals import stopped_by
@@ -26,7 +26,7 @@ ENDED = ("completed", "diverged")
 REPLICAS, PARTS, SWEEP = "replicas.csv", "parts", "multirun.yaml"
 
 FIELDS = (
-    "status", "error", "seed", "replicas", "iterations", "examples", "seconds", "examples_per_second", "val/w2",
+    "status", "error", "tags", "seed", "replicas", "iterations", "examples", "seconds", "examples_per_second", "val/w2",
     "val/kl", "mle/w2", "train/loss_d", "train/loss_g",
 )  # fmt: skip
 MEASURED = ("val/", "mle/w2_", "train/loss_d_", "train/loss_g_")  # whatever there is of these
@@ -126,7 +126,12 @@ def write_record(directory: Path, record: Mapping[str, Any]) -> None:
     What is not known, or is no finite number, is null.
     """
     others = {key: value for key, value in record.items() if key.startswith(MEASURED) or key in OF_REPLICAS}
-    values = {**{field: record.get(field) for field in FIELDS}, **others, "versions": versions()}
+    values = {
+        **{field: record.get(field) for field in FIELDS},
+        "tags": record.get("tags") or [],
+        **others,
+        "versions": versions(),
+    }
     finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
     write_whole(directory / RECORD, f"{json.dumps(finite, indent=2)}\n".encode())
 
@@ -183,11 +188,16 @@ def copy_whole(source: Path, target: Path) -> Path:
     return target
 
 
-def record_end(directory: Path, error: BaseException, seed: Any) -> None:
+def record_end(directory: Path, error: BaseException, config: Mapping[str, Any] | DictConfig) -> None:
     """Write the record of a run that came to nothing, unless the directory holds one that did."""
     if not holds_a_run(directory):
-        seed = OmegaConf.to_container(seed) if OmegaConf.is_config(seed) else seed
-        write_record(directory, {**ending(error), "seed": seed})
+        write_record(directory, {**ending(error), **identity(config)})
+
+
+def identity(config: Mapping[str, Any] | DictConfig) -> dict[str, Any]:
+    """Return what a record says of a run whatever became of it: its seed and its tags."""
+    values = {key: config.get(key) for key in ("seed", "tags")}
+    return {key: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for key, v in values.items()}
 
 
 def ending(error: BaseException) -> dict[str, str]:

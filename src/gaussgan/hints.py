@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from copy import deepcopy
-from difflib import get_close_matches
 from itertools import islice
 
 import hydra
@@ -12,18 +12,25 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import ConfigCompositionException
+from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gaussgan.config import ConfigError, check_parts, one_line, unreadable
+from gaussgan.arguments import check_arguments
+from gaussgan.config import ConfigError, check, check_hydra, check_parts, no_key, one_line, unreadable
+from gaussgan.keys import is_misspelt, nearest
 from gaussgan.tree import flatten
 
 MOST_JOBS = 20  # of a sweep, that are composed again; each takes an eighth of a second
 
 
 def explain(
-    error: Exception, overrides: Sequence[str], config_path: str, config_name: str, elsewhere: str | None = None
+    error: Exception,
+    overrides: Sequence[str],
+    config_path: str,
+    config_name: str,
+    elsewhere: str | None = None,
+    sweeping: bool = False,
 ) -> str:
     """What was wrong in one line: the override, and what it may be; of any other error what it says itself.
 
@@ -38,7 +45,10 @@ def explain(
         return one_line(error)  # for what is found there, it would not be found again
     with hydra.initialize_config_dir(config_path, version_base="1.3"):
         try:
-            parsed = OverridesParser.create().parse_overrides([*overrides])
+            parsed = [_parsed(line) for line in overrides]
+            if (several := [each for each in parsed if each.is_sweep_override()]) and not sweeping:
+                line = several[0].input_line
+                return f"{line} names several values: -m runs one after another, and a list is in brackets"
             chosen = [*hydra.compose(config_name, return_hydra_config=True).hydra.runtime.choices]
             reasons = (_reason(job, config_name, chosen) for job in islice(_jobs(parsed), MOST_JOBS))
             return next(filter(None, reasons), one_line(error))
@@ -46,6 +56,19 @@ def explain(
             return str(reason)
         except Exception:  # most likely the same once more, as of what cannot be parsed
             return one_line(error)
+
+
+def _parsed(line: str) -> Override:
+    """
+    Raises:
+        ConfigError: where it is no override.
+    """
+    try:
+        return OverridesParser.create().parse_override(line)
+    except HydraException as error:
+        raise ConfigError(
+            f"{line} must be key=value, quoted for the shell where need be ({str(error).splitlines()[0]})"
+        ) from error
 
 
 def _jobs(overrides: Sequence[Override]) -> Iterator[list[Override]]:
@@ -77,13 +100,13 @@ def _reason(overrides: Sequence[Override], config_name: str, chosen: Sequence[st
         if reason := _misplaced(choice, chosen, loader.get_group_options(choice.key_or_group)):
             return reason
     cfg = hydra.compose(config_name, [str(each.input_line) for each in choices], return_hydra_config=True)
-    for override in overrides:
-        if override not in choices:
-            before = deepcopy(cfg)
-            try:
-                ConfigLoaderImpl._apply_overrides_to_config([override], cfg)
-            except ConfigCompositionException as error:
-                return _unfit(override, error, before, chosen)
+    values = [each for each in overrides if each not in choices]
+    for i, override in enumerate(values):
+        before = deepcopy(cfg)
+        try:
+            ConfigLoaderImpl._apply_overrides_to_config([override], cfg)
+        except ConfigCompositionException as error:
+            return _unfit(override, error, before, chosen, values[i + 1 :])
     return None
 
 
@@ -98,13 +121,16 @@ def _misplaced(choice: Override, chosen: Sequence[str], options: Sequence[str]) 
         ways = " or ".join(f"{place}=NAME" for place in places)
         return f"{group} must be chosen as {ways}, of {', '.join(options)} (got {choice.input_line})"
     if not all(each in options for each in (value if isinstance(value, list) else [value])):
-        return f"{name} must be one of {', '.join(options)} (got {'null' if value is None else value})"
+        plugins = "; others are plugins, each with a package of its own" if group.startswith("hydra/") else ""
+        return f"{name} must be one of {', '.join(options)} (got {'null' if value is None else value}){plugins}"
     if name in places and choice.is_add():
         return f"{name} is chosen already: leave out the + (got {choice.input_line})"
     return None
 
 
-def _unfit(override: Override, error: Exception, cfg: DictConfig, chosen: Sequence[str]) -> str:
+def _unfit(
+    override: Override, error: Exception, cfg: DictConfig, chosen: Sequence[str], later: Sequence[Override]
+) -> str:
     """Of a value that cannot be set in a configuration."""
     check_parts(cfg)
     key, line = override.key_or_group, override.input_line
@@ -115,9 +141,19 @@ def _unfit(override: Override, error: Exception, cfg: DictConfig, chosen: Sequen
         return str(unreadable(error.__cause__, key))
     if key in known and override.is_add():
         return f"{key} is there already: leave out the + (got {line})"
-    if key in known or override.is_add():
+    if override.is_add() or key in known or (override.is_delete() and OmegaConf.select(cfg, key) is not None):
         return one_line(error)
-    close = get_close_matches(key, [*known, *chosen], n=3)
-    hint = f" Did you mean {' or '.join(close)}?" if close else ""
-    new = "" if override.is_delete() or override.package else f" (+{line} would add it)"
-    return f"{key} is no key of this configuration{new}.{hint}"
+    if "/" in key or override.package:
+        near = [place for place in chosen if place.partition("@")[0] in key.split("/")]
+        return f"{key} is no group" + (f"; did you mean {' or '.join(near)}?" if near else nearest(key, chosen))
+    if override.is_delete() or is_misspelt(key, known):
+        return str(no_key(key, cfg))
+    for each in later:
+        with suppress(ConfigCompositionException):
+            ConfigLoaderImpl._apply_overrides_to_config([each], cfg)
+    ConfigLoaderImpl._apply_overrides_to_config([_parsed(f"+{line}")], cfg)
+    check(cfg)
+    check_hydra(cfg)
+    check_arguments(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
+    new = next((each for each in flatten({key: override.value()}) if each not in known), key)
+    return f"{new} is not in this configuration: +{line} adds it"

@@ -20,7 +20,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 
-from gaussgan.config import ConfigError, check, reading
+from gaussgan.config import ConfigError, check, check_hydra, reading
 from gaussgan.directory import abandon_sweep, claim, claim_sweep, is_first_process, record_end, refuse_if_taken
 from gaussgan.hints import explain
 from gaussgan.shortage import shortage
@@ -45,6 +45,7 @@ class Preflight(Callback):
         with _refusing():
             directory = _directory(config, "hydra.run.dir")
             check(config)
+            check_hydra(config)
             refuse_if_taken(directory, config.ckpt_path)
             self._assemble(config, directory)
             self.claim = claim(directory, config.ckpt_path)
@@ -53,6 +54,7 @@ class Preflight(Callback):
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         with _refusing():
             directory = _directory(config, "hydra.sweep.dir")
+            check_hydra(config)
             claim_sweep(directory)
             _sweeps.append(directory)
 
@@ -83,6 +85,10 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
     """
     sys.path.append(str(Path.cwd()))  # where a reader's own classes are, which python SCRIPT leaves out
     threading.excepthook = _thread_ended
+    for unknown in get_args_parser().parse_known_args()[1]:
+        dashed = "keys are given as key=value, without dashes; --help lists them"
+        apart = "keys must stand together, before or after options such as -m"
+        sys.exit(f"{unknown} cannot be here: {dashed if unknown.startswith('-') else apart}")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra lets errors through instead of printing them
 
     @hydra.main(version_base="1.3", config_path=config_path, config_name=config_name)
@@ -112,7 +118,8 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
         if FULL:
             raise
         typed = get_args_parser().parse_args()
-        sys.exit(shortage(error) or explain(error, typed.overrides, config_path, config_name, typed.config_dir))
+        told = shortage(error)
+        sys.exit(told or explain(error, typed.overrides, config_path, config_name, typed.config_dir, typed.multirun))
     finally:
         while _sweeps:
             abandon_sweep(_sweeps.pop())
@@ -162,5 +169,5 @@ def _check_job(cfg: DictConfig) -> None:
     try:
         check(cfg)
     except ConfigError as error:
-        record_end(Path(cfg.run_dir), error, cfg.get("seed"))
+        record_end(Path(cfg.run_dir), error, cfg)
         raise

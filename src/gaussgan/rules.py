@@ -61,6 +61,7 @@ BOOLEAN: Rule = ("true or false", lambda v: isinstance(v, bool))
 FINITE: Rule = ("a finite number", _is_number)
 POSITIVE = number(0, strict=True)
 SHARE: Rule = ("a number from 0 to 1", lambda v: _is_number(v) and 0 <= v <= 1)
+NOW: Rule = ("false: what it makes is used as it is", lambda v: v is False)
 CLASS: Rule = ("the dotted name of a class or function", lambda v: isinstance(v, str))
 ACCELERATOR: Rule = ("auto, or the name of one such as cpu or gpu", lambda v: isinstance(v, str))
 EPOCHS: Rule = (
@@ -77,6 +78,10 @@ PRECISION: Rule = (
     lambda v: v is None or str(v) in ("32-true", "64-true", "bf16-true", "bf16-mixed", "32", "64", "bf16"),
 )
 DEVICES: Rule = ("auto, -1 (all of them), a whole number of at least 1, or a list of their numbers", _names_devices)
+TAGS: Rule = (
+    "a list of words, such as [a,b]",
+    lambda v: isinstance(v, list) and all(isinstance(tag, str) and tag.strip() for tag in v),
+)
 CHECKPOINT: Rule = ("null, or a checkpoint's file that exists", lambda v: v is None or Path(str(v)).is_file())
 
 MAX_TIME: Rule = (
@@ -144,6 +149,7 @@ RULES: dict[str, Rule] = {
     "max_replicas": or_null(whole(3)),  # so that no part is a single run
     "seed": whole(0),
     "threads": or_null(whole(1)),
+    "tags": TAGS,
     "ckpt_path": CHECKPOINT,
     "ema_half_life": or_null(POSITIVE),
     **{f"{part}._target_": CLASS for part in MADE},
@@ -156,7 +162,9 @@ RULES: dict[str, Rule] = {
     **each("optimizer_d optimizer_g", {"lr": POSITIVE, "_partial_": ("true", lambda v: v is True)}),
     **{f"trainer.{key}": TRAINER[key] for key in ("max_epochs", "max_steps", "accelerator", "enable_progress_bar")},
 }
+KEYS = {*(key.partition(".")[0] for key in (*PARTS, *RULES)), "logger", "run_dir"}  # all at the top
 OPTIONAL: dict[str, Rule] = {  # of those parts that have them
+    **{f"{part}._partial_": NOW for part in MADE if not part.startswith("optimizer_")},
     "callbacks.evaluation.exact": BOOLEAN,
     "data.instance_noise": number(0),
     "data.validation_samples": ("a whole number from 1 to 10,000", lambda v: type(v) is int and 1 <= v <= 10_000),

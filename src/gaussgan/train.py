@@ -16,7 +16,7 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from gaussgan.assemble import assemble
-from gaussgan.config import ConfigError, one_line
+from gaussgan.config import ConfigError, check, one_line
 from gaussgan.console import print_replicas, print_summary
 from gaussgan.data import GaussianDataModule, iteration_limits
 from gaussgan.directory import RECORD, claim, is_first_process, parts_of, read_record, record_end
@@ -50,6 +50,7 @@ def train(cfg: DictConfig) -> float:
     directory = Path(cfg.run_dir)
     with noting(), claim(directory, cfg.ckpt_path) if is_first_process() else nullcontext():
         try:
+            check(cfg)
             if in_parts(cfg):
                 return train_in_parts(cfg)
             gan, data, trainer = fit(cfg, directory)
@@ -57,7 +58,7 @@ def train(cfg: DictConfig) -> float:
         except BaseException as error:
             if is_first_process():
                 with suppress(ConfigError):  # the error is what a person should see
-                    record_end(directory, error, cfg.seed)
+                    record_end(directory, error, cfg)
             raise
 
 

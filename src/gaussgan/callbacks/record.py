@@ -17,7 +17,7 @@ from gaussgan.aggregate import replica_rows, summary
 from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.config import ConfigError
 from gaussgan.data import data_of, planned_iterations
-from gaussgan.directory import ending, write_record, write_replicas
+from gaussgan.directory import ending, identity, write_record, write_replicas
 from gaussgan.divergence import Diverged
 from gaussgan.gan import GAN
 
@@ -119,7 +119,7 @@ def record_of(
         **numbers,
         "status": status,
         "error": error,
-        "seed": config["seed"],
+        **identity(config),
         "replicas": config["replicas"],
         "iterations": iterations,
         "examples": examples,

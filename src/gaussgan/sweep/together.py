@@ -21,7 +21,7 @@ from gaussgan.callbacks.record import last_row, record_of
 from gaussgan.checkpoint import read_checkpoint, save_checkpoint
 from gaussgan.config import ConfigError
 from gaussgan.data import GaussianDataModule
-from gaussgan.directory import BEST, LAST, claim, ending, read_record, record_end, write_record, writing
+from gaussgan.directory import BEST, LAST, claim, ending, identity, read_record, record_end, write_record, writing
 from gaussgan.distributions import name_of
 from gaussgan.divergence import Diverged
 from gaussgan.gan import GAN
@@ -85,7 +85,7 @@ def _train(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
         begun = (directory / LAST).exists()
         for i, config in enumerate(configs):
             of = f", as replica {i} of {directory}" if begun else ""
-            write_record(Path(config["run_dir"]), {**told, "error": f"{told['error']}{of}", "seed": config["seed"]})
+            write_record(Path(config["run_dir"]), {**told, "error": f"{told['error']}{of}", **identity(config)})
         if not begun:
             shutil.rmtree(directory)
         raise
@@ -145,7 +145,7 @@ def _write_jobs(
         except Exception as error:  # of this job's directory, and no other's
             values[i] = error
             with suppress(ConfigError):
-                record_end(Path(configs[i]["run_dir"]), error, configs[i]["seed"])
+                record_end(Path(configs[i]["run_dir"]), error, configs[i])
     return values
 
 
