@@ -24,7 +24,7 @@ def shortage(error: BaseException) -> str | None:
 
 
 class LogFile(logging.FileHandler):
-    """A log file that a full disk cuts short. The console has its lines; what else cannot be written says so."""
+    """A log file that a full disk cuts short. The console has its lines."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]
