@@ -84,7 +84,7 @@ def claim_sweep(directory: Path) -> None:
 
 def abandon_sweep(directory: Path) -> None:
     """Leave nothing of a sweep of which no job has begun."""
-    if [path.name for path in directory.iterdir()] == [SWEEP]:
+    if [path.name for path in directory.glob("*")] == [SWEEP]:
         (directory / SWEEP).unlink()
         directory.rmdir()
 

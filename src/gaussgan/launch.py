@@ -109,7 +109,12 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
             raise SystemExit(1) from None
 
     try:
-        main()
+        try:
+            main()
+        finally:
+            if sys.exc_info()[0] is not None:
+                while _sweeps:
+                    abandon_sweep(_sweeps.pop())
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
@@ -120,9 +125,6 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
         typed = get_args_parser().parse_args()
         told = shortage(error)
         sys.exit(told or explain(error, typed.overrides, config_path, config_name, typed.config_dir, typed.multirun))
-    finally:
-        while _sweeps:
-            abandon_sweep(_sweeps.pop())
 
 
 @contextmanager

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
@@ -49,7 +49,8 @@ def check_memory(config: Mapping[str, Any]) -> None:
     on_device, on_host = training_needs(config, law), validation_needs(config, law)
     _compare({**on_device, **on_host})
     if config["trainer"]["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        _compare(on_device, torch.cuda.mem_get_info()[1], "the GPU")
+        half = {what: size / 2 for what, size in on_device.items()}  # at least, of what is made on the host
+        _compare(half, torch.cuda.mem_get_info()[1], "the GPU")
 
 
 def _compare(needs: Needs, there: float | None = None, where: str = "this machine") -> None:
@@ -72,15 +73,26 @@ def available() -> float:
     limits = [math.inf]
     with suppress(AttributeError, ValueError, OSError):  # which not every system has
         limits.append(float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")))
-    for group in ("memory.max", "memory/memory.limit_in_bytes"):
+    for file in _group_limits():
         with suppress(OSError, ValueError):
-            limits.append(float(Path("/sys/fs/cgroup", group).read_text()))
+            limits.append(float(file.read_text()))
     with suppress(ImportError):
         import resource
 
         soft = (resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
         limits += [float(limit) for limit in soft if limit != resource.RLIM_INFINITY]
     return min(limits)
+
+
+def _group_limits() -> Iterator[Path]:
+    """The files of the memory limits of this process's control groups, of version 2 or 1, and of those above them."""
+    with suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, controllers, group = line.split(":", 2)
+            name = {"": "memory.max", "memory": "memory/memory.limit_in_bytes"}.get(controllers)
+            for path in [PurePosixPath(group), *PurePosixPath(group).parents] if name else ():
+                top, _, file = f"/{name}".rpartition("/")
+                yield Path(f"/sys/fs/cgroup{top}{path}", file)
 
 
 def training_needs(config: Mapping[str, Any], law: Law) -> Needs:
