@@ -1,11 +1,16 @@
 import os
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import hydra
 import pytest
 import torch
 from omegaconf import DictConfig
+
+from gaussgan.launch import launch
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,3 +31,25 @@ def compose(tmp_path: Path) -> Callable[..., DictConfig]:
             return hydra.compose("train", [*quiet, *overrides])
 
     return compose
+
+
+@pytest.fixture
+def complaint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """From what is typed wrongly to the one line that it costs; nothing is run, and no file is left."""
+
+    def task(_: DictConfig) -> NoReturn:
+        raise AssertionError("it was run")
+
+    def complaint(arguments: str) -> str:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["train.py", *shlex.split(arguments)])
+        monkeypatch.setattr(sys, "path", [*sys.path])
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+        with pytest.raises(SystemExit) as stop:
+            launch(task, str(ROOT / "conf"), "train")
+        line = str(stop.value.code)
+        assert "\n" not in line
+        assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+        return line
+
+    return complaint
