@@ -165,7 +165,7 @@ def test_a_key_that_is_only_interpolated_is_no_part_of_a_recipe(compose: Compose
         ),
         (
             "schedule={_target_:gaussgan.optimizers.Cosine,end:0}",
-            "schedule._target_ is not in this configuration: +schedule={_target_:gaussgan.optimizers.Cosine,end:0} adds",
+            "schedule._target_ is not in this configuration: +schedule={_target_:gaussgan.optimizers.Cosine,end:0} ",
         ),
         # what is chosen
         ("callbacks=logit", "callbacks.evaluation must be there, as in callbacks=[default,logit]"),
