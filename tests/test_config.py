@@ -123,10 +123,11 @@ OF_OPTIMIZERS = "of adam, rmsprop, sgd"
     ],
 )
 def test_a_mistake_costs_one_line_and_leaves_nothing(
-    complaint: Callable[[str], str], arguments: str, line: str
+    refusal: Callable[..., str], tmp_path: Path, arguments: str, line: str
 ) -> None:
-    said = complaint(arguments)
-    assert re.search(re.escape(line).replace(r"\.\*", ".*"), said), said
+    told = refusal(*arguments.split())
+    assert re.search(re.escape(line).replace(r"\.\*", ".*"), told), told
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_help_and_cfg_do_not_import_torch(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A key that nothing reads is refused, with the nearest real one; what is recommended works; tags, debug and ddp."""
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -192,10 +193,12 @@ def test_a_key_that_is_only_interpolated_is_no_part_of_a_recipe(compose: Compose
         ("tags=[1,2]", "tags must be a list of words, such as [a,b] (got [1, 2])"),
     ],
 )
-def test_a_hint(complaint: Callable[[str], str], capfd: pytest.CaptureFixture[str], arguments: str, words: str) -> None:
-    said = complaint(arguments)
-    assert words in said
+def test_a_hint(
+    refusal: Callable[..., str], tmp_path: Path, capfd: pytest.CaptureFixture[str], arguments: str, words: str
+) -> None:
+    assert words in refusal(*shlex.split(arguments))
     assert not capfd.readouterr().err
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize("launcher", ["basic", "vectorized"])
