@@ -1,13 +1,17 @@
 import os
 import re
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import hydra
 import pytest
 import torch
 from omegaconf import DictConfig
+
+from gaussgan.launch import launch
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -44,3 +48,24 @@ def compose(tmp_path: Path) -> Callable[..., DictConfig]:
             return hydra.compose("train", [*quiet, *overrides])
 
     return compose
+
+
+@pytest.fixture
+def refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """The one line that a command line is refused with, without a process of its own."""
+
+    def task(_: DictConfig) -> NoReturn:
+        raise AssertionError("it was run")
+
+    def refusal(*arguments: str) -> str:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+        monkeypatch.setattr(sys, "path", [*sys.path])
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+        with pytest.raises(SystemExit) as stop:
+            launch(task, str(ROOT / "conf"), "train")
+        told = str(stop.value.code)
+        assert "\n" not in told
+        return told
+
+    return refusal

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 from filelock import FileLock
@@ -17,7 +16,6 @@ from conftest import PATIENCE, ROOT
 from gaussgan.assemble import assemble
 from gaussgan.config import ConfigError, check
 from gaussgan.directory import read_record
-from gaussgan.launch import launch
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]
@@ -28,27 +26,6 @@ def run_script(*arguments: str, cwd: Path, script: str = "train.py", **env: str)
     return subprocess.run(
         command, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
-
-
-@pytest.fixture
-def refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """The one line that a command line is refused with, without a process of its own."""
-
-    def task(_: DictConfig) -> NoReturn:
-        raise AssertionError("it was run")
-
-    def refusal(*arguments: str) -> str:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
-        monkeypatch.setattr(sys, "path", [*sys.path])
-        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-        with pytest.raises(SystemExit) as stop:
-            launch(task, str(ROOT / "conf"), "train")
-        told = str(stop.value.code)
-        assert "\n" not in told
-        return told
-
-    return refusal
 
 
 @pytest.mark.parametrize(
@@ -82,7 +59,7 @@ def test_a_mistake_is_told_before_torch_is_imported(tmp_path: Path, arguments: l
     assert len([*tmp_path.rglob("metrics.json")]) == (2 if "-m" in arguments else 0)
 
 
-NONE_SUCH = "is no key of this configuration"
+NONE_SUCH = "is no key that anything reads"
 OF_OPTIMIZERS = "of adam, rmsprop, sgd"
 
 
@@ -101,13 +78,13 @@ OF_OPTIMIZERS = "of adam, rmsprop, sgd"
         # what has no place
         ("+player_d.foo=1", "player_d.foo is nothing that Player takes from a configuration"),
         ("+generator.rng=1", "generator.rng is nothing that Linear takes from a configuration"),
-        ("+trainer.max_epoch=1", "trainer.max_epoch is nothing that Trainer takes .*; did you mean max_epochs?"),
-        ("nosuch=1", f"nosuch {NONE_SUCH} (+nosuch=1 would add it)"),
-        ("seed=3 optimizer_d.lrr=1", f"optimizer_d.lrr {NONE_SUCH} .* Did you mean optimizer_d.lr or "),
-        ("hydra.run.dirr=a", f"hydra.run.dirr {NONE_SUCH} .* Did you mean hydra.run.dir or "),
+        ("+trainer.max_epoch=1", "trainer.max_epoch is nothing that Trainer takes .*; did you mean trainer.max_epochs"),
+        ("nosuch=1", f"nosuch {NONE_SUCH}"),
+        ("seed=3 optimizer_d.lrr=1", f"optimizer_d.lrr {NONE_SUCH}; did you mean optimizer_d.lr or "),
+        ("hydra.run.dirr=a", f"hydra.run.dirr {NONE_SUCH}; did you mean hydra.run.dir or "),
         (
             "discriminator=maxout discriminator.spectral_norm=true",
-            f"discriminator.spectral_norm {NONE_SUCH} .* Did you mean discriminator.std ",
+            "discriminator.spectral_norm is nothing that Maxout takes from a configuration",
         ),
         ("+optimizer_d.lr=1", "optimizer_d.lr is there already: leave out the + (got +optimizer_d.lr=1)"),
         ("run_dir=logs/a", "run_dir must be left as it is: it follows hydra.run.dir"),
@@ -121,7 +98,7 @@ OF_OPTIMIZERS = "of adam, rmsprop, sgd"
         ),
         ("optimizer@optimizer_d=foo", "optimizer@optimizer_d must be one of adam, rmsprop, sgd (got foo)"),
         ("generator=foo", "generator must be one of linear, location, mlp (got foo)"),
-        ("generatr=mlp", f"generatr {NONE_SUCH} (+generatr=mlp would add it). Did you mean generator or "),
+        ("generatr=mlp", f"generatr {NONE_SUCH}; did you mean generator?"),
         ("data=3", "data must be one of affine_gaussian, .* (got 3)"),
         ("logger=null", "logger must be one of csv, mlflow, none, tensorboard, wandb (got null)"),
         (
@@ -155,10 +132,10 @@ def test_a_mistake_costs_one_line_and_leaves_nothing(
 
 def test_help_and_cfg_do_not_import_torch(tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise ImportError('torch was imported')")
-    for flags in (["--help"], ["--cfg", "job"]):
+    for flags in (["--help"], ["--cfg", "job"], ["--cfg", "job", "--resolve", "experiment=ring", "debug=profiler"]):
         result = run_script(*flags, cwd=tmp_path, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT / 'src'}")
         assert result.returncode == 0, result.stderr
-        assert "optimizer_d" in result.stdout
+        assert result.stdout.count("\noptimizer_d:") == 1 or flags == ["--help"]
 
 
 @pytest.mark.parametrize(
@@ -168,8 +145,8 @@ def test_help_and_cfg_do_not_import_torch(tmp_path: Path) -> None:
         ("~trainer.enable_progress_bar", "trainer.enable_progress_bar must be true or false \\(it was taken out"),
         ("~data._target_", "data._target_ must be the dotted name of a class or function \\(it was taken out"),
         ("~trainer._target_", "trainer._target_ must be the dotted name of a class or function \\(it was taken out"),
-        ("~callbacks.pictures._target_", "callbacks.pictures._target_ must be the dotted name of a class or function"),
-        ("~logger.tensorboard._target_", "logger.tensorboard._target_ must be the dotted name of a class or function"),
+        ("~callbacks.pictures._target_", "callbacks.pictures must be a component with its _target_ \\(got none\\)"),
+        ("~logger.tensorboard._target_", "logger.tensorboard must be a component with its _target_ \\(got none\\)"),
         ("~optimizer_d._target_", "optimizer_d._target_ must be the dotted name of a class or function"),
         ("~optimizer_d._partial_", "optimizer_d._partial_ must be true"),
         ("~data.seed", "data.seed must be a whole number of at least 0 \\(it was taken out"),

@@ -69,7 +69,8 @@ def unread(cfg: DictConfig) -> list[str]:
     keys = [leaf for key in strays for leaf in _leaves(config, key)]
     # What was typed is in Hydra's part as text.
     texts = {k: str(v) for k, v in flatten(config).items() if not k.startswith(("hydra.overrides", "hydra.job.over"))}
-    interpolated = {key: text for key, text in texts.items() if "${" in text and key not in keys}
+    inside = tuple(f"{key}." for key in keys)
+    interpolated = {k: text for k, text in texts.items() if "${" in text and not f"{k}.".startswith(inside)}
     used = _USED.get(case := (*keys, *interpolated.items()))
     if used is None:
         used = _USED[case] = _used(OmegaConf.create(config), keys, interpolated)

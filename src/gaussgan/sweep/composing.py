@@ -37,7 +37,8 @@ class Composer(ConfigLoaderImpl):
         except HydraException:  # which the loader raises in its own way
             return super().load_sweep_config(master_config, sweep_overrides)
         numbers = [override for override in overrides if _kind(override)]
-        shape = (*master_config.hydra.overrides.hydra, "", *(_kind(o) or str(o.input_line) for o in overrides))
+        common: Any = OmegaConf.to_container(master_config.hydra.overrides.hydra, resolve=False)
+        shape = (*common, "", *(_kind(o) or str(o.input_line) for o in overrides))
         if template := self._templates.get(shape):
             config: DictConfig = pickle.loads(template)
             for override in numbers:

@@ -1,0 +1,289 @@
+"""A key that nothing reads is refused, with the nearest real one; what is recommended works; tags, debug and ddp."""
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from conftest import ROOT
+from gaussgan.arguments import check_arguments
+from gaussgan.config import ConfigError, check, differences, hyperparameters
+from gaussgan.directory import read_record
+from gaussgan.networks import Linear
+from gaussgan.runs import read_checkpoint
+from gaussgan.sweep.together import train_together
+from gaussgan.train import train
+
+Compose = Callable[..., DictConfig]
+SMALL = ("data.num_examples=40", "data.steps_per_execution=5", "trainer.max_epochs=2")
+QUICK = (*SMALL, "~callbacks.pictures")
+NO_KEY = "is no key that anything reads"
+NOT_TAKEN = "from a configuration"
+
+
+class Swallows(Linear):
+    def __init__(self, in_features: int, out_features: int, std: float, rng: torch.Generator, **_: Any) -> None:
+        super().__init__(in_features, out_features, std=std, rng=rng)
+
+
+class HandsOn(Linear):
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+
+
+def check_all(cfg: DictConfig) -> None:
+    check(cfg)
+    check_arguments(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "overrides, words",
+    [
+        # at the top
+        ("+compile_=true", f"compile_ {NO_KEY}"),
+        ("+optimiser_d.lr=0.5", f"optimiser_d.lr {NO_KEY}; did you mean optimizer_d.lr or optimizer_g.lr?"),
+        ("+weight_decay=0.5", f"weight_decay {NO_KEY}"),
+        ("+Seed=1", f"Seed {NO_KEY}; did you mean seed?"),
+        ("+foo={}", f"foo {NO_KEY}"),
+        ("+foo=null", f"foo {NO_KEY}"),
+        ("+foo={a:1}", f"foo.a {NO_KEY}"),
+        ("++_target_=a", f"_target_ {NO_KEY}"),
+        ("+d=1", f"d {NO_KEY}"),  # which occurs in ${now:%Y-%m-%d}, but not as a key
+        # beside components
+        ("+penalty.foo=1", f"penalty.foo {NO_KEY}"),
+        ("+penalty.weight=3", f"penalty.weight {NO_KEY}"),
+        ("+penalty._target_=gaussgan.game.penalties.R1", f"penalty._target_ {NO_KEY}"),
+        ("+penalty.r1.foo=1", "penalty.r1 must be a component with its _target_ (got none)"),
+        (
+            "+callbacks.foo=1",
+            "callbacks.foo must be a component with its _target_ (got 1); ~callbacks.foo takes it out",
+        ),
+        ("+callbacks.foo={bar:'${seed}'}", "callbacks.foo must be a component with its _target_ (got none)"),
+        ("callbacks.pictures=null", "callbacks.pictures must be a component with its _target_ (got null)"),
+        ("+schedule.end=0.1", f"schedule.end {NO_KEY}"),
+        ("+schedule.foo={_target_:gaussgan.optimizers.Cosine}", f"schedule.foo {NO_KEY}"),
+        ("+player_d._target_=foo", f"player_d._target_ {NO_KEY}"),
+        # inside of them
+        ("+data.foo=1", f"data.foo is nothing that GaussianDataModule takes {NOT_TAKEN}"),
+        ("+generator._foo_=1", f"generator._foo_ is nothing that Linear takes {NOT_TAKEN}"),
+        ("penalty=r1 +penalty.r1.foo=1", f"penalty.r1.foo is nothing that R1 takes {NOT_TAKEN}"),
+        ("+callbacks.pictures.foo=1", f"callbacks.pictures.foo is nothing that Pictures takes {NOT_TAKEN}"),
+        ("+callbacks.pictures.draw.foo=1", f"callbacks.pictures.draw.foo is nothing that game takes {NOT_TAKEN}"),
+        (
+            "+trainer.plugins=[{_target_:pytorch_lightning.plugins.MixedPrecision,foo:1}]",
+            f"trainer.plugins.0.foo is nothing that MixedPrecision takes {NOT_TAKEN}",
+        ),
+        # where a class takes anything, and nothing comes of it
+        ("generator._target_=test_keys.Swallows +generator.foo=1", "generator.foo is nothing that Swallows takes"),
+        (
+            "+callbacks.x={_target_:pytorch_lightning.callbacks.ModelSummary,foo:1}",
+            "callbacks.x.foo is nothing that ModelSummary takes",
+        ),
+        (
+            "+callbacks.x={_target_:pytorch_lightning.loggers.TensorBoardLogger,save_dir:x,foo:1}",
+            "callbacks.x.foo is nothing that TensorBoardLogger takes",
+        ),
+        ("+objective._partial_=true", "objective._partial_ must be false"),
+        ("+callbacks.record._partial_=true", "callbacks.record._partial_ must be false"),
+        # what its own interpolation uses, or another such key
+        ("+a=1 +b=${a}", f"a {NO_KEY}"),
+        ("+my={a:0.1,b:2} optimizer_d.lr=${my.a}", f"my.b {NO_KEY}"),
+    ],
+)
+def test_a_key_that_nothing_reads(compose: Compose, overrides: str, words: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        check_all(compose(*overrides.split()))
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        "+lr=0.1 optimizer_d.lr=${lr} optimizer_g.lr=${lr}",
+        "+my.width=7 generator=mlp generator.widths=[${my.width}]",
+        "+b=${a} +a=0.1 optimizer_d.lr=${b}",
+        "+k=1 update.d_steps=${oc.select:k,1}",
+        "+penalty.foo=3 penalty=r1 penalty.r1.weight=${penalty.foo}",
+        "+my={_target_:pytorch_lightning.callbacks.Timer} +callbacks.timer=${my}",
+        "generator._target_=test_keys.HandsOn +generator.bias=true",
+        "optimizer_d._target_=torch.optim.Adam +optimizer_d.weight_decay=0.1",
+    ],
+)
+def test_a_key_that_something_reads(compose: Compose, overrides: str) -> None:
+    check_all(compose(*overrides.split()))
+
+
+def test_a_table_in_which_a_key_looks_up_an_entry(compose: Compose) -> None:
+    cfg = compose("+rates={slow:0.01,fast:0.1}", "+pace=fast")
+    cfg.optimizer_d.lr = "${rates.${pace}}"
+    check(cfg)
+    assert cfg.optimizer_d.lr == 0.1
+
+
+def test_a_key_that_is_only_interpolated_is_no_part_of_a_recipe(compose: Compose) -> None:
+    one, other = (
+        OmegaConf.to_container(compose(*overrides), resolve=True)
+        for overrides in (["+lr=0.1", "optimizer_d.lr=${lr}"], ["optimizer_d.lr=0.1", "tags=[a]"])
+    )
+    assert not differences(one, other)  # type: ignore[arg-type]
+    assert "lr" not in hyperparameters(one)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        # a + that would do nothing is not recommended
+        ("test=true", f"test {NO_KEY}"),
+        ("model=mlp", f"model {NO_KEY}; did you mean generator or discriminator?"),
+        ("lr=0.1", f"lr {NO_KEY}; did you mean optimizer_d.lr or optimizer_g.lr?"),
+        ("batch_size=16", f"batch_size {NO_KEY}; did you mean data.batch_size?"),
+        ("epochs=5", f"epochs {NO_KEY}; did you mean trainer.max_epochs?"),
+        ("print_config=true", f"print_config {NO_KEY}; did you mean --cfg job?"),
+        ("trainer.gpus=1", f"trainer.gpus is nothing that Trainer takes {NOT_TAKEN}; did you mean trainer.devices?"),
+        ("trainer.max_epoch=3", f"trainer.max_epoch {NO_KEY}; did you mean trainer.max_epochs?"),
+        ("generator={width:[3]}", f"generator.width is nothing that Linear takes {NOT_TAKEN}"),
+        ("penalty.r1.weight=1", "penalty.r1 must be a component with its _target_ (got none); penalty=r1 has it"),
+        (
+            "callbacks.early_stopping.patience=3",
+            "callbacks.early_stopping must be a component with its _target_ (got none);"
+            " callbacks=[default,early_stopping] has it",
+        ),
+        # one that works is
+        (
+            "trainer.max_time=00:00:01:00",
+            "trainer.max_time is not in this configuration: +trainer.max_time=00:00:01:00",
+        ),
+        ("generator.mean=0.3", "generator.mean is not in this configuration: +generator.mean=0.3 adds it"),
+        (
+            "callbacks.mine={_target_:pytorch_lightning.callbacks.Timer}",
+            "callbacks.mine._target_ is not in this configuration: +callbacks.mine=",
+        ),
+        (
+            "schedule={_target_:gaussgan.optimizers.Cosine,end:0}",
+            "schedule._target_ is not in this configuration: +schedule={_target_:gaussgan.optimizers.Cosine,end:0} ",
+        ),
+        # what is chosen
+        ("callbacks=logit", "callbacks.evaluation must be there, as in callbacks=[default,logit]"),
+        ("callbacks=[logit,spectrum]", "callbacks.evaluation must be there, as in callbacks=[default,…]"),
+        ("data/distribution=ring", "data/distribution is no group; did you mean data?"),
+        ("trainer=gpuu", "trainer must be one of cpu, ddp, default, gpu, mps (got gpuu)"),
+        ("hydra/launcher=joblib", "hydra/launcher must be one of basic, vectorized (got joblib); others are plugins"),
+        ("hydra.launcher=joblib", "hydra.launcher must be chosen as hydra/launcher=NAME, of basic, vectorized (got"),
+        ("-m hydra.sweeper=optuna seed=0,1", "hydra.sweeper must be chosen as hydra/sweeper=NAME, of basic"),
+        ("+hydra.job.foo=1", f"hydra.job.foo {NO_KEY}"),
+        ("-m +hydra.foo=1 seed=0,1", f"hydra.foo {NO_KEY}"),
+        # how it is typed
+        ("seed=[0,1]", "seed must be a whole number of at least 0 (got [0, 1]); a list needs replicas=2"),
+        ("seed=0,1", "seed=0,1 names several values: -m runs one after another, and a list is in brackets"),
+        ("-m seed=0,1 foo=1", f"foo {NO_KEY}"),
+        ("--seed=3", "--seed=3 cannot be here: keys are given as key=value, without dashes"),
+        ("seed=0,1 -m trainer=cpu", "trainer=cpu cannot be here: keys must stand together"),
+        ("seed:3", "seed:3 must be key=value, quoted for the shell where need be"),
+        ("'data.distribution.A=[[1,2],[3,4]'", "data.distribution.A=[[1,2],[3,4] must be key=value"),
+        ("~optimizer_d.foo", f"optimizer_d.foo {NO_KEY}"),
+        ("generator._target_=nosuch.Net", "generator: Error loading 'nosuch.Net'"),
+        # tags
+        ("tags=abc", "tags must be a list of words, such as [a,b] (got 'abc')"),
+        ("tags=[1,2]", "tags must be a list of words, such as [a,b] (got [1, 2])"),
+    ],
+)
+def test_a_hint(
+    refusal: Callable[..., str], tmp_path: Path, capfd: pytest.CaptureFixture[str], arguments: str, words: str
+) -> None:
+    assert words in refusal(*shlex.split(arguments))
+    assert not capfd.readouterr().err
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("launcher", ["basic", "vectorized"])
+def test_a_sweeps_jobs_are_checked(tmp_path: Path, launcher: str) -> None:
+    keys = ("seed=0,1", "+name=x", "+rate=0.1,0.2", "+foo=1")
+    used = ("hydra.sweep.subdir=${name}_${hydra:job.num}", "optimizer_d.lr=${rate}")
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), "-m", f"hydra/launcher={launcher}", *keys, *used]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr.splitlines().count(f"foo {NO_KEY}") == 4, result.stderr
+    records = [read_record(path.parent) for path in tmp_path.rglob("metrics.json")]
+    assert [record["error"] for record in records] == [f"foo {NO_KEY}"] * 4
+
+
+def test_a_run_from_python_is_checked(compose: Compose, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=NO_KEY):
+        train(compose("+foo=1", "tags=[a]"))
+    record = read_record(tmp_path / "run")
+    assert (record["status"], record["error"], record["tags"]) == ("failed", f"foo {NO_KEY}", ["a"])
+
+
+def test_tags_are_recorded_and_may_change(compose: Compose, tmp_path: Path) -> None:
+    cfg = compose(*QUICK, "tags=[paper,baseline]", "trainer.max_steps=5")
+    train(cfg)
+    record = read_record(tmp_path / "run")
+    assert record["tags"] == ["paper", "baseline"]
+    assert [*record][:4] == ["status", "error", "tags", "seed"]
+    assert "paper" in str(hyperparameters(OmegaConf.to_container(cfg, resolve=True))["tags"])  # type: ignore[arg-type]
+    last = f"ckpt_path={tmp_path / 'run' / 'checkpoints' / 'last.ckpt'}"
+    train(compose(*QUICK, "tags=[other]", "replicas=1", last))
+    record = read_record(tmp_path / "run")
+    assert (record["status"], record["iterations"], record["tags"]) == ("completed", 10, ["other"])
+
+
+def test_jobs_that_are_trained_together_have_tags(compose: Compose, tmp_path: Path) -> None:
+    jobs = [compose(*QUICK, "tags=[a,b]", f"seed={seed}", name=f"job{seed}") for seed in (1, 2)]
+    train_together([OmegaConf.to_container(cfg, resolve=True) for cfg in jobs])  # type: ignore[misc]
+    assert [read_record(tmp_path / f"job{seed}")["tags"] for seed in (1, 2)] == [["a", "b"]] * 2
+
+
+def test_early_stopping_stops(compose: Compose, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    patient = ("callbacks.early_stopping.patience=1", "+callbacks.early_stopping.min_delta=100")
+    quick = [each for each in QUICK if not each.startswith("trainer.max_epochs")]
+    train(compose(*quick, "callbacks=[default,early_stopping]", *patient))
+    record = read_record(tmp_path / "run")
+    assert (record["status"], record["iterations"]) == ("completed", 10)  # two epochs of twenty
+    assert "ended the run, at iteration 10 of 100" in caplog.text
+
+
+def test_learning_rates_are_monitored(compose: Compose, tmp_path: Path) -> None:
+    train(compose(*QUICK, "callbacks=[default,lr_monitor]", "schedule=cosine"))
+    assert read_record(tmp_path / "run")["status"] == "completed"
+
+
+@pytest.mark.parametrize("experiment", ["d2l", "grid"])
+def test_debug_default_goes_through_everything(compose: Compose, tmp_path: Path, experiment: str) -> None:
+    train(compose(f"experiment={experiment}", "debug=default"))
+    record = read_record(tmp_path / "run")
+    assert (record["status"], record["iterations"]) == ("completed", 16)
+    figures = {"final.png"} | ({"logit.png", "spectrum.png"} if experiment == "d2l" else set())
+    assert {path.name for path in (tmp_path / "run" / "figures").iterdir()} == figures
+    assert {path.name for path in (tmp_path / "run" / "checkpoints").iterdir()} == {"last.ckpt", "best.ckpt"}
+
+
+def test_debug_anomaly_stops_at_the_first_nan(compose: Compose, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="returned nan values"):
+        train(compose(*QUICK, "debug=anomaly", "penalty=r1", "optimizer_d.lr=1e30", "optimizer_g.lr=1e30"))
+    assert read_record(tmp_path / "run")["status"] == "failed"
+
+
+def test_debug_profiler_leaves_its_report(compose: Compose, tmp_path: Path) -> None:
+    train(compose(*QUICK, "debug=profiler"))
+    assert "run_training_epoch" in (tmp_path / "run" / "fit-profile.txt").read_text()
+
+
+def test_ddp_from_the_command_line(compose: Compose, tmp_path: Path) -> None:
+    ranks = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.enable_progress_bar=false")
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), *ranks, *QUICK]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    assert result.returncode == 0, result.stderr
+    (directory,) = (tmp_path / "logs" / "runs").iterdir()
+    assert read_record(directory)["status"] == "completed"
+    assert result.stdout.count("completed after 10 iterations") == 1
+    train(compose(*QUICK))
+    shared, alone = (
+        read_checkpoint(path / "checkpoints" / "last.ckpt")["state_dict"] for path in (directory, tmp_path / "run")
+    )
+    torch.testing.assert_close(shared, alone, rtol=1e-3, atol=1e-4)
