@@ -221,8 +221,10 @@ def test_what_a_sweep_varies_comes_before_what_was_typed(tmp_path: Path) -> None
 
 def wandb_records(directory: Path) -> Iterator[Any]:
     """All that W&B wrote into the files of a run, which are in LevelDB's log format."""
+    import wandb
     from wandb.proto.wandb_internal_pb2 import Record
 
+    wandb.teardown()  # until then its service may hold records back
     for path in sorted((directory / "wandb").glob("offline-run-*/*.wandb")):
         data, position, message = path.read_bytes(), 7, b""
         while position + 7 <= len(data):
