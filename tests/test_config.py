@@ -315,7 +315,8 @@ def test_a_refused_run_leaves_the_directory_as_it_was(
         assert contents() == before
     with FileLock(directory / ".lock"):
         result = run_script(*run, resumed, cwd=tmp_path)
-    assert (result.returncode, result.stderr) == (1, f"hydra.run.dir: another run is under way in {directory}\n")
+    told = f"hydra.run.dir: another run is under way in {directory}"
+    assert (result.returncode, result.stderr.splitlines()[-1]) == (1, told)  # after what libraries say of a machine
     assert contents() == before
 
 
@@ -376,4 +377,5 @@ def test_a_sweep_goes_on_after_a_bad_job(tmp_path: Path) -> None:
 def test_evaluating_what_is_no_run(tmp_path: Path) -> None:
     result = run_script(str(tmp_path), cwd=tmp_path, script="evaluate.py")
     assert result.returncode != 0
-    assert result.stderr.strip() == f"{tmp_path} is no run directory: it holds no checkpoints/last.ckpt"
+    told = f"{tmp_path} is no run directory: it holds no checkpoints/last.ckpt"
+    assert result.stderr.splitlines()[-1] == told
