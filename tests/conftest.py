@@ -1,8 +1,11 @@
 import os
 import re
+import runpy
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -38,34 +41,63 @@ def heeded_signals() -> Iterator[None]:
         signal.signal(signum, handler)
 
 
+@cache
+def composed(*overrides: str) -> DictConfig:
+    """What Hydra composes, which takes it as long as a small run."""
+    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return hydra.compose("train", ["trainer=cpu", "trainer.enable_progress_bar=false", *overrides])
+
+
 @pytest.fixture
 def compose(tmp_path: Path) -> Callable[..., DictConfig]:
     """From overrides to the configuration of a quiet run on the CPU in `tmp_path / name`."""
 
     def compose(*overrides: str, name: str = "run") -> DictConfig:
-        quiet = ["trainer=cpu", "trainer.enable_progress_bar=false", f"run_dir={tmp_path / name}"]
-        with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            return hydra.compose("train", [*quiet, *overrides])
+        cfg = composed(*overrides).copy()
+        cfg.run_dir = str(tmp_path / name)
+        return cfg
 
     return compose
 
 
 @pytest.fixture
-def refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """The one line that a command line is refused with, without a process of its own."""
+def evaluated(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """What scripts/evaluate.py says of a run, but of few samples."""
+    from gaussgan import evaluate
+
+    monkeypatch.setattr(evaluate, "compare", partial(evaluate.compare, sizes=(100,)))
+
+    def evaluated(run: str, *options: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["evaluate.py", run, *options, "--permutations", "9"])
+        monkeypatch.setattr(sys, "path", [*sys.path])
+        capsys.readouterr()
+        runpy.run_path(str(ROOT / "scripts" / "evaluate.py"), run_name="__main__")
+        return capsys.readouterr().out
+
+    return evaluated
+
+
+@pytest.fixture
+def complaint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """From a command line to the one line that it is refused with. Nothing is run, and all files stay as they were."""
 
     def task(_: DictConfig) -> NoReturn:
         raise AssertionError("it was run")
 
-    def refusal(*arguments: str) -> str:
+    def files() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    def complaint(arguments: str) -> str:
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+        monkeypatch.setattr(sys, "argv", ["train.py", *shlex.split(arguments)])
         monkeypatch.setattr(sys, "path", [*sys.path])
         monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+        before = files()
         with pytest.raises(SystemExit) as stop:
             launch(task, str(ROOT / "conf"), "train")
-        told = str(stop.value.code)
-        assert "\n" not in told
-        return told
+        line = str(stop.value.code)
+        assert "\n" not in line
+        assert files() == before
+        return line
 
-    return refusal
+    return complaint

@@ -48,8 +48,7 @@ def test_every_piece_of_ones_own_trains_and_is_evaluated(mine: Path) -> None:
         cwd=mine / "conf", capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert elsewhere.returncode == 1
-    assert elsewhere.stderr.startswith("data.distribution: Error loading 'mine.Uniform'")
-    assert len(elsewhere.stderr.splitlines()) == 1
+    assert elsewhere.stderr.splitlines()[-1].startswith("data.distribution: Error loading 'mine.Uniform'")
 
 
 def test_its_other_python_runs(mine: Path) -> None:

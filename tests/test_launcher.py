@@ -179,7 +179,8 @@ def test_jobs_are_grouped_by_structure(launch: Launch, groups: Groups, tmp_path:
 
 def test_what_follows_from_a_number_is_structure(compose: Callable[..., DictConfig]) -> None:
     def one(*overrides: str) -> str:
-        cfg = compose(*overrides, "run_dir=${oc.env:PATH}")
+        cfg = compose(*overrides)
+        cfg.run_dir = "${oc.env:PATH}"
         return kind(cfg, OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
 
     assert one("seed=1") == one("seed=2")

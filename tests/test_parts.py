@@ -3,8 +3,6 @@
 import json
 import math
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,6 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from conftest import PATIENCE, ROOT
 from gaussgan import load_run, whole
 from gaussgan.assemble import assemble
 from gaussgan.config import ConfigError
@@ -105,11 +102,6 @@ def scalars_of(cfg: DictConfig) -> dict[str, Any]:
     }
 
 
-def evaluate(cfg: DictConfig, *options: str) -> str:
-    command = [sys.executable, str(ROOT / "scripts" / "evaluate.py"), cfg.run_dir, *options, "--permutations", "1"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
-
-
 @pytest.fixture
 def uncut(compose: Compose) -> DictConfig:
     cfg = compose(*RECIPE, name="uncut")
@@ -175,7 +167,7 @@ def test_an_interrupted_part_goes_on(compose: Compose, uncut: DictConfig, interr
 
 
 def test_what_is_interrupted_speaks_of_what_is_done(
-    capsys: pytest.CaptureFixture[str], interrupted: DictConfig
+    capsys: pytest.CaptureFixture[str], evaluated: Callable[..., str], interrupted: DictConfig
 ) -> None:
     record, rows = files(interrupted)
     statuses = [row[2] for row in rows[1:]]
@@ -194,8 +186,8 @@ def test_what_is_interrupted_speaks_of_what_is_done(
     assert scalars(interrupted) == scalars_of(next(parts_of(interrupted, 0)))
     with pytest.raises(ConfigError, match="the part of replica 5 has not begun"):
         load_run(interrupted.run_dir, replica=5)
-    assert "the run is interrupted: stopped by SIGTERM" in evaluate(interrupted, "--replica", "3")
-    told = evaluate(interrupted, "--replica", "2")
+    assert "the run is interrupted: stopped by SIGTERM" in evaluated(interrupted.run_dir, "--replica", "3")
+    told = evaluated(interrupted.run_dir, "--replica", "2")
     end = load_run(interrupted.run_dir, replica=2).iterations
     assert f"replica 2, seed 5, of {interrupted.run_dir} after {end} iterations\nreplica 2 diverged" in told
     assert 0 < load_run(interrupted.run_dir, replica=2).iterations < done["iterations"]
