@@ -14,8 +14,6 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from gaussgan.launch import launch
-
 ROOT = Path(__file__).resolve().parents[1]
 
 PATIENCE = 600  # seconds for another process: on a busy machine imports alone take a minute

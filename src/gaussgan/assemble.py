@@ -42,7 +42,7 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
     check_arguments(config)
     check_memory(config)
     try:
-        data = instantiate(cfg.data, _partial_=True)(**({"seed": seeds(config)} if cfg.replicas > 1 else {}))
+        data = _make_data(cfg, config)
         protocols.check_distribution(data.distribution)
         networks = build_networks(config, data.distribution.dim)
         gan = GAN(
@@ -71,6 +71,14 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
     if not cfg.trainer.get("fast_dev_run"):  # which logs nothing
         trainer.loggers = make_loggers(config, step)  # last, as MLflow's makes its store
     return gan, data, trainer
+
+
+def _make_data(cfg: DictConfig, config: dict[str, Any]) -> GaussianDataModule:
+    make = instantiate(cfg.data, _partial_=True)  # OmegaConf would take a minute over a million seeds
+    try:
+        return make(**({"seed": seeds(config)} if cfg.replicas > 1 else {}))
+    except ValueError as error:
+        raise ConfigError(f"data: {one_line(error)}") from error
 
 
 def _make(cfg: DictConfig, part: str, ndim: int = 2) -> Any:
