@@ -50,7 +50,7 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
     check_arguments(config)
     check_memory(config)
     try:
-        data = instantiate(cfg.data, _partial_=True)(**({"seed": seeds(config)} if cfg.replicas > 1 else {}))
+        data = _make_data(cfg, config)
         networks = build_networks(config, data.distribution.dim)
         gan = GAN(
             **networks,
@@ -95,6 +95,14 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
     if cfg.ckpt_path is not None:
         _check_checkpoint(cfg, gan, data, trainer)
     return gan, data, trainer
+
+
+def _make_data(cfg: DictConfig, config: dict[str, Any]) -> GaussianDataModule:
+    make = instantiate(cfg.data, _partial_=True)  # which does not copy the seeds of many replicas one by one
+    try:
+        return make(**({"seed": seeds(config)} if cfg.replicas > 1 else {}))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"data: {one_line(error)}") from error
 
 
 def _make(cfg: DictConfig, part: str, ndim: int = 2) -> Any:
