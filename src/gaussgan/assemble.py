@@ -74,10 +74,10 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
 
 
 def _make_data(cfg: DictConfig, config: dict[str, Any]) -> GaussianDataModule:
-    make = instantiate(cfg.data, _partial_=True)  # OmegaConf would take a minute over a million seeds
+    make = instantiate(cfg.data, _partial_=True)  # which does not copy the seeds of many replicas one by one
     try:
         return make(**({"seed": seeds(config)} if cfg.replicas > 1 else {}))
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"data: {one_line(error)}") from error
 
 
