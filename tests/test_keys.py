@@ -74,10 +74,6 @@ def check_all(cfg: DictConfig) -> None:
         ("penalty=r1 +penalty.r1.foo=1", f"penalty.r1.foo is nothing that R1 takes {NOT_TAKEN}"),
         ("+callbacks.pictures.foo=1", f"callbacks.pictures.foo is nothing that Pictures takes {NOT_TAKEN}"),
         ("+callbacks.pictures.draw.foo=1", f"callbacks.pictures.draw.foo is nothing that game takes {NOT_TAKEN}"),
-        (
-            "+trainer.plugins=[{_target_:pytorch_lightning.plugins.MixedPrecision,foo:1}]",
-            f"trainer.plugins.0.foo is nothing that MixedPrecision takes {NOT_TAKEN}",
-        ),
         # where a class takes anything, and nothing comes of it
         ("generator._target_=test_keys.Swallows +generator.foo=1", "generator.foo is nothing that Swallows takes"),
         (

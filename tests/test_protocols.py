@@ -170,7 +170,7 @@ def test_an_objective(compose: Compose, wrong: str) -> None:
 def two(discriminator: Any, generator: Any) -> None: ...
 
 
-def scalar(*_: Any, **__: Any) -> Tensor:
+def scalar(*_: Any, weight: float = 0.0, lr: float = 0.0) -> Tensor:
     return torch.zeros(())
 
 
@@ -195,7 +195,7 @@ class Stepless(SimpleNamespace): ...
         ),
         ("schedule", "operator.neg", {"_partial_": True}, r"schedule must give a number of at least 0 \(got -0\.5"),
         ("schedule", "test_protocols.fails", {"_partial_": True}, r"schedule: 'colour' \(KeyError\)"),
-        ("callbacks.own", "types.SimpleNamespace", {}, r"callbacks\.own must be a pytorch_lightning\.Callback"),
+        ("callbacks.own", "types.SimpleNamespace", {}, r"callbacks\.own must be a Lightning callback"),
         (
             "optimizer_g",
             "test_protocols.scalar",

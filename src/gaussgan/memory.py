@@ -44,9 +44,9 @@ def check_memory(config: Mapping[str, Any]) -> None:
     _compare(_distribution_needs(config["data"]["distribution"]))
     try:
         law = instantiate(config["data"]["distribution"])
-    except Exception:  # whoever makes it next says what is wrong
+        on_device, on_host = training_needs(config, law), validation_needs(config, law)
+    except Exception:  # of a distribution that is none, as whoever makes it next says
         return
-    on_device, on_host = training_needs(config, law), validation_needs(config, law)
     _compare({**on_device, **on_host})
     if config["trainer"]["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         half = {what: size / 2 for what, size in on_device.items()}  # at least, of what is made on the host

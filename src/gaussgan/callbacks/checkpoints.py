@@ -41,12 +41,14 @@ class Checkpoints(Checkpoint):
 
     def on_fit_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         """A run that goes on in another directory takes its checkpoints along."""
+        if trainer.is_global_zero:
+            with writing("hydra.run.dir"):
+                self.last.parent.mkdir(parents=True, exist_ok=True)
         if trainer.ckpt_path and trainer.is_global_zero:
             source = Path(trainer.ckpt_path)
             # The last at last: until it is there, the directory holds no run, and the same command may be given again.
             for path, target in ((source.with_name(self.best.name), self.best), (source, self.last)):
                 if path.exists() and not target.exists():
-                    target.parent.mkdir(exist_ok=True)
                     copy_whole(path, target)
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
@@ -72,7 +74,7 @@ class Checkpoints(Checkpoint):
     def _save(self, trainer: Trainer, improved: bool = False) -> None:
         if trainer.is_global_zero:
             with writing("hydra.run.dir"):
-                self.last.parent.mkdir(exist_ok=True)
+                self.last.parent.mkdir(exist_ok=True)  # not the run's directory, which somebody has taken away
         # The best first: a run that dies in between resumes from before this epoch, and improves again.
         trainer.save_checkpoint(self.best if improved else self.last)
         if improved and trainer.is_global_zero:
