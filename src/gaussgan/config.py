@@ -179,9 +179,8 @@ def recipe(config: Mapping[str, Any]) -> dict[str, Any]:
         "run_dir",
         "tags",
         "data.steps_per_execution",
-        "max_replicas",
     )
-    flat = flatten({key: value for key, value in config.items() if key in (*KEYS, "whole")})  # others are interpolated
+    flat = flatten({key: value for key, value in config.items() if key in KEYS})  # others are interpolated
     return {key: flat[key] for key in flat if key == "trainer.precision" or not key.startswith(beside)}
 
 

@@ -205,9 +205,7 @@ MEASURES = {
 
 def print_replicas(record: Mapping[str, Any], law: Law, directory: Path, exact: bool) -> None:
     """The end of a run of many replicas as one table: medians, 90th percentiles and means; shares; speed, place."""
-    what, done = f"{record['replicas']:,} replicas", record.get("replicas_done")
-    what = f"{what}, " if done is None else f"{done:,} of {what} are done, the next "
-    table = _table(record, what, "median", "90% are below", "mean, not diverged")
+    table = _table(record, f"{record['replicas']:,} replicas, ", "median", "90% are below", "mean, not diverged")
     record = _with_infinities(record, law)
     for tag, name in {**MEASURES, "mle/w2": "maximum likelihood's w2", **LOSSES}.items():
         if tag in record:

@@ -23,14 +23,14 @@ from gaussgan.signals import stopped_by
 
 RECORD, LAST, BEST = "metrics.json", "checkpoints/last.ckpt", "checkpoints/best.ckpt"
 ENDED = ("completed", "diverged")
-REPLICAS, PARTS, SWEEP = "replicas.csv", "parts", "multirun.yaml"
+REPLICAS, SWEEP = "replicas.csv", "multirun.yaml"
 
 FIELDS = (
     "status", "error", "tags", "seed", "replicas", "iterations", "examples", "seconds", "examples_per_second", "val/w2",
     "val/kl", "mle/w2", "train/loss_d", "train/loss_g",
 )  # fmt: skip
 MEASURED = ("val/", "mle/w2_", "train/loss_d_", "train/loss_g_")  # whatever there is of these
-OF_REPLICAS = ("replicas_done", "efficiency", "share_diverged", "share_log2")
+OF_REPLICAS = ("efficiency", "share_diverged", "share_log2")
 
 
 @contextmanager
@@ -96,10 +96,9 @@ def refuse_if_taken(directory: Path, ckpt_path: str | None) -> None:
     """
     resuming = ckpt_path is not None and directory.resolve() in Path(ckpt_path).resolve().parents
     if not resuming and holds_a_run(directory):
-        first = next(iter(parts_of(directory).values()), directory)
         raise ConfigError(
             f"hydra.run.dir: {directory} already holds a run; name another directory, or resume it with"
-            f" ckpt_path={first / LAST}"
+            f" ckpt_path={directory / LAST}"
         )
 
 
@@ -110,14 +109,10 @@ def is_first_process() -> bool:
 
 
 def holds_a_run(directory: Path) -> bool:
-    """Whether a directory holds what a new run would destroy: a checkpoint, its own or a part's, or the record of a run
-    that came to its end."""
-    record = directory / RECORD
-    return (
-        (directory / LAST).exists()
-        or bool(parts_of(directory))
-        or (record.exists() and read_record(directory)["status"] in ENDED)
-    )
+    """Whether a directory holds what a new run would destroy: a checkpoint, or the record of a run that came to its
+    end."""
+    ended = (directory / RECORD).exists() and read_record(directory)["status"] in ENDED
+    return ended or (directory / LAST).exists()
 
 
 def write_record(directory: Path, record: Mapping[str, Any]) -> None:
@@ -143,12 +138,6 @@ def write_replicas(directory: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer.writeheader()
     writer.writerows({k: "" if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()} for row in rows)
     write_whole(directory / REPLICAS, text.getvalue().encode())
-
-
-def parts_of(directory: Path) -> dict[int, Path]:
-    """The directories of the parts of a run that have begun, by the number of the first replica."""
-    parts = [path.parent.parent for path in (directory / PARTS).glob(f"*/{LAST}")]
-    return {int(part.name): part for part in sorted(parts, key=lambda part: int(part.name))}
 
 
 def read_replicas(directory: Path) -> list[dict[str, str]]:

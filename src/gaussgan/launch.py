@@ -9,7 +9,6 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -62,18 +61,16 @@ class Preflight(Callback):
     def _assemble(config: DictConfig, directory: Path) -> None:
         from gaussgan.assemble import assemble
         from gaussgan.memory import check_memory
-        from gaussgan.parts import Parts, in_parts
         from gaussgan.variation import some_replicas
 
         with flag_override(config, ["struct", "readonly"], False):
             task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         task.run_dir = str(directory)
-        for run in islice(Parts(task).unfinished(), 1) if in_parts(task) else [task]:
-            check_memory(OmegaConf.to_container(run, resolve=True))  # type: ignore[arg-type]
-            # Two of many replicas show what fits; to make thousands takes seconds.
-            if run.replicas > 2 and run.ckpt_path is None:
-                run = OmegaConf.create(some_replicas(OmegaConf.to_container(run, resolve=True), slice(2)))  # type: ignore[arg-type]
-            assemble(run)
+        run: dict[str, Any] = OmegaConf.to_container(task, resolve=True)  # type: ignore[assignment]
+        check_memory(run)
+        # Two of many replicas show what fits; to make thousands takes seconds.
+        few = task.replicas > 2 and task.ckpt_path is None
+        assemble(OmegaConf.create(some_replicas(run, slice(2))) if few else task)
 
 
 def launch(task: Callable[[DictConfig], float], config_path: str, config_name: str) -> None:

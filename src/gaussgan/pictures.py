@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import deepcopy
 from functools import partial
 from typing import NamedTuple
@@ -14,7 +14,6 @@ from torch import Tensor
 
 from gaussgan.aggregate import quantiles
 from gaussgan.data import GaussianDataModule
-from gaussgan.distributions import Law
 from gaussgan.figures import (
     Cloud,
     Verdict,
@@ -25,10 +24,8 @@ from gaussgan.figures import (
     replicas_figure,
     spectrum_figure,
 )
-from gaussgan.figures.replicas import Moments
 from gaussgan.game.spectrum import update_jacobian
 from gaussgan.gan import GAN
-from gaussgan.history import Row
 from gaussgan.loader import Batch
 from gaussgan.metrics import gaussian_w2
 from gaussgan.optimizers import SGD
@@ -66,39 +63,27 @@ def game(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture | None:
 
 def _replicas(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture:
     """What the replicas of a run have become: how their distances are distributed, came about, and look."""
+    law, history = data.distribution, gan.history
     alive = [i for i in range(gan.replicas) if i not in gan.diverged]
     means, covs = data.validation.moments(gan.generator)
-    floors = data.mle_w2(iterations)
-    learned = (means[alive], covs[alive])
-    return Picture(picture_replicas(gan.history, gan.replicas, iterations, data.distribution, learned, floors))
-
-
-def picture_replicas(
-    history: Sequence[Row], replicas: int, iterations: int, law: Law, learned: Moments | None, floors: Tensor | None
-) -> Figure:
-    """What so many replicas have become: how their distances are distributed, came about, and look.
-
-    Args:
-        learned: means and covariances of their laws, of which the first are drawn.
-        floors: w2 of the maximum-likelihood fits, [R], for a Gaussian law.
-    """
     tag = "val/w2" if law.gaussian else "val/sliced_w2"
     scores = [row[tag] for row in history]
-    last = scores[-1] if scores else torch.full((replicas,), torch.inf, dtype=torch.float64)
+    last = scores[-1] if scores else torch.full((gan.replicas,), torch.inf, dtype=torch.float64)
     median = quantiles(last, [0.5]).item()
     name = tag.removeprefix("val/").replace("_", " ").replace("w2", "W₂")
-    drawn = law.gaussian and law.cov.any() and learned is not None
-    return replicas_figure(
+    drawn = law.gaussian and law.cov.any()
+    figure = replicas_figure(
         scores=last,
-        floors=floors,
+        floors=data.mle_w2(iterations),
         iterations=[row["iteration"] for row in history],
         quantiles=torch.stack([quantiles(values) for values in scores], 1) if scores else torch.empty(3, 0),
         law=(law.mean, law.cov) if drawn else None,
-        learned=learned if drawn else None,
+        learned=(means[alive], covs[alive]) if drawn else None,
         tag=tag,
-        title=f"{replicas:,} replicas after {iterations:,} iterations: median {name} = {median:.4g}",
+        title=f"{gan.replicas:,} replicas after {iterations:,} iterations: median {name} = {median:.4g}",
         averages=[quantiles(row[f"{tag}_ema"], [0.5]).item() for row in history if f"{tag}_ema" in row],
     )
+    return Picture(figure)
 
 
 def _gaussian(

@@ -146,7 +146,6 @@ MADE = (  # parts that are made by their _target_
 PARTS = ("callbacks", "penalty", "schedule", "player_d", "player_g", *MADE)
 RULES: dict[str, Rule] = {
     "replicas": whole(1),  # first: the others may be lists of as many
-    "max_replicas": or_null(whole(3)),  # so that no part is a single run
     "seed": whole(0),
     "threads": or_null(whole(1)),
     "tags": TAGS,

@@ -17,7 +17,7 @@ from torch import nn
 
 from gaussgan.checkpoint import expecting_checkpoint, read_checkpoint
 from gaussgan.config import ConfigError, one_line
-from gaussgan.directory import LAST, parts_of
+from gaussgan.directory import LAST
 from gaussgan.distributions import Law
 from gaussgan.replicas import Replicas
 from gaussgan.single import single_checkpoint
@@ -52,31 +52,26 @@ def load_run(directory: str | Path, checkpoint: str = LAST, replica: int | None 
             other classes and is not trusted.
     """
     directory = Path(directory)
-    parts = parts_of(directory)
-    first = max((first for first in parts if first <= (replica or 0)), default=0)
-    part = parts.get(first, directory)
-    if not (part / checkpoint).is_file():
-        raise ConfigError(f"{part} is no run directory: it holds no {checkpoint}")
-    state = read_checkpoint(part / checkpoint)
-    with expecting_checkpoint(part / checkpoint):
-        return _load(directory, part, state, replica, first, trust)
+    if not (directory / checkpoint).is_file():
+        raise ConfigError(f"{directory} is no run directory: it holds no {checkpoint}")
+    state = read_checkpoint(directory / checkpoint)
+    with expecting_checkpoint(directory / checkpoint):
+        return _load(directory, state, replica, trust)
 
 
-def _load(directory: Path, part: Path, state: dict[str, Any], replica: int | None, first: int, trust: bool) -> Run:
+def _load(directory: Path, state: dict[str, Any], replica: int | None, trust: bool) -> Run:
     iterations = state["global_step"]
-    if (replicas := state["config"].get("whole", state["config"])["replicas"]) > 1 or replica is not None:
+    if (replicas := state["config"]["replicas"]) > 1 or replica is not None:
         if replica is None or not 0 <= replica < replicas:
             raise ConfigError(
                 f"{directory}: replica must be a number from 0 to {replicas - 1}, with replicas={replicas} (got"
                 f" {replica})"
             )
-        if replica - first >= (there := state["config"]["replicas"]):
-            raise ConfigError(f"{directory}: the part of replica {replica} has not begun")
-        iterations, _ = state["diverged"].get(replica - first, (iterations, None))
-        state = single_checkpoint(state, replica - first) if there > 1 else state
+        iterations, _ = state["diverged"].get(replica, (iterations, None))
+        state = single_checkpoint(state, replica) if replicas > 1 else state
     config = state["config"]
     if not trust:
-        check_trusted(config, part)
+        check_trusted(config, directory)
     try:
         distribution = instantiate(config["data"]["distribution"])
     except InstantiationException as error:
@@ -84,7 +79,7 @@ def _load(directory: Path, part: Path, state: dict[str, Any], replica: int | Non
     modules = trained_networks(state, distribution.dim, trust)
     _check_widths(modules, config["data"]["latent_dim"], distribution.dim)
     return Run(
-        part,
+        directory,
         config,
         modules["generator"],
         modules["discriminator"],

@@ -19,16 +19,14 @@ from gaussgan.assemble import assemble
 from gaussgan.config import ConfigError, check, one_line
 from gaussgan.console import print_replicas, print_summary
 from gaussgan.data import GaussianDataModule, iteration_limits
-from gaussgan.directory import RECORD, claim, is_first_process, parts_of, read_record, record_end
+from gaussgan.directory import RECORD, claim, is_first_process, read_record, record_end
 from gaussgan.distributions import name_of
 from gaussgan.divergence import Diverged
 from gaussgan.gan import GAN
 from gaussgan.loggers import closing
 from gaussgan.metrics import has_closed_form
-from gaussgan.parts import Parts, in_parts
 from gaussgan.signals import exit_code, noting
 from gaussgan.validation import score
-from gaussgan.whole import Whole
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +49,7 @@ def train(cfg: DictConfig) -> float:
     with noting(), claim(directory, cfg.ckpt_path) if is_first_process() else nullcontext():
         try:
             check(cfg)
-            if in_parts(cfg):
-                return train_in_parts(cfg)
-            gan, data, trainer = fit(cfg, directory)
+            gan, data, trainer = fit(cfg)
             return conclude(gan, data, trainer, directory) if trainer.is_global_zero else math.nan
         except BaseException as error:
             if is_first_process():
@@ -62,43 +58,13 @@ def train(cfg: DictConfig) -> float:
             raise
 
 
-def train_in_parts(cfg: DictConfig) -> float:
-    """Train some replicas after the others, and report on all of them."""
-    parts = Parts(cfg)
-    parts.take_along()
-    with noting():
-        try:
-            for part in parts.unfinished():
-                fit(part, parts.directory)
-                if read_record(Path(part.run_dir))["status"] == "interrupted":
-                    break
-        except BaseException as error:
-            if parts_of(parts.directory) and not (parts.directory / RECORD).exists():  # some are done, or have begun
-                parts.record_end(error)
-                with suppress(Exception):  # the error is what a person should see
-                    Whole(parts).conclude()
-            raise
-    whole = Whole(parts)
-    record = whole.conclude()
-    print_replicas(record, whole.law, parts.directory, whole.exact)
-    if record["status"] == "interrupted":
-        raise SystemExit(exit_code())
-    return returned(record)
-
-
-def fit(cfg: DictConfig, whole: Path) -> tuple[GAN, GaussianDataModule, Trainer]:
-    """Train as the configuration says, and leave what it should leave in its directory.
-
-    Args:
-        whole: the directory that is claimed, this one or that of a run of which this is a part.
-    """
+def fit(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
+    """Train as the configuration says, and leave what it should leave in its directory."""
     if cfg.replicas >= MANY:
         log.info("making %s replicas", f"{cfg.replicas:,}")
     gan, data, trainer = assemble(cfg)
     if is_first_process():
-        Path(cfg.run_dir).mkdir(parents=True, exist_ok=True)
-        for directory in (whole, Path(cfg.run_dir)):
-            (directory / RECORD).unlink(missing_ok=True)  # what it says is about to be untrue
+        Path(cfg.run_dir, RECORD).unlink(missing_ok=True)  # what it says is about to be untrue
         _say_what_to_expect(data, trainer)
     try:
         with closing(trainer.loggers):

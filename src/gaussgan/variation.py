@@ -65,7 +65,6 @@ def of_replica(config: Mapping[str, Any], i: int) -> dict[str, Any]:
     for key in SEEDS:
         put(single, key, seed[i] if isinstance(seed, list) else seed + i)
     single["replicas"] = 1
-    single.pop("whole", None)  # what its part is a part of
     return single
 
 
