@@ -10,7 +10,7 @@ import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from conftest import ROOT
+from conftest import PATIENCE, ROOT
 from gaussgan.arguments import check_arguments
 from gaussgan.config import ConfigError, check, differences, hyperparameters
 from gaussgan.directory import read_record
@@ -272,7 +272,7 @@ def test_debug_profiler_leaves_its_report(compose: Compose, tmp_path: Path) -> N
 def test_ddp_from_the_command_line(compose: Compose, tmp_path: Path) -> None:
     ranks = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.enable_progress_bar=false")
     command = [sys.executable, str(ROOT / "scripts" / "train.py"), *ranks, *QUICK]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert result.returncode == 0, result.stderr
     (directory,) = (tmp_path / "logs" / "runs").iterdir()
     assert read_record(directory)["status"] == "completed"

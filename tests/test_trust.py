@@ -150,8 +150,8 @@ def test_the_script_imports_nothing_from_where_it_is_called(forge: Callable[...,
     command = [sys.executable, str(ROOT / "scripts" / "evaluate.py"), str(directory)]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert len(result.stderr.splitlines()) == 1
-    assert "beside.Anything" in result.stderr
+    assert "beside.Anything" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
     assert not (tmp_path / "mark").exists()
 
 
@@ -276,8 +276,8 @@ def test_a_record_that_is_none_is_one_line(tmp_path: Path, text: str) -> None:
 
 
 def test_what_is_whole_is_loaded(run: Path, replicas: Path) -> None:
-    assert measure(load_run(run))["val/w2"] == read_record(run)["val/w2"]
+    assert measure(load_run(run))["val/w2"] == pytest.approx(read_record(run)["val/w2"])
     ours, trusted = load_run(replicas, replica=1), load_run(replicas, replica=1, trust=True)
-    assert measure(ours) == measure(trusted)
+    assert measure(ours) == pytest.approx(measure(trusted))
     for directory, overrides in ((run, ()), (replicas, ("replicas=3", "ema_half_life=3"))):
         assemble(configuration(directory, *overrides, resumed=True))
