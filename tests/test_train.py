@@ -46,8 +46,9 @@ def test_a_run_leaves_the_contract_behind(compose: Compose) -> None:
     expected = {"status": "completed", "error": None, "seed": 5, "replicas": 1, "iterations": 15, "examples": 120}
     assert {key: result[key] for key in expected} == expected
     assert list(result) == [
-        "status", "error", "tags", "seed", "replicas", "iterations", "examples", "seconds", "examples_per_second", "val/w2",
-        "val/kl", "mle/w2", "train/loss_d", "train/loss_g", "val/js", "val/logit_error", "val/d_gap", "versions",
+        "status", "error", "tags", "seed", "replicas", "iterations", "examples", "seconds", "examples_per_second",
+        "val/w2", "val/kl", "mle/w2", "train/loss_d", "train/loss_g", "val/js", "val/logit_error", "val/d_gap",
+        "versions",
     ]  # fmt: skip
     assert_speed(result, 120)
     assert value == result["val/w2"]
