@@ -76,8 +76,8 @@ def check_all(cfg: DictConfig) -> None:
         ("+callbacks.pictures.foo=1", f"callbacks.pictures.foo is nothing that Pictures takes {NOT_TAKEN}"),
         ("+callbacks.pictures.draw.foo=1", f"callbacks.pictures.draw.foo is nothing that game takes {NOT_TAKEN}"),
         (
-            "+trainer.plugins=[{_target_:pytorch_lightning.plugins.MixedPrecision,foo:1}]",
-            f"trainer.plugins.0.foo is nothing that MixedPrecision takes {NOT_TAKEN}",
+            "+callbacks.x={_target_:pytorch_lightning.callbacks.Timer,duration:[{_target_:gaussgan.optimizers.Cosine,foo:1}]}",
+            f"callbacks.x.duration.0.foo is nothing that Cosine takes {NOT_TAKEN}",
         ),
         # where a class takes anything, and nothing comes of it
         ("generator._target_=test_keys.Swallows +generator.foo=1", "generator.foo is nothing that Swallows takes"),
