@@ -74,6 +74,10 @@ def check_all(cfg: DictConfig) -> None:
         ("penalty=r1 +penalty.r1.foo=1", f"penalty.r1.foo is nothing that R1 takes {NOT_TAKEN}"),
         ("+callbacks.pictures.foo=1", f"callbacks.pictures.foo is nothing that Pictures takes {NOT_TAKEN}"),
         ("+callbacks.pictures.draw.foo=1", f"callbacks.pictures.draw.foo is nothing that game takes {NOT_TAKEN}"),
+        (
+            "+callbacks.x={_target_:types.SimpleNamespace,_args_:[{_target_:gaussgan.optimizers.Cosine,foo:1}]}",
+            f"callbacks.x._args_.0.foo is nothing that Cosine takes {NOT_TAKEN}",
+        ),
         # where a class takes anything, and nothing comes of it
         ("generator._target_=test_keys.Swallows +generator.foo=1", "generator.foo is nothing that Swallows takes"),
         (

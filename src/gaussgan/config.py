@@ -112,7 +112,7 @@ def _how_to_choose(part: str, cfg: DictConfig) -> str:
     """What a part must be, in words, with the options of its group where Hydra is there to tell them."""
     if part.startswith("player_"):
         return f"keys and values, such as {part}.clip_gradient=1"
-    hydra = HydraConfig.get() if HydraConfig.initialized() else cfg.get("hydra")
+    hydra: Any = cfg.get("hydra") or (HydraConfig.get() if HydraConfig.initialized() else None)
     if part.startswith("callbacks.") and hydra and (chosen := hydra.runtime.choices.get("callbacks", "…")) != "default":
         return f"there, as in callbacks=[default,{chosen}]"
     group = f"optimizer@{part}" if part.startswith("optimizer_") else part.partition(".")[0]
