@@ -56,7 +56,7 @@ def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModul
         optimizer.load_state_dict(deepcopy(state))
     twin.update(twin.discriminator_player, twin.generator_player, _some_batch(gan, data))
     _check_counts(checkpoint, data)
-    names = evaluation_of(trainer).names(twin, data)
+    names = evaluation_of(trainer).names(gan, data)
     if checkpoint["history"]["names"] not in ([], names):
         raise ValueError("history.names are not those of this run")
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
