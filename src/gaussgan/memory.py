@@ -104,7 +104,7 @@ def training_needs(config: Mapping[str, Any], law: Law) -> Needs:
     row = width * (d + k + 1 + (d if noise else 0))
     # The last epoch's draws are there while those of the next are made, and of replicas once more one by one.
     draws = n * (row * (2 if replicas == 1 else 3) + (0 if data["fresh"] else 4 * d))
-    lists = BATCH * math.ceil(n / (batch * data["batches_per_iteration"]))
+    lists = BATCH * math.ceil(n / max(1, batch * data.get("batches_per_iteration", 1)))
     parameters, activations = _network_sizes(config, d)
     times = f"replicas={replicas}, " if replicas > 1 else ""
     return {
