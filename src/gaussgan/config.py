@@ -61,7 +61,7 @@ def check(cfg: DictConfig) -> None:
     optional |= {f"{part}._partial_": NOW for part in made}
     for key, (text, holds) in (required | optional).items():
         value = OmegaConf.select(cfg, key, default=_MISSING)
-        value = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+        value = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
         if value is _MISSING and key not in required:
             continue
         if value is _MISSING:
