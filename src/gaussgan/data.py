@@ -219,7 +219,8 @@ def log_interval(trainer: Trainer) -> int:
 
     The Trainer itself has 1 in the place of 0, so that what other callbacks log in a block is logged at its end.
     """
-    configured = trainer.lightning_module.config.get("trainer", {}).get("log_every_n_steps", 0)
+    config: dict[str, Any] = trainer.lightning_module.config  # type: ignore[assignment]
+    configured = config.get("trainer", {}).get("log_every_n_steps", 0)
     return trainer.log_every_n_steps if configured is None else configured  # type: ignore[attr-defined]
 
 
