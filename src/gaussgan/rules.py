@@ -148,7 +148,7 @@ RULES: dict[str, Rule] = {
     "replicas": whole(1),  # first: the others may be lists of as many
     "max_replicas": or_null(whole(3)),  # so that no part is a single run
     "seed": whole(0),
-    "threads": or_null(whole(1)),
+    "threads": or_null(("a whole number from 1 to 1,024", lambda v: type(v) is int and 1 <= v <= 1024)),
     "tags": TAGS,
     "ckpt_path": CHECKPOINT,
     "ema_half_life": or_null(POSITIVE),

@@ -37,15 +37,14 @@ warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual opt
 def make_trainer(cfg: DictConfig, callbacks: Mapping[str, Callback]) -> Trainer:
     """Make a run's Trainer, without loggers; its progress bar is ours unless there is another among the callbacks."""
     bar = cfg.trainer.enable_progress_bar and not any(isinstance(each, ProgressBar) for each in callbacks.values())
+    # With 0, what other callbacks log in a block is logged at its end.
     every = cfg.trainer.get("log_every_n_steps", 0)
     _hear(callbacks.values())
     return instantiate(
         cfg.trainer,
         callbacks=[*callbacks.values(), *([IterationsBar()] if bar else [])],
         logger=False,
-        log_every_n_steps=1
-        if every == 0
-        else every,  # where it is 0, what callbacks log in a block is logged at its end
+        log_every_n_steps=1 if every == 0 else every,
         default_root_dir=cfg.run_dir,
         enable_autolog_hparams=False,
         _convert_="all",
