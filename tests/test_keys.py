@@ -183,7 +183,7 @@ def test_a_key_that_is_only_interpolated_is_no_part_of_a_recipe(compose: Compose
         ("-m seed=0,1 foo=1", f"foo {NO_KEY}"),
         ("--seed=3", "--seed=3 cannot be here: keys are given as key=value, without dashes"),
         ("seed=0,1 -m trainer=cpu", "trainer=cpu cannot be here: keys must stand together"),
-        ("seed:3", "seed:3 must be key=value, quoted for the shell where need be"),
+        ("seed:3", "seed:3 must be key=value; a value with = or spaces stands in quotes of its own"),
         ("'data.distribution.A=[[1,2],[3,4]'", "data.distribution.A=[[1,2],[3,4] must be key=value"),
         ("~optimizer_d.foo", f"optimizer_d.foo {NO_KEY}"),
         ("generator._target_=nosuch.Net", "generator: Error loading 'nosuch.Net'"),

@@ -308,3 +308,35 @@ def test_mlflow_on_a_local_store(compose: Compose, monkeypatch: pytest.MonkeyPat
 
 def test_make_loggers_of_nothing() -> None:
     assert make_loggers({"run_dir": "none", "logger": None}) == []
+
+
+def test_rows_of_a_csv_are_shared_by_step_and_a_cut_one_is_dropped(tmp_path: Path) -> None:
+    from gaussgan.csv_logger import CSVLogger
+
+    logger = CSVLogger(str(tmp_path))
+    for step in (1, 2, 3):
+        logger.log_metrics({"a": step}, step)
+        logger.log_metrics({"b": -step}, step)
+    logger.log_metrics({"a": 7}, 2)
+    expected = ["step,a,b", "1,1,-1", "2,7,-2", "3,3,-3"]
+    assert (tmp_path / "metrics.csv").read_text().splitlines() == expected
+    with (tmp_path / "metrics.csv").open("a") as file:
+        file.write("40")  # of 400,…: as a kill leaves it
+    CSVLogger(str(tmp_path), purge_step=1000).log_metrics({"a": 4}, 4)
+    assert (tmp_path / "metrics.csv").read_text().splitlines() == [*expected, "4,4,"]
+
+
+def test_a_resumed_run_logs_means_within_an_epoch_too(compose: Compose) -> None:
+    recipe = ("data.num_examples=80", "trainer.max_epochs=2", "~callbacks.pictures", "logger=csv")
+    every = (*recipe, "trainer.log_every_n_steps=4")
+    alone, first = compose(*every, name="alone"), compose(*every, "trainer.max_steps=4", name="run")
+    train(alone)
+    train(first)
+    train(compose(*every, f"ckpt_path={first.run_dir}/checkpoints/last.ckpt", name="run"))
+    ours, theirs = (
+        [*csv.DictReader(Path(cfg.run_dir, "metrics.csv").read_text().splitlines())] for cfg in (first, alone)
+    )
+    for one, other in zip(ours, theirs, strict=True):
+        assert one["step"] == other["step"]
+        for tag in ("train/loss_d_step", "train/loss_g_step"):
+            assert one[tag] == other[tag] or float(one[tag]) == pytest.approx(float(other[tag]), rel=1e-5)

@@ -196,7 +196,18 @@ def test_a_changed_bit_is_noticed(request: pytest.FixtureRequest, tmp_path: Path
     assert all("is no whole checkpoint of gaussgan" in line and len(line.splitlines()) == 1 for line in refused)
 
 
+def doubled(times: int) -> list[Any]:
+    """A list that holds another one twice, which holds another one twice, and so on."""
+    value: list[Any] = []
+    for _ in range(times):
+        value = [value, value]
+    return value
+
+
 WRONG: dict[str, Callable[[Checkpoint], Any]] = {
+    "a small list of a billion entries": put("config", "own", doubled(40)),
+    "a parameter that is NaN": put("state_dict", "generator.weight", lambda weight: weight.fill_(torch.nan)),
+
     "a shape": put("state_dict", "generator.weight", torch.zeros(3, 3)),
     "a type": put("state_dict", "generator.weight", torch.zeros(2, 2, dtype=torch.int64)),
     "more numbers than there are": put("history", "rows", torch.zeros(1, dtype=torch.float64).expand(10**9, 10**3)),

@@ -27,7 +27,7 @@ def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModul
         Exception: whatever an update rule or a callback raises at what it should remember.
     """
     if Version(checkpoint["pytorch-lightning_version"]).major != Version(pytorch_lightning.__version__).major:
-        raise ValueError("it is of another Lightning")
+        raise ValueError("it was written by another major version of Lightning")
     twin = deepcopy(gan)
     twin.schedule = None
     twin.on_load_checkpoint({**checkpoint, "update": deepcopy(checkpoint["update"])})

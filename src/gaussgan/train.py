@@ -106,7 +106,7 @@ def fit(cfg: DictConfig, whole: Path) -> tuple[GAN, GaussianDataModule, Trainer]
             trainer.fit(gan, data, ckpt_path=cfg.ckpt_path, weights_only=True)
     except Diverged as error:
         log.error(error)
-    except (MisconfigurationException, ModuleNotFoundError) as error:  # by a callback or a logger, before it trains
+    except MisconfigurationException as error:  # by a callback or a logger, before it trains
         raise ConfigError(one_line(error)) from error
     return gan, data, trainer
 

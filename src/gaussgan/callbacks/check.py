@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from pytorch_lightning import Callback
@@ -28,7 +29,7 @@ REFUSED: dict[type[Callback], str] = {
     lightning.LearningRateFinder: RATES,
     lightning.LearningRateMonitor: "callbacks=[default,lr_monitor] logs the learning rates by player",
     lightning.ModelPruning: f"it replaces single parameters, and {ONE_VECTOR}",
-    lightning.OnExceptionCheckpoint: "Lightning would start the next run from its file; last.ckpt outlives any failure",
+    lightning.OnExceptionCheckpoint: "Lightning would start the next run from its file; last.ckpt is kept after any failure",
     lightning.RichProgressBar: BAR,
     lightning.SpikeDetection: "a loss that is not finite ends a run as diverged without it",
     lightning.StochasticWeightAveraging: AVERAGE,
@@ -82,6 +83,8 @@ def check_callbacks(callbacks: Mapping[str, Callback], logs: bool) -> None:
                 raise ConfigError(f"callbacks.{name}.{argument} must be {why} (got {value})")
         if isinstance(callback, NEED_LOGGERS) and not logs:
             raise ConfigError(f"callbacks.{name}: {type(callback).__name__} needs a logger, such as logger=csv")
+        if isinstance(callback, lightning.DeviceStatsMonitor) and find_spec("psutil") is None:
+            raise ConfigError(f"callbacks.{name}: DeviceStatsMonitor needs a package: pip install psutil")
         if isinstance(callback, lightning.Timer) and callback.time_remaining() == 0:
             raise ConfigError(f"callbacks.{name}.duration must be above 0 (got 0)")
         if setting(callback, "monitor") is not None and setting(callback, "every_n_train_steps"):

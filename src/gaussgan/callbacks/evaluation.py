@@ -47,7 +47,7 @@ class Evaluation(Callback):
             raise ValueError(f"exact must be false for the {what}, whose distance is measured on samples (got true)")
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        self.validation, self.logged = data_of(trainer).validation, gan.epoch
+        self.validation, self.logged = data_of(trainer).validation, copy(gan.epoch)
         self.started = self.epoch_started = perf_counter()
         self.epoch_start = trainer.global_step
         with gan.evaluating():
