@@ -29,7 +29,7 @@ REFUSED: dict[type[Callback], str] = {
     lightning.LearningRateFinder: RATES,
     lightning.LearningRateMonitor: "callbacks=[default,lr_monitor] logs the learning rates by player",
     lightning.ModelPruning: f"it replaces single parameters, and {ONE_VECTOR}",
-    lightning.OnExceptionCheckpoint: "Lightning would resume from its file unasked; last.ckpt is kept after any failure",
+    lightning.OnExceptionCheckpoint: "Lightning would resume from its file by itself; a failure leaves last.ckpt",
     lightning.RichProgressBar: BAR,
     lightning.SpikeDetection: "a loss that is not finite ends a run as diverged without it",
     lightning.StochasticWeightAveraging: AVERAGE,
