@@ -1,6 +1,7 @@
 """Measure a finished run anew: python scripts/evaluate.py RUN"""
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -59,6 +60,9 @@ def main() -> None:
         )
         verdicts.append(verdict)
     least = told_apart_from(verdicts)
+    if any(math.isnan(verdict.energy_p) for verdict in verdicts):
+        print("\nThe generated examples are beyond all numbers: there is no test of them")
+        return
     print(
         "\nTold apart "
         + (f"from n = {least:,} on" if least else "at none of these n")

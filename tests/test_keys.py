@@ -10,7 +10,7 @@ import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from conftest import ROOT
+from conftest import PATIENCE, ROOT
 from gaussgan.arguments import check_arguments
 from gaussgan.config import ConfigError, check, differences, hyperparameters
 from gaussgan.directory import read_record
@@ -74,6 +74,10 @@ def check_all(cfg: DictConfig) -> None:
         ("penalty=r1 +penalty.r1.foo=1", f"penalty.r1.foo is nothing that R1 takes {NOT_TAKEN}"),
         ("+callbacks.pictures.foo=1", f"callbacks.pictures.foo is nothing that Pictures takes {NOT_TAKEN}"),
         ("+callbacks.pictures.draw.foo=1", f"callbacks.pictures.draw.foo is nothing that game takes {NOT_TAKEN}"),
+        (
+            "+callbacks.x={_target_:types.SimpleNamespace,_args_:[{_target_:gaussgan.optimizers.Cosine,foo:1}]}",
+            f"callbacks.x._args_.0.foo is nothing that Cosine takes {NOT_TAKEN}",
+        ),
         # where a class takes anything, and nothing comes of it
         ("generator._target_=test_keys.Swallows +generator.foo=1", "generator.foo is nothing that Swallows takes"),
         (
@@ -179,7 +183,7 @@ def test_a_key_that_is_only_interpolated_is_no_part_of_a_recipe(compose: Compose
         ("-m seed=0,1 foo=1", f"foo {NO_KEY}"),
         ("--seed=3", "--seed=3 cannot be here: keys are given as key=value, without dashes"),
         ("seed=0,1 -m trainer=cpu", "trainer=cpu cannot be here: keys must stand together"),
-        ("seed:3", "seed:3 must be key=value, quoted for the shell where need be"),
+        ("seed:3", "seed:3 must be key=value; a value with = or spaces stands in quotes of its own"),
         ("'data.distribution.A=[[1,2],[3,4]'", "data.distribution.A=[[1,2],[3,4] must be key=value"),
         ("~optimizer_d.foo", f"optimizer_d.foo {NO_KEY}"),
         ("generator._target_=nosuch.Net", "generator: Error loading 'nosuch.Net'"),
@@ -272,7 +276,7 @@ def test_debug_profiler_leaves_its_report(compose: Compose, tmp_path: Path) -> N
 def test_ddp_from_the_command_line(compose: Compose, tmp_path: Path) -> None:
     ranks = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.enable_progress_bar=false")
     command = [sys.executable, str(ROOT / "scripts" / "train.py"), *ranks, *QUICK]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert result.returncode == 0, result.stderr
     (directory,) = (tmp_path / "logs" / "runs").iterdir()
     assert read_record(directory)["status"] == "completed"

@@ -56,6 +56,11 @@ class Logs(Callback):
     def on_train_epoch_end(self, trainer: Trainer, gan: LightningModule) -> None:
         gan.log("mine", float(trainer.current_epoch))
 
+    def on_train_batch_end(self, trainer: Trainer, gan: LightningModule, *_: Any) -> None:
+        gan.log("block", 1.0)
+
+    def on_validation_end(self, *_: Any) -> None: ...
+
 
 def add(name: str, arguments: str = "") -> str:
     """The override that adds a callback of Lightning or of this file."""
@@ -84,11 +89,17 @@ def test_what_does_not_work_is_refused(compose: Compose, name: str) -> None:
 @pytest.mark.parametrize(
     "name, arguments, words",
     [
+        ("EarlyStopping", "monitor: null", "monitor must be the name of a metric (got None)"),
+        ("EarlyStopping", "monitor: val/w2, patience: -1", "patience must be a whole number of at least 0 (got -1)"),
+        ("EarlyStopping", "monitor: val/w2, min_delta: foo", "callbacks.earlystopping"),
+        ("ModelCheckpoint", "filename: '{loss:.2f}'", "filename must name one of .* (got loss)"),
+        ("ModelCheckpoint", "save_weights_only: true", "save_weights_only must be false"),
+        ("Timer", "duration: {seconds: 0}", "duration must be above 0 (got 0)"),
         ("EarlyStopping", "monitor: val/w2, check_on_train_epoch_end: false", "check_on_train_epoch_end must be true"),
-        ("EarlyStopping", "monitor: loss", "monitor must be one of train/loss_d, .*, val/w2, .* (got loss)"),
+        ("EarlyStopping", "monitor: loss", "monitor must name one of train/loss_d, .*, val/w2, .* (got loss)"),
         ("EarlyStopping", "monitor: val/sliced_w2", "(got val/sliced_w2)"),
         ("EarlyStopping", "monitor: val/w2, mode: least", "callbacks.earlystopping: `mode` can be min, max"),
-        ("ModelCheckpoint", "monitor: loss", "monitor must be one of .* (got loss)"),
+        ("ModelCheckpoint", "monitor: loss", "monitor must name one of .* (got loss)"),
         ("ModelCheckpoint", "save_on_train_epoch_end: false", "save_on_train_epoch_end must be true"),
         ("ModelCheckpoint", "train_time_interval: {_target_: datetime.timedelta, hours: 1}", "must be null: Lightning"),
         ("ModelCheckpoint", "monitor: val/w2, every_n_train_steps: 10", "monitor or every_n_train_steps, not both"),
@@ -108,7 +119,7 @@ def test_what_is_no_callback_is_refused(compose: Compose) -> None:
 def test_the_metrics_of_replicas_can_be_monitored(compose: Compose) -> None:
     assemble(compose("replicas=2", add("EarlyStopping", "monitor: val/w2_median")))
     assemble(compose("ema_half_life=3", add("EarlyStopping", "monitor: val/w2_ema")))
-    with pytest.raises(ConfigError, match=r"monitor must be one of .*val/w2_median.* \(got val/w2_mean\)"):
+    with pytest.raises(ConfigError, match=r"monitor must name one of .*val/w2_median.* \(got val/w2_mean\)"):
         assemble(compose("replicas=2", add("EarlyStopping", "monitor: val/w2_mean")))
 
 
@@ -128,16 +139,16 @@ def test_model_checkpoint_saves_every_n_train_steps(compose: Compose, k: int) ->
     every = add("ModelCheckpoint", "every_n_train_steps: 8, save_top_k: -1, dirpath: ${run_dir}/kept")
     cfg = compose(*SMALL, every, f"data.steps_per_execution={k}", name="kept")
     train(cfg)
-    kept = sorted((Path(cfg.run_dir) / "kept").iterdir(), key=lambda path: path.stat().st_mtime_ns)
-    steps = [torch.load(path, weights_only=True)["global_step"] for path in kept]
-    assert steps == [8, 16, 24]
+    files = (Path(cfg.run_dir) / "kept").iterdir()
+    kept = {torch.load(path, weights_only=True)["global_step"]: path for path in files}
+    assert sorted(kept) == [8, 16, 24]
     plain = compose(*SMALL, name="plain")
     train(plain)
     ends = [
         torch.load(f"{each.run_dir}/checkpoints/last.ckpt", weights_only=True)["state_dict"] for each in (cfg, plain)
     ]
     assert all(torch.equal(value, ends[1][key]) for key, value in ends[0].items())
-    resumed = compose(*SMALL, f'ckpt_path="{kept[1]}"', name="resumed")
+    resumed = compose(*SMALL, f'ckpt_path="{kept[16]}"', name="resumed")
     train(resumed)
     end = torch.load(f"{resumed.run_dir}/checkpoints/last.ckpt", weights_only=True)["state_dict"]
     assert all(torch.equal(value, end[key]) for key, value in ends[1].items())
@@ -170,12 +181,24 @@ def test_the_others_act(compose: Compose, caplog: pytest.LogCaptureFixture, caps
     assert "Trainer object" in capsys.readouterr().out
     scalars = EventAccumulator(cfg.run_dir).Reload().Tags()["scalars"]
     assert any(tag.startswith("DeviceStatsMonitor.on_train_batch_end") for tag in scalars)
-    cfg = compose(*SMALL, add("RichModelSummary"), add("Timer", "duration: {milliseconds: 1}"), name="timer")
+    cfg = compose(*SMALL, add("RichModelSummary"), add("Timer", "duration: {microseconds: 1}"), name="timer")
     train(cfg)
     assert "discriminator" in capsys.readouterr().out
     assert iterations(cfg) == 10
 
 
-def test_what_a_callback_misses_costs_a_line(compose: Compose) -> None:
-    with pytest.raises(ConfigError, match="Cannot use `DeviceStatsMonitor` callback"):
-        train(compose(*SMALL, "~logger", add("DeviceStatsMonitor")))
+@pytest.mark.parametrize("monitor", [add("DeviceStatsMonitor"), "callbacks=[default,lr_monitor]"])
+def test_what_logs_needs_a_logger(compose: Compose, monitor: str) -> None:
+    with pytest.raises(ConfigError, match="Monitor needs a logger, such as logger=csv"):
+        assemble(compose("logger=none", monitor))
+
+
+def test_what_other_callbacks_log_is_logged_and_hooks_that_never_come_are_named(
+    compose: Compose, caplog: pytest.LogCaptureFixture
+) -> None:
+    cfg = compose(*SMALL, add("Logs"), add("DeviceStatsMonitor"))
+    train(cfg)
+    scalars = EventAccumulator(cfg.run_dir).Reload().Tags()["scalars"]
+    assert {"mine", "block"} < {*scalars}
+    assert any(tag.startswith("DeviceStatsMonitor") for tag in scalars)
+    assert "never called here: Logs.on_validation_end" in caplog.text

@@ -162,13 +162,13 @@ def test_a_run_is_as_long_as_it_must_be_but_for_signals(compose: Compose, least:
 
 
 def test_max_time_ends_a_run_that_is_then_resumed_with_more(compose: Compose) -> None:
-    soon = compose(*EXACT, "+trainer.max_time={milliseconds: 1}", name="soon")
+    soon = compose(*EXACT, "+trainer.max_time={microseconds: 1}", name="soon")
     train(soon)
     assert (record(soon)["status"], record(soon)["iterations"]) == ("completed", 4)
     assert record(soon)["val/w2"] > 0
     resumed = (*EXACT, f"ckpt_path={soon.run_dir}/checkpoints/last.ckpt")
     with pytest.raises(ConfigError, match=r"last.ckpt has used up its time; give trainer.max_time a longer one"):
-        assemble(compose(*resumed, "+trainer.max_time={milliseconds: 1}"))
+        assemble(compose(*resumed, "+trainer.max_time={microseconds: 1}"))
     later = compose(*resumed, "+trainer.max_time=00:01:00:00", name="later")
     train(later)
     assert record(later)["iterations"] == 30

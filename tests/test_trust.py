@@ -150,8 +150,8 @@ def test_the_script_imports_nothing_from_where_it_is_called(forge: Callable[...,
     command = [sys.executable, str(ROOT / "scripts" / "evaluate.py"), str(directory)]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert len(result.stderr.splitlines()) == 1
-    assert "beside.Anything" in result.stderr
+    assert "beside.Anything" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
     assert not (tmp_path / "mark").exists()
 
 
@@ -196,7 +196,18 @@ def test_a_changed_bit_is_noticed(request: pytest.FixtureRequest, tmp_path: Path
     assert all("is no whole checkpoint of gaussgan" in line and len(line.splitlines()) == 1 for line in refused)
 
 
+def doubled(times: int) -> list[Any]:
+    """A list that holds another one twice, which holds another one twice, and so on."""
+    value: list[Any] = []
+    for _ in range(times):
+        value = [value, value]
+    return value
+
+
 WRONG: dict[str, Callable[[Checkpoint], Any]] = {
+    "a small list of a billion entries": put("config", "own", doubled(40)),
+    "a parameter that is NaN": put("state_dict", "generator.weight", lambda weight: weight.fill_(torch.nan)),
+
     "a shape": put("state_dict", "generator.weight", torch.zeros(3, 3)),
     "a type": put("state_dict", "generator.weight", torch.zeros(2, 2, dtype=torch.int64)),
     "more numbers than there are": put("history", "rows", torch.zeros(1, dtype=torch.float64).expand(10**9, 10**3)),
@@ -276,8 +287,8 @@ def test_a_record_that_is_none_is_one_line(tmp_path: Path, text: str) -> None:
 
 
 def test_what_is_whole_is_loaded(run: Path, replicas: Path) -> None:
-    assert measure(load_run(run))["val/w2"] == read_record(run)["val/w2"]
+    assert measure(load_run(run))["val/w2"] == pytest.approx(read_record(run)["val/w2"])
     ours, trusted = load_run(replicas, replica=1), load_run(replicas, replica=1, trust=True)
-    assert measure(ours) == measure(trusted)
+    assert measure(ours) == pytest.approx(measure(trusted))
     for directory, overrides in ((run, ()), (replicas, ("replicas=3", "ema_half_life=3"))):
         assemble(configuration(directory, *overrides, resumed=True))

@@ -57,7 +57,7 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
             config=config,
         )
         callbacks = instantiate(cfg.callbacks, _convert_="all")
-        check_callbacks(callbacks)
+        check_callbacks(callbacks, logs=bool(cfg.get("logger")))
         trainer = make_trainer(cfg, callbacks)
     except InstantiationException as error:
         raise ConfigError(one_line(error)) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, get_args, get_origin
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
@@ -19,6 +20,7 @@ from gaussgan.rules import OPTIONAL, RULES
 from gaussgan.variation import entries
 
 READ = ("seed", "replicas", "threads", "ema_half_life", "data.", "generator.", "discriminator.")  # of the configuration
+MOST_ENTRIES = 2_000_000  # of all lists and mappings of a checkpoint
 FORM: dict[str, Any] = {  # callbacks may add keys of their own
     "epoch": int,
     "global_step": int,
@@ -120,18 +122,23 @@ def _check_archive(file: BinaryIO) -> None:
 
 
 def _check_tensors(checkpoint: dict[str, Any]) -> None:
-    for tensor in _tensors(checkpoint):
+    nodes = [*islice(_nodes(checkpoint), MOST_ENTRIES + 1)]
+    if len(nodes) > MOST_ENTRIES:  # a small file may hold one list a billion times
+        raise ValueError(f"it has more than {MOST_ENTRIES:,} entries")
+    for tensor in nodes:
+        if not isinstance(tensor, Tensor):
+            continue
         usual = tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_complex()
         if not usual or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise ValueError("a tensor holds fewer numbers than its shape says, or none")
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping | list | tuple):
+def _nodes(value: Any) -> Iterator[Any]:
+    """Yield a nested value and all that is in it."""
+    yield value
+    if isinstance(value, Mapping | list | tuple):
         for part in value.values() if isinstance(value, Mapping) else value:
-            yield from _tensors(part)
+            yield from _nodes(part)
 
 
 def _check_config(config: dict[str, Any]) -> None:
@@ -169,6 +176,7 @@ def _check_sizes(checkpoint: dict[str, Any]) -> None:
     width = torch.Size([len(Account.tags)])
     for key, holds in {
         "state_dict": all(v.shape[:1] == leading for v in checkpoint["state_dict"].values() if leading and v.ndim),
+        "state_dict of finite numbers": all(v.isfinite().all() for v in checkpoint["state_dict"].values()),
         "global_step": checkpoint["global_step"] >= 0,
         "history.names": len({*names}) == len(names) == len(history["own"]),
         "history.rows": history["rows"].shape == (epochs, len(names), *(leading if epochs else ()))

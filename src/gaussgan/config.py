@@ -61,7 +61,7 @@ def check(cfg: DictConfig) -> None:
     optional |= {f"{part}._partial_": NOW for part in made}
     for key, (text, holds) in (required | optional).items():
         value = OmegaConf.select(cfg, key, default=_MISSING)
-        value = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+        value = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
         if value is _MISSING and key not in required:
             continue
         if value is _MISSING:
@@ -112,7 +112,7 @@ def _how_to_choose(part: str, cfg: DictConfig) -> str:
     """What a part must be, in words, with the options of its group where Hydra is there to tell them."""
     if part.startswith("player_"):
         return f"keys and values, such as {part}.clip_gradient=1"
-    hydra = HydraConfig.get() if HydraConfig.initialized() else cfg.get("hydra")
+    hydra: Any = cfg.get("hydra") or (HydraConfig.get() if HydraConfig.initialized() else None)
     if part.startswith("callbacks.") and hydra and (chosen := hydra.runtime.choices.get("callbacks", "…")) != "default":
         return f"there, as in callbacks=[default,{chosen}]"
     group = f"optimizer@{part}" if part.startswith("optimizer_") else part.partition(".")[0]

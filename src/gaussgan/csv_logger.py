@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping
+from os import SEEK_END
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ class CSVLogger(Logger):
         self.path = Path(save_dir) / "metrics.csv"
         self.purge_step: float = purge_step
         self.columns: list[str] = []
-        self.step = -1  # of the last row
+        self.step, self.start = -1, 0  # of the last row, and where it begins in the file
+        self.row: dict[str, Any] = {}
 
     @property
     def save_dir(self) -> str:
@@ -47,25 +49,35 @@ class CSVLogger(Logger):
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         step = max(self.step, 0) if step is None else step
         row = {"step": step, **{tag: v.item() if isinstance(v, Tensor) else v for tag, v in metrics.items()}}
-        if step > self.step and row.keys() <= {*self.columns}:
-            with self.path.open("a", newline="") as file:
-                csv.DictWriter(file, self.columns).writerow(row)
-        else:
-            self._insert(step, row)
-        self.step = max(step, self.step)
+        if step < self.step or not row.keys() <= {*self.columns}:
+            self._rewrite(step, row)
+            return
+        with self.path.open("r+", newline="") as file:
+            if step == self.step:  # in the place of the last row
+                row = {**self.row, **row}
+                file.seek(self.start)
+                file.truncate()
+            else:
+                self.start = file.seek(0, SEEK_END)
+            csv.DictWriter(file, self.columns).writerow(row)
+        self.step, self.row = step, row
 
-    def _insert(self, step: int, row: dict[str, Any]) -> None:
-        """Write the whole file again, with a row that is new, has new columns, or adds to one that is there."""
+    def _rewrite(self, step: int, row: dict[str, Any]) -> None:
+        """Write the whole file again, with a row that has new columns or belongs between others."""
         text = self.path.read_text() if self.path.exists() else ""
+        whole = text[: text.rfind("\n") + 1]  # without a row that a kill cut short
         rows = {
-            int(old["step"]): old for old in csv.DictReader(text.splitlines()) if int(old["step"]) < self.purge_step
+            int(old["step"]): old for old in csv.DictReader(whole.splitlines()) if int(old["step"]) < self.purge_step
         }
         rows[step] = {**rows.get(step, {}), **row}
         self.purge_step, self.step = math.inf, max(rows)
+        self.row = rows[self.step]
         self.columns = [*dict.fromkeys(column for old in rows.values() for column in old)]
         temporary = self.path.with_name(".metrics.csv.tmp")
         with temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
-            writer.writerows(rows[i] for i in sorted(rows))
+            for i in sorted(rows):
+                self.start = file.tell()
+                writer.writerow(rows[i])
         temporary.replace(self.path)

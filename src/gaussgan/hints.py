@@ -67,7 +67,8 @@ def _parsed(line: str) -> Override:
         return OverridesParser.create().parse_override(line)
     except HydraException as error:
         raise ConfigError(
-            f"{line} must be key=value, quoted for the shell where need be ({str(error).splitlines()[0]})"
+            f"{line} must be key=value; a value with = or spaces stands in quotes of its own, as in"
+            f" 'key=\"a=b\"' ({str(error).splitlines()[0]})"
         ) from error
 
 

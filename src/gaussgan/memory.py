@@ -22,7 +22,7 @@ from gaussgan.variation import of_replica
 
 PROGRAM = 4e8  # bytes of Python, torch and Lightning
 BATCH = 1_600  # of the Python objects of one batch
-COPIES = 7  # of a parameter: itself, its gradient, two of Adam's, and three in a checkpoint that is written
+COPIES = 4  # at least, of a parameter: itself, its gradient, and two in a checkpoint that is written
 MATRICES = 10  # of the law's dimension, in float64
 PART = 128  # replicas that are evaluated at a time
 SIZES = {"dim": 2, "side": 2, "modes": 1}  # of a distribution, and the powers of them in its memory
@@ -104,14 +104,14 @@ def training_needs(config: Mapping[str, Any], law: Law) -> Needs:
     row = width * (d + k + 1 + (d if noise else 0))
     # The last epoch's draws are there while those of the next are made, and of replicas once more one by one.
     draws = n * (row * (2 if replicas == 1 else 3) + (0 if data["fresh"] else 4 * d))
-    lists = BATCH * math.ceil(n / (batch * data["batches_per_iteration"]))
+    lists = BATCH * math.ceil(n / max(1, batch * data.get("batches_per_iteration", 1)))
     parameters, activations = _network_sizes(config, d)
     times = f"replicas={replicas}, " if replicas > 1 else ""
     return {
         f"an epoch's draws ({times}data.num_examples={n}, {d} numbers and data.latent_dim={k} each)": (
             draws * replicas + lists
         ),
-        f"a batch ({times}data.batch_size={batch})": activations * width * batch * replicas,
+        f"a batch ({times}data.batch_size={batch})": activations / 2 * width * batch * replicas,
         **{
             f"the {name}'s {count:,} parameters{f' (times replicas={replicas})' if replicas > 1 else ''}": (
                 count * width * COPIES * replicas

@@ -27,7 +27,7 @@ def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModul
         Exception: whatever an update rule or a callback raises at what it should remember.
     """
     if Version(checkpoint["pytorch-lightning_version"]).major != Version(pytorch_lightning.__version__).major:
-        raise ValueError("it is of another Lightning")
+        raise ValueError("it was written by another major version of Lightning")
     twin = deepcopy(gan)
     twin.schedule = None
     twin.on_load_checkpoint({**checkpoint, "update": deepcopy(checkpoint["update"])})
@@ -56,7 +56,7 @@ def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModul
         optimizer.load_state_dict(deepcopy(state))
     twin.update(twin.discriminator_player, twin.generator_player, _some_batch(gan, data))
     _check_counts(checkpoint, data)
-    names = evaluation_of(trainer).names(twin, data)
+    names = evaluation_of(trainer).names(gan, data)
     if checkpoint["history"]["names"] not in ([], names):
         raise ValueError("history.names are not those of this run")
     for callback in trainer.callbacks:  # type: ignore[attr-defined]

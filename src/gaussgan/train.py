@@ -16,6 +16,7 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from gaussgan.assemble import assemble
+from gaussgan.callbacks.check import uncalled
 from gaussgan.config import ConfigError, check, one_line
 from gaussgan.console import print_replicas, print_summary
 from gaussgan.data import GaussianDataModule, iteration_limits
@@ -71,13 +72,15 @@ def fit(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
             trainer.fit(gan, data, ckpt_path=cfg.ckpt_path, weights_only=True)
     except Diverged as error:
         log.error(error)
-    except (MisconfigurationException, ModuleNotFoundError) as error:  # by a callback or a logger, before it trains
+    except MisconfigurationException as error:  # by a callback or a logger, before it trains
         raise ConfigError(one_line(error)) from error
     return gan, data, trainer
 
 
 def _say_what_to_expect(data: GaussianDataModule, trainer: Trainer) -> None:
     log.info("data ~ %s%s", name_of(data.distribution), f", {data.replicas:,} replicas" if data.replicas > 1 else "")
+    if hooks := uncalled(trainer.callbacks):  # type: ignore[attr-defined]
+        log.warning("never called here: %s", ", ".join(hooks))
     limits = iteration_limits(trainer, data)
     if limits.get("max_epochs", math.inf) < limits.get("max_steps", 0):
         log.info(

@@ -29,7 +29,7 @@ for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # that 
 for asked_for in ("profilers", "callbacks.model_summary", "callbacks.early_stopping"):
     logging.getLogger(f"pytorch_lightning.{asked_for}").setLevel(logging.INFO)
 warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # Lightning's affair with torch
-# Of blocks, of which an epoch may have one, and of an optimizer step that is not lost.
+# They speak of batches where there are blocks of iterations, and of a state that a checkpoint here does hold.
 warnings.filterwarnings("ignore", message=".*is smaller than the logging interval")
 warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
 
@@ -37,11 +37,14 @@ warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual opt
 def make_trainer(cfg: DictConfig, callbacks: Mapping[str, Callback]) -> Trainer:
     """Make a run's Trainer, without loggers; its progress bar is ours unless there is another among the callbacks."""
     bar = cfg.trainer.enable_progress_bar and not any(isinstance(each, ProgressBar) for each in callbacks.values())
+    # With 0, what other callbacks log in a block is logged at its end.
+    every = cfg.trainer.get("log_every_n_steps", 0)
     _hear(callbacks.values())
     return instantiate(
         cfg.trainer,
         callbacks=[*callbacks.values(), *([IterationsBar()] if bar else [])],
         logger=False,
+        log_every_n_steps=1 if every == 0 else every,
         default_root_dir=cfg.run_dir,
         enable_autolog_hparams=False,
         _convert_="all",
@@ -59,7 +62,7 @@ def check_machine(trainer: DictConfig) -> None:
     if (name := trainer.accelerator) not in accelerators:
         choices = ", ".join(accelerators)
         raise ConfigError(f"trainer.accelerator must be one that this machine has: {choices} (got {name})")
-    strategies = [name for name in StrategyRegistry.available_strategies() if name.startswith("ddp")]
+    strategies = [name for name in StrategyRegistry.available_strategies() if name.startswith(("ddp", "single_device"))]
     if isinstance(name := trainer.get("strategy"), str) and name not in ("auto", *strategies):
         raise ConfigError(
             f"trainer.strategy must be auto, ddp or another of Lightning's ddp, such as ddp_spawn (got {name})"

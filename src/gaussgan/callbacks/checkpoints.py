@@ -46,7 +46,7 @@ class Checkpoints(Checkpoint):
                 self.last.parent.mkdir(parents=True, exist_ok=True)
         if trainer.ckpt_path and trainer.is_global_zero:
             source = Path(trainer.ckpt_path)
-            # The last at last: until it is there, the directory holds no run, and the same command may be given again.
+            # last.ckpt comes second: until it is there, the same command may be given again.
             for path, target in ((source.with_name(self.best.name), self.best), (source, self.last)):
                 if path.exists() and not target.exists():
                     copy_whole(path, target)

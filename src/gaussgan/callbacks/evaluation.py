@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gaussgan.account import Account
 from gaussgan.aggregate import aggregate
-from gaussgan.data import GaussianDataModule, data_of
+from gaussgan.data import GaussianDataModule, data_of, logs_at_this_step
 from gaussgan.distributions import Law
 from gaussgan.gan import GAN
 from gaussgan.loggers import log_configuration, log_numbers, typed
@@ -47,7 +47,7 @@ class Evaluation(Callback):
             raise ValueError(f"exact must be false for the {what}, whose distance is measured on samples (got true)")
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        self.validation, self.logged = data_of(trainer).validation, gan.epoch
+        self.validation, self.logged = data_of(trainer).validation, copy(gan.epoch)
         self.started = self.epoch_started = perf_counter()
         self.epoch_start = trainer.global_step
         with gan.evaluating():
@@ -57,8 +57,7 @@ class Evaluation(Callback):
         log_configuration(trainer.loggers, gan.config, self.distances, trainer.global_step, typed())
 
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
-        n = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if n and trainer.global_step % n == 0:
+        if logs_at_this_step(trainer):
             means = {f"{tag}_step": mean for tag, mean in gan.epoch_means(since=self.logged).items()}
             self.logged = copy(gan.epoch)
             log_numbers(trainer.loggers, aggregate(means, gan.diverged), trainer.global_step)

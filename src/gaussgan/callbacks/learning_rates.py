@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from gaussgan.aggregate import aggregate
+from gaussgan.data import logs_at_this_step
 from gaussgan.gan import GAN
 from gaussgan.loggers import log_numbers
 
@@ -17,21 +17,13 @@ class LearningRateMonitor(Callback):
 
     They are logged before the first iteration, after every epoch, and every `trainer.log_every_n_steps` iterations. For
     replicas whose learning rates differ, quantiles are logged as for all measures: lr/generator_median and so on.
-
-    Raises:
-        MisconfigurationException: when the run has no logger.
     """
-
-    def setup(self, trainer: Trainer, gan: GAN, stage: str) -> None:  # type: ignore[override]
-        if not trainer.loggers:
-            raise MisconfigurationException("LearningRateMonitor needs a logger, such as logger=csv")
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         self._log(trainer, gan)
 
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
-        n = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if n and trainer.global_step % n == 0:
+        if logs_at_this_step(trainer):
             self._log(trainer, gan)
 
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]

@@ -83,9 +83,8 @@ class Record(Callback):
         seconds = evaluation_of(trainer).total_seconds()
         # What was measured elsewhere than at the end is not the end's: an exception leaves no result.
         row = last_row(gan.history, iterations)
-        if (
-            iterations and status != "failed" and (mle := data.mle_w2(iterations)) is not None
-        ):  # what failed might be memory
+        measured = iterations and status != "failed"  # what failed might be memory
+        if measured and (mle := data.mle_w2(iterations)) is not None:
             row = {**row, "mle/w2": mle}
         if gan.replicas > 1 and iterations:
             write_replicas(self.directory, replica_rows(row, status, gan.diverged, gan.config))
