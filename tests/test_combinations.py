@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
@@ -35,7 +35,17 @@ class Keep(Checkpoint):
             shutil.copy(checkpoints / "last.ckpt", checkpoints / "first.ckpt")
 
 
-@pytest.mark.parametrize("objective, update", product(options("objective"), options("update")))
+def train_as(cfg: DictConfig, name: str, **changes: object) -> Path:
+    """Train in another directory, with other values; to compose the configuration again takes as long."""
+    cfg = cfg.copy()
+    cfg.run_dir = str(Path(cfg.run_dir).with_name(name))
+    for key, value in changes.items():
+        OmegaConf.update(cfg, key, value)
+    train(cfg)
+    return Path(cfg.run_dir)
+
+
+@pytest.mark.parametrize("objective, update", [*product(options("objective"), options("update"))])
 def test_three_steps_and_the_same_with_a_stop_between(compose: Compose, objective: str, update: str) -> None:
     for i, penalty in enumerate([*options("penalty"), "[r1,wgan_gp]"]):
         recipe = [
@@ -46,8 +56,7 @@ def test_three_steps_and_the_same_with_a_stop_between(compose: Compose, objectiv
         assert math.isfinite(train(alone))
         first = f"{alone.run_dir}/checkpoints/first.ckpt"
         assert read_checkpoint(first)["global_step"] == 2
-        train(compose(*recipe, f"ckpt_path={first}", name=f"{i}_again"))
-        assert_same(Path(alone.run_dir).with_name(f"{i}_again"), alone.run_dir)
+        assert_same(train_as(alone, f"{i}_again", ckpt_path=first), alone.run_dir)
 
 
 @pytest.mark.parametrize(
@@ -76,12 +85,12 @@ def test_every_option_resumes_exactly(compose: Compose, overrides: list[str]) ->
     recipe = [*overrides, "data.num_examples=40", "data.steps_per_execution=3", "trainer.max_epochs=3"]
     alone = compose(*recipe, "~callbacks.pictures", name="alone")
     train(alone)
+    seen = compose(*recipe)
     stop = {"schedule=cosine", "schedule=linear"} & {*overrides}  # follow the run's length: they are only interrupted
     for steps in () if stop else (4, 5):
-        first = compose(*recipe, f"trainer.max_steps={steps}", name=f"first{steps}")
-        train(first)
-        train(compose(*recipe, f"ckpt_path={first.run_dir}/checkpoints/last.ckpt", name=f"second{steps}"))
-        assert_same(Path(first.run_dir).with_name(f"second{steps}"), alone.run_dir)
+        first = train_as(seen, f"first{steps}", **{"trainer.max_steps": steps})
+        second = train_as(seen, f"second{steps}", ckpt_path=f"{first}/checkpoints/last.ckpt")
+        assert_same(second, alone.run_dir)
 
 
 @pytest.mark.parametrize("experiment", options("experiment"))

@@ -210,6 +210,17 @@ def test_a_critics_values_have_a_scale_of_their_own() -> None:
     assert drawn(False, d=1).axes[-1] is not None
 
 
+def test_a_constant_critic_is_flat_and_its_axis_has_no_offset() -> None:
+    real = AffineGaussian(torch.eye(1), torch.zeros(1)).sample(100, stream(0, "real"))
+    constant = Verdict(lambda x: -0.16 + 1e-8 * x[..., :1], probability=False)
+    for verdict in (constant, Verdict(lambda x: 1e4 + x[..., :1], probability=False)):
+        figure = mixture_figure(real, real + 1, None, verdict, HISTORY, "val/w2", "title")
+        render(figure)
+        assert all(not axes.yaxis.get_offset_text().get_text() for axes in figure.axes)
+        low, high = next(axes for axes in figure.axes if axes.yaxis.get_label_position() == "right").get_ylim()
+        assert high - low > 1
+
+
 @pytest.mark.parametrize("value", [0.0, 1e30, torch.inf, torch.nan])
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_a_critic_is_drawn_whatever_it_says(value: float, d: int) -> None:

@@ -14,6 +14,8 @@ from torch import Tensor
 from gaussgan.figures.plane import Plane
 from gaussgan.figures.style import MUTED, PALE, PROBABILITY, tidy_bar, tidy_twin
 
+ROUNDING = 1e-5  # of a value: what varies by less is constant, but for float32
+PLAIN = "{x:.6g}"  # without an offset, which would stand on the label above
 GAME, BAR = (0.055, 0.11, 0.49, 0.81), (0.552, 0.11, 0.011, 0.81)  # where they stand: left, bottom, width, height
 
 
@@ -48,7 +50,8 @@ class Verdict(NamedTuple):
         axes.set_facecolor(PALE)  # what is not a number shows through
         image = plane.paint(axes, values, cmap=PROBABILITY, vmin=low, vmax=high)
         figure = _figure(axes)
-        tidy_bar(figure.colorbar(image, cax=figure.add_axes(BAR), ticks=self._ticks), "")
+        bar = figure.colorbar(image, cax=figure.add_axes(BAR), ticks=self._ticks, format=PLAIN)
+        tidy_bar(bar, "")
         self._name(axes, "colour")
 
     def draw_curve(self, axes: Axes, x: Tensor, real: Tensor, fake: Tensor) -> None:
@@ -58,6 +61,7 @@ class Verdict(NamedTuple):
         twin.set_ylim(*self._range(real, fake))
         axes.set(zorder=twin.get_zorder() + 1, facecolor="none")  # the curve stays behind the legend
         twin.yaxis.set_major_locator(self._ticks)
+        twin.yaxis.set_major_formatter(PLAIN)
         tidy_twin(twin, "")
         self._name(axes, "grey line")
 
@@ -81,6 +85,7 @@ class Verdict(NamedTuple):
         if not means:
             return -1.0, 1.0
         middle, both = torch.stack(means).mean(), torch.cat(values)
-        reach = (both[both.isfinite()] - middle).abs().quantile(0.98).clamp(min=1e-6 * middle.abs())
-        reach = reach if reach > 0 else torch.ones_like(reach)
+        reach = (both[both.isfinite()] - middle).abs().quantile(0.98)
+        constant = reach <= ROUNDING * middle.abs()
+        reach = middle.abs().clamp(min=1) if constant else reach
         return (middle - reach).item(), (middle + reach).item()
