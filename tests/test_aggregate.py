@@ -7,7 +7,7 @@ import torch
 
 from gaussgan.aggregate import aggregate, quantiles, summary
 from gaussgan.history import of_replica, pack, unpack
-from gaussgan.streams import stream, uniform
+from gaussgan.rng import stream, uniform
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 100])

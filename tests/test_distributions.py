@@ -9,7 +9,7 @@ from torch.distributions import Categorical, MixtureSameFamily, MultivariateNorm
 
 from gaussgan.distributions import AffineGaussian, Dirac, GaussianMixture, Law, grid, random_gaussian, ring
 from gaussgan.metrics import sample_moments
-from gaussgan.streams import stream
+from gaussgan.rng import stream
 
 TEXTBOOK = AffineGaussian([[1, 2], [-0.1, 0.5]], [1, 2])
 DENSE: dict[str, Law] = {

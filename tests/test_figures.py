@@ -18,7 +18,7 @@ from gaussgan.figures import (
     spectrum_figure,
 )
 from gaussgan.figures.style import decades
-from gaussgan.streams import stream
+from gaussgan.rng import stream
 
 FIRST = Verdict(lambda x: x[..., :1], probability=True)
 HISTORY = [{"iteration": i, "train/loss_d": 0.6, "train/loss_g": 0.8, "val/w2": 1 / i} for i in (1, 2, 3)]

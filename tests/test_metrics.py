@@ -6,7 +6,7 @@ from torch.distributions import MultivariateNormal, kl_divergence
 
 from gaussgan.distributions import AffineGaussian
 from gaussgan.metrics import gaussian_kl, gaussian_w2
-from gaussgan.streams import normal, stream
+from gaussgan.rng import normal, stream
 
 
 def gaussians(d: int, n: int, purpose: str) -> tuple[Tensor, Tensor]:

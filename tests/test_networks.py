@@ -12,7 +12,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from gaussgan.distributions import AffineGaussian
 from gaussgan.metrics import sample_moments
 from gaussgan.networks import MLP, Linear, Location, Maxout, Quadratic, SpectralLinear
-from gaussgan.streams import normal, stream
+from gaussgan.rng import normal, stream
 
 MAKERS: dict[str, Callable[[torch.Generator], nn.Module]] = {
     "linear": lambda rng: Linear(3, 2, std=0.5, rng=rng),

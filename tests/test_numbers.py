@@ -14,7 +14,7 @@ from gaussgan.console import measures
 from gaussgan.distributions import AffineGaussian, Dirac, GaussianMixture, random_gaussian, ring
 from gaussgan.metrics import gaussian_kl, gaussian_log_prob, gaussian_w2, is_singular, sample_moments
 from gaussgan.networks import Linear
-from gaussgan.streams import normal, stream
+from gaussgan.rng import normal, stream
 from gaussgan.validation import Validation, gaussian_density, has_density
 
 Compose = Callable[..., DictConfig]

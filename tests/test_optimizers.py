@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from gaussgan.optimizers import SGD, Adam, Cosine, Linear, RMSprop
-from gaussgan.streams import normal, stream
+from gaussgan.rng import normal, stream
 
 
 @pytest.mark.parametrize(

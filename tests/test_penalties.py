@@ -6,7 +6,7 @@ from torch import Tensor
 
 from gaussgan.game.penalties import R1, R2, WGANGP, Penalty, ZeroCentred
 from gaussgan.networks import MLP
-from gaussgan.streams import normal, stream, uniform
+from gaussgan.rng import normal, stream, uniform
 
 SHAPES = [(8, 2), (8, 1), (3, 8, 5)]
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from gaussgan.game.player import Player
 from gaussgan.networks import MLP
 from gaussgan.optimizers import SGD
-from gaussgan.streams import normal, stream
+from gaussgan.rng import normal, stream
 
 
 def test_a_player_moves_its_module_along_the_gradient_of_the_mean_loss() -> None:

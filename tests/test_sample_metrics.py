@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from gaussgan.distributions import grid, ring
+from gaussgan.rng import normal, stream
 from gaussgan.sample_metrics import mode_metrics, sliced_w2
-from gaussgan.streams import normal, stream
 
 
 def unit_vectors(k: int, d: int) -> torch.Tensor:

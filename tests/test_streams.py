@@ -1,6 +1,6 @@
 import torch
 
-from gaussgan.streams import normal, stream
+from gaussgan.rng import normal, stream
 
 
 def test_a_stream_is_a_function_of_seed_purpose_and_epoch() -> None:

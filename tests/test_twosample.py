@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.stats import energy_distance, kstest
 
-from gaussgan.streams import normal, stream
+from gaussgan.rng import normal, stream
 from gaussgan.twosample import best_accuracy, classifier_test, energy_test
 
 

@@ -15,7 +15,7 @@ from gaussgan.gan import GAN
 from gaussgan.loader import Batch
 from gaussgan.networks import Linear, Location
 from gaussgan.optimizers import SGD, Adam
-from gaussgan.streams import stream
+from gaussgan.rng import stream
 
 
 class Point(nn.Module):

@@ -12,8 +12,8 @@ from gaussgan.assemble import assemble
 from gaussgan.distributions import AffineGaussian, Dirac, Law, ring
 from gaussgan.metrics import gaussian_kl, gaussian_w2, has_closed_form
 from gaussgan.networks import MLP, Linear, Location
+from gaussgan.rng import stream
 from gaussgan.sample_metrics import mode_metrics, sliced_w2
-from gaussgan.streams import stream
 from gaussgan.validation import Validation, gaussian_density, score
 
 TEXTBOOK = AffineGaussian([[1, 2], [-0.1, 0.5]], [1, 2])

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gaussgan.config import ConfigError
 from gaussgan.metrics import gaussian_log_prob, is_singular
-from gaussgan.streams import normal, stream
+from gaussgan.rng import normal, stream
 
 
 class Law(Protocol):

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from gaussgan.config import ConfigError, one_line
 from gaussgan.distributions import examples_of
+from gaussgan.rng import normal, stream
 from gaussgan.runs import Run
-from gaussgan.streams import normal, stream
 from gaussgan.twosample import Accuracy, best_accuracy, classifier_test, energy_test
 from gaussgan.validation import distances_with_average, gaussian_density, has_density
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
-from gaussgan.streams import normal
+from gaussgan.rng import normal
 
 
 class Linear(nn.Linear):

@@ -29,7 +29,7 @@ from gaussgan.gan import GAN
 from gaussgan.loader import Batch
 from gaussgan.metrics import gaussian_w2
 from gaussgan.optimizers import SGD
-from gaussgan.streams import normal, stream
+from gaussgan.rng import normal, stream
 from gaussgan.validation import gaussian_density, score
 
 PICTURED = 100  # examples of either kind, of a Gaussian

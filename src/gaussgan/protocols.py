@@ -21,7 +21,7 @@ from gaussgan.distributions import examples_of
 from gaussgan.gan import GAN, OptimizerFactory
 from gaussgan.metrics import has_closed_form
 from gaussgan.replicas import Replicas
-from gaussgan.streams import normal, stream, uniform
+from gaussgan.rng import normal, stream, uniform
 
 ROWS = 3  # of a batch that is tried
 

@@ -20,8 +20,8 @@ from gaussgan.config import ConfigError, one_line
 from gaussgan.directory import LAST
 from gaussgan.distributions import Law
 from gaussgan.replicas import Replicas
+from gaussgan.rng import stream
 from gaussgan.single import single_checkpoint
-from gaussgan.streams import stream
 from gaussgan.trust import check_trusted
 from gaussgan.variation import seeds, varying
 

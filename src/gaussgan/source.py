@@ -10,7 +10,7 @@ from torch import Tensor
 from gaussgan.distributions import Law, examples_of
 from gaussgan.loader import Batch
 from gaussgan.metrics import sample_moments
-from gaussgan.streams import normal, stream, uniform
+from gaussgan.rng import normal, stream, uniform
 
 
 @dataclass

@@ -24,8 +24,8 @@ from gaussgan.metrics import (
     sample_moments,
 )
 from gaussgan.networks import Linear, Location
+from gaussgan.rng import normal, stream
 from gaussgan.sample_metrics import mode_metrics, sliced_w2
-from gaussgan.streams import normal, stream
 
 MOMENT_SAMPLES = 10_000  # of a generator whose law has no closed form, for its moments
 DENSITY_SAMPLES = 1_000  # of either, for what is measured by densities: of replicas it takes as long as their training
