@@ -5,7 +5,7 @@ import math
 import sys
 from pathlib import Path
 
-from gaussgan.config import ConfigError
+from gaussgan.config.errors import ConfigError
 
 
 def main() -> None:

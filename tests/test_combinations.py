@@ -13,7 +13,8 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from conftest import ROOT
 from gaussgan.assemble import assemble
-from gaussgan.config import ConfigError, check
+from gaussgan.config.check import check
+from gaussgan.config.errors import ConfigError
 from gaussgan.gan import GAN
 from gaussgan.runs import read_checkpoint
 from gaussgan.train import train

@@ -15,7 +15,8 @@ from omegaconf import DictConfig
 
 from conftest import PATIENCE, ROOT
 from gaussgan.assemble import assemble
-from gaussgan.config import ConfigError, check
+from gaussgan.config.check import check
+from gaussgan.config.errors import ConfigError
 from gaussgan.directory import read_record
 from gaussgan.train import train
 

@@ -25,10 +25,9 @@ from conftest import ROOT
 from gaussgan import console, memory, pictures, signals
 from gaussgan import train as training
 from gaussgan.callbacks import checkpoints
-from gaussgan.config import ConfigError
+from gaussgan.config.errors import ConfigError, shortage
 from gaussgan.directory import LAST, RECORD, refuse_if_taken, write_record
 from gaussgan.memory import check_memory, needed, training_needs, validation_needs
-from gaussgan.shortage import shortage
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]

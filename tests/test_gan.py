@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from gaussgan import load_run
 from gaussgan.assemble import assemble
 from gaussgan.callbacks import Pictures
-from gaussgan.config import ConfigError
+from gaussgan.config.errors import ConfigError
 from gaussgan.gan import GAN
 from gaussgan.loader import Batch
 from gaussgan.pictures import Picture, linearised, spectrum

@@ -12,7 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from conftest import PATIENCE, ROOT
 from gaussgan.arguments import check_arguments
-from gaussgan.config import ConfigError, check, differences, hyperparameters
+from gaussgan.config.check import check
+from gaussgan.config.errors import ConfigError
+from gaussgan.config.recipe import differences, hyperparameters
 from gaussgan.directory import read_record
 from gaussgan.networks import Linear
 from gaussgan.runs import read_checkpoint

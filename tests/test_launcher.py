@@ -28,7 +28,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.base import Container, Node
 
 from conftest import PATIENCE, ROOT
-from gaussgan.config import ConfigError
+from gaussgan.config.errors import ConfigError
 from gaussgan.sweep.composing import Composer
 from gaussgan.sweep.grouping import kind, reason_alone, spans
 

@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from gaussgan.assemble import assemble
 from gaussgan.callbacks.check import REFUSED
-from gaussgan.config import ConfigError
+from gaussgan.config.errors import ConfigError
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]

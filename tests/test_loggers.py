@@ -20,7 +20,9 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from conftest import ROOT
 from gaussgan.assemble import assemble
 from gaussgan.callbacks import evaluation
-from gaussgan.config import ConfigError, check, hyperparameters
+from gaussgan.config.check import check
+from gaussgan.config.errors import ConfigError
+from gaussgan.config.recipe import hyperparameters
 from gaussgan.csv_logger import CSVLogger
 from gaussgan.loggers import make_loggers, typed
 from gaussgan.sweep.grouping import reason_alone

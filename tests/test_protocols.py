@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from torch import Tensor, nn
 
 from gaussgan.assemble import assemble
-from gaussgan.config import ConfigError
+from gaussgan.config.errors import ConfigError
 from gaussgan.directory import read_record
 from gaussgan.distributions import name_of
 from gaussgan.networks import draw_parameters

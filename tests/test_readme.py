@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from conftest import ROOT
 from gaussgan.assemble import assemble
-from gaussgan.config import check
+from gaussgan.config.check import check
 from gaussgan.train import train
 
 README = (ROOT / "README.md").read_text()

@@ -15,13 +15,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from gaussgan import load_run, pictures
 from gaussgan.assemble import assemble
-from gaussgan.config import ConfigError, check
+from gaussgan.config.check import check
+from gaussgan.config.errors import ConfigError
+from gaussgan.config.per_replica import of_replica
 from gaussgan.directory import LAST
 from gaussgan.divergence import Diverged
 from gaussgan.runs import read_checkpoint
 from gaussgan.single import single_checkpoint
 from gaussgan.train import train
-from gaussgan.variation import of_replica
 
 Compose = Callable[..., DictConfig]
 R = 3

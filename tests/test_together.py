@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gaussgan import load_run
-from gaussgan.config import ConfigError
+from gaussgan.config.errors import ConfigError
 from gaussgan.directory import BEST, LAST, read_record
 from gaussgan.gan import GAN
 from gaussgan.runs import read_checkpoint

@@ -15,8 +15,9 @@ from pytorch_lightning import Callback, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gaussgan.assemble import assemble
-from gaussgan.config import ConfigError, check
-from gaussgan.rules import TRAINER
+from gaussgan.config.check import check
+from gaussgan.config.errors import ConfigError
+from gaussgan.config.schema import TRAINER
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]

@@ -2,7 +2,7 @@
 
 from omegaconf import OmegaConf
 
-from gaussgan.tree import flatten, put, to_yaml
+from gaussgan.config.dotted import flatten, put, to_yaml
 
 
 def test_flatten_and_put() -> None:

@@ -18,7 +18,7 @@ from conftest import ROOT
 from gaussgan import load_run
 from gaussgan.assemble import assemble
 from gaussgan.checkpoint import read_checkpoint
-from gaussgan.config import ConfigError
+from gaussgan.config.errors import ConfigError
 from gaussgan.directory import LAST, read_record, read_replicas
 from gaussgan.evaluate import measure
 from gaussgan.train import train

@@ -3,8 +3,9 @@
 import pytest
 from omegaconf import OmegaConf
 
-from gaussgan.config import ConfigError, check
-from gaussgan.variation import of_replica, structure, together, varying
+from gaussgan.config.check import check
+from gaussgan.config.errors import ConfigError
+from gaussgan.config.per_replica import of_replica, structure, together, varying
 
 
 def single(compose, *overrides: str) -> dict:

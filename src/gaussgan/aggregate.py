@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gaussgan.config.per_replica import entries, seeds, varying
 from gaussgan.validation import SCORES
-from gaussgan.variation import entries, seeds, varying
 
 QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from hydra.utils import get_object
 
-from gaussgan.config import ConfigError
-from gaussgan.keys import nearest
+from gaussgan.config.errors import ConfigError
+from gaussgan.config.keys import nearest
 
 logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # get_object logs in several lines what it raises
 

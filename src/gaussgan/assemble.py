@@ -18,7 +18,11 @@ from gaussgan.arguments import check_arguments
 from gaussgan.callbacks.check import check_callbacks
 from gaussgan.callbacks.checkpoints import WholeFiles
 from gaussgan.checkpoint import expecting_checkpoint, read_checkpoint
-from gaussgan.config import ConfigError, differences, one_line, reading
+from gaussgan.config.check import reading
+from gaussgan.config.dotted import flatten
+from gaussgan.config.errors import ConfigError, one_line
+from gaussgan.config.per_replica import of_replica, seeds, varying
+from gaussgan.config.recipe import differences
 from gaussgan.data import GaussianDataModule, iteration_limits
 from gaussgan.gan import GAN
 from gaussgan.loggers import make_loggers
@@ -26,8 +30,6 @@ from gaussgan.memory import check_memory
 from gaussgan.resume import check_state
 from gaussgan.runs import build_networks
 from gaussgan.trainer import check_machine, check_trainer, make_trainer
-from gaussgan.tree import flatten
-from gaussgan.variation import of_replica, seeds, varying
 
 
 @reading()

@@ -13,7 +13,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
-from gaussgan.tree import to_yaml
+from gaussgan.config.dotted import to_yaml
 
 
 class CSVLogger(Logger):

@@ -18,7 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
-from gaussgan.config import ConfigError, one_line
+from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.signals import stopped_by
 
 RECORD, LAST, BEST = "metrics.json", "checkpoints/last.ckpt", "checkpoints/best.ckpt"

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from gaussgan.config import ConfigError
+from gaussgan.config.errors import ConfigError
 from gaussgan.metrics import gaussian_log_prob, is_singular
 from gaussgan.rng import normal, stream
 

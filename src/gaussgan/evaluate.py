@@ -9,7 +9,7 @@ import torch
 from hydra.utils import instantiate
 from torch import Tensor
 
-from gaussgan.config import ConfigError, one_line
+from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.distributions import examples_of
 from gaussgan.rng import normal, stream
 from gaussgan.runs import Run

@@ -17,9 +17,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gaussgan.arguments import check_arguments
-from gaussgan.config import ConfigError, check, check_hydra, check_parts, no_key, one_line, unreadable
-from gaussgan.keys import is_misspelt, nearest
-from gaussgan.tree import flatten
+from gaussgan.config.check import check, check_hydra, check_parts, no_key, unreadable
+from gaussgan.config.dotted import flatten
+from gaussgan.config.errors import ConfigError, one_line
+from gaussgan.config.keys import is_misspelt, nearest
 
 MOST_JOBS = 20  # of a sweep, that are composed again; each takes an eighth of a second
 

@@ -19,10 +19,10 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 
-from gaussgan.config import ConfigError, check, check_hydra, reading
+from gaussgan.config.check import check, check_hydra, reading
+from gaussgan.config.errors import ConfigError, shortage
 from gaussgan.directory import abandon_sweep, claim, claim_sweep, is_first_process, record_end, refuse_if_taken
 from gaussgan.hints import explain
-from gaussgan.shortage import shortage
 from gaussgan.signals import exit_code, noting, received
 
 log = logging.getLogger(__name__)
@@ -60,8 +60,8 @@ class Preflight(Callback):
     @staticmethod
     def _assemble(config: DictConfig, directory: Path) -> None:
         from gaussgan.assemble import assemble
+        from gaussgan.config.per_replica import some_replicas
         from gaussgan.memory import check_memory
-        from gaussgan.variation import some_replicas
 
         with flag_override(config, ["struct", "readonly"], False):
             task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])

@@ -19,10 +19,11 @@ from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, W
 from pytorch_lightning.utilities import rank_zero_only
 
 from gaussgan.aggregate import aggregate
-from gaussgan.config import ConfigError, hyperparameters, one_line
+from gaussgan.config.dotted import to_yaml
+from gaussgan.config.errors import ConfigError, one_line
+from gaussgan.config.recipe import hyperparameters
 from gaussgan.csv_logger import CSVLogger
 from gaussgan.directory import SWEEP, writing
-from gaussgan.tree import to_yaml
 from gaussgan.validation import score
 
 IDS = "loggers.json"  # in a run's directory: the ids that W&B and MLflow gave the run

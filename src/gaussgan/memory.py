@@ -13,12 +13,11 @@ import torch
 from hydra.utils import instantiate
 from torch import Tensor, nn
 
-from gaussgan.config import ConfigError
+from gaussgan.config.errors import ConfigError, gigabytes
+from gaussgan.config.per_replica import of_replica
 from gaussgan.distributions import Law
 from gaussgan.runs import build_networks
-from gaussgan.shortage import gigabytes
 from gaussgan.validation import DIRECTIONS, MOMENT_SAMPLES
-from gaussgan.variation import of_replica
 
 PROGRAM = 4e8  # bytes of Python, torch and Lightning
 BATCH = 1_600  # of the Python objects of one batch

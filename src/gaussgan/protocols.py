@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gaussgan.config import ConfigError, one_line
+from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.distributions import examples_of
 from gaussgan.gan import GAN, OptimizerFactory
 from gaussgan.metrics import has_closed_form

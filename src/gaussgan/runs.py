@@ -16,14 +16,14 @@ from hydra.utils import instantiate
 from torch import nn
 
 from gaussgan.checkpoint import expecting_checkpoint, read_checkpoint
-from gaussgan.config import ConfigError, one_line
+from gaussgan.config.errors import ConfigError, one_line
+from gaussgan.config.per_replica import seeds, varying
 from gaussgan.directory import LAST
 from gaussgan.distributions import Law
 from gaussgan.replicas import Replicas
 from gaussgan.rng import stream
 from gaussgan.single import single_checkpoint
 from gaussgan.trust import check_trusted
-from gaussgan.variation import seeds, varying
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from gaussgan.assemble import assemble
 from gaussgan.callbacks.check import uncalled
-from gaussgan.config import ConfigError, check, one_line
+from gaussgan.config.check import check
+from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.console import print_replicas, print_summary
 from gaussgan.data import GaussianDataModule, iteration_limits
 from gaussgan.directory import RECORD, claim, is_first_process, read_record, record_end

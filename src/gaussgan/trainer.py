@@ -19,7 +19,7 @@ from torch import nn
 
 from gaussgan.callbacks.check import check_monitors
 from gaussgan.callbacks.evaluation import evaluation_of
-from gaussgan.config import ConfigError
+from gaussgan.config.errors import ConfigError
 from gaussgan.console import IterationsBar
 from gaussgan.data import GaussianDataModule, iteration_limits
 from gaussgan.gan import GAN

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from gaussgan import distributions, networks
-from gaussgan.config import ConfigError
+from gaussgan.config.errors import ConfigError
 from gaussgan.data import GaussianDataModule
 
 DISTRIBUTIONS = (

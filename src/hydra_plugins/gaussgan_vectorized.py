@@ -31,8 +31,8 @@ class VectorizedLauncher(Launcher):
         self.max_replicas = max_replicas
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        from gaussgan.config import ConfigError
-        from gaussgan.rules import or_null, whole
+        from gaussgan.config.errors import ConfigError
+        from gaussgan.config.schema import or_null, whole
         from gaussgan.sweep.composing import Composer
 
         text, holds = or_null(whole(1))

@@ -14,7 +14,7 @@ from gaussgan.callbacks.checkpoints import Checkpoints
 from gaussgan.callbacks.evaluation import Evaluation
 from gaussgan.callbacks.learning_rates import LearningRateMonitor
 from gaussgan.callbacks.record import Record
-from gaussgan.config import ConfigError
+from gaussgan.config.errors import ConfigError
 from gaussgan.data import setting
 
 ONE_VECTOR = "the parameters of a player are one vector"

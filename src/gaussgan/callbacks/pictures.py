@@ -10,13 +10,13 @@ from typing import Any
 
 from pytorch_lightning import Callback, Trainer
 
+from gaussgan.config.errors import shortage
 from gaussgan.data import GaussianDataModule, data_of
 from gaussgan.divergence import Diverged
 from gaussgan.figures import render, save
 from gaussgan.gan import GAN
 from gaussgan.loggers import log_numbers, log_picture
 from gaussgan.pictures import Picture
-from gaussgan.shortage import shortage
 
 log = logging.getLogger(__name__)
 

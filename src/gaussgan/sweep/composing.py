@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Override, OverrideType, ValueType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from gaussgan.variation import may_vary
+from gaussgan.config.per_replica import may_vary
 
 
 class Composer(ConfigLoaderImpl):

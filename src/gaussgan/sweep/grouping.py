@@ -8,8 +8,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from gaussgan.tree import flatten
-from gaussgan.variation import may_vary, structure
+from gaussgan.config.dotted import flatten
+from gaussgan.config.per_replica import may_vary, structure
 
 CALLBACKS = tuple(f"gaussgan.callbacks.{name}" for name in ("Evaluation", "Pictures", "Checkpoints", "Record"))
 GAME = "gaussgan.pictures.game"

@@ -16,8 +16,8 @@ from hydra.core.utils import JobReturn, JobRuntime, configure_log, env_override
 from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf, flag_override, open_dict, read_write
 
+from gaussgan.config.dotted import to_yaml
 from gaussgan.sweep.logs import files
-from gaussgan.tree import to_yaml
 
 
 @dataclass(eq=False)

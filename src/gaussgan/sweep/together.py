@@ -19,7 +19,8 @@ from gaussgan.callbacks import KeptEpochs
 from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.callbacks.record import last_row, record_of
 from gaussgan.checkpoint import read_checkpoint, save_checkpoint
-from gaussgan.config import ConfigError
+from gaussgan.config.errors import ConfigError
+from gaussgan.config.per_replica import together
 from gaussgan.data import GaussianDataModule
 from gaussgan.directory import BEST, LAST, claim, ending, identity, read_record, record_end, write_record, writing
 from gaussgan.distributions import name_of
@@ -31,7 +32,6 @@ from gaussgan.signals import exit_code, noting
 from gaussgan.single import single_checkpoint
 from gaussgan.train import returned, train
 from gaussgan.validation import score
-from gaussgan.variation import together
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,8 @@ from hydra.core.utils import JobReturn, JobStatus, configure_log, env_override, 
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from gaussgan.config import check, one_line
+from gaussgan.config.check import check
+from gaussgan.config.errors import one_line
 from gaussgan.directory import holds_a_run
 from gaussgan.launch import FULL, report
 from gaussgan.signals import exit_code, noting, received

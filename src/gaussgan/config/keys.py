@@ -10,8 +10,8 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from gaussgan.rules import KEYS
-from gaussgan.tree import flatten
+from gaussgan.config.dotted import flatten
+from gaussgan.config.schema import KEYS
 
 ELSEWHERE = {  # what is called by other words in other programs
     "generator or discriminator": "model net network",

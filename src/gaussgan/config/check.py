@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from gaussgan.keys import is_component, nearest, unknown_to_hydra, unread
-from gaussgan.rules import CLASS, KEYS, NOW, OF_LOGGERS, OPTIONAL, PARTS, RULES, each, number
-from gaussgan.shortage import shortage
-from gaussgan.tree import flatten
-from gaussgan.variation import entries, may_vary
-
-
-class ConfigError(ValueError):
-    """Something a person typed cannot be; the message is one line: where, what it must be, and what was given."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(" ".join(line.strip() for line in message.splitlines()))
+from gaussgan.config.dotted import flatten
+from gaussgan.config.errors import ConfigError
+from gaussgan.config.keys import is_component, nearest, unknown_to_hydra, unread
+from gaussgan.config.per_replica import entries, may_vary
+from gaussgan.config.schema import CLASS, KEYS, NOW, OF_LOGGERS, OPTIONAL, PARTS, RULES, each, number
 
 
 @contextmanager
@@ -166,54 +157,3 @@ def _options(group: str) -> list[str]:
     hydra = GlobalHydra.instance()
     here = hydra.is_initialized() and group != "hydra"  # whose options are of its own groups
     return hydra.config_loader().get_group_options(group) if here else []
-
-
-def recipe(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run's result is a function of, as one level of dotted keys: not where, how fast or beside what it runs."""
-    beside = (
-        "trainer.",
-        "logger.",
-        "callbacks.",
-        "threads",
-        "ckpt_path",
-        "run_dir",
-        "tags",
-        "data.steps_per_execution",
-    )
-    flat = flatten({key: value for key, value in config.items() if key in KEYS})  # others are interpolated
-    return {key: flat[key] for key in flat if key == "trainer.precision" or not key.startswith(beside)}
-
-
-def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The dotted keys in which the recipes of two configurations differ, with the values of either."""
-    one, other = recipe(theirs), recipe(ours)
-    return {key: (one.get(key), other.get(key)) for key in {**one, **other} if one.get(key) != other.get(key)}
-
-
-def hyperparameters(config: Mapping[str, Any], first: Sequence[str] = ()) -> dict[str, Any]:
-    """A recipe as a dashboard shows it, with the tags: classes by their names, and nothing that follows from another
-    key.
-
-    Args:
-        first: dotted keys that come first, also where they are outside of the recipe, and then the keys below them.
-    """
-    flat = flatten(config)
-    others = {key for key in first if not key.startswith(("logger.", "callbacks.", "ckpt_path", "run_dir"))}
-    flat = {key: value for key, value in flat.items() if key in others} | recipe(config)
-    flat = {key: value for key, value in flat.items() if not key.endswith("_partial_")}
-    named = {key.removesuffix("._target_"): v.rpartition(".")[2] for key, v in flat.items() if key.endswith("_target_")}
-    values = {key: value for key, value in flat.items() if not key.endswith("_target_")}
-    tags = {"tags": ", ".join(config["tags"])} if config.get("tags") else {}
-    numbers = {"seed": config["seed"], **named, **values, **tags}
-    below = (key for key in numbers if key.startswith(tuple(f"{each}." for each in first)))
-    ordered = dict.fromkeys([*tags, *(key for key in first if key in numbers), *below, *numbers])
-    return {key: numbers[key] for key in ordered if key not in ("data", "data.seed", "data.latent_dim")}
-
-
-def one_line(error: BaseException) -> str:
-    """An error as one line for a person; of Hydra's, what went wrong in which key, without its call stack."""
-    if isinstance(error, InstantiationException) and error.__cause__ is not None:
-        key = re.search(r"full_key: (\S+)", str(error))
-        return f"{key[1]}: {one_line(error.__cause__)}" if key else one_line(error.__cause__)
-    text = shortage(error) or re.sub(r"\s*\n\s*", " ", str(error).strip())
-    return text or type(error).__name__

@@ -12,7 +12,7 @@ from fnmatch import fnmatch
 from functools import cache
 from typing import Any
 
-from gaussgan.tree import flatten, put
+from gaussgan.config.dotted import flatten, put
 
 PER_REPLICA = (
     "seed", "data.seed", "data.instance_noise", "generator.std", "generator.mean", "discriminator.std",

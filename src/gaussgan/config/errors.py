@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
-import logging
 import re
-import sys
+
+from hydra.errors import InstantiationException
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 ALLOCATORS = r"can't allocate memory|[Oo]ut of memory|Unable to allocate|Storage size calculation overflowed"
@@ -23,15 +23,22 @@ def shortage(error: BaseException) -> str | None:
     return None
 
 
-class LogFile(logging.FileHandler):
-    """A log file that a full disk cuts short. The console has its lines."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        error = sys.exc_info()[1]
-        if error is None or not shortage(error):
-            super().handleError(record)
-
-
 def gigabytes(size: float) -> str:
     """A number of bytes for a person."""
     return f"{size / 1e9:,.{1 if size < 1e10 else 0}f} GB" if size < 1e18 else f"{size / 1e9:.3g} GB"
+
+
+class ConfigError(ValueError):
+    """Something a person typed cannot be; the message is one line: where, what it must be, and what was given."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(line.strip() for line in message.splitlines()))
+
+
+def one_line(error: BaseException) -> str:
+    """An error as one line for a person; of Hydra's, what went wrong in which key, without its call stack."""
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        key = re.search(r"full_key: (\S+)", str(error))
+        return f"{key[1]}: {one_line(error.__cause__)}" if key else one_line(error.__cause__)
+    text = shortage(error) or re.sub(r"\s*\n\s*", " ", str(error).strip())
+    return text or type(error).__name__
