@@ -4,10 +4,10 @@ from math import ceil
 import pytest
 import torch
 
-from gaussgan.data import GaussianDataModule
-from gaussgan.distributions import AffineGaussian
-from gaussgan.loader import Batch, BlockLoader
-from gaussgan.metrics import sample_moments
+from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.distributions import AffineGaussian
+from gaussgan.data.gaussian import sample_moments
+from gaussgan.data.loader import Batch, BlockLoader
 
 LAW = AffineGaussian([[1, 2], [-0.1, 0.5]], [1, 2])
 

@@ -7,8 +7,8 @@ from scipy.stats import multivariate_normal
 from torch import Tensor
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
-from gaussgan.distributions import AffineGaussian, Dirac, GaussianMixture, Law, grid, random_gaussian, ring
-from gaussgan.metrics import sample_moments
+from gaussgan.data.distributions import AffineGaussian, Dirac, GaussianMixture, Law, grid, random_gaussian, ring
+from gaussgan.data.gaussian import sample_moments
 from gaussgan.rng import stream
 
 TEXTBOOK = AffineGaussian([[1, 2], [-0.1, 0.5]], [1, 2])

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from gaussgan.aggregate import quantiles
-from gaussgan.distributions import AffineGaussian, ring
+from gaussgan.data.distributions import AffineGaussian, ring
 from gaussgan.figures import (
     Cloud,
     Verdict,

@@ -12,8 +12,8 @@ from gaussgan import load_run
 from gaussgan.assemble import assemble
 from gaussgan.callbacks import Pictures
 from gaussgan.config.errors import ConfigError
+from gaussgan.data.loader import Batch
 from gaussgan.gan import GAN
-from gaussgan.loader import Batch
 from gaussgan.pictures import Picture, linearised, spectrum
 from gaussgan.train import train
 from test_resume import assert_same

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal, kl_divergence
 
-from gaussgan.distributions import AffineGaussian
+from gaussgan.data.distributions import AffineGaussian
 from gaussgan.metrics import gaussian_kl, gaussian_w2
 from gaussgan.rng import normal, stream
 

@@ -9,8 +9,8 @@ from torch.distributions import MultivariateNormal
 from torch.nn.functional import normalize
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gaussgan.distributions import AffineGaussian
-from gaussgan.metrics import sample_moments
+from gaussgan.data.distributions import AffineGaussian
+from gaussgan.data.gaussian import sample_moments
 from gaussgan.networks import MLP, Linear, Location, Maxout, Quadratic, SpectralLinear
 from gaussgan.rng import normal, stream
 

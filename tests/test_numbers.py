@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from gaussgan.assemble import assemble
 from gaussgan.console import measures
-from gaussgan.distributions import AffineGaussian, Dirac, GaussianMixture, random_gaussian, ring
-from gaussgan.metrics import gaussian_kl, gaussian_log_prob, gaussian_w2, is_singular, sample_moments
+from gaussgan.data.distributions import AffineGaussian, Dirac, GaussianMixture, random_gaussian, ring
+from gaussgan.data.gaussian import gaussian_log_prob, is_singular, sample_moments
+from gaussgan.metrics import gaussian_kl, gaussian_w2
 from gaussgan.networks import Linear
 from gaussgan.rng import normal, stream
 from gaussgan.validation import Validation, gaussian_density, has_density

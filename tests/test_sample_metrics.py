@@ -6,7 +6,7 @@ import ot
 import pytest
 import torch
 
-from gaussgan.distributions import grid, ring
+from gaussgan.data.distributions import grid, ring
 from gaussgan.rng import normal, stream
 from gaussgan.sample_metrics import mode_metrics, sliced_w2
 

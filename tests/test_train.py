@@ -13,7 +13,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from conftest import SPAWNS
 from gaussgan import load_run
 from gaussgan.assemble import assemble
-from gaussgan.metrics import gaussian_w2, sample_moments
+from gaussgan.data.gaussian import sample_moments
+from gaussgan.metrics import gaussian_w2
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]
@@ -190,7 +191,7 @@ def test_the_limit_that_ends_a_run_is_the_one_that_is_reached(
 
 
 def test_a_defect_is_recorded_as_failed(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gaussgan.data import GaussianDataModule
+    from gaussgan.data.datamodule import GaussianDataModule
     from gaussgan.gan import GAN
 
     def defect(*_: object) -> None:

@@ -23,7 +23,8 @@ from gaussgan.config.dotted import flatten
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.per_replica import of_replica, seeds, varying
 from gaussgan.config.recipe import differences
-from gaussgan.data import GaussianDataModule, iteration_limits
+from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.iterations import iteration_limits
 from gaussgan.gan import GAN
 from gaussgan.loggers import make_loggers
 from gaussgan.memory import check_memory

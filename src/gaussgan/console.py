@@ -22,8 +22,8 @@ from torch.special import gammainc
 
 from gaussgan.account import Account
 from gaussgan.aggregate import middle
-from gaussgan.data import data_of, planned_iterations
-from gaussgan.distributions import Law
+from gaussgan.data.distributions import Law
+from gaussgan.data.iterations import data_of, planned_iterations
 from gaussgan.gan import GAN
 from gaussgan.validation import has_density, score
 

@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from torch import Tensor
 
 from gaussgan.config.errors import ConfigError, one_line
-from gaussgan.distributions import examples_of
+from gaussgan.data.distributions import examples_of
 from gaussgan.rng import normal, stream
 from gaussgan.runs import Run
 from gaussgan.twosample import Accuracy, best_accuracy, classifier_test, energy_test

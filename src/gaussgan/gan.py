@@ -15,14 +15,14 @@ from torch.optim.swa_utils import AveragedModel
 
 from gaussgan.account import Account
 from gaussgan.averaging import exponential
-from gaussgan.data import data_of, planned_iterations
+from gaussgan.data.iterations import data_of, planned_iterations
+from gaussgan.data.loader import Batch, Block
 from gaussgan.divergence import Diverged, all_finite, divergence
 from gaussgan.game.objectives import Objective
 from gaussgan.game.penalties import Penalty
 from gaussgan.game.player import Player
 from gaussgan.game.updates import Update
 from gaussgan.history import pack, unpack
-from gaussgan.loader import Batch, Block
 from gaussgan.replicas import Replicas
 
 OptimizerFactory = Callable[[list[Tensor]], torch.optim.Optimizer]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from gaussgan.config.errors import ConfigError, gigabytes
 from gaussgan.config.per_replica import of_replica
-from gaussgan.distributions import Law
+from gaussgan.data.distributions import Law
 from gaussgan.runs import build_networks
 from gaussgan.validation import DIRECTIONS, MOMENT_SAMPLES
 

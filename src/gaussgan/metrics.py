@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from gaussgan.data.gaussian import _log_diagonal, is_singular
 
 
 def gaussian_w2(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor) -> Tensor:
@@ -50,59 +50,6 @@ def gaussian_kl(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor, no
     return kl.where(~singular, torch.inf).where(finite, torch.nan)
 
 
-def is_singular(cov: Tensor, noise: Tensor | None = None) -> Tensor:
-    """Return whether a covariance has a direction in which nothing varies, or nothing but rounding.
-
-    It has one where vᵀ C v ≤ vᵀ diag(noise) v for some v ≠ 0. So the units of the coordinates do not matter. NaN or
-    infinity in a covariance counts as 0.
-
-    Args:
-        noise: the variance of each coordinate that comes from rounding, beside that of the matrix itself, which is
-            10 · d · eps of the coordinate's variance.
-
-    Shapes: [..., d, d], [..., d] → [...].
-    """
-    variance = cov.double().diagonal(dim1=-2, dim2=-1)
-    unit = (10 * cov.shape[-1] * torch.finfo(cov.dtype).eps * variance + (0 if noise is None else noise)).sqrt()
-    whitened = (cov.double() / unit.unsqueeze(-1) / unit.unsqueeze(-2)).nan_to_num(0.0, 0.0, 0.0)
-    return torch.linalg.eigvalsh(whitened)[..., 0] <= 1
-
-
-def rounding(mean: Tensor, cov: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return the `noise` of the moments of samples that were computed in a precision: (3 eps)² of the mean squares.
-
-    Shapes: [..., d], [..., d, d] → [..., d].
-    """
-    return (3 * torch.finfo(dtype).eps) ** 2 * (mean.square() + cov.diagonal(dim1=-2, dim2=-1))
-
-
-def gaussian_log_prob(x: Tensor, mean: Tensor, cov: Tensor) -> Tensor:
-    """log N(x; mean, cov) in nats, in float64; NaN where cov `is_singular`.
-
-    Shapes: [..., n, d], [..., d], [..., d, d] → [..., n].
-    """
-    d = mean.shape[-1]
-    scale = torch.linalg.cholesky_ex(cov.double()).L
-    inverse = torch.linalg.solve_triangular(scale, torch.eye(d, dtype=scale.dtype), upper=False)
-    white = inverse @ (x.double() - mean.double().unsqueeze(-2)).mT  # [..., d, n]: long rows are quick to add up
-    constant = _log_diagonal(scale) + d * math.log(2 * math.pi) / 2
-    log_prob = white.square_().sum(-2).div_(-2) - constant.unsqueeze(-1)
-    return log_prob.where(~is_singular(cov).unsqueeze(-1), torch.nan)
-
-
-def sample_moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Maximum-likelihood mean and covariance (over n) of samples, [..., n, d] → [..., d], [..., d, d], in float64."""
-    x = x.double()
-    mean = x.mean(-2)
-    centred = x - mean.unsqueeze(-2)
-    return mean, centred.mT @ centred / x.shape[-2]
-
-
-def has_closed_form(generator: nn.Module) -> bool:
-    """Whether a generator knows the `moments()` of its law under z ~ N(0, I), as an affine one does."""
-    return hasattr(generator, "moments")
-
-
 def _finite(mean: Tensor, cov: Tensor) -> Tensor:
     return mean.isfinite().all(-1) & cov.isfinite().all(-1).all(-1)
 
@@ -115,7 +62,3 @@ def _sqrt(cov: Tensor) -> Tensor:
 
 def _trace(matrix: Tensor) -> Tensor:
     return matrix.diagonal(dim1=-2, dim2=-1).sum(-1)
-
-
-def _log_diagonal(chol: Tensor) -> Tensor:
-    return chol.diagonal(dim1=-2, dim2=-1).log().sum(-1)

@@ -226,3 +226,8 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 def along(vector: Tensor, x: Tensor) -> Tensor:
     """A vector [d] as it is; with replicas [R, d], as [R, 1, ..., d] beside x, [R, ..., k]."""
     return vector if vector.ndim == 1 else vector.view(len(vector), *[1] * (x.ndim - 2), -1)
+
+
+def has_closed_form(generator: nn.Module) -> bool:
+    """Whether a generator knows the `moments()` of its law under z ~ N(0, I), as an affine one does."""
+    return hasattr(generator, "moments")

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from gaussgan.aggregate import quantiles
-from gaussgan.data import GaussianDataModule
+from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.loader import Batch
 from gaussgan.figures import (
     Cloud,
     Verdict,
@@ -26,7 +27,6 @@ from gaussgan.figures import (
 )
 from gaussgan.game.spectrum import update_jacobian
 from gaussgan.gan import GAN
-from gaussgan.loader import Batch
 from gaussgan.metrics import gaussian_w2
 from gaussgan.optimizers import SGD
 from gaussgan.rng import normal, stream

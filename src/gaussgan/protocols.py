@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from gaussgan.config.errors import ConfigError, one_line
-from gaussgan.distributions import examples_of
+from gaussgan.data.distributions import examples_of
 from gaussgan.gan import GAN, OptimizerFactory
-from gaussgan.metrics import has_closed_form
+from gaussgan.networks import has_closed_form
 from gaussgan.replicas import Replicas
 from gaussgan.rng import normal, stream, uniform
 

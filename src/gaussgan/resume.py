@@ -14,9 +14,9 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.checkpoint import check_form
-from gaussgan.data import GaussianDataModule
+from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.loader import Batch
 from gaussgan.gan import GAN
-from gaussgan.loader import Batch
 
 
 def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModule, trainer: Trainer) -> None:

@@ -18,8 +18,8 @@ from torch import nn
 from gaussgan.checkpoint import expecting_checkpoint, read_checkpoint
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.per_replica import seeds, varying
+from gaussgan.data.distributions import Law
 from gaussgan.directory import LAST
-from gaussgan.distributions import Law
 from gaussgan.replicas import Replicas
 from gaussgan.rng import stream
 from gaussgan.single import single_checkpoint

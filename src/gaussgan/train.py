@@ -20,13 +20,14 @@ from gaussgan.callbacks.check import uncalled
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.console import print_replicas, print_summary
-from gaussgan.data import GaussianDataModule, iteration_limits
+from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.distributions import name_of
+from gaussgan.data.iterations import iteration_limits
 from gaussgan.directory import RECORD, claim, is_first_process, read_record, record_end
-from gaussgan.distributions import name_of
 from gaussgan.divergence import Diverged
 from gaussgan.gan import GAN
 from gaussgan.loggers import closing
-from gaussgan.metrics import has_closed_form
+from gaussgan.networks import has_closed_form
 from gaussgan.signals import exit_code, noting
 from gaussgan.validation import score
 

@@ -21,7 +21,8 @@ from gaussgan.callbacks.check import check_monitors
 from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.config.errors import ConfigError
 from gaussgan.console import IterationsBar
-from gaussgan.data import GaussianDataModule, iteration_limits
+from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.iterations import iteration_limits
 from gaussgan.gan import GAN
 
 for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # that say what only their authors ask

@@ -9,9 +9,10 @@ from typing import Any
 
 from torch import nn
 
-from gaussgan import distributions, networks
+from gaussgan import networks
 from gaussgan.config.errors import ConfigError
-from gaussgan.data import GaussianDataModule
+from gaussgan.data import distributions
+from gaussgan.data.datamodule import GaussianDataModule
 
 DISTRIBUTIONS = (
     distributions.AffineGaussian, distributions.Dirac, distributions.GaussianMixture, distributions.grid,

@@ -12,18 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
-from gaussgan.distributions import Dirac, Law, examples_of
+from gaussgan.data.distributions import Dirac, Law, examples_of
+from gaussgan.data.gaussian import gaussian_log_prob, is_singular, rounding, sample_moments
 from gaussgan.game.objectives import logistic_loss
-from gaussgan.metrics import (
-    gaussian_kl,
-    gaussian_log_prob,
-    gaussian_w2,
-    has_closed_form,
-    is_singular,
-    rounding,
-    sample_moments,
-)
-from gaussgan.networks import Linear, Location
+from gaussgan.metrics import gaussian_kl, gaussian_w2
+from gaussgan.networks import Linear, Location, has_closed_form
 from gaussgan.rng import normal, stream
 from gaussgan.sample_metrics import mode_metrics, sliced_w2
 

@@ -15,7 +15,7 @@ from gaussgan.callbacks.evaluation import Evaluation
 from gaussgan.callbacks.learning_rates import LearningRateMonitor
 from gaussgan.callbacks.record import Record
 from gaussgan.config.errors import ConfigError
-from gaussgan.data import setting
+from gaussgan.data.intervals import setting
 
 ONE_VECTOR = "the parameters of a player are one vector"
 AVERAGE = "it would also swap the discriminator's weights; ema_half_life keeps an average of the generator"

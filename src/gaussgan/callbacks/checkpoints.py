@@ -12,7 +12,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from gaussgan.aggregate import middle
 from gaussgan.checkpoint import save_checkpoint
-from gaussgan.data import data_of
+from gaussgan.data.iterations import data_of
 from gaussgan.directory import BEST, LAST, copy_whole, writing
 from gaussgan.gan import GAN
 from gaussgan.validation import score

@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
-from gaussgan.data import data_of
+from gaussgan.data.iterations import data_of
 from gaussgan.directory import LAST, copy_whole
 from gaussgan.gan import GAN
 from gaussgan.validation import score

@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from gaussgan.account import Account
 from gaussgan.aggregate import aggregate
-from gaussgan.data import GaussianDataModule, data_of, logs_at_this_step
-from gaussgan.distributions import Law
+from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.distributions import Law
+from gaussgan.data.intervals import logs_at_this_step
+from gaussgan.data.iterations import data_of
 from gaussgan.gan import GAN
 from gaussgan.loggers import log_configuration, log_numbers, typed
-from gaussgan.metrics import has_closed_form
+from gaussgan.networks import has_closed_form
 from gaussgan.validation import distances_with_average
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from pytorch_lightning import Callback, Trainer
 
 from gaussgan.aggregate import aggregate
-from gaussgan.data import logs_at_this_step
+from gaussgan.data.intervals import logs_at_this_step
 from gaussgan.gan import GAN
 from gaussgan.loggers import log_numbers
 

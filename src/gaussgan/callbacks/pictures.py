@@ -11,7 +11,8 @@ from typing import Any
 from pytorch_lightning import Callback, Trainer
 
 from gaussgan.config.errors import shortage
-from gaussgan.data import GaussianDataModule, data_of
+from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.iterations import data_of
 from gaussgan.divergence import Diverged
 from gaussgan.figures import render, save
 from gaussgan.gan import GAN

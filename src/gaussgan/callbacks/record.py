@@ -16,7 +16,7 @@ from gaussgan import signals
 from gaussgan.aggregate import replica_rows, summary
 from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.config.errors import ConfigError
-from gaussgan.data import data_of, planned_iterations
+from gaussgan.data.iterations import data_of, planned_iterations
 from gaussgan.directory import ending, identity, write_record, write_replicas
 from gaussgan.divergence import Diverged
 from gaussgan.gan import GAN

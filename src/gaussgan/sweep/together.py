@@ -21,9 +21,9 @@ from gaussgan.callbacks.record import last_row, record_of
 from gaussgan.checkpoint import read_checkpoint, save_checkpoint
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.per_replica import together
-from gaussgan.data import GaussianDataModule
+from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.distributions import name_of
 from gaussgan.directory import BEST, LAST, claim, ending, identity, read_record, record_end, write_record, writing
-from gaussgan.distributions import name_of
 from gaussgan.divergence import Diverged
 from gaussgan.gan import GAN
 from gaussgan.history import of_replica, pack, unpack

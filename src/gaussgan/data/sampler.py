@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from gaussgan.distributions import Law, examples_of
-from gaussgan.loader import Batch
-from gaussgan.metrics import sample_moments
+from gaussgan.data.distributions import Law, examples_of
+from gaussgan.data.gaussian import sample_moments
+from gaussgan.data.loader import Batch
 from gaussgan.rng import normal, stream, uniform
 
 

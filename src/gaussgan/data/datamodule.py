@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from math import ceil
-from typing import Any
 
 import torch
-from omegaconf import DictConfig
-from pytorch_lightning import Callback, LightningDataModule, Trainer
+from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
-from gaussgan.distributions import Law
-from gaussgan.loader import Batch, Block, BlockLoader
+from gaussgan.data.distributions import Law
+from gaussgan.data.intervals import steps_to_end_at
+from gaussgan.data.loader import Batch, Block, BlockLoader
+from gaussgan.data.sampler import Source
 from gaussgan.metrics import gaussian_w2
-from gaussgan.source import Source
 from gaussgan.validation import Validation, ValidationInParts
 
 
@@ -189,46 +188,3 @@ class GaussianDataModule(LightningDataModule):
     def transfer_batch_to_device(self, batch: Block, device: torch.device, dataloader_idx: int) -> Block:
         """Nothing: the loader moves an epoch at a time."""
         return batch
-
-
-def data_of(trainer: Trainer) -> GaussianDataModule:
-    """The data module that a trainer runs on (None in a parent that leaves the running to spawned processes)."""
-    return trainer.datamodule  # type: ignore[attr-defined]
-
-
-def iteration_limits(trainer: Trainer | DictConfig, data: GaussianDataModule) -> dict[str, int]:
-    """The iterations after which each of the limits of a trainer, or of its configuration, ends a run on these data."""
-    limits = {"max_epochs": (trainer.max_epochs or 0) * data.iterations, "max_steps": trainer.max_steps}
-    return {name: limit for name, limit in limits.items() if limit > 0}
-
-
-def steps_to_end_at(trainer: Trainer) -> list[int]:
-    """Return the numbers of iterations at whose multiples a callback acts or the trainer logs."""
-    wanted = [setting(callback, "every_n_train_steps") for callback in trainer.callbacks]  # type: ignore[attr-defined]
-    return [n for n in {*wanted, log_interval(trainer)} if n]
-
-
-def logs_at_this_step(trainer: Trainer) -> bool:
-    """Return whether the trainer's global step is a multiple of the configured `trainer.log_every_n_steps`."""
-    n = log_interval(trainer)
-    return n > 0 and trainer.global_step % n == 0
-
-
-def log_interval(trainer: Trainer) -> int:
-    """Return the configured `trainer.log_every_n_steps`, in iterations; 0 for none.
-
-    The Trainer itself has 1 in the place of 0, so that what other callbacks log in a block is logged at its end.
-    """
-    config: dict[str, Any] = trainer.lightning_module.config  # type: ignore[assignment]
-    configured = config.get("trainer", {}).get("log_every_n_steps", 0)
-    return trainer.log_every_n_steps if configured is None else configured  # type: ignore[attr-defined]
-
-
-def setting(callback: Callback, name: str) -> Any:
-    """Return what a callback was given as an argument, which Lightning keeps under a private name; None if nothing."""
-    return getattr(callback, name, getattr(callback, f"_{name}", None))
-
-
-def planned_iterations(trainer: Trainer) -> int:
-    """The iterations after which a trainer's run is complete."""
-    return min(iteration_limits(trainer, data_of(trainer)).values())

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gaussgan.config.errors import ConfigError
-from gaussgan.metrics import gaussian_log_prob, is_singular
+from gaussgan.data.gaussian import gaussian_log_prob, is_singular
 from gaussgan.rng import normal, stream
 
 
