@@ -27,7 +27,7 @@ def main() -> None:
     from gaussgan.console import measures
     from gaussgan.directory import BEST, LAST, RECORD, read_record, read_replicas
     from gaussgan.evaluate import compare, measure, told_apart_from
-    from gaussgan.networks import has_closed_form
+    from gaussgan.networks.moments import has_closed_form
     from gaussgan.runs import load_run
 
     run = load_run(arguments.run, BEST if arguments.best else LAST, arguments.replica, arguments.trust)

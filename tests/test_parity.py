@@ -8,7 +8,7 @@ from torch import nn
 
 from gaussgan import load_run
 from gaussgan.assemble import assemble
-from gaussgan.runs import build_networks
+from gaussgan.networks.build import build_networks
 from gaussgan.train import train
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from gaussgan.game.penalties import slope
 from gaussgan.networks import MLP, Linear, Location
-from gaussgan.replicas import Replicas
+from gaussgan.networks.replicas import Replicas
 from gaussgan.rng import normal, stream
 from test_networks import MAKERS
 

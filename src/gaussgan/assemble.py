@@ -28,8 +28,8 @@ from gaussgan.data.iterations import iteration_limits
 from gaussgan.gan import GAN
 from gaussgan.loggers import make_loggers
 from gaussgan.memory import check_memory
+from gaussgan.networks.build import build_networks
 from gaussgan.resume import check_state
-from gaussgan.runs import build_networks
 from gaussgan.trainer import check_machine, check_trainer, make_trainer
 
 

@@ -23,7 +23,7 @@ from gaussgan.game.penalties import Penalty
 from gaussgan.game.player import Player
 from gaussgan.game.updates import Update
 from gaussgan.history import pack, unpack
-from gaussgan.replicas import Replicas
+from gaussgan.networks.replicas import Replicas
 
 OptimizerFactory = Callable[[list[Tensor]], torch.optim.Optimizer]
 

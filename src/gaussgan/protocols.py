@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.data.distributions import examples_of
 from gaussgan.gan import GAN, OptimizerFactory
-from gaussgan.networks import has_closed_form
-from gaussgan.replicas import Replicas
+from gaussgan.networks.moments import has_closed_form
+from gaussgan.networks.replicas import Replicas
 from gaussgan.rng import normal, stream, uniform
 
 ROWS = 3  # of a batch that is tried

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,9 @@ from torch import nn
 
 from gaussgan.checkpoint import expecting_checkpoint, read_checkpoint
 from gaussgan.config.errors import ConfigError, one_line
-from gaussgan.config.per_replica import seeds, varying
 from gaussgan.data.distributions import Law
 from gaussgan.directory import LAST
-from gaussgan.replicas import Replicas
-from gaussgan.rng import stream
+from gaussgan.networks.build import build_networks
 from gaussgan.single import single_checkpoint
 from gaussgan.trust import check_trusted
 
@@ -118,28 +115,3 @@ def _check_widths(modules: Mapping[str, nn.Module], latent_dim: int, dim: int) -
     latents = torch.zeros(2, latent_dim, dtype=next(generator.parameters()).dtype)
     if generator(latents).shape != (2, dim) or discriminator(generator(latents)).shape != (2, 1):
         raise ValueError("its networks do not fit its distribution")
-
-
-def build_networks(config: Mapping[str, Any], dim: int) -> dict[str, nn.Module]:
-    """The generator and the discriminator of a configuration, as they start; `Replicas` of several. A null in it is the
-    law's dimension.
-
-    Raises:
-        ConfigError: when one of them cannot be made.
-    """
-    networks: dict[str, nn.Module] = {}
-    for name in ("generator", "discriminator"):
-        widths = {key: dim for key, value in config[name].items() if value is None}
-        own = {key: value for key, value in varying(config).items() if key.startswith(f"{name}.")}
-        numbers = [{key.rpartition(".")[2]: value[i] for key, value in own.items()} for i in range(config["replicas"])]
-        try:
-            make = instantiate(config[name], **widths, _partial_=True)
-            again = partial(make.func, *make.args, **make.keywords)  # Hydra's own takes as long again for each
-            each = enumerate(zip(seeds(config), numbers, strict=True))
-            copies = [(again if i else make)(rng=stream(seed, f"init_{name}"), **own) for i, (seed, own) in each]
-            if not isinstance(copies[0], nn.Module) or not [*copies[0].parameters()]:
-                raise TypeError(f"it must be a torch.nn.Module with parameters (got {type(copies[0]).__name__})")
-        except Exception as error:  # whatever a network raises at what it is given
-            raise ConfigError(f"{name}: {one_line(error)}") from error
-        networks[name] = Replicas(copies) if len(copies) > 1 else copies[0]
-    return networks

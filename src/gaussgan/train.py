@@ -27,7 +27,7 @@ from gaussgan.directory import RECORD, claim, is_first_process, read_record, rec
 from gaussgan.divergence import Diverged
 from gaussgan.gan import GAN
 from gaussgan.loggers import closing
-from gaussgan.networks import has_closed_form
+from gaussgan.networks.moments import has_closed_form
 from gaussgan.signals import exit_code, noting
 from gaussgan.validation import score
 

@@ -18,7 +18,7 @@ from gaussgan.data.intervals import logs_at_this_step
 from gaussgan.data.iterations import data_of
 from gaussgan.gan import GAN
 from gaussgan.loggers import log_configuration, log_numbers, typed
-from gaussgan.networks import has_closed_form
+from gaussgan.networks.moments import has_closed_form
 from gaussgan.validation import distances_with_average
 
 

@@ -1,0 +1,9 @@
+"""Generators and discriminators, and R networks of one architecture as one module.
+
+Losses and training belong in `gan`.
+"""
+
+from gaussgan.networks.architectures import MLP, Location, Maxout, Quadratic
+from gaussgan.networks.layers import Linear, SpectralLinear, draw_parameters
+
+__all__ = ["MLP", "Linear", "Location", "Maxout", "Quadratic", "SpectralLinear", "draw_parameters"]

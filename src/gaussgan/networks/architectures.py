@@ -1,0 +1,121 @@
+"""Generators and discriminators as plain nn.Modules, [..., in_features] → [..., out_features]."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from gaussgan.networks.layers import Linear, SpectralLinear, affine, along, check_widths, draw_parameters
+
+
+class Location(nn.Module):
+    """A point θ, [out_features], whatever z is: the generator of the Dirac-GAN.
+
+    Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406, definition 2.1.
+    """
+
+    replicable = True
+
+    def __init__(
+        self, in_features: int, out_features: int, std: float, rng: torch.Generator, mean: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.location = nn.Parameter(torch.empty(out_features))
+        draw_parameters(self, std, rng, mean)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return along(self.location, z).expand(*z.shape[:-1], -1)
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """θ and the covariance 0, in float64 on the CPU."""
+        mean = self.location.cpu().double()
+        return mean, torch.zeros_like(mean.unsqueeze(-1) * mean.unsqueeze(-2))
+
+
+class MLP(nn.Sequential):
+    """A multilayer perceptron.
+
+    Args:
+        widths: the numbers of hidden units; [5, 3] is the textbook's discriminator.
+        activation: what follows each hidden layer; tanh where there is none.
+        batch_norm: normalise each hidden layer over the batch before its activation (Ioffe and Szegedy 2015, arXiv
+            1502.03167). Batches are then [B, in_features].
+        spectral_norm: keep every linear map at spectral norm 1 (Miyato et al. 2018, arXiv 1802.05957).
+
+    Raises:
+        ValueError: when a width is not a whole number of at least 1.
+    """
+
+    replicable = True
+
+    def __init__(
+        self,
+        in_features: int,
+        widths: Sequence[int],
+        out_features: int,
+        std: float,
+        rng: torch.Generator,
+        activation: nn.Module | None = None,
+        batch_norm: bool = False,
+        spectral_norm: bool = False,
+    ) -> None:
+        check_widths(widths)
+        layer = SpectralLinear if spectral_norm else Linear
+        layers: list[nn.Module] = []
+        for fan_in, fan_out in pairwise([in_features, *widths]):
+            layers.append(layer(fan_in, fan_out, std, rng))
+            layers += [nn.BatchNorm1d(fan_out)] if batch_norm else []
+            layers.append(activation or nn.Tanh())
+        super().__init__(*layers, layer([in_features, *widths][-1], out_features, std, rng))
+
+
+class Quadratic(nn.Module):
+    """D(x) = xᵀ Q x + wᵀ x + c, one logit for each example: every log p/q between Gaussians is of this form."""
+
+    replicable = True
+
+    def __init__(self, in_features: int, std: float, rng: torch.Generator) -> None:
+        super().__init__()
+        self.quadratic = nn.Parameter(torch.empty(in_features, in_features))
+        self.linear = nn.Parameter(torch.empty(in_features))
+        self.constant = nn.Parameter(torch.empty(1))
+        draw_parameters(self, std, rng)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = affine(x, self.quadratic.mT, self.linear)
+        return (rows * x).sum(-1, keepdim=True) + along(self.constant, x)
+
+
+class Maxout(nn.Module):
+    """A perceptron whose hidden units are maxima of `pieces` affine maps each.
+
+    Goodfellow et al. 2013, arXiv 1302.4389.
+
+    Args:
+        widths: the numbers of hidden units.
+
+    Raises:
+        ValueError: when a width or pieces is not a whole number of at least 1.
+    """
+
+    replicable = True
+
+    def __init__(
+        self, in_features: int, widths: Sequence[int], pieces: int, out_features: int, std: float, rng: torch.Generator
+    ) -> None:
+        check_widths(widths)
+        if type(pieces) is not int or pieces < 1:
+            raise ValueError(f"pieces must be a whole number of at least 1 (got {pieces})")
+        super().__init__()
+        hidden = [Linear(fan_in, fan_out * pieces, std, rng) for fan_in, fan_out in pairwise([in_features, *widths])]
+        self.hidden = nn.ModuleList(hidden)
+        self.pieces = pieces
+        self.output = Linear([in_features, *widths][-1], out_features, std, rng)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.hidden:
+            x = layer(x).unflatten(-1, (-1, self.pieces)).amax(-1)
+        return self.output(x)
