@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gaussgan.aggregate import aggregate, quantiles, summary
-from gaussgan.history import of_replica, pack, unpack
+from gaussgan.gan.history import of_replica, pack, unpack
 from gaussgan.rng import stream, uniform
 
 

@@ -15,7 +15,7 @@ from conftest import ROOT
 from gaussgan.assemble import assemble
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
-from gaussgan.gan import GAN
+from gaussgan.gan.module import GAN
 from gaussgan.runs import read_checkpoint
 from gaussgan.train import train
 from test_resume import assert_same

@@ -191,7 +191,7 @@ def test_help_and_cfg_do_not_import_torch(tmp_path: Path) -> None:
         ("+data.distribution.seed=abc", "data.distribution.seed must be a whole number of at least 0"),
         ("+data.distribution.seed=-1", "data.distribution.seed must be a whole number of at least 0"),
         ("+player_g.clip_weights=-1", "player_g.clip_weights must be a finite number above 0, or null"),
-        ("+schedule={_target_:gaussgan.optimizers.Cosine,end:5}", "schedule.end must be a number from 0 to 1"),
+        ("+schedule={_target_:gaussgan.gan.schedules.Cosine,end:5}", "schedule.end must be a number from 0 to 1"),
         ("trainer.limit_train_batches=3", "trainer.limit_train_batches must be 1.0"),
         ("trainer.precision=16", "trainer.precision must be a precision without loss scaling"),
         ("trainer.precision=16-mixed", "trainer.precision must be a precision without loss scaling"),

@@ -13,7 +13,7 @@ from gaussgan.assemble import assemble
 from gaussgan.callbacks import Pictures
 from gaussgan.config.errors import ConfigError
 from gaussgan.data.loader import Batch
-from gaussgan.gan import GAN
+from gaussgan.gan.module import GAN
 from gaussgan.pictures import Picture, linearised, spectrum
 from gaussgan.train import train
 from test_resume import assert_same

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.functional import jacobian
 from torch.distributions import Normal
 
-from gaussgan.game.objectives import Hinge, LeastSquares, Minimax, NonSaturating, Objective, Relativistic, Wasserstein
+from gaussgan.gan.objectives import Hinge, LeastSquares, Minimax, NonSaturating, Objective, Relativistic, Wasserstein
 
 
 def nodes(step: float) -> Tensor:

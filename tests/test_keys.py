@@ -59,7 +59,7 @@ def check_all(cfg: DictConfig) -> None:
         # beside components
         ("+penalty.foo=1", f"penalty.foo {NO_KEY}"),
         ("+penalty.weight=3", f"penalty.weight {NO_KEY}"),
-        ("+penalty._target_=gaussgan.game.penalties.R1", f"penalty._target_ {NO_KEY}"),
+        ("+penalty._target_=gaussgan.gan.penalties.R1", f"penalty._target_ {NO_KEY}"),
         ("+penalty.r1.foo=1", "penalty.r1 must be a component with its _target_ (got none)"),
         (
             "+callbacks.foo=1",
@@ -68,7 +68,7 @@ def check_all(cfg: DictConfig) -> None:
         ("+callbacks.foo={bar:'${seed}'}", "callbacks.foo must be a component with its _target_ (got none)"),
         ("callbacks.pictures=null", "callbacks.pictures must be a component with its _target_ (got null)"),
         ("+schedule.end=0.1", f"schedule.end {NO_KEY}"),
-        ("+schedule.foo={_target_:gaussgan.optimizers.Cosine}", f"schedule.foo {NO_KEY}"),
+        ("+schedule.foo={_target_:gaussgan.gan.schedules.Cosine}", f"schedule.foo {NO_KEY}"),
         ("+player_d._target_=foo", f"player_d._target_ {NO_KEY}"),
         # inside of them
         ("+data.foo=1", f"data.foo is nothing that GaussianDataModule takes {NOT_TAKEN}"),
@@ -77,7 +77,7 @@ def check_all(cfg: DictConfig) -> None:
         ("+callbacks.pictures.foo=1", f"callbacks.pictures.foo is nothing that Pictures takes {NOT_TAKEN}"),
         ("+callbacks.pictures.draw.foo=1", f"callbacks.pictures.draw.foo is nothing that game takes {NOT_TAKEN}"),
         (
-            "+callbacks.x={_target_:types.SimpleNamespace,_args_:[{_target_:gaussgan.optimizers.Cosine,foo:1}]}",
+            "+callbacks.x={_target_:types.SimpleNamespace,_args_:[{_target_:gaussgan.gan.schedules.Cosine,foo:1}]}",
             f"callbacks.x._args_.0.foo is nothing that Cosine takes {NOT_TAKEN}",
         ),
         # where a class takes anything, and nothing comes of it
@@ -166,8 +166,8 @@ def test_a_key_that_is_only_interpolated_is_no_part_of_a_recipe(compose: Compose
             "callbacks.mine._target_ is not in this configuration: +callbacks.mine=",
         ),
         (
-            "schedule={_target_:gaussgan.optimizers.Cosine,end:0}",
-            "schedule._target_ is not in this configuration: +schedule={_target_:gaussgan.optimizers.Cosine,end:0} ",
+            "schedule={_target_:gaussgan.gan.schedules.Cosine,end:0}",
+            "schedule._target_ is not in this configuration: +schedule={_target_:gaussgan.gan.schedules.Cosine,end:0} ",
         ),
         # what is chosen
         ("callbacks=logit", "callbacks.evaluation must be there, as in callbacks=[default,logit]"),

@@ -7,15 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from gaussgan.game.objectives import (
-    Hinge,
-    LeastSquares,
-    Minimax,
-    NonSaturating,
-    Objective,
-    Relativistic,
-    Wasserstein,
-)
+from gaussgan.gan.objectives import Hinge, LeastSquares, Minimax, NonSaturating, Objective, Relativistic, Wasserstein
 
 P = Normal(torch.tensor(0.0, dtype=torch.float64), 1.0)
 GRID = torch.linspace(-9, 10, 4001, dtype=torch.float64)

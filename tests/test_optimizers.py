@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from gaussgan.optimizers import SGD, Adam, Cosine, Linear, RMSprop
+from gaussgan.gan.optimizers import SGD, Adam, RMSprop
+from gaussgan.gan.schedules import Cosine, Linear
 from gaussgan.rng import normal, stream
 
 

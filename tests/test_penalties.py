@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gaussgan.game.penalties import R1, R2, WGANGP, Penalty, ZeroCentred
+from gaussgan.gan.penalties import R1, R2, WGANGP, Penalty, ZeroCentred
 from gaussgan.networks import MLP
 from gaussgan.rng import normal, stream, uniform
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gaussgan.game.player import Player
+from gaussgan.gan.optimizers import SGD
+from gaussgan.gan.player import Player
 from gaussgan.networks import MLP
-from gaussgan.optimizers import SGD
 from gaussgan.rng import normal, stream
 
 

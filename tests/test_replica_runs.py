@@ -19,7 +19,7 @@ from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.per_replica import of_replica
 from gaussgan.directory import LAST
-from gaussgan.divergence import Diverged
+from gaussgan.gan.divergence import Diverged
 from gaussgan.runs import read_checkpoint
 from gaussgan.single import single_checkpoint
 from gaussgan.train import train

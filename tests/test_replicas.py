@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gaussgan.game.penalties import slope
+from gaussgan.gan.penalties import slope
 from gaussgan.networks import MLP, Linear, Location
 from gaussgan.networks.replicas import Replicas
 from gaussgan.rng import normal, stream

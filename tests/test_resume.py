@@ -207,7 +207,7 @@ def test_dying_between_best_and_last_loses_neither(
 
 def test_a_record_does_not_outlive_its_truth(compose: Compose, alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A finished run is extended in place and killed: no record may say that it completed before."""
-    from gaussgan.gan import GAN
+    from gaussgan.gan.module import GAN
 
     monkeypatch.setattr(GAN, "on_train_start", lambda _: os._exit(9))
     overrides = (*RECIPE, "trainer.max_epochs=8", f"ckpt_path={alone}/checkpoints/last.ckpt")

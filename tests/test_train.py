@@ -192,7 +192,7 @@ def test_the_limit_that_ends_a_run_is_the_one_that_is_reached(
 
 def test_a_defect_is_recorded_as_failed(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     from gaussgan.data.datamodule import GaussianDataModule
-    from gaussgan.gan import GAN
+    from gaussgan.gan.module import GAN
 
     def defect(*_: object) -> None:
         raise RuntimeError("the cat\nate it")

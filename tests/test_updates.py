@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from gaussgan.data.loader import Batch
-from gaussgan.game.objectives import Minimax, NonSaturating, Objective, Wasserstein
-from gaussgan.game.penalties import R1, R2, Penalty
-from gaussgan.game.player import Player
 from gaussgan.game.spectrum import update_jacobian
-from gaussgan.game.updates import Alternating, Consensus, Extragradient, Optimistic, Simultaneous, Update
-from gaussgan.gan import GAN
+from gaussgan.gan.module import GAN
+from gaussgan.gan.objectives import Minimax, NonSaturating, Objective, Wasserstein
+from gaussgan.gan.optimizers import SGD, Adam
+from gaussgan.gan.penalties import R1, R2, Penalty
+from gaussgan.gan.player import Player
+from gaussgan.gan.updates import Alternating, Consensus, Extragradient, Optimistic, Simultaneous, Update
 from gaussgan.networks import Linear, Location
-from gaussgan.optimizers import SGD, Adam
 from gaussgan.rng import stream
 
 

@@ -15,7 +15,7 @@ from gaussgan.config.keys import nearest
 
 logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # get_object logs in several lines what it raises
 
-PLAYER = "gaussgan.game.player.Player"
+PLAYER = "gaussgan.gan.player.Player"
 RESERVED = ("_target_", "_args_", "_partial_", "_recursive_", "_convert_")  # what Hydra reads itself
 OURS = {  # arguments that a run gives itself
     "generator": {"rng"},

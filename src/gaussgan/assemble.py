@@ -25,7 +25,7 @@ from gaussgan.config.per_replica import of_replica, seeds, varying
 from gaussgan.config.recipe import differences
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.iterations import iteration_limits
-from gaussgan.gan import GAN
+from gaussgan.gan.module import GAN
 from gaussgan.loggers import make_loggers
 from gaussgan.memory import check_memory
 from gaussgan.networks.build import build_networks

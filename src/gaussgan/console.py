@@ -20,11 +20,11 @@ from rich.table import Column, Table
 from torch import Tensor
 from torch.special import gammainc
 
-from gaussgan.account import Account
 from gaussgan.aggregate import middle
 from gaussgan.data.distributions import Law
 from gaussgan.data.iterations import data_of, planned_iterations
-from gaussgan.gan import GAN
+from gaussgan.gan.account import Account
+from gaussgan.gan.module import GAN
 from gaussgan.validation import has_density, score
 
 log = logging.getLogger(__name__)

@@ -26,9 +26,9 @@ from gaussgan.figures import (
     spectrum_figure,
 )
 from gaussgan.game.spectrum import update_jacobian
-from gaussgan.gan import GAN
+from gaussgan.gan.module import GAN
+from gaussgan.gan.optimizers import SGD
 from gaussgan.metrics import gaussian_w2
-from gaussgan.optimizers import SGD
 from gaussgan.rng import normal, stream
 from gaussgan.validation import gaussian_density, score
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.data.distributions import examples_of
-from gaussgan.gan import GAN, OptimizerFactory
+from gaussgan.gan.module import GAN, OptimizerFactory
 from gaussgan.networks.moments import has_closed_form
 from gaussgan.networks.replicas import Replicas
 from gaussgan.rng import normal, stream, uniform

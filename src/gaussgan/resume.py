@@ -16,7 +16,7 @@ from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.checkpoint import check_form
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.loader import Batch
-from gaussgan.gan import GAN
+from gaussgan.gan.module import GAN
 
 
 def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModule, trainer: Trainer) -> None:

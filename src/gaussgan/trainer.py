@@ -23,7 +23,7 @@ from gaussgan.config.errors import ConfigError
 from gaussgan.console import IterationsBar
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.iterations import iteration_limits
-from gaussgan.gan import GAN
+from gaussgan.gan.module import GAN
 
 for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # that say what only their authors ask
     logging.getLogger(library).setLevel(logging.WARNING)

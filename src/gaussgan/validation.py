@@ -14,7 +14,7 @@ from torch.distributions import MultivariateNormal
 
 from gaussgan.data.distributions import Dirac, Law, examples_of
 from gaussgan.data.gaussian import gaussian_log_prob, is_singular, rounding, sample_moments
-from gaussgan.game.objectives import logistic_loss
+from gaussgan.gan.objectives import logistic_loss
 from gaussgan.metrics import gaussian_kl, gaussian_w2
 from gaussgan.networks import Linear, Location
 from gaussgan.networks.moments import has_closed_form

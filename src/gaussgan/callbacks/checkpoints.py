@@ -14,7 +14,7 @@ from gaussgan.aggregate import middle
 from gaussgan.checkpoint import save_checkpoint
 from gaussgan.data.iterations import data_of
 from gaussgan.directory import BEST, LAST, copy_whole, writing
-from gaussgan.gan import GAN
+from gaussgan.gan.module import GAN
 from gaussgan.validation import score
 
 

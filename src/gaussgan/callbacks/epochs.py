@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from gaussgan.data.iterations import data_of
 from gaussgan.directory import LAST, copy_whole
-from gaussgan.gan import GAN
+from gaussgan.gan.module import GAN
 from gaussgan.validation import score
 
 

@@ -8,7 +8,7 @@ from pytorch_lightning import Callback, Trainer
 
 from gaussgan.aggregate import aggregate
 from gaussgan.data.intervals import logs_at_this_step
-from gaussgan.gan import GAN
+from gaussgan.gan.module import GAN
 from gaussgan.loggers import log_numbers
 
 

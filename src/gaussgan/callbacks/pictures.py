@@ -13,9 +13,9 @@ from pytorch_lightning import Callback, Trainer
 from gaussgan.config.errors import shortage
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.iterations import data_of
-from gaussgan.divergence import Diverged
 from gaussgan.figures import render, save
-from gaussgan.gan import GAN
+from gaussgan.gan.divergence import Diverged
+from gaussgan.gan.module import GAN
 from gaussgan.loggers import log_numbers, log_picture
 from gaussgan.pictures import Picture
 

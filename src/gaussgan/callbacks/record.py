@@ -18,8 +18,8 @@ from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.config.errors import ConfigError
 from gaussgan.data.iterations import data_of, planned_iterations
 from gaussgan.directory import ending, identity, write_record, write_replicas
-from gaussgan.divergence import Diverged
-from gaussgan.gan import GAN
+from gaussgan.gan.divergence import Diverged
+from gaussgan.gan.module import GAN
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, Trainer
 
-from gaussgan.gan import GAN
+from gaussgan.gan.module import GAN
 
 
 class Trajectory(Callback):

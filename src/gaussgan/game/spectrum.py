@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gaussgan.game.player import Player
-from gaussgan.game.updates import Update
+from gaussgan.gan.player import Player
+from gaussgan.gan.updates import Update
 
 
 def update_jacobian(update: Update, discriminator: Player, generator: Player, batch: Any) -> Tensor:

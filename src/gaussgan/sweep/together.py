@@ -24,9 +24,9 @@ from gaussgan.config.per_replica import together
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.distributions import name_of
 from gaussgan.directory import BEST, LAST, claim, ending, identity, read_record, record_end, write_record, writing
-from gaussgan.divergence import Diverged
-from gaussgan.gan import GAN
-from gaussgan.history import of_replica, pack, unpack
+from gaussgan.gan.divergence import Diverged
+from gaussgan.gan.history import of_replica, pack, unpack
+from gaussgan.gan.module import GAN
 from gaussgan.loggers import closing, log_configuration, log_numbers, make_loggers, typed
 from gaussgan.signals import exit_code, noting
 from gaussgan.single import single_checkpoint

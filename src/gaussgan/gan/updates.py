@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from gaussgan.game.player import Player, mean_over_ranks
+from gaussgan.gan.player import Player, mean_over_ranks
 
 
 class Update(Protocol):

@@ -5,7 +5,6 @@ Their numbers may be tensors [R, 1] in float64, one for each of R replicas, whos
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -109,29 +108,6 @@ class SGD(torch.optim.Optimizer):
                 theta.sub_(direction * _like(theta, _rate(group)))
 
     step.hooked = True  # type: ignore[attr-defined]
-
-
-class Cosine:
-    """The rate, as a share of the first, from 1 to `end` along half a cosine of the run's progress from 0 to 1.
-
-    Loshchilov and Hutter 2017, arXiv 1608.03983, equation 5 without restarts.
-    """
-
-    def __init__(self, end: float) -> None:
-        self.end = end
-
-    def __call__(self, progress: float) -> float:
-        return self.end + (1 - self.end) * (1 + math.cos(math.pi * progress)) / 2
-
-
-class Linear:
-    """The rate, as a share of the first, from 1 to `end` in a straight line over the run's progress from 0 to 1."""
-
-    def __init__(self, end: float) -> None:
-        self.end = end
-
-    def __call__(self, progress: float) -> float:
-        return 1 + (self.end - 1) * progress
 
 
 def _group(params: list[Tensor], lr: Number, **numbers: Any) -> dict[str, Any]:

@@ -13,16 +13,16 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
-from gaussgan.account import Account
-from gaussgan.averaging import exponential
 from gaussgan.data.iterations import data_of, planned_iterations
 from gaussgan.data.loader import Batch, Block
-from gaussgan.divergence import Diverged, all_finite, divergence
-from gaussgan.game.objectives import Objective
-from gaussgan.game.penalties import Penalty
-from gaussgan.game.player import Player
-from gaussgan.game.updates import Update
-from gaussgan.history import pack, unpack
+from gaussgan.gan.account import Account
+from gaussgan.gan.averaging import exponential
+from gaussgan.gan.divergence import Diverged, all_finite, divergence
+from gaussgan.gan.history import pack, unpack
+from gaussgan.gan.objectives import Objective
+from gaussgan.gan.penalties import Penalty
+from gaussgan.gan.player import Player
+from gaussgan.gan.updates import Update
 from gaussgan.networks.replicas import Replicas
 
 OptimizerFactory = Callable[[list[Tensor]], torch.optim.Optimizer]

@@ -1,0 +1,28 @@
+"""Schedules: from the progress of a run, 0 to 1, to a multiplier of the learning rate."""
+
+from __future__ import annotations
+
+import math
+
+
+class Cosine:
+    """The rate, as a share of the first, from 1 to `end` along half a cosine of the run's progress from 0 to 1.
+
+    Loshchilov and Hutter 2017, arXiv 1608.03983, equation 5 without restarts.
+    """
+
+    def __init__(self, end: float) -> None:
+        self.end = end
+
+    def __call__(self, progress: float) -> float:
+        return self.end + (1 - self.end) * (1 + math.cos(math.pi * progress)) / 2
+
+
+class Linear:
+    """The rate, as a share of the first, from 1 to `end` in a straight line over the run's progress from 0 to 1."""
+
+    def __init__(self, end: float) -> None:
+        self.end = end
+
+    def __call__(self, progress: float) -> float:
+        return 1 + (self.end - 1) * progress
