@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from gaussgan.aggregate import aggregate, quantiles, summary
+from gaussgan.evaluation.summary import aggregate, quantiles, summary
 from gaussgan.gan.history import of_replica, pack, unpack
 from gaussgan.rng import stream, uniform
 

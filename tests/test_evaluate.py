@@ -9,9 +9,9 @@ from omegaconf import DictConfig
 from gaussgan import load_run
 from gaussgan.directory import read_record
 from gaussgan.evaluate import Verdict, compare, measure, told_apart_from
+from gaussgan.evaluation.evaluator import Validation
+from gaussgan.evaluation.two_sample import Accuracy
 from gaussgan.train import train
-from gaussgan.twosample import Accuracy
-from gaussgan.validation import Validation
 
 
 def test_a_run_is_measured_as_its_record_says_and_told_apart(compose: Callable[..., DictConfig]) -> None:

@@ -4,8 +4,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gaussgan.aggregate import quantiles
 from gaussgan.data.distributions import AffineGaussian, ring
+from gaussgan.evaluation.summary import quantiles
 from gaussgan.figures import (
     Cloud,
     Verdict,

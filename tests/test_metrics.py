@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal, kl_divergence
 
 from gaussgan.data.distributions import AffineGaussian
-from gaussgan.metrics import gaussian_kl, gaussian_w2
+from gaussgan.evaluation.gaussian import gaussian_kl, gaussian_w2
 from gaussgan.rng import normal, stream
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from gaussgan.data.distributions import grid, ring
+from gaussgan.evaluation.samples import mode_metrics, sliced_w2
 from gaussgan.rng import normal, stream
-from gaussgan.sample_metrics import mode_metrics, sliced_w2
 
 
 def unit_vectors(k: int, d: int) -> torch.Tensor:

@@ -14,7 +14,7 @@ from conftest import SPAWNS
 from gaussgan import load_run
 from gaussgan.assemble import assemble
 from gaussgan.data.gaussian import sample_moments
-from gaussgan.metrics import gaussian_w2
+from gaussgan.evaluation.gaussian import gaussian_w2
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]

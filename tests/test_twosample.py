@@ -4,8 +4,8 @@ import pytest
 import torch
 from scipy.stats import energy_distance, kstest
 
+from gaussgan.evaluation.two_sample import best_accuracy, classifier_test, energy_test
 from gaussgan.rng import normal, stream
-from gaussgan.twosample import best_accuracy, classifier_test, energy_test
 
 
 def test_the_statistic_is_scipys_in_one_dimension() -> None:

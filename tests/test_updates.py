@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gaussgan.data.loader import Batch
-from gaussgan.game.spectrum import update_jacobian
+from gaussgan.evaluation.spectrum import update_jacobian
 from gaussgan.gan.module import GAN
 from gaussgan.gan.objectives import Minimax, NonSaturating, Objective, Wasserstein
 from gaussgan.gan.optimizers import SGD, Adam

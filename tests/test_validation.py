@@ -10,12 +10,12 @@ from torch import nn
 
 from gaussgan.assemble import assemble
 from gaussgan.data.distributions import AffineGaussian, Dirac, Law, ring
-from gaussgan.metrics import gaussian_kl, gaussian_w2
+from gaussgan.evaluation.evaluator import Validation, gaussian_density, score
+from gaussgan.evaluation.gaussian import gaussian_kl, gaussian_w2
+from gaussgan.evaluation.samples import mode_metrics, sliced_w2
 from gaussgan.networks import MLP, Linear, Location
 from gaussgan.networks.moments import has_closed_form
 from gaussgan.rng import stream
-from gaussgan.sample_metrics import mode_metrics, sliced_w2
-from gaussgan.validation import Validation, gaussian_density, score
 
 TEXTBOOK = AffineGaussian([[1, 2], [-0.1, 0.5]], [1, 2])
 

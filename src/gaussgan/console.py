@@ -20,12 +20,12 @@ from rich.table import Column, Table
 from torch import Tensor
 from torch.special import gammainc
 
-from gaussgan.aggregate import middle
 from gaussgan.data.distributions import Law
 from gaussgan.data.iterations import data_of, planned_iterations
+from gaussgan.evaluation.evaluator import has_density, score
+from gaussgan.evaluation.summary import middle
 from gaussgan.gan.account import Account
 from gaussgan.gan.module import GAN
-from gaussgan.validation import has_density, score
 
 log = logging.getLogger(__name__)
 

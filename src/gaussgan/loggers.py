@@ -18,13 +18,13 @@ from omegaconf import OmegaConf
 from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from gaussgan.aggregate import aggregate
 from gaussgan.config.dotted import to_yaml
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.recipe import hyperparameters
 from gaussgan.csv_logger import CSVLogger
 from gaussgan.directory import SWEEP, writing
-from gaussgan.validation import score
+from gaussgan.evaluation.evaluator import score
+from gaussgan.evaluation.summary import aggregate
 
 IDS = "loggers.json"  # in a run's directory: the ids that W&B and MLflow gave the run
 SERVICES: dict[type[Logger], str] = {WandbLogger: "id", MLFlowLogger: "run_id"}  # the argument that takes an id

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from gaussgan.config.errors import ConfigError, gigabytes
 from gaussgan.config.per_replica import of_replica
 from gaussgan.data.distributions import Law
+from gaussgan.evaluation.evaluator import DIRECTIONS, MOMENT_SAMPLES
 from gaussgan.networks.build import build_networks
-from gaussgan.validation import DIRECTIONS, MOMENT_SAMPLES
 
 PROGRAM = 4e8  # bytes of Python, torch and Lightning
 BATCH = 1_600  # of the Python objects of one batch

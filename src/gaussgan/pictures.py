@@ -12,9 +12,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gaussgan.aggregate import quantiles
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.loader import Batch
+from gaussgan.evaluation.evaluator import gaussian_density, score
+from gaussgan.evaluation.gaussian import gaussian_w2
+from gaussgan.evaluation.spectrum import update_jacobian
+from gaussgan.evaluation.summary import quantiles
 from gaussgan.figures import (
     Cloud,
     Verdict,
@@ -25,12 +28,9 @@ from gaussgan.figures import (
     replicas_figure,
     spectrum_figure,
 )
-from gaussgan.game.spectrum import update_jacobian
 from gaussgan.gan.module import GAN
 from gaussgan.gan.optimizers import SGD
-from gaussgan.metrics import gaussian_w2
 from gaussgan.rng import normal, stream
-from gaussgan.validation import gaussian_density, score
 
 PICTURED = 100  # examples of either kind, of a Gaussian
 PICTURED_OF_MIXTURE = 1_000

@@ -24,12 +24,12 @@ from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.distributions import name_of
 from gaussgan.data.iterations import iteration_limits
 from gaussgan.directory import RECORD, claim, is_first_process, read_record, record_end
+from gaussgan.evaluation.evaluator import score
 from gaussgan.gan.divergence import Diverged
 from gaussgan.gan.module import GAN
 from gaussgan.loggers import closing
 from gaussgan.networks.moments import has_closed_form
 from gaussgan.signals import exit_code, noting
-from gaussgan.validation import score
 
 log = logging.getLogger(__name__)
 

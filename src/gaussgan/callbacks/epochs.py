@@ -11,8 +11,8 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from gaussgan.data.iterations import data_of
 from gaussgan.directory import LAST, copy_whole
+from gaussgan.evaluation.evaluator import score
 from gaussgan.gan.module import GAN
-from gaussgan.validation import score
 
 
 class KeptEpochs(Checkpoint):

@@ -10,16 +10,16 @@ import torch
 from pytorch_lightning import Callback, Trainer
 from torch import Tensor, nn
 
-from gaussgan.aggregate import aggregate
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.distributions import Law
 from gaussgan.data.intervals import logs_at_this_step
 from gaussgan.data.iterations import data_of
+from gaussgan.evaluation.evaluator import distances_with_average
+from gaussgan.evaluation.summary import aggregate
 from gaussgan.gan.account import Account
 from gaussgan.gan.module import GAN
 from gaussgan.loggers import log_configuration, log_numbers, typed
 from gaussgan.networks.moments import has_closed_form
-from gaussgan.validation import distances_with_average
 
 
 class Evaluation(Callback):

@@ -6,8 +6,8 @@ from typing import Any
 
 from pytorch_lightning import Callback, Trainer
 
-from gaussgan.aggregate import aggregate
 from gaussgan.data.intervals import logs_at_this_step
+from gaussgan.evaluation.summary import aggregate
 from gaussgan.gan.module import GAN
 from gaussgan.loggers import log_numbers
 

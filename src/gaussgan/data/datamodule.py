@@ -14,8 +14,8 @@ from gaussgan.data.distributions import Law
 from gaussgan.data.intervals import steps_to_end_at
 from gaussgan.data.loader import Batch, Block, BlockLoader
 from gaussgan.data.sampler import Source
-from gaussgan.metrics import gaussian_w2
-from gaussgan.validation import Validation, ValidationInParts
+from gaussgan.evaluation.evaluator import Validation, ValidationInParts
+from gaussgan.evaluation.gaussian import gaussian_w2
 
 
 class GaussianDataModule(LightningDataModule):

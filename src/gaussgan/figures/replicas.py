@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gaussgan.aggregate import infinite_for_nan, quantiles
+from gaussgan.evaluation.summary import infinite_for_nan, quantiles
 from gaussgan.figures.curves import NAMES, draw_score
 from gaussgan.figures.plane import Line, Plane
 from gaussgan.figures.style import (

@@ -24,6 +24,7 @@ from gaussgan.config.per_replica import together
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.distributions import name_of
 from gaussgan.directory import BEST, LAST, claim, ending, identity, read_record, record_end, write_record, writing
+from gaussgan.evaluation.evaluator import score
 from gaussgan.gan.divergence import Diverged
 from gaussgan.gan.history import of_replica, pack, unpack
 from gaussgan.gan.module import GAN
@@ -31,7 +32,6 @@ from gaussgan.loggers import closing, log_configuration, log_numbers, make_logge
 from gaussgan.signals import exit_code, noting
 from gaussgan.single import single_checkpoint
 from gaussgan.train import returned, train
-from gaussgan.validation import score
 
 log = logging.getLogger(__name__)
 

@@ -14,12 +14,12 @@ from torch.distributions import MultivariateNormal
 
 from gaussgan.data.distributions import Dirac, Law, examples_of
 from gaussgan.data.gaussian import gaussian_log_prob, is_singular, rounding, sample_moments
+from gaussgan.evaluation.gaussian import gaussian_kl, gaussian_w2
+from gaussgan.evaluation.samples import mode_metrics, sliced_w2
 from gaussgan.gan.objectives import logistic_loss
-from gaussgan.metrics import gaussian_kl, gaussian_w2
 from gaussgan.networks import Linear, Location
 from gaussgan.networks.moments import has_closed_form
 from gaussgan.rng import normal, stream
-from gaussgan.sample_metrics import mode_metrics, sliced_w2
 
 MOMENT_SAMPLES = 10_000  # of a generator whose law has no closed form, for its moments
 DENSITY_SAMPLES = 1_000  # of either, for what is measured by densities: of replicas it takes as long as their training

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gaussgan.config.per_replica import entries, seeds, varying
-from gaussgan.validation import SCORES
+from gaussgan.evaluation.evaluator import SCORES
 
 QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}
 

@@ -1,1 +1,0 @@
-"""The game: what each player minimises (objectives), who plays (player), and how they move (updates)."""
