@@ -24,11 +24,11 @@ def main() -> None:
         sys.path.append(str(Path.cwd()))  # where a reader's own classes are, which python SCRIPT leaves out
     import torch
 
-    from gaussgan.console import measures
-    from gaussgan.directory import BEST, LAST, RECORD, read_record, read_replicas
-    from gaussgan.evaluate import compare, measure, told_apart_from
     from gaussgan.networks.moments import has_closed_form
-    from gaussgan.runs import load_run
+    from gaussgan.runs.directory import BEST, LAST, RECORD, read_record, read_replicas
+    from gaussgan.runs.evaluate import compare, measure, told_apart_from
+    from gaussgan.runs.load import load_run
+    from gaussgan.runs.table import measures
 
     run = load_run(arguments.run, BEST if arguments.best else LAST, arguments.replica, arguments.trust)
     if run.config["threads"] is not None:

@@ -61,7 +61,7 @@ def compose(tmp_path: Path) -> Callable[..., DictConfig]:
 @pytest.fixture
 def evaluated(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """What scripts/evaluate.py says of a run, but of few samples."""
-    from gaussgan import evaluate
+    from gaussgan.runs import evaluate
 
     monkeypatch.setattr(evaluate, "compare", partial(evaluate.compare, sizes=(100,)))
 

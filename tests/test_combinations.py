@@ -16,7 +16,7 @@ from gaussgan.assemble import assemble
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
 from gaussgan.gan.module import GAN
-from gaussgan.runs import read_checkpoint
+from gaussgan.runs.load import read_checkpoint
 from gaussgan.train import train
 from test_resume import assert_same
 

@@ -17,7 +17,7 @@ from conftest import PATIENCE, ROOT
 from gaussgan.assemble import assemble
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
-from gaussgan.directory import read_record
+from gaussgan.runs.directory import read_record
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]

@@ -22,12 +22,14 @@ from pytorch_lightning import Callback
 from rich.console import Console
 
 from conftest import ROOT
-from gaussgan import console, memory, pictures, signals
+from gaussgan import memory, pictures
 from gaussgan import train as training
 from gaussgan.callbacks import checkpoints
+from gaussgan.callbacks import progress as console
 from gaussgan.config.errors import ConfigError, shortage
-from gaussgan.directory import LAST, RECORD, refuse_if_taken, write_record
 from gaussgan.memory import check_memory, needed, training_needs, validation_needs
+from gaussgan.runs import signals
+from gaussgan.runs.directory import LAST, RECORD, refuse_if_taken, write_record
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]
@@ -121,7 +123,7 @@ def test_a_run_that_signals_end_goes_on_or_starts_again(
 
 
 def test_making_replicas_can_be_stopped(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gaussgan import runs
+    from gaussgan.runs import load as runs
 
     draw, drawn = runs.stream, []
 

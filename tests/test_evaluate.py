@@ -7,10 +7,10 @@ import torch
 from omegaconf import DictConfig
 
 from gaussgan import load_run
-from gaussgan.directory import read_record
-from gaussgan.evaluate import Verdict, compare, measure, told_apart_from
 from gaussgan.evaluation.evaluator import Validation
 from gaussgan.evaluation.two_sample import Accuracy
+from gaussgan.runs.directory import read_record
+from gaussgan.runs.evaluate import Verdict, compare, measure, told_apart_from
 from gaussgan.train import train
 
 

@@ -15,9 +15,9 @@ from gaussgan.arguments import check_arguments
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.recipe import differences, hyperparameters
-from gaussgan.directory import read_record
 from gaussgan.networks import Linear
-from gaussgan.runs import read_checkpoint
+from gaussgan.runs.directory import read_record
+from gaussgan.runs.load import read_checkpoint
 from gaussgan.sweep.together import train_together
 from gaussgan.train import train
 

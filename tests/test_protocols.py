@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from gaussgan.assemble import assemble
 from gaussgan.config.errors import ConfigError
 from gaussgan.data.distributions import name_of
-from gaussgan.directory import read_record
 from gaussgan.networks import draw_parameters
+from gaussgan.runs.directory import read_record
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]

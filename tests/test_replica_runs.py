@@ -18,10 +18,10 @@ from gaussgan.assemble import assemble
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.per_replica import of_replica
-from gaussgan.directory import LAST
 from gaussgan.gan.divergence import Diverged
-from gaussgan.runs import read_checkpoint
-from gaussgan.single import single_checkpoint
+from gaussgan.runs.directory import LAST
+from gaussgan.runs.load import read_checkpoint
+from gaussgan.runs.replica_checkpoint import single_checkpoint
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]

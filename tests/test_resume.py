@@ -21,8 +21,8 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from conftest import PATIENCE, ROOT, SPAWNS
 from gaussgan import pictures
-from gaussgan.directory import BEST, LAST
-from gaussgan.runs import read_checkpoint
+from gaussgan.runs.directory import BEST, LAST
+from gaussgan.runs.load import read_checkpoint
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]

@@ -14,9 +14,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from gaussgan import load_run
 from gaussgan.config.errors import ConfigError
-from gaussgan.directory import BEST, LAST, read_record
 from gaussgan.gan.module import GAN
-from gaussgan.runs import read_checkpoint
+from gaussgan.runs.directory import BEST, LAST, read_record
+from gaussgan.runs.load import read_checkpoint
 from gaussgan.sweep import together
 from gaussgan.train import train
 

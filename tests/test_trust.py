@@ -17,10 +17,10 @@ from omegaconf import DictConfig
 from conftest import ROOT
 from gaussgan import load_run
 from gaussgan.assemble import assemble
-from gaussgan.checkpoint import read_checkpoint
 from gaussgan.config.errors import ConfigError
-from gaussgan.directory import LAST, read_record, read_replicas
-from gaussgan.evaluate import measure
+from gaussgan.runs.checkpoint import read_checkpoint
+from gaussgan.runs.directory import LAST, read_record, read_replicas
+from gaussgan.runs.evaluate import measure
 from gaussgan.train import train
 
 SMALL = ("data.num_examples=40", "trainer.max_epochs=2", "~callbacks.pictures", "update=optimistic", "schedule=cosine")
@@ -97,7 +97,7 @@ class Mark:
 
 ATTACKS = {
     "a pickle by torch.load": ("torch.load", {"f": "{}/pickle", "weights_only": False}),
-    "by a name that begins with ours": ("gaussgan.runs.torch.load", {"f": "{}/pickle", "weights_only": False}),
+    "by a name that begins with ours": ("gaussgan.runs.load.torch.load", {"f": "{}/pickle", "weights_only": False}),
     "a builtin that empties a file": ("builtins.open", {"file": "{}/precious", "mode": "w"}),
     "a module beside the run": ("beside.Anything", {}),
     "a class of ours that is no distribution": ("gaussgan.callbacks.Checkpoints", {"directory": "{}"}),

@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     # Torch takes a second to import: `--help` and a mistyped key are answered without it.
     if name == "load_run":
-        from gaussgan.runs import load_run
+        from gaussgan.runs.load import load_run
 
         return load_run
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

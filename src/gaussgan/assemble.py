@@ -17,7 +17,6 @@ from gaussgan import protocols
 from gaussgan.arguments import check_arguments
 from gaussgan.callbacks.check import check_callbacks
 from gaussgan.callbacks.checkpoints import WholeFiles
-from gaussgan.checkpoint import expecting_checkpoint, read_checkpoint
 from gaussgan.config.check import reading
 from gaussgan.config.dotted import flatten
 from gaussgan.config.errors import ConfigError, one_line
@@ -30,6 +29,7 @@ from gaussgan.loggers import make_loggers
 from gaussgan.memory import check_memory
 from gaussgan.networks.build import build_networks
 from gaussgan.resume import check_state
+from gaussgan.runs.checkpoint import expecting_checkpoint, read_checkpoint
 from gaussgan.trainer import check_machine, check_trainer, make_trainer
 
 

@@ -21,9 +21,9 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 
 from gaussgan.config.check import check, check_hydra, reading
 from gaussgan.config.errors import ConfigError, shortage
-from gaussgan.directory import abandon_sweep, claim, claim_sweep, is_first_process, record_end, refuse_if_taken
 from gaussgan.hints import explain
-from gaussgan.signals import exit_code, noting, received
+from gaussgan.runs.directory import abandon_sweep, claim, claim_sweep, is_first_process, record_end, refuse_if_taken
+from gaussgan.runs.signals import exit_code, noting, received
 
 log = logging.getLogger(__name__)
 

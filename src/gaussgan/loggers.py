@@ -22,9 +22,9 @@ from gaussgan.config.dotted import to_yaml
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.recipe import hyperparameters
 from gaussgan.csv_logger import CSVLogger
-from gaussgan.directory import SWEEP, writing
 from gaussgan.evaluation.evaluator import score
 from gaussgan.evaluation.summary import aggregate
+from gaussgan.runs.directory import SWEEP, writing
 
 IDS = "loggers.json"  # in a run's directory: the ids that W&B and MLflow gave the run
 SERVICES: dict[type[Logger], str] = {WandbLogger: "id", MLFlowLogger: "run_id"}  # the argument that takes an id

@@ -13,10 +13,10 @@ from pytorch_lightning import Trainer
 from torch.optim.lr_scheduler import LambdaLR
 
 from gaussgan.callbacks.evaluation import evaluation_of
-from gaussgan.checkpoint import check_form
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.loader import Batch
 from gaussgan.gan.module import GAN
+from gaussgan.runs.checkpoint import check_form
 
 
 def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModule, trainer: Trainer) -> None:

@@ -19,17 +19,17 @@ from gaussgan.assemble import assemble
 from gaussgan.callbacks.check import uncalled
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError, one_line
-from gaussgan.console import print_replicas, print_summary
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.distributions import name_of
 from gaussgan.data.iterations import iteration_limits
-from gaussgan.directory import RECORD, claim, is_first_process, read_record, record_end
 from gaussgan.evaluation.evaluator import score
 from gaussgan.gan.divergence import Diverged
 from gaussgan.gan.module import GAN
 from gaussgan.loggers import closing
 from gaussgan.networks.moments import has_closed_form
-from gaussgan.signals import exit_code, noting
+from gaussgan.runs.directory import RECORD, claim, is_first_process, read_record, record_end
+from gaussgan.runs.signals import exit_code, noting
+from gaussgan.runs.table import print_replicas, print_summary
 
 log = logging.getLogger(__name__)
 

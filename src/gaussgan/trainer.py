@@ -19,8 +19,8 @@ from torch import nn
 
 from gaussgan.callbacks.check import check_monitors
 from gaussgan.callbacks.evaluation import evaluation_of
+from gaussgan.callbacks.progress import IterationsBar
 from gaussgan.config.errors import ConfigError
-from gaussgan.console import IterationsBar
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.iterations import iteration_limits
 from gaussgan.gan.module import GAN

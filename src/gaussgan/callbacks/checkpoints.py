@@ -10,12 +10,12 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from gaussgan.checkpoint import save_checkpoint
 from gaussgan.data.iterations import data_of
-from gaussgan.directory import BEST, LAST, copy_whole, writing
 from gaussgan.evaluation.evaluator import score
 from gaussgan.evaluation.summary import middle
 from gaussgan.gan.module import GAN
+from gaussgan.runs.checkpoint import save_checkpoint
+from gaussgan.runs.directory import BEST, LAST, copy_whole, writing
 
 
 class WholeFiles(TorchCheckpointIO):

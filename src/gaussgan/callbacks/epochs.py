@@ -10,9 +10,9 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
 from gaussgan.data.iterations import data_of
-from gaussgan.directory import LAST, copy_whole
 from gaussgan.evaluation.evaluator import score
 from gaussgan.gan.module import GAN
+from gaussgan.runs.directory import LAST, copy_whole
 
 
 class KeptEpochs(Checkpoint):

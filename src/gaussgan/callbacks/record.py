@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, Trainer
 
-from gaussgan import signals
 from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.config.errors import ConfigError
 from gaussgan.data.iterations import data_of, planned_iterations
-from gaussgan.directory import ending, identity, write_record, write_replicas
 from gaussgan.evaluation.summary import replica_rows, summary
 from gaussgan.gan.divergence import Diverged
 from gaussgan.gan.module import GAN
+from gaussgan.runs import signals
+from gaussgan.runs.directory import ending, identity, write_record, write_replicas
 
 log = logging.getLogger(__name__)
 

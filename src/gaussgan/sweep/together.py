@@ -18,19 +18,19 @@ from gaussgan.assemble import assemble
 from gaussgan.callbacks import KeptEpochs
 from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.callbacks.record import last_row, record_of
-from gaussgan.checkpoint import read_checkpoint, save_checkpoint
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.per_replica import together
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.distributions import name_of
-from gaussgan.directory import BEST, LAST, claim, ending, identity, read_record, record_end, write_record, writing
 from gaussgan.evaluation.evaluator import score
 from gaussgan.gan.divergence import Diverged
 from gaussgan.gan.history import of_replica, pack, unpack
 from gaussgan.gan.module import GAN
 from gaussgan.loggers import closing, log_configuration, log_numbers, make_loggers, typed
-from gaussgan.signals import exit_code, noting
-from gaussgan.single import single_checkpoint
+from gaussgan.runs.checkpoint import read_checkpoint, save_checkpoint
+from gaussgan.runs.directory import BEST, LAST, claim, ending, identity, read_record, record_end, write_record, writing
+from gaussgan.runs.replica_checkpoint import single_checkpoint
+from gaussgan.runs.signals import exit_code, noting
 from gaussgan.train import returned, train
 
 log = logging.getLogger(__name__)

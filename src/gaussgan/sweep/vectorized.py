@@ -15,9 +15,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gaussgan.config.check import check
 from gaussgan.config.errors import one_line
-from gaussgan.directory import holds_a_run
 from gaussgan.launch import FULL, report
-from gaussgan.signals import exit_code, noting, received
+from gaussgan.runs.directory import holds_a_run
+from gaussgan.runs.signals import exit_code, noting, received
 from gaussgan.sweep.grouping import kind, reason_alone, spans
 from gaussgan.sweep.jobs import Job, begin, hydra_config
 from gaussgan.sweep.logs import JobLogs, instead_of_files

@@ -16,8 +16,8 @@ from torch import Tensor
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.per_replica import entries
 from gaussgan.config.schema import OPTIONAL, RULES
-from gaussgan.directory import write_whole
 from gaussgan.gan.account import Account
+from gaussgan.runs.directory import write_whole
 
 READ = ("seed", "replicas", "threads", "ema_half_life", "data.", "generator.", "discriminator.")  # of the configuration
 MOST_ENTRIES = 2_000_000  # of all lists and mappings of a checkpoint

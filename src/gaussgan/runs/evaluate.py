@@ -14,7 +14,7 @@ from gaussgan.data.distributions import examples_of
 from gaussgan.evaluation.evaluator import distances_with_average, gaussian_density, has_density
 from gaussgan.evaluation.two_sample import Accuracy, best_accuracy, classifier_test, energy_test
 from gaussgan.rng import normal, stream
-from gaussgan.runs import Run
+from gaussgan.runs.load import Run
 
 SIZES = (100, 300, 1_000, 3_000, 10_000)
 

@@ -14,13 +14,13 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from torch import nn
 
-from gaussgan.checkpoint import expecting_checkpoint, read_checkpoint
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.data.distributions import Law
-from gaussgan.directory import LAST
 from gaussgan.networks.build import build_networks
-from gaussgan.single import single_checkpoint
-from gaussgan.trust import check_trusted
+from gaussgan.runs.checkpoint import expecting_checkpoint, read_checkpoint
+from gaussgan.runs.directory import LAST
+from gaussgan.runs.replica_checkpoint import single_checkpoint
+from gaussgan.runs.trust import check_trusted
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from gaussgan.config.errors import ConfigError, one_line
-from gaussgan.signals import stopped_by
+from gaussgan.runs.signals import stopped_by
 
 RECORD, LAST, BEST = "metrics.json", "checkpoints/last.ckpt", "checkpoints/best.ckpt"
 ENDED = ("completed", "diverged")
