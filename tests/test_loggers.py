@@ -23,8 +23,9 @@ from gaussgan.callbacks import evaluation
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.recipe import hyperparameters
-from gaussgan.csv_logger import CSVLogger
-from gaussgan.loggers import make_loggers, typed
+from gaussgan.loggers.csv_logger import CSVLogger
+from gaussgan.loggers.log import typed
+from gaussgan.loggers.make import make_loggers
 from gaussgan.sweep.grouping import reason_alone
 from gaussgan.sweep.together import train_together
 from gaussgan.train import train
@@ -313,7 +314,7 @@ def test_make_loggers_of_nothing() -> None:
 
 
 def test_rows_of_a_csv_are_shared_by_step_and_a_cut_one_is_dropped(tmp_path: Path) -> None:
-    from gaussgan.csv_logger import CSVLogger
+    from gaussgan.loggers.csv_logger import CSVLogger
 
     logger = CSVLogger(str(tmp_path))
     for step in (1, 2, 3):

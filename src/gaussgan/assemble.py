@@ -25,7 +25,7 @@ from gaussgan.config.recipe import differences
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.iterations import iteration_limits
 from gaussgan.gan.module import GAN
-from gaussgan.loggers import make_loggers
+from gaussgan.loggers.make import make_loggers
 from gaussgan.memory import check_memory
 from gaussgan.networks.build import build_networks
 from gaussgan.resume import check_state

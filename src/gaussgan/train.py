@@ -25,7 +25,7 @@ from gaussgan.data.iterations import iteration_limits
 from gaussgan.evaluation.evaluator import score
 from gaussgan.gan.divergence import Diverged
 from gaussgan.gan.module import GAN
-from gaussgan.loggers import closing
+from gaussgan.loggers.make import closing
 from gaussgan.networks.moments import has_closed_form
 from gaussgan.runs.directory import RECORD, claim, is_first_process, read_record, record_end
 from gaussgan.runs.signals import exit_code, noting

@@ -18,7 +18,7 @@ from gaussgan.evaluation.evaluator import distances_with_average
 from gaussgan.evaluation.summary import aggregate
 from gaussgan.gan.account import Account
 from gaussgan.gan.module import GAN
-from gaussgan.loggers import log_configuration, log_numbers, typed
+from gaussgan.loggers.log import log_configuration, log_numbers, typed
 from gaussgan.networks.moments import has_closed_form
 
 

@@ -9,7 +9,7 @@ from pytorch_lightning import Callback, Trainer
 from gaussgan.data.intervals import logs_at_this_step
 from gaussgan.evaluation.summary import aggregate
 from gaussgan.gan.module import GAN
-from gaussgan.loggers import log_numbers
+from gaussgan.loggers.log import log_numbers
 
 
 class LearningRateMonitor(Callback):

@@ -16,7 +16,7 @@ from gaussgan.data.iterations import data_of
 from gaussgan.figures import render, save
 from gaussgan.gan.divergence import Diverged
 from gaussgan.gan.module import GAN
-from gaussgan.loggers import log_numbers, log_picture
+from gaussgan.loggers.log import log_numbers, log_picture
 from gaussgan.pictures import Picture
 
 log = logging.getLogger(__name__)

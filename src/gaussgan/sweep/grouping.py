@@ -13,7 +13,7 @@ from gaussgan.config.per_replica import may_vary, structure
 
 CALLBACKS = tuple(f"gaussgan.callbacks.{name}" for name in ("Evaluation", "Pictures", "Checkpoints", "Record"))
 GAME = "gaussgan.pictures.game"
-LOGGERS = ("pytorch_lightning.loggers.", "gaussgan.csv_logger.")
+LOGGERS = ("pytorch_lightning.loggers.", "gaussgan.loggers.csv_logger.")
 
 
 def reason_alone(config: Mapping[str, Any]) -> str | None:

@@ -26,7 +26,8 @@ from gaussgan.evaluation.evaluator import score
 from gaussgan.gan.divergence import Diverged
 from gaussgan.gan.history import of_replica, pack, unpack
 from gaussgan.gan.module import GAN
-from gaussgan.loggers import closing, log_configuration, log_numbers, make_loggers, typed
+from gaussgan.loggers.log import log_configuration, log_numbers, typed
+from gaussgan.loggers.make import closing, make_loggers
 from gaussgan.runs.checkpoint import read_checkpoint, save_checkpoint
 from gaussgan.runs.directory import BEST, LAST, claim, ending, identity, read_record, record_end, write_record, writing
 from gaussgan.runs.replica_checkpoint import single_checkpoint
