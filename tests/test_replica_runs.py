@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from gaussgan import load_run, pictures
+from gaussgan import load_run
 from gaussgan.assemble import assemble
+from gaussgan.callbacks import drawing as pictures
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.per_replica import of_replica

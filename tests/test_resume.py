@@ -20,7 +20,7 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
 from conftest import PATIENCE, ROOT, SPAWNS
-from gaussgan import pictures
+from gaussgan.callbacks import drawing as pictures
 from gaussgan.runs.directory import BEST, LAST
 from gaussgan.runs.load import read_checkpoint
 from gaussgan.train import train

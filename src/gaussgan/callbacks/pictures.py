@@ -10,6 +10,7 @@ from typing import Any
 
 from pytorch_lightning import Callback, Trainer
 
+from gaussgan.callbacks.drawing import Picture
 from gaussgan.config.errors import shortage
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.iterations import data_of
@@ -17,7 +18,6 @@ from gaussgan.figures import render, save
 from gaussgan.gan.divergence import Diverged
 from gaussgan.gan.module import GAN
 from gaussgan.loggers.log import log_numbers, log_picture
-from gaussgan.pictures import Picture
 
 log = logging.getLogger(__name__)
 

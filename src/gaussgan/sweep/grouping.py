@@ -12,7 +12,7 @@ from gaussgan.config.dotted import flatten
 from gaussgan.config.per_replica import may_vary, structure
 
 CALLBACKS = tuple(f"gaussgan.callbacks.{name}" for name in ("Evaluation", "Pictures", "Checkpoints", "Record"))
-GAME = "gaussgan.pictures.game"
+GAME = "gaussgan.callbacks.drawing.game"
 LOGGERS = ("pytorch_lightning.loggers.", "gaussgan.loggers.csv_logger.")
 
 
