@@ -12,11 +12,11 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
 from conftest import ROOT
-from gaussgan.assemble import assemble
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
 from gaussgan.gan.module import GAN
 from gaussgan.runs.load import read_checkpoint
+from gaussgan.setup.assemble import assemble
 from gaussgan.train import train
 from test_resume import assert_same
 

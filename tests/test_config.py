@@ -14,10 +14,10 @@ from filelock import FileLock
 from omegaconf import DictConfig
 
 from conftest import PATIENCE, ROOT
-from gaussgan.assemble import assemble
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
 from gaussgan.runs.directory import read_record
+from gaussgan.setup.assemble import assemble
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
-from gaussgan.assemble import assemble
+from gaussgan.setup.assemble import assemble
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]

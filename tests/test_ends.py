@@ -22,15 +22,15 @@ from pytorch_lightning import Callback
 from rich.console import Console
 
 from conftest import ROOT
-from gaussgan import memory
 from gaussgan import train as training
 from gaussgan.callbacks import checkpoints
 from gaussgan.callbacks import drawing as pictures
 from gaussgan.callbacks import progress as console
 from gaussgan.config.errors import ConfigError, shortage
-from gaussgan.memory import check_memory, needed, training_needs, validation_needs
 from gaussgan.runs import signals
 from gaussgan.runs.directory import LAST, RECORD, refuse_if_taken, write_record
+from gaussgan.setup import memory
+from gaussgan.setup.memory import check_memory, needed, training_needs, validation_needs
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]

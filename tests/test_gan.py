@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
 from gaussgan import load_run
-from gaussgan.assemble import assemble
 from gaussgan.callbacks import Pictures
 from gaussgan.callbacks.drawing import Picture, linearised, spectrum
 from gaussgan.config.errors import ConfigError
 from gaussgan.data.loader import Batch
 from gaussgan.gan.module import GAN
+from gaussgan.setup.assemble import assemble
 from gaussgan.train import train
 from test_resume import assert_same
 

@@ -13,9 +13,9 @@ from omegaconf import DictConfig
 from pytorch_lightning import Callback, LightningModule, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from gaussgan.assemble import assemble
 from gaussgan.callbacks.check import REFUSED
 from gaussgan.config.errors import ConfigError
+from gaussgan.setup.assemble import assemble
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]

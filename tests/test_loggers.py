@@ -18,7 +18,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from conftest import ROOT
-from gaussgan.assemble import assemble
 from gaussgan.callbacks import evaluation
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
@@ -26,6 +25,7 @@ from gaussgan.config.recipe import hyperparameters
 from gaussgan.loggers.csv_logger import CSVLogger
 from gaussgan.loggers.log import typed
 from gaussgan.loggers.make import make_loggers
+from gaussgan.setup.assemble import assemble
 from gaussgan.sweep.grouping import reason_alone
 from gaussgan.sweep.together import train_together
 from gaussgan.train import train

@@ -9,7 +9,6 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from gaussgan.assemble import assemble
 from gaussgan.data.distributions import AffineGaussian, Dirac, GaussianMixture, random_gaussian, ring
 from gaussgan.data.gaussian import gaussian_log_prob, is_singular, sample_moments
 from gaussgan.evaluation.evaluator import Validation, gaussian_density, has_density
@@ -17,6 +16,7 @@ from gaussgan.evaluation.gaussian import gaussian_kl, gaussian_w2
 from gaussgan.networks import Linear
 from gaussgan.rng import normal, stream
 from gaussgan.runs.table import measures
+from gaussgan.setup.assemble import assemble
 
 Compose = Callable[..., DictConfig]
 DIMENSIONS = (2, 3, 5, 10, 20)

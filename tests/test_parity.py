@@ -7,8 +7,8 @@ from omegaconf import DictConfig
 from torch import nn
 
 from gaussgan import load_run
-from gaussgan.assemble import assemble
 from gaussgan.networks.build import build_networks
+from gaussgan.setup.assemble import assemble
 from gaussgan.train import train
 
 

@@ -13,11 +13,11 @@ import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 from torch import Tensor, nn
 
-from gaussgan.assemble import assemble
 from gaussgan.config.errors import ConfigError
 from gaussgan.data.distributions import name_of
 from gaussgan.networks import draw_parameters
 from gaussgan.runs.directory import read_record
+from gaussgan.setup.assemble import assemble
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]

@@ -9,8 +9,8 @@ import pytest
 from omegaconf import DictConfig
 
 from conftest import ROOT
-from gaussgan.assemble import assemble
 from gaussgan.config.check import check
+from gaussgan.setup.assemble import assemble
 from gaussgan.train import train
 
 README = (ROOT / "README.md").read_text()

@@ -14,7 +14,6 @@ from omegaconf import DictConfig, OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gaussgan import load_run
-from gaussgan.assemble import assemble
 from gaussgan.callbacks import drawing as pictures
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
@@ -23,6 +22,7 @@ from gaussgan.gan.divergence import Diverged
 from gaussgan.runs.directory import LAST
 from gaussgan.runs.load import read_checkpoint
 from gaussgan.runs.replica_checkpoint import single_checkpoint
+from gaussgan.setup.assemble import assemble
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]

@@ -14,10 +14,10 @@ from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from gaussgan.assemble import assemble
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.schema import TRAINER
+from gaussgan.setup.assemble import assemble
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]

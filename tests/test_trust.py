@@ -16,11 +16,11 @@ from omegaconf import DictConfig
 
 from conftest import ROOT
 from gaussgan import load_run
-from gaussgan.assemble import assemble
 from gaussgan.config.errors import ConfigError
 from gaussgan.runs.checkpoint import read_checkpoint
 from gaussgan.runs.directory import LAST, read_record, read_replicas
 from gaussgan.runs.evaluate import measure
+from gaussgan.setup.assemble import assemble
 from gaussgan.train import train
 
 SMALL = ("data.num_examples=40", "trainer.max_epochs=2", "~callbacks.pictures", "update=optimistic", "schedule=cosine")

@@ -8,7 +8,6 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
-from gaussgan.assemble import assemble
 from gaussgan.data.distributions import AffineGaussian, Dirac, Law, ring
 from gaussgan.evaluation.evaluator import Validation, gaussian_density, score
 from gaussgan.evaluation.gaussian import gaussian_kl, gaussian_w2
@@ -16,6 +15,7 @@ from gaussgan.evaluation.samples import mode_metrics, sliced_w2
 from gaussgan.networks import MLP, Linear, Location
 from gaussgan.networks.moments import has_closed_form
 from gaussgan.rng import stream
+from gaussgan.setup.assemble import assemble
 
 TEXTBOOK = AffineGaussian([[1, 2], [-0.1, 0.5]], [1, 2])
 

@@ -16,11 +16,11 @@ from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gaussgan.arguments import check_arguments
 from gaussgan.config.check import check, check_hydra, check_parts, no_key, unreadable
 from gaussgan.config.dotted import flatten
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.keys import is_misspelt, nearest
+from gaussgan.setup.arguments import check_arguments
 
 MOST_JOBS = 20  # of a sweep, that are composed again; each takes an eighth of a second
 

@@ -59,9 +59,9 @@ class Preflight(Callback):
 
     @staticmethod
     def _assemble(config: DictConfig, directory: Path) -> None:
-        from gaussgan.assemble import assemble
         from gaussgan.config.per_replica import some_replicas
-        from gaussgan.memory import check_memory
+        from gaussgan.setup.assemble import assemble
+        from gaussgan.setup.memory import check_memory
 
         with flag_override(config, ["struct", "readonly"], False):
             task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])

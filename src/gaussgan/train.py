@@ -15,7 +15,6 @@ from omegaconf import DictConfig
 from pytorch_lightning import Trainer
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from gaussgan.assemble import assemble
 from gaussgan.callbacks.check import uncalled
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError, one_line
@@ -30,6 +29,7 @@ from gaussgan.networks.moments import has_closed_form
 from gaussgan.runs.directory import RECORD, claim, is_first_process, read_record, record_end
 from gaussgan.runs.signals import exit_code, noting
 from gaussgan.runs.table import print_replicas, print_summary
+from gaussgan.setup.assemble import assemble
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,6 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
 
-from gaussgan.assemble import assemble
 from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.callbacks.record import last_row, record_of
 from gaussgan.config.errors import ConfigError
@@ -31,6 +30,7 @@ from gaussgan.runs.checkpoint import read_checkpoint, save_checkpoint
 from gaussgan.runs.directory import BEST, LAST, claim, ending, identity, read_record, record_end, write_record, writing
 from gaussgan.runs.replica_checkpoint import single_checkpoint
 from gaussgan.runs.signals import exit_code, noting
+from gaussgan.setup.assemble import assemble
 from gaussgan.sweep.kept_epochs import KeptEpochs
 from gaussgan.train import returned, train
 

@@ -13,8 +13,6 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from gaussgan import protocols
-from gaussgan.arguments import check_arguments
 from gaussgan.callbacks.check import check_callbacks
 from gaussgan.callbacks.checkpoints import WholeFiles
 from gaussgan.config.check import reading
@@ -26,11 +24,13 @@ from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.iterations import iteration_limits
 from gaussgan.gan.module import GAN
 from gaussgan.loggers.make import make_loggers
-from gaussgan.memory import check_memory
 from gaussgan.networks.build import build_networks
-from gaussgan.resume import check_state
 from gaussgan.runs.checkpoint import expecting_checkpoint, read_checkpoint
-from gaussgan.trainer import check_machine, check_trainer, make_trainer
+from gaussgan.setup import protocols
+from gaussgan.setup.arguments import check_arguments
+from gaussgan.setup.memory import check_memory
+from gaussgan.setup.resume import check_state
+from gaussgan.setup.trainer import check_machine, check_trainer, make_trainer
 
 
 @reading()
