@@ -4,7 +4,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from gaussgan.launch import launch
+from gaussgan.cli.launch import launch
 
 
 def task(cfg: DictConfig) -> float:

@@ -79,7 +79,7 @@ def evaluated(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
 def complaint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
     """From a command line to the one line that it is refused with. Nothing is run, and all files stay as they were."""
 
-    from gaussgan.launch import launch  # which reads the environment
+    from gaussgan.cli.launch import launch  # which reads the environment
 
     def task(_: DictConfig) -> NoReturn:
         raise AssertionError("it was run")

@@ -55,8 +55,8 @@ def check_trusted(config: dict[str, Any], path: Path) -> None:
 
 
 def _names(*allowed: Callable[..., Any]) -> set[str]:
-    """The dotted names of objects: where each is defined, and in torch.nn."""
-    homes = ((each, home) for each in allowed for home in (each.__module__, nn.__name__))
+    """The dotted names of objects: where each is defined, and in the packages that export it."""
+    homes = ((each, home) for each in allowed for home in (each.__module__, networks.__name__, nn.__name__))
     return {f"{home}.{o.__name__}" for o, home in homes if getattr(sys.modules[home], o.__name__, None) is o}
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
 
+from gaussgan.callbacks import Checkpoints, Record
 from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.callbacks.record import last_row, record_of
 from gaussgan.config.errors import ConfigError
@@ -99,10 +100,13 @@ def _train(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
 def _joint(configs: Sequence[dict[str, Any]], directory: Path) -> DictConfig:
     """The configuration of the run whose replicas are these: in a directory of its own, and without pictures."""
     joint = together(configs)
-    parts = {"checkpoints": "Checkpoints", "record": "Record", "kept": "KeptEpochs"}
+    callbacks = {"checkpoints": Checkpoints, "record": Record, "kept": KeptEpochs}
     joint["callbacks"] = {
         "evaluation": joint["callbacks"]["evaluation"],
-        **{k: {"_target_": f"gaussgan.callbacks.{name}", "directory": str(directory)} for k, name in parts.items()},
+        **{
+            key: {"_target_": f"{kind.__module__}.{kind.__name__}", "directory": str(directory)}
+            for key, kind in callbacks.items()
+        },
     }
     return OmegaConf.create({**joint, "logger": None, "run_dir": str(directory)})
 

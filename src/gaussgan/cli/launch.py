@@ -19,9 +19,9 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 
+from gaussgan.cli.hints import explain
 from gaussgan.config.check import check, check_hydra, reading
 from gaussgan.config.errors import ConfigError, shortage
-from gaussgan.hints import explain
 from gaussgan.runs.directory import abandon_sweep, claim, claim_sweep, is_first_process, record_end, refuse_if_taken
 from gaussgan.runs.signals import exit_code, noting, received
 
