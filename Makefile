@@ -23,7 +23,7 @@ test: $(VENV)/installed ## run the tests
 
 test-extras: $(VENV)/installed ## install the extras, and run the tests of what they bring
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,wandb,mlflow]'
-	TEST_EXTRAS=1 $(BIN)/pytest -n 0 tests/test_loggers.py -k 'wandb or mlflow'
+	TEST_EXTRAS=1 $(BIN)/pytest -n 0 tests/loggers/test_loggers.py -k 'wandb or mlflow'
 
 lint: $(VENV)/installed ## check style and types
 	$(BIN)/ruff check

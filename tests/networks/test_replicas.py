@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from test_architectures import MAKERS
 from torch import Tensor, nn
 
 from gaussgan.gan.penalties import slope
 from gaussgan.networks import MLP, Linear, Location
 from gaussgan.networks.replicas import Replicas
 from gaussgan.rng import normal, stream
-from test_networks import MAKERS
 
 R = 3
 
