@@ -80,7 +80,7 @@ def test_each_replica_is_its_single_run(compose: Compose, tmp_path: Path, overri
         ours = single_checkpoint(read_checkpoint(Path(cfg.run_dir) / LAST), i)
         theirs = read_checkpoint(tmp_path / f"{i}" / LAST)
         assert ours["state_dict"].keys() == theirs["state_dict"].keys()
-        for part in ("state_dict", "optimizer_states", "update", "epoch_account"):
+        for part in ("state_dict", "optimizer_states", "memory", "epoch_sums"):
             torch.testing.assert_close(ours[part], theirs[part], rtol=0, atol=1e-10)
         for schedule, expected in zip(ours["lr_schedulers"], theirs["lr_schedulers"], strict=True):
             assert schedule["base_lrs"] == pytest.approx(expected["base_lrs"])
@@ -248,7 +248,7 @@ def test_numbers_of_replicas_are_in_the_networks_precision(compose: Compose) -> 
     cfg = compose(*SMALL, "replicas=3", "penalty=r1", "update=consensus", *overrides, "~callbacks.pictures")
     gan, data, trainer = assemble(cfg)
     trainer.fit(gan, data)
-    numbers = (gan.update.weight, gan.penalties[0].weight, gan.discriminator_player.clip_gradient)  # type: ignore[attr-defined]
+    numbers = (gan.update.weight, gan.game.penalties[0].weight, gan.discriminator_player.clip_gradient)  # type: ignore[attr-defined]
     assert all(number.dtype == torch.float32 for number in numbers)
     assert gan.discriminator_loss(data.draw_epoch(0)).dtype == torch.float32
 

@@ -13,6 +13,7 @@ from gaussgan.callbacks import Pictures
 from gaussgan.callbacks.drawing import Picture, linearised, spectrum
 from gaussgan.config.errors import ConfigError
 from gaussgan.data.loader import Batch
+from gaussgan.gan.game import Shown
 from gaussgan.gan.module import GAN
 from gaussgan.setup.assemble import assemble
 from gaussgan.train import train
@@ -75,7 +76,7 @@ def test_instance_noise_is_on_all_that_the_discriminator_sees(compose: Compose) 
         assert clean.noise is None
         assert batch.noise is not None
         assert torch.equal(clean.latent, batch.latent)
-        on_real, on_fake = batch.real - clean.real, noisy[0].generate(batch) - plain[0].generate(clean)
+        on_real, on_fake = batch.real - clean.real, noisy[0].game.generate(batch) - plain[0].game.generate(clean)
         for noise in (on_real, on_fake.detach()):
             assert noise.std().item() == pytest.approx(0.5, rel=0.02)
         assert abs((on_real * on_fake).mean().item()) < 5 * 0.25 / 40_000**0.5
@@ -85,7 +86,7 @@ def test_instance_noise_is_on_all_that_the_discriminator_sees(compose: Compose) 
 def test_an_epochs_means_are_of_its_own_examples(compose: Compose) -> None:
     cfg = compose(*SMALL, "update.d_steps=2", "data.batch_size=4")
     train(cfg)
-    _, counts, number = last(cfg)["epoch_account"]
+    _, counts, number = last(cfg)["epoch_sums"]
     assert (counts.tolist(), number) == ([40, 20, 40, 40], 2)  # loss_d, loss_g, d_real, d_fake of the third epoch
 
 
@@ -177,7 +178,7 @@ def test_what_is_generated_is_used_by_both_players(
             lambda module, *_, calls=calls: calls.append(1) if module.training else None
         )
         if name == "twice":
-            monkeypatch.setattr(gan, "_shown_again", gan.generate)
+            monkeypatch.setattr(Shown, "take", lambda *_: None)
         trainer.fit(gan, data)
         if name == "once":
             assert len(calls) == runs * gan.global_step
@@ -190,7 +191,9 @@ def test_what_was_generated_is_of_no_use_once_the_generator_has_moved(compose: C
     gan, data, trainer = assemble(compose(*SMALL, *fused))
     trainer.fit(gan, data)
     batch = Batch(*(column[:8] for column in data.draw_epoch(0) if column is not None))
-    gan.discriminator_loss(batch)
+    gan.game.discriminator_loss(batch)
     gan.generator_player.apply(torch.ones_like(gan.generator_player.theta))
-    loss = gan.generator_loss(batch)
-    torch.testing.assert_close(loss, gan.objective.generator_loss(None, gan.discriminator(gan.generator(batch.latent))))
+    loss = gan.game.generator_loss(batch).values
+    torch.testing.assert_close(
+        loss, gan.game.objective.generator_loss(None, gan.discriminator(gan.generator(batch.latent)))
+    )

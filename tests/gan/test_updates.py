@@ -13,7 +13,7 @@ from gaussgan.gan.objectives import Minimax, NonSaturating, Objective, Wasserste
 from gaussgan.gan.optimizers import SGD, Adam
 from gaussgan.gan.penalties import R1, R2, Penalty
 from gaussgan.gan.player import Player
-from gaussgan.gan.updates import Alternating, Consensus, Extragradient, Optimistic, Simultaneous, Update
+from gaussgan.gan.updates import Alternating, Consensus, Extragradient, Optimistic, Simultaneous, Update, start
 from gaussgan.networks import Linear, Location
 from gaussgan.rng import stream
 
@@ -137,8 +137,9 @@ def test_any_rule_moves_by_adam(make: type) -> None:
     first = Player(x, lambda _: x.value.square() / 2 + x.value * y.value / 4, adam)
     second = Player(y, lambda _: y.value.square() / 2 - x.value * y.value / 4, adam)
     rule = make()
+    memory = start(rule, first, second)
     for _ in range(2000):
-        rule(first, second, None)
+        rule(first, second, None, *memory)
     assert max(first.theta.abs().item(), second.theta.abs().item()) < 1e-3
 
 

@@ -82,7 +82,7 @@ def test_it_is_as_if_each_had_been_alone(both: Callable, common: tuple[str, ...]
         for name in names[0]:
             theirs, mine = (read_checkpoint(path / name) for path in (one, other))
             assert theirs.keys() - {"diverged"} == mine.keys() - {"diverged"}
-            for key in ("state_dict", "optimizer_states", "update", "epoch_account"):
+            for key in ("state_dict", "optimizer_states", "memory", "epoch_sums"):
                 torch.testing.assert_close(mine[key], theirs[key], rtol=1e-9, atol=1e-9, equal_nan=True)
             for key in ("global_step", "epoch", "loops", "lr_schedulers", "GaussianDataModule"):
                 assert mine[key] == theirs[key], key

@@ -55,9 +55,7 @@ def game(gan: GAN, data: GaussianDataModule, iterations: int) -> Picture | None:
     draw = _gaussian if law.gaussian and law.cov.any() else _any_law
     n = PICTURED if law.gaussian else PICTURED_OF_MIXTURE
     latents = normal(n, data.latent_dim, generator=stream(data.seeds[0], "picture")).to(gan.placed)
-    verdict = Verdict(
-        lambda x: gan.discriminator(x.to(gan.placed)).float().cpu(), getattr(gan.objective, "logistic", False)
-    )
+    verdict = Verdict(lambda x: gan.discriminator(x.to(gan.placed)).float().cpu(), gan.logistic)
     return Picture(draw(gan, data, iterations, data.examples()[:n], gan.generator(latents).float().cpu(), verdict))
 
 
@@ -98,7 +96,7 @@ def _gaussian(
         history=gan.history,
         mle=0.0 if (mle := data.mle_w2(iterations)) is None else mle.item(),
         title=f"iteration {iterations:,}: W₂ = {gaussian_w2(law.mean, law.cov, mean, cov):.4g}",
-        average=None if gan.generator_ema is None else data.validation.moments(gan.generator_ema.module),
+        average=None if gan.generator_ema is None else data.validation.moments(gan.generator_ema),
     )
 
 
@@ -191,11 +189,11 @@ def linearised(gan: GAN) -> GAN:
     copy = GAN(
         deepcopy(gan.generator).double().cpu(),
         deepcopy(gan.discriminator).double().cpu(),
-        gan.objective,
+        gan.game.objective,
         deepcopy(gan.update),
         sgd_d,
         sgd_g,
-        penalties=gan.penalties,
+        penalties=gan.game.penalties,
         player_d=gan.player_d,
         player_g=gan.player_g,
     )

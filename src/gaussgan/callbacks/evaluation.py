@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from time import perf_counter
 from typing import Any
 
@@ -16,8 +15,8 @@ from gaussgan.data.intervals import logs_at_this_step
 from gaussgan.data.iterations import data_of
 from gaussgan.evaluation.evaluator import distances_with_average
 from gaussgan.evaluation.summary import aggregate
-from gaussgan.gan.account import Account
 from gaussgan.gan.module import GAN
+from gaussgan.gan.state import TAGS
 from gaussgan.loggers.log import log_configuration, log_numbers, typed
 from gaussgan.networks.moments import has_closed_form
 
@@ -49,7 +48,7 @@ class Evaluation(Callback):
             raise ValueError(f"exact must be false for the {what}, whose distance is measured on samples (got true)")
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        self.validation, self.logged = data_of(trainer).validation, copy(gan.epoch)
+        self.validation, self.logged = data_of(trainer).validation, gan.state.epoch
         self.started = self.epoch_started = perf_counter()
         self.epoch_start = trainer.global_step
         with gan.evaluating():
@@ -61,7 +60,7 @@ class Evaluation(Callback):
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
         if logs_at_this_step(trainer):
             means = {f"{tag}_step": mean for tag, mean in gan.epoch_means(since=self.logged).items()}
-            self.logged = copy(gan.epoch)
+            self.logged = gan.state.epoch
             log_numbers(trainer.loggers, aggregate(means, gan.diverged), trainer.global_step)
 
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
@@ -91,14 +90,14 @@ class Evaluation(Callback):
 
     def _example(self, gan: GAN, data: GaussianDataModule) -> dict[str, Any]:
         self.validation = data.validation
-        means = dict.fromkeys(Account.tags, torch.zeros(gan.replicas).squeeze())
+        means = dict.fromkeys(TAGS, torch.zeros(gan.replicas).squeeze())
         return {**means, **self._measure(gan), "perf/examples_per_second": 0.0}
 
     def _measure(self, gan: GAN) -> dict[str, Tensor]:
         with gan.evaluating():
-            average = None if gan.generator_ema is None else gan.generator_ema.module
+            average = None if gan.generator_ema is None else gan.generator_ema
             values = distances_with_average(self.validation, gan.generator, average)
-            logistic = getattr(gan.objective, "logistic", False)
+            logistic = gan.logistic
             return values | self.validation.optimality(gan.generator, gan.discriminator, logistic)
 
     def total_seconds(self) -> float:

@@ -16,8 +16,8 @@ from rich.table import Column
 from gaussgan.data.iterations import data_of, planned_iterations
 from gaussgan.evaluation.evaluator import score
 from gaussgan.evaluation.summary import middle
-from gaussgan.gan.account import Account
 from gaussgan.gan.module import GAN
+from gaussgan.gan.state import TAGS
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class IterationsBar(ProgressBar):
         """The losses, the score and the speed; of this rank, which waits for no others."""
         data = data_of(trainer)
         speed = gan.replicas * (data.examples_seen(step) - data.examples_seen(self.start)) / seconds
-        means = dict(zip(Account.tags, gan.epoch.means().unbind(-1), strict=True))
+        means = dict(zip(TAGS, gan.state.epoch.means().unbind(-1), strict=True))
         numbers = []
         for name in ("loss_d", "loss_g"):
             loss = middle(means, f"train/{name}", gan.diverged)

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from gaussgan.gan.state import AverageState
 
 
-def exponential(half_life: float | Tensor) -> Callable[..., Any]:
-    """For torch's AveragedModel: θ̄ ← δ θ̄ + (1 − δ) θ, so that what was added half_life updates ago weighs half.
+def averaging_rate(half_life: float | Tensor, like: Tensor) -> Tensor:
+    """Return 1 − δ with δ = 2^(−1 / half_life), in the precision of another tensor.
 
-        δ = 2^(−1 / half_life)
+    A θ that was added half_life updates ago weighs half as much as a new one.
+
+    Shapes: a number → [], or one for each replica, [R] → [R, 1].
+    """
+    rate = 1 - 0.5 ** (1 / torch.as_tensor(half_life, dtype=torch.float64))
+    return (rate.unsqueeze(-1) if rate.ndim else rate).to(like)
+
+
+def update_average(average: AverageState, theta: Tensor, rate: Tensor) -> None:
+    """Average once more, in place: θ̄ ← δ θ̄ + (1 − δ) θ. The first average is the first θ.
 
     Args:
-        half_life: in updates; of replicas that differ in it [R], in float64.
+        rate: 1 − δ, shaped like `average.weight`.
     """
-    decay = 0.5 ** (1 / half_life)
-    if not isinstance(decay, Tensor):
-        return get_ema_multi_avg_fn(decay)
-
-    @torch.no_grad()
-    def update(averages: list[Tensor], currents: list[Tensor], _: Any) -> None:
-        for average, current in zip(averages, currents, strict=True):
-            average.lerp_(current, (1 - decay).view(-1, *[1] * (average.ndim - 1)).to(average))
-
-    return update
+    average.theta.lerp_(theta, average.weight)
+    average.weight.copy_(rate)

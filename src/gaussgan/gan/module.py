@@ -1,56 +1,61 @@
-"""The GAN: two networks, an objective and an update rule, trained by Lightning with manual optimization."""
+"""The GAN as a LightningModule: it trains a `Game` by manual optimization, and counts, logs and checkpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from itertools import chain
 from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel
 
+from gaussgan import __version__
 from gaussgan.data.iterations import data_of, planned_iterations
 from gaussgan.data.loader import Batch, Block
-from gaussgan.gan.account import Account
-from gaussgan.gan.averaging import exponential
+from gaussgan.gan.averaging import averaging_rate
 from gaussgan.gan.divergence import Diverged, all_finite, divergence
+from gaussgan.gan.game import Game, OptimizerFactory
 from gaussgan.gan.history import pack, unpack
+from gaussgan.gan.iteration import Iteration
+from gaussgan.gan.lightning_loop import count_iterations, set_epoch_length
 from gaussgan.gan.objectives import Objective
 from gaussgan.gan.penalties import Penalty
-from gaussgan.gan.player import Player
-from gaussgan.gan.updates import Update
+from gaussgan.gan.player import flatten
+from gaussgan.gan.state import TAGS, AverageState, EpochSums, State
+from gaussgan.gan.updates import Losses, Update, start
 from gaussgan.networks.replicas import Replicas
-
-OptimizerFactory = Callable[[list[Tensor]], torch.optim.Optimizer]
 
 
 class GAN(LightningModule):
-    """A generator and a discriminator that play by an objective and move by an update rule; or `Replicas` of both.
+    """A generator and a discriminator, or `Replicas` of both, that play by an objective and move by an update rule.
 
-    An iteration is one call of the update rule. A `training_step` runs a block of them and counts each, so that
-    `trainer.max_steps`, `global_step`, checkpoints and loggers all count iterations.
+    An iteration is one call of the update rule. A `training_step` runs a block of iterations and counts each of them.
+    So `trainer.max_steps`, `global_step`, checkpoints and loggers count iterations.
 
     Args:
         generator: from latents [..., B, k] to examples [..., B, d].
-        discriminator: from examples to logits, [..., B, 1], high where it takes them for real.
-        objective: what each player minimises.
-        update: how the two move.
+        discriminator: from examples to logits, [..., B, 1]; high for examples that it takes for real.
+        objective: the loss of each player.
+        update: the rule by which both players move.
         optimizer_d: from a list of tensors to the discriminator's torch optimizer; `optimizer_g` to the generator's.
-        penalties: what is added to the discriminator's loss.
-        schedule: from a run's progress, 0 to 1, to the share of the first learning rates that is left.
-        player_d: what else the discriminator's `Player` takes, such as `clip_gradient`; `player_g` the generator's.
-        ema_half_life: iterations after which a parameter of the generator weighs half in its moving average,
-            `generator_ema`, or of each replica, [R]; None for no average.
-        config: the run's configuration in plain containers; it travels in the checkpoint.
+        penalties: the terms that are added to the discriminator's loss.
+        schedule: from the progress of the run, 0 to 1, to a multiplier of both learning rates.
+        player_d: further arguments of the discriminator's `Player`, such as `clip_gradient`; `player_g` of the
+            generator's.
+        ema_half_life: the iterations after which a θ of the generator weighs half in its moving average,
+            `generator_ema`; a number, or one for each replica, [R]. None for no average.
+        config: the run's configuration in plain containers. It is saved in the checkpoint.
 
     Raises:
-        Diverged: from `training_step`, when a loss or a parameter is no longer finite. One of several replicas is then
-            noted in `diverged`, and keeps the parameters that it had before that block; it is raised for the last one.
+        Diverged: from `training_step`, when a loss or a parameter is no longer finite. A replica that diverges keeps
+            the state that it had before that block, and the others go on; the error is raised for the last one.
     """
+
+    state: State
 
     def __init__(
         self,
@@ -69,102 +74,126 @@ class GAN(LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.generator = generator
-        self.discriminator = discriminator
-        self.objective = objective
-        self.update = update
-        self.optimizer_d = optimizer_d
-        self.optimizer_g = optimizer_g
-        self.penalties = penalties
-        self.schedule = schedule
+        self.generator, self.discriminator = generator, discriminator
+        self.game = Game(generator, discriminator, objective, penalties, getattr(update, "second_order", False))
+        self.update, self.schedule = update, schedule
+        self.optimizer_d, self.optimizer_g = optimizer_d, optimizer_g
         self.player_d, self.player_g = player_d or {}, player_g or {}
-        self.generator_ema: AveragedModel | None = None
-        if ema_half_life is not None:
-            self.generator_ema = AveragedModel(deepcopy(generator), multi_avg_fn=exponential(ema_half_life))
+        self.ema_half_life = ema_half_life
+        self.generator_ema = None if ema_half_life is None else deepcopy(generator).requires_grad_(False)
         self.config = config or {}
         self.replicas = len(generator) if isinstance(generator, Replicas) else 1
-        self.diverged: dict[int, Diverged] = {}  # by the number of the replica
         self.history: list[dict[str, Any]] = []  # a row for each epoch, by the callback that evaluates
         self.trajectory: list[Tensor] = []  # both players' parameters, by the callback that follows them
-        self.epoch = Account()
-        self.shown: tuple[Batch, Any, Tensor] | None = None  # of the generator to D: for a batch, at a version of θ_G
+        self.saved: dict[str, Any] = {}  # of a checkpoint that is resumed, until the state is made
 
     def on_fit_start(self) -> None:
         # A player that has given up leaves Adam moments below 1e-38, which cost many times as much as other numbers.
         torch.set_flush_denormal(True)
 
     def training_step(self, block: Block, _: int) -> None:
-        before = [tensor.clone() for tensor in self._replicated()]
-        for batch in block:
-            self.update(self.discriminator_player, self.generator_player, batch)
-            for scheduler in self.schedulers:
-                scheduler.step()
-            if self.generator_ema is not None:
-                self.generator_ema.update_parameters(self.generator)
-        self._keep_account(block, before)
+        before = [tensor.clone() for tensor in self._rows()]
+        losses = [self._iterate(batch) for batch in block]
+        self._close(block, losses, before)
 
-    def discriminator_loss(self, batch: Batch) -> Tensor:
-        """Losses of the discriminator, [..., B, 1], which sees real and generated examples in one pass."""
-        fake = self.generate(batch)
-        self.shown = (batch, self.generator_player.version, fake)
-        if not self.second_order:  # only a rule that differentiates gradients looks behind fake
-            fake = fake.detach()
-        real_logits, fake_logits = self.discriminator(torch.cat([batch.real, fake], -2)).chunk(2, -2)
-        self.real_logits.append(real_logits.detach())
-        self.fake_logits.append(fake_logits.detach())
-        losses = self.objective.discriminator_loss(real_logits, fake_logits)
-        for penalty in self.penalties:
-            losses = losses + penalty(self.discriminator, batch.real, fake, batch.mix) / 2
+    def _iterate(self, batch: Batch) -> Losses:
+        losses = self.iteration(self.state, batch)
+        for scheduler in self.schedulers:
+            scheduler.step()
         return losses
 
-    def generator_loss(self, batch: Batch) -> Tensor:
-        """Losses of the generator, [..., B, 1]."""
-        fake = self.discriminator(self._shown_again(batch))
-        return self.objective.generator_loss(self.discriminator(batch.real) if self.paired else None, fake)
+    def _close(self, block: Block, losses: list[Losses], before: list[Tensor]) -> None:
+        """Count the iterations of a block, add up their losses, and check that all numbers are finite."""
+        count_iterations(self.trainer, len(block))
+        losses_d, losses_g = ([*chain.from_iterable(each)] for each in zip(*losses, strict=True))
+        values_d, values_g = (torch.cat([loss.values for loss in each], -2) for each in (losses_d, losses_g))
+        logits = [torch.cat(each, -2) for each in zip(*((loss.real, loss.fake) for loss in losses_d), strict=True)]
+        verdicts = [each.sigmoid() for each in logits] if self.logistic else logits
+        number, epoch = data_of(self.trainer).loader.epoch, self.state.epoch
+        epoch = epoch if epoch.epoch == number else EpochSums(epoch=number)
+        self.state = self.state._replace(epoch=epoch.add([values_d, values_g, *verdicts]))
+        thetas = [self.state.discriminator.theta, self.state.generator.theta]
+        finite = all_finite([values_d, values_g, *thetas], self.replicas)
+        # A rank may see finite losses of its shard alone; all of them stop.
+        if self.diverged or not self.trainer.strategy.reduce_boolean_decision(bool(finite.all())):
+            values = {"discriminator": losses_d, "generator": losses_g}
+            self._freeze(block, {name: [loss.values for loss in each] for name, each in values.items()}, finite, before)
+        if self.generator_ema is not None:
+            for ours, theirs in zip(self.generator_ema.buffers(), self.generator.buffers(), strict=True):
+                ours.copy_(theirs)
 
-    def generate(self, batch: Batch) -> Tensor:
-        """What the discriminator is shown of the generator, [..., B, d]."""
-        fake = self.generator(batch.latent)
-        return fake if batch.noise is None else fake + batch.noise
+    def _freeze(
+        self, block: Block, losses: Mapping[str, Sequence[Tensor]], finite: Tensor, before: list[Tensor]
+    ) -> None:
+        """Note the replicas that diverged in a block, and give all that have diverged back what they had before it.
 
-    def _shown_again(self, batch: Batch) -> Tensor:
-        """What the discriminator has just been shown, graph and all, unless the generator has moved since."""
-        shown, self.shown = self.shown, None
-        if shown is not None and shown[0] is batch and shown[1] == self.generator_player.version:
-            return shown[2]
-        return self.generate(batch)
+        Raises:
+            Diverged: when no replica is left.
+        """
+        first = self.global_step - len(block) + 1
+        spoilt = finite.logical_not().nonzero().flatten().tolist() if self.replicas > 1 else [0]
+        new = {i: divergence(losses, i, first, len(block)) for i in spoilt if i not in self.diverged}
+        self.state = self.state._replace(diverged={**self.diverged, **new})
+        if len(self.diverged) == self.replicas:
+            raise max(self.diverged.values(), key=lambda error: error.iteration)
+        for tensor, value in zip(self._rows(), before, strict=True):
+            tensor[[*self.diverged]] = value[[*self.diverged]]
 
-    @property
-    def placed(self) -> Tensor:
-        """A tensor that is where the networks are, and in their precision."""
-        return next(self.parameters())
+    def _rows(self) -> list[Tensor]:
+        """The tensors of the state that have a row for each replica; none of a single run."""
+        return [tensor for tensor in self.state.tensors() if tensor.ndim] if self.replicas > 1 else []
 
     def configure_optimizers(self) -> Any:
-        self.real_logits: list[Tensor] = []
-        self.fake_logits: list[Tensor] = []
-        self.paired = getattr(self.objective, "paired", False)
-        self.second_order = getattr(self.update, "second_order", False)
-        for part in (self.update, *self.penalties):
-            for name, value in vars(part).items():  # numbers of replicas, to where the networks are
-                if isinstance(value, Tensor):
-                    object.__setattr__(part, name, value.to(self.placed))
         leading = 1 if self.replicas > 1 else 0
-        self.discriminator_player = Player(
-            self.discriminator, self.discriminator_loss, self.optimizer_d, scale=2, leading=leading, **self.player_d
-        )
-        self.generator_player = Player(
-            self.generator, self.generator_loss, self.optimizer_g, leading=leading, **self.player_g
-        )
-        optimizers = [self.discriminator_player.optimizer, self.generator_player.optimizer]
+        for component in (self.update, *self.game.penalties):
+            for name, value in vars(component).items():  # the numbers of replicas
+                if isinstance(value, Tensor):
+                    setattr(component, name, value.to(self.placed))
+        players = self.game.players(self.optimizer_d, self.optimizer_g, leading, self.player_d, self.player_g)
+        self.discriminator_player, self.generator_player = players
+        average, rate = None, None
+        if self.generator_ema is not None and self.ema_half_life is not None:
+            rate = averaging_rate(self.ema_half_life, self.placed)
+            average = AverageState(flatten([*self.generator_ema.parameters()], leading), torch.ones_like(rate))
+        memory = start(self.update, *players)
+        discriminator, generator = players
+        self.state = State(discriminator.state, generator.state, memory, average)
+        self._restore()
+        self.iteration = Iteration(self.update, *players, rate)
+        optimizers = [player.optimizer for player in players]
         self.schedulers: list[LambdaLR] = []
         if (schedule := self.schedule) is not None:
             end = planned_iterations(self.trainer)
             self.schedulers = [LambdaLR(optimizer, lambda i: schedule(min(i / end, 1))) for optimizer in optimizers]
         return optimizers, self.schedulers
 
+    @property
+    def placed(self) -> Tensor:
+        """A tensor with the device and the precision of the networks."""
+        return next(self.parameters())
+
+    @property
+    def logistic(self) -> bool:
+        """Whether the best logit is log p/q, so that its sigmoid is a probability; see `Objective`."""
+        return getattr(self.game.objective, "logistic", False)
+
+    @property
+    def diverged(self) -> Mapping[int, Diverged]:
+        """The replicas that diverged, by number."""
+        return self.state.diverged if hasattr(self, "state") else {}
+
+    def epoch_means(self, since: EpochSums | None = None) -> dict[str, Tensor]:
+        """Return means over the examples of the epoch so far, or over those after earlier sums.
+
+        They are both losses, and D's verdict on real and on generated examples: a probability where the objective is
+        logistic, else the logit.
+        """
+        sums = self.state.epoch if since is None else self.state.epoch.since(since)
+        return dict(zip(TAGS, self._over_ranks(sums.means()).unbind(-1), strict=True))
+
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Networks as they are used and not trained for a while: nothing that looks at them changes them."""
+        """Set the networks to evaluation mode for a while, so that they can be called without changing them."""
         self.eval()
         try:
             with torch.no_grad():
@@ -172,87 +201,39 @@ class GAN(LightningModule):
         finally:
             self.train()
 
-    def epoch_means(self, since: Account | None = None) -> dict[str, Tensor]:
-        """Return means over the examples of the epoch so far, or since an account of it.
-
-        They are both losses, and D's verdict on real and on generated examples: a probability where the objective is
-        logistic, else the logit.
-        """
-        account = self.epoch if since is None else self.epoch.since(since)
-        means = self.trainer.strategy.reduce(account.means().to(self._reducible)).cpu()
-        return dict(zip(Account.tags, means.unbind(-1), strict=True))
-
     def on_train_epoch_start(self) -> None:
-        # Epochs may differ in their number of blocks (the one of max_steps does), and Lightning asks for it just once.
-        loop, blocks = self.trainer.fit_loop, len(self.trainer.train_dataloader)  # type: ignore[arg-type]
-        loop.max_batches, loop._combined_loader.limits = blocks, [blocks]  # type: ignore[union-attr]
+        set_epoch_length(self.trainer, len(self.trainer.train_dataloader))  # type: ignore[arg-type]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["gaussgan_version"] = __version__
         checkpoint["config"] = self.config
         if self.schedule is not None:
             checkpoint["planned_iterations"] = planned_iterations(self.trainer)
-        checkpoint["update"] = getattr(self.update, "memory", [])
+        checkpoint["memory"] = [*self.state.memory]
+        checkpoint["average_weight"] = None if self.state.average is None else self.state.average.weight
         checkpoint["history"] = pack(self.history)
         checkpoint["diverged"] = {i: (error.iteration, error.what) for i, error in self.diverged.items()}
-        # All ranks load what one saves, so it is what they have in common.
-        sums = self.trainer.strategy.reduce(self.epoch.sums.to(self._reducible)).cpu()
-        checkpoint["epoch_account"] = (sums, self.epoch.counts, self.epoch.number)
+        # Every rank loads what one saves: the sums that they have in common.
+        sums, counts, epoch = self.state.epoch
+        checkpoint["epoch_sums"] = (self._over_ranks(sums), counts, epoch)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.history = unpack(checkpoint["history"])
-        self.diverged = {i: Diverged(*error) for i, error in checkpoint["diverged"].items()}
-        if checkpoint["update"]:
-            self.update.memory = checkpoint["update"]  # type: ignore[attr-defined]
-        self.epoch = Account(*checkpoint["epoch_account"])
+        self.saved = checkpoint  # until there is a state that it can be put into
 
-    def _keep_account(self, block: Block, before: list[Tensor]) -> None:
-        """Count the iterations of a block, add up what its players lost, and see that all of it is finite."""
-        self._count_iterations(len(block))
-        number = data_of(self.trainer).loader.epoch
-        if number != self.epoch.number:  # a run resumed at an epoch's end gets no on_train_epoch_start
-            self.epoch = Account(number=number)
-        players = {"discriminator": self.discriminator_player, "generator": self.generator_player}
-        losses = [torch.cat(player.losses, -2) for player in players.values()]
-        verdicts = [torch.cat(logits, -2) for logits in (self.real_logits, self.fake_logits)]
-        if getattr(self.objective, "logistic", False):  # else σ of a logit is no probability
-            verdicts = [logits.sigmoid() for logits in verdicts]
-        self.epoch.add([*losses, *verdicts])
-        finite = all_finite([*losses, *(player.theta for player in players.values())], self.replicas)
-        # A rank may see finite losses of its share alone; all of them stop.
-        if self.diverged or not self.trainer.strategy.reduce_boolean_decision(bool(finite.all())):
-            records = {name: player.losses for name, player in players.items()}
-            spoilt = finite.logical_not().nonzero().flatten().tolist() if self.replicas > 1 else [0]
-            for i in set(spoilt) - set(self.diverged):
-                self.diverged[i] = divergence(records, i, self.global_step - len(block) + 1, len(block))
-            self._freeze([*self.diverged], before)
-        for record in (self.real_logits, self.fake_logits, *(player.losses for player in players.values())):
-            record.clear()
+    def _restore(self) -> None:
+        """Put the parts of a checkpoint into the state that no other part of Lightning loads."""
+        if not self.saved:
+            return
+        saved, self.saved = self.saved, {}
+        for ours, theirs in zip(self.state.memory, saved["memory"], strict=True):
+            ours.copy_(theirs)
+        if self.state.average is not None:
+            self.state.average.weight.copy_(saved["average_weight"])
+        diverged = {i: Diverged(*error) for i, error in saved["diverged"].items()}
+        self.state = self.state._replace(epoch=EpochSums(*saved["epoch_sums"]), diverged=diverged)
 
-    def _freeze(self, replicas: list[int], before: list[Tensor]) -> None:
-        """Give replicas back what they had before this block.
-
-        Raises:
-            Diverged: when these are all.
-        """
-        if len(replicas) == self.replicas:
-            raise max(self.diverged.values(), key=lambda error: error.iteration)
-        for tensor, value in zip(self._replicated(), before, strict=True):
-            tensor[replicas] = value[replicas]
-
-    def _replicated(self) -> list[Tensor]:
-        """Parameters and buffers that have a row for each replica; none of a single run."""
-        if self.replicas == 1:
-            return []
-        return [tensor for tensor in self.state_dict().values() if tensor.ndim]  # all but how often G was averaged
-
-    @property
-    def _reducible(self) -> torch.device:
-        """Where ranks can reduce a tensor; a single process need not move it (MPS has no float64)."""
-        return self.device if self.trainer.world_size > 1 else torch.device("cpu")
-
-    def _count_iterations(self, n: int) -> None:
-        # Lightning counts calls of its own optimizer wrappers, and gives loggers the number of training_steps. Players
-        # step raw optimizers, K times in a training_step, so both are told here.
-        loop = self.trainer.fit_loop.epoch_loop
-        loop.manual_optimization.optim_step_progress.increment_by(n)
-        loop._batches_that_stepped += n - 1
+    def _over_ranks(self, tensor: Tensor) -> Tensor:
+        """Average a tensor over the processes of a distributed run. A single process need not move it."""
+        device = self.device if self.trainer.world_size > 1 else torch.device("cpu")  # MPS has no float64
+        return self.trainer.strategy.reduce(tensor.to(device)).cpu()

@@ -1,27 +1,74 @@
-"""Optimizers for a player's vector of parameters, and schedules of their rates. Any of torch.optim works too.
+"""Optimizers for a player's vector of parameters. Any optimizer of torch.optim works too.
 
-Their numbers may be tensors [R, 1] in float64, one for each of R replicas, whose parameters are [R, n].
+Their numbers may be tensors [R, 1] in float64, one for each of R replicas, whose parameters are [R, n]. Their state is
+complete before the first step. For short vectors most of the time of torch's own optimizers goes to bookkeeping over
+groups, flags and hooks; `make benchmark` shows how much.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 Number = float | Tensor
-TINY = 1e-30  # the least rate, of which one divides
+SMALLEST_RATE = 1e-30  # Adam divides by the learning rate, which a schedule may bring to 0
 
 
-class Adam(torch.optim.Optimizer):
-    """Adam (Kingma and Ba 2015, arXiv 1412.6980), the same update as torch.optim.Adam's.
+class VectorOptimizer(torch.optim.Optimizer):
+    """What the optimizers below share: numbers for each replica, and a state that is loaded in place.
+
+    Args:
+        lr: the learning rate.
+        numbers: the other numbers of the update.
+    """
+
+    def __init__(self, params: Iterable[Tensor], lr: Number, **numbers: Any) -> None:
+        params = list(params)
+        device = params[0].device
+        # A schedule multiplies `lr`, which is one number; replicas have their own in `rates`.
+        lr, rates = (1.0, lr.to(device)) if isinstance(lr, Tensor) else (lr, 1.0)
+        numbers = {key: _placed(value, device) for key, value in numbers.items()}
+        super().__init__(params, {"lr": lr, "rates": rates, **numbers})
+        for theta in params:
+            self.state[theta] = self.begin(theta)
+
+    def begin(self, theta: Tensor) -> dict[str, Tensor]:
+        """Return the state before the first step."""
+        raise NotImplementedError
+
+    def move(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
+        """Make one step in place."""
+        raise NotImplementedError
+
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for theta in group["params"]:
+                self.move(theta, theta.grad, self.state[theta], group)
+
+    # torch.optim wraps every step for its profiler and its hooks, which takes half as long as the step itself.
+    step.hooked = True  # type: ignore[attr-defined]
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Copy a saved state into this one, each tensor in its own precision. torch would convert float64 to float32.
+
+        Of the groups only the scheduled learning rate is loaded: the other numbers are the configuration's.
+        """
+        for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=True):
+            group.update({key: saved[key] for key in ("lr", "initial_lr") if key in saved})
+            for theta, index in zip(group["params"], saved["params"], strict=True):
+                for name, tensor in self.state[theta].items():
+                    tensor.copy_(state_dict["state"][index][name])
+
+
+class Adam(VectorOptimizer):
+    """Adam (Kingma and Ba 2015, arXiv 1412.6980): the same update as torch.optim.Adam.
 
         m ← β₁ m + (1 − β₁) g,   v ← β₂ v + (1 − β₂) g²,   θ ← θ − η · m̂ / (√v̂ + eps)
 
-    with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ). A player's parameters are one short vector, for which most of what
-    torch.optim.Adam takes is bookkeeping over groups, flags and hooks; `make benchmark` shows by how much.
+    with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ). In place of the step count t the state holds 1 − β₁ᵗ and 1 − β₂ᵗ.
     """
 
     def __init__(
@@ -31,33 +78,32 @@ class Adam(torch.optim.Optimizer):
         betas: tuple[Number, Number] = (0.9, 0.999),
         eps: Number = 1e-8,
     ) -> None:
-        params = list(params)
-        super().__init__(params, _group(params, lr, betas=tuple(betas), eps=eps))
+        super().__init__(params, lr, betas=tuple(betas), eps=eps)
 
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        for group in self.param_groups:
-            beta1, beta2 = group["betas"]
-            for theta in group["params"]:
-                state = self.state[theta]
-                if not state:
-                    state.update(step=0, exp_avg=torch.zeros_like(theta), exp_avg_sq=torch.zeros_like(theta))
-                state["step"] += 1
-                m, v, gradient = state["exp_avg"], state["exp_avg_sq"], theta.grad
-                m.lerp_(gradient, _like(theta, 1 - beta1))
-                v.lerp_(gradient.square(), _like(theta, 1 - beta2))
-                # The rate divides the denominator: so it may be a tensor, at no more operations.
-                slowness = _reciprocal(_rate(group) / (1 - beta1 ** state["step"]))
-                scale = slowness * (1 - beta2 ** state["step"]) ** -0.5
-                denominator = v.sqrt().mul_(_like(theta, scale)).add_(_like(theta, slowness * group["eps"]))
-                theta.addcdiv_(m, denominator, value=-1)
+    def begin(self, theta: Tensor) -> dict[str, Tensor]:
+        precision = torch.float32 if theta.device.type == "mps" else torch.float64  # MPS has no float64
+        corrections = (theta.new_zeros(theta.shape[:-1], dtype=precision) for _ in range(2))
+        self.one = theta.new_ones((), dtype=precision)
+        names = ("exp_avg", "exp_avg_sq", "correction", "correction_sq")
+        return dict(zip(names, (torch.zeros_like(theta), torch.zeros_like(theta), *corrections), strict=True))
 
-    # torch.optim wraps every step for its profiler and its hooks, at half of what the step itself costs.
-    step.hooked = True  # type: ignore[attr-defined]
+    def move(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
+        beta1, beta2 = group["betas"]
+        m, v, c1, c2 = state["exp_avg"], state["exp_avg_sq"], state["correction"], state["correction_sq"]
+        if c1.ndim:  # of replicas: [R] beside vectors, [R, n]
+            c1, c2 = c1.unsqueeze(-1), c2.unsqueeze(-1)
+        m.lerp_(gradient, _like(theta, 1 - beta1))
+        v.lerp_(gradient.square(), _like(theta, 1 - beta2))
+        c1.lerp_(self.one, 1 - beta1)
+        c2.lerp_(self.one, 1 - beta2)
+        # The learning rate divides the denominator. So it may be a tensor, at no more operations.
+        slowness = c1 * _reciprocal(_rate(group))
+        denominator = v.sqrt().mul_(_like(theta, slowness * c2.rsqrt())).add_(_like(theta, slowness * group["eps"]))
+        theta.addcdiv_(m, denominator, value=-1)
 
 
-class RMSprop(torch.optim.Optimizer):
-    """Gradients over the root of their mean square, the same update as torch.optim.RMSprop's.
+class RMSprop(VectorOptimizer):
+    """The gradient over the root of its mean square: the same update as torch.optim.RMSprop.
 
         v ← α v + (1 − α) g²,   θ ← θ − η g / (√v + eps)
 
@@ -65,62 +111,42 @@ class RMSprop(torch.optim.Optimizer):
     """
 
     def __init__(self, params: Iterable[Tensor], lr: Number, alpha: Number = 0.99, eps: Number = 1e-8) -> None:
-        params = list(params)
-        super().__init__(params, _group(params, lr, alpha=alpha, eps=eps))
+        super().__init__(params, lr, alpha=alpha, eps=eps)
 
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        for group in self.param_groups:
-            for theta in group["params"]:
-                state, gradient = self.state[theta], theta.grad
-                if not state:
-                    state["square_avg"] = torch.zeros_like(theta)
-                v = state["square_avg"].lerp_(gradient.square(), _like(theta, 1 - group["alpha"]))
-                direction = gradient / v.sqrt().add_(_like(theta, group["eps"]))
-                theta.sub_(direction.mul_(_like(theta, _rate(group))))
+    def begin(self, theta: Tensor) -> dict[str, Tensor]:
+        return {"square_avg": torch.zeros_like(theta)}
 
-    step.hooked = True  # type: ignore[attr-defined]
+    def move(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
+        v = state["square_avg"].lerp_(gradient.square(), _like(theta, 1 - group["alpha"]))
+        direction = gradient / v.sqrt().add_(_like(theta, group["eps"]))
+        theta.sub_(direction.mul_(_like(theta, _rate(group))))
 
 
-class SGD(torch.optim.Optimizer):
-    """Gradient descent with heavy-ball momentum β, which may be negative, as torch.optim.SGD's may not.
+class SGD(VectorOptimizer):
+    """Gradient descent with heavy-ball momentum β, which may be negative, unlike in torch.optim.SGD.
 
         m ← β m + g,   θ ← θ − η m
 
-    Polyak 1964; negative β steadies a game's alternating steps: Gidel et al. 2019, arXiv 1807.04740.
+    Polyak 1964; negative β steadies the alternating steps of a game: Gidel et al. 2019, arXiv 1807.04740.
     """
 
     def __init__(self, params: Iterable[Tensor], lr: Number, momentum: Number = 0.0) -> None:
-        params = list(params)
-        super().__init__(params, _group(params, lr, momentum=momentum))
+        self.heavy = isinstance(momentum, Tensor) or momentum != 0
+        super().__init__(params, lr, momentum=momentum)
 
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        for group in self.param_groups:
-            momentum = group["momentum"]
-            for theta in group["params"]:
-                direction = theta.grad
-                if isinstance(momentum, Tensor) or momentum != 0:
-                    state = self.state[theta]
-                    if not state:
-                        state["momentum_buffer"] = torch.zeros_like(theta)
-                    direction = state["momentum_buffer"].mul_(_like(theta, momentum)).add_(direction)
-                theta.sub_(direction * _like(theta, _rate(group)))
+    def begin(self, theta: Tensor) -> dict[str, Tensor]:
+        return {"momentum_buffer": torch.zeros_like(theta)} if self.heavy else {}
 
-    step.hooked = True  # type: ignore[attr-defined]
+    def move(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
+        if self.heavy:
+            gradient = state["momentum_buffer"].mul_(_like(theta, group["momentum"])).add_(gradient)
+        theta.sub_(gradient * _like(theta, _rate(group)))
 
 
-def _group(params: list[Tensor], lr: Number, **numbers: Any) -> dict[str, Any]:
-    """A parameter group whose lr is a number, which schedules multiply; `rates` are what replicas have of their own."""
-    device = params[0].device
-
-    def place(value: Any) -> Any:
-        if isinstance(value, tuple):
-            return tuple(map(place, value))
-        return value.to(device) if isinstance(value, Tensor) else value
-
-    own = isinstance(lr, Tensor)
-    return {"lr": 1.0 if own else lr, "rates": place(lr) if own else 1.0, **{k: place(v) for k, v in numbers.items()}}
+def _placed(value: Any, device: torch.device) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_placed(entry, device) for entry in value)
+    return value.to(device) if isinstance(value, Tensor) else value
 
 
 def _rate(group: dict[str, Any]) -> Any:
@@ -128,9 +154,9 @@ def _rate(group: dict[str, Any]) -> Any:
 
 
 def _reciprocal(rate: Number) -> Number:
-    return 1 / rate.clamp(min=TINY) if isinstance(rate, Tensor) else 1 / max(rate, TINY)
+    return 1 / rate.clamp(min=SMALLEST_RATE) if isinstance(rate, Tensor) else 1 / max(rate, SMALLEST_RATE)
 
 
 def _like(theta: Tensor, value: Number) -> Any:
-    """A number as it is; replicas' in the precision of what it is to be multiplied with."""
-    return value.to(theta.dtype) if isinstance(value, Tensor) else value
+    """Return a number as it is, and the numbers of replicas in θ's precision."""
+    return value.to(theta.dtype) if isinstance(value, Tensor) and value.ndim else value

@@ -26,7 +26,7 @@ class Penalty(Protocol):
     def __call__(self, discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor: ...
 
 
-@dataclass(frozen=True)
+@dataclass
 class R1:
     """γ/2 ‖∇D(x)‖² on real examples: centre 0.
 
@@ -39,7 +39,7 @@ class R1:
         return self.weight / 2 * squared_norm(slope(discriminator, real))
 
 
-@dataclass(frozen=True)
+@dataclass
 class R2:
     """γ/2 ‖∇D(G(z))‖² on generated examples: centre 0.
 
@@ -52,7 +52,7 @@ class R2:
         return self.weight / 2 * squared_norm(slope(discriminator, fake))
 
 
-@dataclass(frozen=True)
+@dataclass
 class WGANGP:
     """γ (‖∇D(x̂)‖ − 1)² on interpolates x̂ = u x + (1 − u) G(z), u ~ U[0, 1): centre 1.
 
@@ -66,7 +66,7 @@ class WGANGP:
         return self.weight * (torch.linalg.vector_norm(gradient, dim=-1, keepdim=True) - 1).square()
 
 
-@dataclass(frozen=True)
+@dataclass
 class ZeroCentred:
     """γ ‖∇D(x̂)‖² on interpolates x̂ = u x + (1 − u) G(z), u ~ U[0, 1): centre 0.
 

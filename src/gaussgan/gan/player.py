@@ -1,86 +1,100 @@
-"""A player of the game: parameters θ, a loss ℓ(batch; θ) and an optimizer. Update rules move players."""
+"""A player of the game: a network, a loss and an optimizer. Update rules move players."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.autograd.graph import _engine_run_backward
+
+from gaussgan.gan.autograd import pull_back, version
+from gaussgan.gan.state import PlayerState
+
+
+class Loss(NamedTuple):
+    """The loss of a player on a batch, and the logits that it is computed from.
+
+    Attributes:
+        values: the losses of single examples, [..., B, 1]; or one number.
+        real: the discriminator's logits of real examples, [..., B, 1], where the loss reports them.
+        fake: its logits of generated examples.
+    """
+
+    values: Tensor
+    real: Tensor | None = None
+    fake: Tensor | None = None
+
+    def detach(self) -> Loss:
+        real, fake = (None if logits is None else logits.detach() for logits in (self.real, self.fake))
+        return Loss(self.values.detach(), real, fake)
 
 
 class Player:
     """One side of a game of two.
 
-    Its parameters become views into one vector, `theta`: an optimizer then steps one tensor, and an update rule adds
-    gradients as vectors.
+    The parameters of its network become views of one vector θ. So an optimizer steps one tensor, and an update rule
+    computes with gradients as vectors.
 
     Args:
-        module: what is trained; its parameters are θ.
-        loss: from a batch to the losses of single examples, [..., B, 1], or to one number. Minimised is their mean
-            over the batch, summed over leading dimensions, so that each replica's gradient is its own.
+        module: the network that is trained.
+        loss: from a batch to a `Loss`, or to its values alone. The player minimises their mean over the batch, summed
+            over leading dimensions: so each replica's gradient is its own.
         optimizer: from [θ] to a torch optimizer.
-        scale: how many times this loss the literature's is (2 for the halved one of a GAN's discriminator).
-        clip_gradient: the greatest Euclidean norm that a gradient keeps; a longer one is shortened to it.
-        clip_weights: the bound of each parameter's modulus after every step (Arjovsky et al. 2017, arXiv 1701.07875).
-        leading: 1 where a leading dimension R of the parameters counts replicas: then θ is [R, n], and a bound may be
-            one for each, [R, 1].
+        scale: how many times this loss the literature's loss is (2 for the halved loss of a GAN's discriminator).
+        clip_gradient: the largest Euclidean norm of a gradient; a longer gradient is shortened to it.
+        clip_weights: the largest absolute value of a parameter after a step (Arjovsky et al. 2017, arXiv 1701.07875).
+        leading: 1 where the first dimension R of each parameter counts replicas. Then θ is [R, n], and a limit may be
+            one number or one for each replica, [R, 1].
     """
 
     def __init__(
         self,
         module: nn.Module,
-        loss: Callable[[Any], Tensor],
+        loss: Callable[[Any], Loss | Tensor],
         optimizer: Callable[[list[Tensor]], torch.optim.Optimizer],
         scale: float = 1.0,
         clip_gradient: float | Tensor | None = None,
         clip_weights: float | Tensor | None = None,
         leading: int = 0,
     ) -> None:
+        self.module = module
         self.loss = loss
-        self.parameters = list(module.parameters())
         self.leading = leading
+        self.parameters: list[Tensor] = list(module.parameters())
         self.theta = flatten(self.parameters, leading)
         self.optimizer = optimizer([self.theta])
         self.scale = scale
         self.clip_gradient, self.clip_weights = (
-            bound.to(self.theta) if isinstance(bound, Tensor) else bound for bound in (clip_gradient, clip_weights)
+            limit.to(self.theta) if isinstance(limit, Tensor) else limit for limit in (clip_gradient, clip_weights)
         )
-        self.losses: list[Tensor] = []
         self.steps = 0
 
-    def gradient(self, batch: Any, create_graph: bool = False) -> Tensor:
-        """∇_θ of the mean loss at the current point, as a vector like θ; the losses are appended to `losses`.
+    def step(self, batch: Any) -> Loss:
+        """Make one optimizer step along the gradient, and return the loss before it."""
+        loss, gradient = self.value_and_grad(batch)
+        self.apply(gradient)
+        return loss
 
-        With `create_graph` it is differentiable in its turn, and of this process's share of the batch alone.
+    def value_and_grad(self, batch: Any, create_graph: bool = False) -> tuple[Loss, Tensor]:
+        """Return the loss at the current point, and ∇_θ of its mean as a vector like θ.
+
+        With `create_graph` the gradient can be differentiated, and is the one of this process's shard of the batch.
         """
-        losses = self.loss(batch)
-        self.losses.append(losses.detach())
-        share = 1 / losses.shape[-2] if losses.ndim > 1 else 1.0
-        gradients = pullback(losses, self.parameters, torch.full_like(losses, share), create_graph)
-        vector = self.joined(gradients)
-        return vector if create_graph else mean_over_ranks(vector)
+        loss = self.loss(batch)
+        loss = loss if isinstance(loss, Loss) else Loss(loss)
+        values = loss.values
+        weight = 1 / values.shape[-2] if values.ndim > 1 else 1.0
+        gradient = self.joined(pull_back(values, self.parameters, torch.full_like(values, weight), create_graph))
+        return loss.detach(), gradient if create_graph else mean_over_ranks(gradient)
 
-    @property
-    def version(self) -> tuple[int, int]:
-        """What changes whenever θ does: also by an optimizer that autograd does not notice, as torch's fused ones."""
-        return self.steps, self.theta._version
-
-    @property
-    def learning_rate(self) -> float | Tensor:
-        """The rate of the next step; where replicas have their own, [R]."""
-        group = self.optimizer.param_groups[0]
-        rate = group["lr"] * group.get("rates", 1.0)
-        return rate.flatten() if isinstance(rate, Tensor) else rate
-
-    def joined(self, tensors: Iterable[Tensor]) -> Tensor:
-        """Tensors like its parameters as a vector like θ."""
-        return joined(tensors, self.leading)
+    def gradient(self, batch: Any) -> Tensor:
+        """Return ∇_θ of the mean loss at the current point, as a vector like θ."""
+        return self.value_and_grad(batch)[1]
 
     def apply(self, gradient: Tensor) -> None:
-        """One optimizer step along a gradient."""
+        """Make one optimizer step along a gradient."""
         if self.clip_gradient is not None:
             norm = torch.linalg.vector_norm(gradient, dim=-1, keepdim=True)
             gradient = gradient * (self.clip_gradient / norm.clamp(min=self.clip_gradient))
@@ -90,44 +104,51 @@ class Player:
         if self.clip_weights is not None:
             self.theta.clamp_(-self.clip_weights, self.clip_weights)  # type: ignore[arg-type]
 
+    def joined(self, tensors: Iterable[Tensor]) -> Tensor:
+        """Return tensors like the parameters as one vector like θ."""
+        return joined(tensors, self.leading)
 
-def pullback(
-    output: Tensor, inputs: Sequence[Tensor], cotangent: Tensor, create_graph: bool = False
-) -> tuple[Tensor, ...]:
-    """∂output/∂input ᵀ · cotangent for each input: torch.autograd.grad, but for its checks of what it is given.
+    @property
+    def version(self) -> tuple[object, ...]:
+        """A value that changes whenever θ does. Torch's fused optimizers change θ unseen by autograd."""
+        return self.steps, version(self.theta)
 
-    On networks as small as the textbook's these take a fifth of the gradient's time.
+    @property
+    def learning_rate(self) -> float | Tensor:
+        """The learning rate of the next step; [R] where replicas have their own."""
+        group = self.optimizer.param_groups[0]
+        rate = group["lr"] * group.get("rates", 1.0)
+        return rate.flatten() if isinstance(rate, Tensor) else rate
 
-    Raises:
-        RuntimeError: when an input does not enter the output.
-    """
-    return _engine_run_backward(
-        (output,),
-        (cotangent,),
-        create_graph,
-        create_graph,
-        tuple(inputs),
-        allow_unreachable=False,
-        accumulate_grad=False,
-    )
+    @property
+    def state(self) -> PlayerState:
+        """The player's own tensors. In-place changes of them are changes of the player."""
+        remembered = self.optimizer.state[self.theta]
+        tensors = {name: value for name, value in remembered.items() if isinstance(value, Tensor)}
+        return PlayerState(self.theta, tensors, dict(self.module.named_buffers()))
 
 
-def flatten(parameters: list[nn.Parameter], leading: int) -> Tensor:
-    """Join parameters into one vector, and make each a view into it."""
+def flatten(parameters: list[Tensor], leading: int) -> Tensor:
+    """Join parameters into one vector, and make each of them a view of it."""
     theta = joined(parameters, leading).detach()
-    sizes = [parameter.shape[leading:].numel() for parameter in parameters]
-    for parameter, piece in zip(parameters, theta.split(sizes, -1), strict=True):
-        parameter.data = piece.view_as(parameter)
+    for parameter, piece in zip(parameters, pieces(theta, parameters, leading), strict=True):
+        parameter.data = piece
     return theta
 
 
+def pieces(theta: Tensor, parameters: list[Tensor], leading: int) -> list[Tensor]:
+    """Return views of a vector that are shaped like the parameters that it joins."""
+    sizes = [parameter.shape[leading:].numel() for parameter in parameters]
+    return [piece.view_as(like) for piece, like in zip(theta.split(sizes, -1), parameters, strict=True)]
+
+
 def joined(tensors: Iterable[Tensor], leading: int) -> Tensor:
-    """Tensors of any shapes as one vector, but for their leading dimensions."""
+    """Join tensors of any shapes into one vector; their leading dimensions stay."""
     return torch.cat([tensor.reshape(*tensor.shape[:leading], -1) for tensor in tensors], -1)
 
 
 def mean_over_ranks(vector: Tensor) -> Tensor:
-    """The average over the processes of a distributed run, each of which saw an equal share of the batch."""
+    """Average a vector over the processes of a distributed run. Each of them saw an equal shard of the batch."""
     if dist.is_available() and dist.is_initialized():
         dist.all_reduce(vector)
         vector /= dist.get_world_size()

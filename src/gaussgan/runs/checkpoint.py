@@ -16,7 +16,7 @@ from torch import Tensor
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.per_replica import entries
 from gaussgan.config.schema import OPTIONAL, RULES
-from gaussgan.gan.account import Account
+from gaussgan.gan.state import TAGS
 from gaussgan.runs.directory import write_whole
 
 READ = ("seed", "replicas", "threads", "ema_half_life", "data.", "generator.", "discriminator.")  # of the configuration
@@ -32,10 +32,10 @@ FORM: dict[str, Any] = {  # callbacks may add keys of their own
     "GaussianDataModule": {"epoch": int, "position": int, "blocks": int},
     "loops": {"fit_loop": {"epoch_loop.manual_optimization.optim_step_progress": {"total": {"completed": int}}}},
     "callbacks": dict[str, dict[str, Any]],
-    "update": list[Tensor],
+    "memory": list[Tensor],
     "history": {"names": list[str], "own": list[bool], "rows": Tensor},
     "diverged": dict[int, tuple[int, str]],
-    "epoch_account": tuple[Tensor, Tensor, int],
+    "epoch_sums": tuple[Tensor, Tensor, int],
 }
 
 
@@ -172,8 +172,8 @@ def _check_sizes(checkpoint: dict[str, Any]) -> None:
     replicas, history = checkpoint["config"]["replicas"], checkpoint["history"]
     leading = (replicas,) if replicas > 1 else ()
     epochs, names = len(history["rows"]), history["names"]
-    sums, counts, _ = checkpoint["epoch_account"]
-    width = torch.Size([len(Account.tags)])
+    sums, counts, _ = checkpoint["epoch_sums"]
+    width = torch.Size([len(TAGS)])
     for key, holds in {
         "state_dict": all(v.shape[:1] == leading for v in checkpoint["state_dict"].values() if leading and v.ndim),
         "state_dict of finite numbers": all(v.isfinite().all() for v in checkpoint["state_dict"].values()),
@@ -182,7 +182,7 @@ def _check_sizes(checkpoint: dict[str, Any]) -> None:
         "history.rows": history["rows"].shape == (epochs, len(names), *(leading if epochs else ()))
         and history["rows"].dtype is torch.float64,
         "diverged": all(0 <= i < replicas for i in checkpoint["diverged"]) and len(checkpoint["diverged"]) < replicas,
-        "epoch_account": sums.shape in (width, (*leading, *width)) and counts.shape == width,
+        "epoch_sums": sums.shape in (width, (*leading, *width)) and counts.shape == width,
     }.items():
         if not holds:
             raise ValueError(f"{key} is not as of a run with replicas={replicas}")

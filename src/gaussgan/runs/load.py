@@ -97,8 +97,8 @@ def trained_networks(checkpoint: Mapping[str, Any], dim: int, trust: bool = True
     prefixes = {name: f"{name}." for name in modules}
     if checkpoint["config"]["ema_half_life"] is not None:
         modules["generator_ema"] = deepcopy(modules["generator"])
-        prefixes["generator_ema"] = "generator_ema.module."
-    known = (*prefixes.values(), "generator_ema.")
+        prefixes["generator_ema"] = "generator_ema."
+    known = (*prefixes.values(),)
     if others := [key for key in checkpoint["state_dict"] if not key.startswith(known)]:
         raise ValueError(f"{others[0]} is of none of its networks")
     for name, module in modules.items():

@@ -18,7 +18,8 @@ def single_checkpoint(checkpoint: dict[str, Any], i: int, config: dict[str, Any]
         config: that run's, where it is not in the directory of all.
     """
     rates = [_rate(optimizer["param_groups"][0], i) for optimizer in checkpoint["optimizer_states"]]
-    sums, counts, number = checkpoint["epoch_account"]
+    sums, counts, number = checkpoint["epoch_sums"]
+    weight = checkpoint["average_weight"]
     return {
         **deepcopy({key: value for key, value in checkpoint.items() if key not in REPLICATED}),
         "state_dict": {
@@ -35,16 +36,18 @@ def single_checkpoint(checkpoint: dict[str, Any], i: int, config: dict[str, Any]
             {**scheduler, **{key: [lr * rate for lr in scheduler[key]] for key in ("base_lrs", "_last_lr")}}
             for rate, scheduler in zip(rates, checkpoint["lr_schedulers"], strict=False)  # none without a schedule
         ],
-        "update": [_row(tensor, i) for tensor in checkpoint["update"]],
+        "memory": [_row(tensor, i) for tensor in checkpoint["memory"]],
+        "average_weight": None if weight is None else _row(weight, i).squeeze(-1),
         "history": history.of_replica(checkpoint["history"], i),
-        "epoch_account": (_row(sums, i) if sums.ndim > 1 else sums.clone(), counts.clone(), number),
+        "epoch_sums": (_row(sums, i) if sums.ndim > 1 else sums.clone(), counts.clone(), number),
         "diverged": {},
         "config": of_replica(checkpoint["config"], i) if config is None else config,
     }
 
 
 REPLICATED = (
-    "state_dict", "optimizer_states", "lr_schedulers", "update", "history", "epoch_account", "diverged", "config",
+    "state_dict", "optimizer_states", "lr_schedulers", "memory", "average_weight", "history", "epoch_sums", "diverged",
+    "config",
 )  # fmt: skip
 
 

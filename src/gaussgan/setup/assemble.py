@@ -115,10 +115,10 @@ def _check_protocols(cfg: DictConfig, gan: GAN, data: GaussianDataModule) -> Non
         terms = [name for name, term in cfg.penalty.items() if OmegaConf.is_dict(term)]
         again = build_networks(of_replica(gan.config, 0), d)
         protocols.check_networks(gan, data.latent_dim, d, again)
-        protocols.check_objective(gan.objective, gan.replicas)
-        protocols.check_penalties(dict(zip(terms, gan.penalties, strict=True)), gan, d)
-        protocols.check_update(gan.update)
+        protocols.check_objective(gan.game.objective, gan.replicas)
+        protocols.check_penalties(dict(zip(terms, gan.game.penalties, strict=True)), gan, d)
         protocols.check_optimizers(gan)
+        protocols.check_update(gan, data.latent_dim, d, data.batches_per_iteration)
         if gan.schedule is not None:
             protocols.check_schedule(gan.schedule)
     data.sources[0].examples()  # which are finite, or say that they are not

@@ -9,6 +9,7 @@ import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from inspect import signature
 from typing import Any
 
@@ -18,7 +19,10 @@ from torch import Tensor, nn
 
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.data.distributions import examples_of
-from gaussgan.gan.module import GAN, OptimizerFactory
+from gaussgan.data.loader import Batch
+from gaussgan.gan.game import OptimizerFactory
+from gaussgan.gan.module import GAN
+from gaussgan.gan.player import Loss
 from gaussgan.networks.moments import has_closed_form
 from gaussgan.networks.replicas import Replicas
 from gaussgan.rng import normal, stream, uniform
@@ -173,22 +177,35 @@ def check_penalties(penalties: Mapping[str, Any], gan: GAN, d: int) -> None:
             _check_numbers(what, penalty(gan.discriminator, real, fake, mix), (*leading, ROWS, 1), finite=False)
 
 
-def check_update(update: Any) -> None:
-    """Check that an update rule is a function of two players and a batch, and keeps its memory in a list.
+def check_update(gan: GAN, latent_dim: int, d: int, d_steps: int) -> None:
+    """Check an update rule by one iteration of a copy of the game.
 
     Raises:
-        ConfigError: saying what it is.
+        ConfigError: saying what it does otherwise than `Update`.
     """
-    name = type(update).__name__
-    try:
-        signature(update).bind(None, None, None)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"update: {name} must be a function of discriminator, generator and batch ({error})"
-        ) from error
-    memory = getattr(update, "memory", [])
-    tensors = isinstance(memory, list) and all(isinstance(entry, Tensor) for entry in memory)
-    _require(tensors, f"update: {name}.memory must be a list of tensors (got {memory!r})")
+    name, twin = type(gan.update).__name__, deepcopy(gan)
+    twin.schedule = None
+    leading, rng = [gan.replicas] if gan.replicas > 1 else [], stream(0, "protocol")
+    batch = Batch(
+        *(normal(*leading, ROWS * d_steps, width, generator=rng).to(gan.placed) for width in (d, latent_dim, 1))
+    )
+    with _naming("update"):
+        twin.configure_optimizers()
+        state = twin.state
+        for tensor in state.memory:
+            rows = isinstance(tensor, Tensor) and (tensor.ndim == 0 or [*tensor.shape[: len(leading)]] == leading)
+            _require(rows, f"update: {name}.start must return tensors, with replicas one row for each (got {tensor!r})")
+        try:
+            signature(gan.update).bind(None, None, None, *state.memory)
+        except TypeError as error:
+            raise ConfigError(
+                f"update: {name} must be a function of discriminator, generator and batch, and of the tensors that"
+                f" its start returns ({error})"
+            ) from error
+        losses = twin.iteration(state, batch)
+    two = isinstance(losses, tuple | list) and len(losses) == 2 and all(isinstance(each, list) for each in losses)
+    good = two and all(each and all(isinstance(loss, Loss) for loss in each) for each in losses)
+    _require(good, f"update: {name} must return the losses of D and of G as two lists (got {losses!r:.100})")
 
 
 def check_schedule(schedule: Any) -> None:

@@ -14,78 +14,57 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.data.datamodule import GaussianDataModule
-from gaussgan.data.loader import Batch
 from gaussgan.gan.module import GAN
 from gaussgan.runs.checkpoint import check_form
 
 
 def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModule, trainer: Trainer) -> None:
-    """Check that a checkpoint holds what this run itself would save, by two iterations of a copy of its players.
+    """Check that a checkpoint holds what this run itself would save.
 
     Raises:
-        ValueError: naming what has another type or shape.
-        Exception: whatever an update rule or a callback raises at what it should remember.
+        ValueError: naming the entry that has another type or shape.
+        Exception: whatever an optimizer or a callback raises when it loads its state.
     """
     if Version(checkpoint["pytorch-lightning_version"]).major != Version(pytorch_lightning.__version__).major:
         raise ValueError("it was written by another major version of Lightning")
     twin = deepcopy(gan)
     twin.schedule = None
-    twin.on_load_checkpoint({**checkpoint, "update": deepcopy(checkpoint["update"])})
     optimizers, _ = twin.configure_optimizers()
-    schedulers = [] if gan.schedule is None else [LambdaLR(optimizer, lambda _: 1.0) for optimizer in optimizers]
-    states = [deepcopy(optimizer.state_dict()) for optimizer in optimizers]  # as before the first iteration
-    twin.update(twin.discriminator_player, twin.generator_player, _some_batch(gan, data))
     if checkpoint["global_step"]:
-        states = [optimizer.state_dict() for optimizer in optimizers]
-    pairs = zip(checkpoint["update"], getattr(twin.update, "memory", []), strict=False)
+        for player in (twin.discriminator_player, twin.generator_player):
+            player.apply(torch.zeros_like(player.theta))  # by which optimizers of torch make their state
+    state, scheduled = twin.state, [] if gan.schedule is None else optimizers
     loops = ("fit_loop", "validate_loop", "test_loop", "predict_loop")
     path = checkpoint.get("trajectory", torch.empty(0))
-    theta = torch.cat([twin.generator_player.theta, twin.discriminator_player.theta], -1).double()
-    for key, value, form in (
-        ("state_dict", dict(checkpoint["state_dict"]), dict(gan.state_dict())),
-        ("optimizer_states", checkpoint["optimizer_states"], states),
-        ("lr_schedulers", checkpoint["lr_schedulers"], [scheduler.state_dict() for scheduler in schedulers]),
-        *((f"update.{i}", *pair) for i, pair in enumerate(pairs)),
-        ("loops", checkpoint["loops"], {loop: getattr(trainer, loop).state_dict() for loop in loops}),
-        ("trajectory", [*path], [theta] * len(path)),
-    ):
-        check_form(value, form, key)
-    for optimizer, state, own in zip(optimizers, checkpoint["optimizer_states"], states, strict=True):
-        if [group["params"] for group in state["param_groups"]] != [group["params"] for group in own["param_groups"]]:
-            raise ValueError("optimizer_states are of other parameters")
-        optimizer.load_state_dict(deepcopy(state))
-    twin.update(twin.discriminator_player, twin.generator_player, _some_batch(gan, data))
-    _check_counts(checkpoint, data)
+    thetas = torch.cat([state.generator.theta, state.discriminator.theta], -1).double()
     names = evaluation_of(trainer).names(gan, data)
+    own = {
+        "state_dict": dict(gan.state_dict()),
+        "optimizer_states": [optimizer.state_dict() for optimizer in optimizers],
+        "lr_schedulers": [LambdaLR(optimizer, lambda _: 1.0).state_dict() for optimizer in scheduled],
+        "memory": [*state.memory],
+        "average_weight": None if state.average is None else state.average.weight,
+        "loops": {loop: getattr(trainer, loop).state_dict() for loop in loops},
+    }
+    for key, form in own.items():
+        check_form(checkpoint[key], form, key)
+    check_form([*path], [thetas] * len(path), "trajectory")
+    for optimizer, saved in zip(optimizers, checkpoint["optimizer_states"], strict=True):
+        optimizer.load_state_dict(deepcopy(saved))
     if checkpoint["history"]["names"] not in ([], names):
         raise ValueError("history.names are not those of this run")
+    _check_counts(checkpoint, data)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if state := checkpoint["callbacks"].get(callback.state_key):
-            callback.load_state_dict(deepcopy(state))
-
-
-def _some_batch(gan: GAN, data: GaussianDataModule) -> Batch:
-    leading, rows = [gan.replicas] if gan.replicas > 1 else [], 2 * data.batches_per_iteration
-    widths = (data.distribution.dim, data.latent_dim, 1)
-    return Batch(*(torch.ones(*leading, rows, width).to(gan.placed) for width in widths))
+        if saved := checkpoint["callbacks"].get(callback.state_key):
+            callback.load_state_dict(deepcopy(saved))
 
 
 def _check_counts(checkpoint: Mapping[str, Any], data: GaussianDataModule) -> None:
-    """Check that all that counts iterations has counted the same."""
-    done, place, loop = checkpoint["global_step"], checkpoint["GaussianDataModule"], checkpoint["loops"]["fit_loop"]
-    counts = loop["epoch_loop.manual_optimization.optim_step_progress"]["total"]
-    epochs = (place["epoch"], place["epoch"] + (place["position"] == data.iterations))
-    if (
-        {*counts.values(), place["epoch"] * data.iterations + place["position"]} != {done}
-        or not 0 <= place["blocks"] <= place["position"] <= data.iterations
-        or loop["epoch_progress"]["current"]["processed"] not in epochs
-        or loop["epoch_loop.batch_progress"]["current"]["ready"] != place["blocks"]
-        or loop["state_dict"].get("combined_loader", [place]) != [place]
-        or any(iteration > done for iteration in _column(checkpoint["history"], "iteration"))
-    ):
-        raise ValueError("its counts of iterations differ")
-
-
-def _column(history: Mapping[str, Any], name: str) -> list[float]:
+    """Check that everything that counts iterations counted the same number."""
+    done, place, history = checkpoint["global_step"], checkpoint["GaussianDataModule"], checkpoint["history"]
+    loop = checkpoint["loops"]["fit_loop"]["epoch_loop.manual_optimization.optim_step_progress"]
     rows = history["rows"]
-    return rows[:, history["names"].index(name)].flatten().tolist() if len(rows) else []
+    recorded = rows[:, history["names"].index("iteration")].max().item() if len(rows) else 0
+    counts = {loop["total"]["completed"], place["epoch"] * data.iterations + place["position"]}
+    if counts != {done} or not 0 <= place["position"] <= data.iterations or recorded > done:
+        raise ValueError("its counts of iterations differ")

@@ -1,0 +1,103 @@
+"""The game: what each of two networks minimises on a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gaussgan.data.loader import Batch
+from gaussgan.gan.objectives import Objective
+from gaussgan.gan.penalties import Penalty
+from gaussgan.gan.player import Loss, Player
+
+OptimizerFactory = Callable[[list[Tensor]], torch.optim.Optimizer]
+
+
+class Game:
+    """A generator and a discriminator that play by an objective.
+
+    Args:
+        generator: from latents [..., B, k] to examples [..., B, d].
+        discriminator: from examples to logits, [..., B, 1]; high for examples that it takes for real.
+        objective: the loss of each player, from logits.
+        penalties: the terms that are added to the discriminator's loss.
+        second_order: whether the discriminator's loss is differentiated with respect to the generator, too.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        objective: Objective,
+        penalties: Sequence[Penalty] = (),
+        second_order: bool = False,
+    ) -> None:
+        self.generator, self.discriminator = generator, discriminator
+        self.objective, self.penalties, self.second_order = objective, penalties, second_order
+        self.paired = getattr(objective, "paired", False)
+        self.shown = Shown()
+
+    def discriminator_loss(self, batch: Batch) -> Loss:
+        """Return the discriminator's loss. It sees real and generated examples in one pass."""
+        fake = self.generate(batch)
+        self.shown.keep(batch, fake)
+        if not self.second_order:
+            fake = fake.detach()
+        real_logits, fake_logits = self.discriminator(torch.cat([batch.real, fake], -2)).chunk(2, -2)
+        losses = self.objective.discriminator_loss(real_logits, fake_logits)
+        for penalty in self.penalties:
+            losses = losses + penalty(self.discriminator, batch.real, fake, batch.mix) / 2
+        return Loss(losses, real_logits, fake_logits)
+
+    def generator_loss(self, batch: Batch) -> Loss:
+        """Return the generator's loss."""
+        fake = self.shown.take(batch)
+        fake_logits = self.discriminator(self.generate(batch) if fake is None else fake)
+        real_logits = self.discriminator(batch.real) if self.paired else None
+        return Loss(self.objective.generator_loss(real_logits, fake_logits))
+
+    def generate(self, batch: Batch) -> Tensor:
+        """Return generated examples as the discriminator sees them: with the batch's noise, [..., B, d]."""
+        fake = self.generator(batch.latent)
+        return fake if batch.noise is None else fake + batch.noise
+
+    def players(
+        self,
+        optimizer_d: OptimizerFactory,
+        optimizer_g: OptimizerFactory,
+        leading: int = 0,
+        limits_d: Mapping[str, Any] | None = None,
+        limits_g: Mapping[str, Any] | None = None,
+    ) -> tuple[Player, Player]:
+        """Return the discriminator and the generator as players; see `Player` for their limits."""
+        discriminator = Player(
+            self.discriminator, self.discriminator_loss, optimizer_d, scale=2, leading=leading, **(limits_d or {})
+        )
+        generator = Player(self.generator, self.generator_loss, optimizer_g, leading=leading, **(limits_g or {}))
+        self.shown = Shown(generator)
+        return discriminator, generator
+
+
+class Shown:
+    """The examples that the discriminator was last shown. The generator's loss takes them, graph and all.
+
+    So the generator runs once for both losses, as long as it has not moved in between.
+    """
+
+    def __init__(self, generator: Player | None = None) -> None:
+        self.generator = generator
+        self.kept: tuple[Batch, object, Tensor] | None = None
+
+    def keep(self, batch: Batch, fake: Tensor) -> None:
+        if self.generator is not None:
+            self.kept = batch, self.generator.version, fake
+
+    def take(self, batch: Batch) -> Tensor | None:
+        """Return the examples of this batch by this generator; None where there are none. They can be taken once."""
+        kept, self.kept = self.kept, None
+        if kept is None or self.generator is None or kept[0] is not batch or kept[1] != self.generator.version:
+            return None
+        return kept[2]

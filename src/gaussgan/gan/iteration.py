@@ -1,0 +1,80 @@
+"""One iteration as a function of (state, batch)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+from gaussgan.gan.averaging import update_average
+from gaussgan.gan.player import Player, pieces
+from gaussgan.gan.state import PlayerState, State
+from gaussgan.gan.updates import Losses, Update
+
+
+class Iteration:
+    """Both players move once by an update rule, and the moving average of the generator follows.
+
+    It changes the tensors of a state in place and returns what the players lost. It may be called with any state that
+    is shaped like the players' own, and computes with no other. So
+    `torch.fx.experimental.proxy_tensor.make_fx(iteration)(state, batch)` traces it.
+
+    Args:
+        averaging_rate: 1 − δ of the moving average θ̄ ← δ θ̄ + (1 − δ) θ, see `averaging`; None for no average.
+    """
+
+    def __init__(
+        self, update: Update, discriminator: Player, generator: Player, averaging_rate: Tensor | None = None
+    ) -> None:
+        self.update, self.discriminator, self.generator = update, discriminator, generator
+        self.averaging_rate = averaging_rate
+
+    def __call__(self, state: State, batch: Any) -> Losses:
+        if state.discriminator.theta is not self.discriminator.theta:
+            with lent(self.discriminator, state.discriminator), lent(self.generator, state.generator):
+                return self._play(state, batch)
+        return self._play(state, batch)
+
+    def _play(self, state: State, batch: Any) -> Losses:
+        losses = self.update(self.discriminator, self.generator, batch, *state.memory)
+        if state.average is not None and self.averaging_rate is not None:
+            update_average(state.average, state.generator.theta, self.averaging_rate)
+        return losses
+
+
+@contextmanager
+def lent(player: Player, state: PlayerState) -> Iterator[None]:
+    """Let a player compute with another state's tensors for a while."""
+    modules = dict(player.module.named_modules())
+    own = player.theta, player.parameters, player.optimizer.state[player.theta]
+    buffers = player.state.buffers
+    parameters = [piece.detach().requires_grad_() for piece in pieces(state.theta, player.parameters, player.leading)]
+    _put(player, modules, state.theta, parameters, {**own[2], **state.optimizer}, state.buffers)
+    try:
+        yield
+    finally:
+        _put(player, modules, *own, buffers)
+
+
+def _put(
+    player: Player,
+    modules: dict[str, nn.Module],
+    theta: Tensor,
+    parameters: list[Tensor],
+    remembered: dict[str, Any],
+    buffers: dict[str, Tensor],
+) -> None:
+    """Put other tensors in the place of a player's own, everywhere."""
+    new = {id(old): parameter for old, parameter in zip(player.parameters, parameters, strict=True)}
+    for module in modules.values():
+        for name, old in module._parameters.items():
+            module._parameters[name] = None if old is None else new[id(old)]  # type: ignore[assignment]
+    for name, buffer in buffers.items():
+        owner, _, last = name.rpartition(".")
+        modules[owner]._buffers[last] = buffer
+    del player.optimizer.state[player.theta]
+    player.optimizer.state[theta] = remembered
+    player.optimizer.param_groups[0]["params"] = [theta]
+    player.theta, player.parameters = theta, parameters
