@@ -144,6 +144,8 @@ def pieces(theta: Tensor, parameters: list[Tensor], leading: int) -> list[Tensor
 
 def joined(tensors: Iterable[Tensor], leading: int) -> Tensor:
     """Join tensors of any shapes into one vector; their leading dimensions stay."""
+    if leading == 0:
+        return torch.cat([tensor.reshape(-1) for tensor in tensors])
     return torch.cat([tensor.reshape(*tensor.shape[:leading], -1) for tensor in tensors], -1)
 
 
