@@ -27,6 +27,7 @@ from gaussgan.callbacks import checkpoints
 from gaussgan.callbacks import drawing as pictures
 from gaussgan.callbacks import progress as console
 from gaussgan.config.errors import ConfigError, shortage
+from gaussgan.networks import build
 from gaussgan.runs import signals
 from gaussgan.runs.directory import LAST, RECORD, refuse_if_taken, write_record
 from gaussgan.setup import memory
@@ -124,9 +125,7 @@ def test_a_run_that_signals_end_goes_on_or_starts_again(
 
 
 def test_making_replicas_can_be_stopped(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gaussgan.runs import load as runs
-
-    draw, drawn = runs.stream, []
+    draw, drawn = build.stream, []
 
     def stop(*args: Any) -> torch.Generator:
         drawn.append(args)
@@ -134,7 +133,7 @@ def test_making_replicas_can_be_stopped(compose: Compose, monkeypatch: pytest.Mo
             send((signal.SIGTERM,))
         return draw(*args)
 
-    monkeypatch.setattr(runs, "stream", stop)
+    monkeypatch.setattr(build, "stream", stop)
     with pytest.raises(SystemExit):
         train(compose("replicas=50", *RECIPE))
     assert len(drawn) == 10

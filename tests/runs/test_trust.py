@@ -254,6 +254,11 @@ def test_it_is_not_resumed_either_and_nothing_is_written(forge: Callable[..., Pa
     assert sorted(directory.rglob("*")) == before
 
 
+def test_another_versions_checkpoint_is_refused_by_its_version(forge: Callable[..., Path]) -> None:
+    for change, version in ((put("epoch_account", ()), "0.1"), (put("gaussgan_version", "0.3.1"), "0.3.1")):
+        assert f"was written by gaussgan {version}, and gaussgan 0.2" in refusal(lambda c=change: load_run(forge(c)))
+
+
 def test_what_is_larger_than_memory_is_one_line(forge: Callable[..., Path]) -> None:
     directory = forge(put("config", "data", "num_examples", 10**14))
     assert "cannot be measured" in refusal(lambda: measure(load_run(directory)))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from gaussgan.config.errors import ConfigError
 from gaussgan.data.distributions import name_of
+from gaussgan.gan.updates import Simultaneous
 from gaussgan.networks import draw_parameters
 from gaussgan.runs.directory import read_record
 from gaussgan.setup.assemble import assemble
@@ -175,7 +176,20 @@ def scalar(*_: Any, weight: float = 0.0, lr: float = 0.0) -> Tensor:
 
 
 class Remembers(SimpleNamespace):
-    def __call__(self, discriminator: Any, generator: Any, batch: Any) -> None: ...
+    def start(self, discriminator: Any, generator: Any) -> Any:
+        return (self.remembered,)
+
+    def __call__(self, discriminator: Any, generator: Any, batch: Any, remembered: Any) -> None: ...
+
+
+class Forgets(Simultaneous):
+    def start(self, discriminator: Any, generator: Any) -> Any:
+        return (discriminator.theta.clone(),)
+
+
+class Silent(Simultaneous):
+    def __call__(self, discriminator: Any, generator: Any, batch: Any) -> Any:
+        super().__call__(discriminator, generator, batch)
 
 
 class Stepless(SimpleNamespace): ...
@@ -185,7 +199,9 @@ class Stepless(SimpleNamespace): ...
     "key, target, arguments, message",
     [
         ("update", "test_protocols.two", {"_partial_": True}, "update: .* must be a function of discriminator, gen"),
-        ("update", "test_protocols.Remembers", {"memory": [1.0]}, r"update: Remembers\.memory must be a list"),
+        ("update", "test_protocols.Remembers", {"remembered": 1.0}, r"update: Remembers\.start must return tensors"),
+        ("update", "test_protocols.Forgets", {}, r"update: Forgets must be a function of .* that its start returns"),
+        ("update", "test_protocols.Silent", {}, r"update: Silent must return the losses of D and of G as two lists"),
         ("update", "test_protocols.Stepless", {}, "update: Stepless must be a function of discriminator, generator"),
         (
             "penalty.own",

@@ -192,7 +192,7 @@ def test_what_follows_from_a_number_is_structure(compose: Callable[..., DictConf
 
 
 def test_job_returns(launch: Launch, groups: Groups, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("test_launcher.task", lambda cfg: float(cfg.seed))
+    monkeypatch.setattr("test_vectorized.task", lambda cfg: float(cfg.seed))
     jobs = ("seed=1", "seed=2 optimizer_g.betas=[0.1,0.2]")
     results = launch(*jobs)
     assert numbers(groups) == [[0, 1]]
@@ -330,7 +330,7 @@ def test_jobs_with_one_directory(launch: Launch, groups: Groups) -> None:
 
 def test_hydras_callbacks_see_every_job(launch: Launch, groups: Groups, tmp_path: Path) -> None:
     Recorder.events.clear()
-    launch("seed=1", "seed=13", "objective=hinge", options=("+hydra.callbacks.x._target_=test_launcher.Recorder",))
+    launch("seed=1", "seed=13", "objective=hinge", options=("+hydra.callbacks.x._target_=test_vectorized.Recorder",))
     assert Recorder.events == [
         ("start", 0, "0"), ("start", 1, "1"), ("end", 0, 0, "COMPLETED"), ("end", 1, 1, "FAILED"),
         ("start", 2, "2"), ("end", 2, 2, "COMPLETED"),

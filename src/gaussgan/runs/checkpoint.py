@@ -13,6 +13,7 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile
 import torch
 from torch import Tensor
 
+from gaussgan import __version__
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.per_replica import entries
 from gaussgan.config.schema import OPTIONAL, RULES
@@ -25,6 +26,7 @@ FORM: dict[str, Any] = {  # callbacks may add keys of their own
     "epoch": int,
     "global_step": int,
     "pytorch-lightning_version": str,
+    "gaussgan_version": str,
     "config": dict[str, Any],
     "state_dict": dict[str, Tensor],
     "optimizer_states": list[dict[str, Any]],
@@ -49,6 +51,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         with Path(path).open("rb") as file:
             _check_archive(file)
             checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+        _check_version(path, checkpoint)
         check_form(checkpoint, FORM)
         _check_tensors(checkpoint)
         _check_config(checkpoint["config"])
@@ -105,6 +108,13 @@ def check_form(value: Any, form: Any, key: str = "checkpoint") -> None:
             check_form(entry, part, f"{key}.{i}")
     elif isinstance(form, Tensor) and (value.shape, value.dtype) != (form.shape, form.dtype):
         raise ValueError(f"{key} must be {form.dtype} of shape {[*form.shape]}")
+
+
+def _check_version(path: str | Path, checkpoint: Any) -> None:
+    """Refuse a checkpoint of another minor version, whose entries differ."""
+    written_by = "0.1" if "epoch_account" in checkpoint else checkpoint.get("gaussgan_version", __version__)
+    if written_by.split(".")[:2] != __version__.split(".")[:2]:
+        raise ConfigError(f"{path} was written by gaussgan {written_by}, and gaussgan {__version__} cannot read it")
 
 
 def _check_archive(file: BinaryIO) -> None:
