@@ -193,7 +193,7 @@ def test_a_changed_bit_is_noticed(request: pytest.FixtureRequest, tmp_path: Path
         except ConfigError as error:
             refused.append(str(error))
     assert len(refused) > 150
-    assert all("is no whole checkpoint of gaussgan" in line and len(line.splitlines()) == 1 for line in refused)
+    assert all("is damaged or is not a gaussgan checkpoint" in line and len(line.splitlines()) == 1 for line in refused)
 
 
 def doubled(times: int) -> list[Any]:
@@ -242,7 +242,7 @@ OF_A_RESUMED_RUN: dict[str, Callable[[Checkpoint], Any]] = {
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_checkpoint_that_contradicts_itself_is_not_loaded(forge: Callable[..., Path], wrong: str) -> None:
     directory = forge(WRONG[wrong])
-    assert "is no whole checkpoint of gaussgan" in refusal(lambda: load_run(directory))
+    assert "is damaged or is not a gaussgan checkpoint" in refusal(lambda: load_run(directory))
 
 
 @pytest.mark.parametrize("wrong", [*WRONG, *OF_A_RESUMED_RUN])
@@ -270,12 +270,12 @@ def test_other_files_are_no_checkpoints(run: Path, tmp_path: Path) -> None:
     lightnings = {"state_dict": state["state_dict"], "epoch": 1, "global_step": 10, "hyper_parameters": {}}
     for other in (lightnings, state["state_dict"], Mark(tmp_path / "m")):
         torch.save(other, tmp_path / LAST)
-        assert "no whole checkpoint" in refusal(lambda: load_run(tmp_path))
+        assert "is not a gaussgan checkpoint" in refusal(lambda: load_run(tmp_path))
     zipfile.ZipFile(tmp_path / LAST, "w").close()
-    assert "no whole checkpoint" in refusal(lambda: load_run(tmp_path))
+    assert "is not a gaussgan checkpoint" in refusal(lambda: load_run(tmp_path))
     with zipfile.ZipFile(tmp_path / LAST, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data.pkl", bytes(10**7))
-    assert "no plain file" in refusal(lambda: load_run(tmp_path))
+    assert "not a plain file" in refusal(lambda: load_run(tmp_path))
     for nowhere in (tmp_path / LAST, tmp_path / "nothing"):
         assert "is no run directory" in refusal(lambda nowhere=nowhere: load_run(nowhere))
     assert not (tmp_path / "m").exists()

@@ -1,4 +1,4 @@
-"""What a checkpoint holds, and whether a file is a whole one."""
+"""Checkpoints: what they hold, written whole or not at all, and read without trust."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ import torch
 from torch import Tensor
 
 from gaussgan import __version__
+from gaussgan.config.dotted import flatten
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.per_replica import entries
 from gaussgan.config.schema import OPTIONAL, RULES
 from gaussgan.gan.state import TAGS
 from gaussgan.runs.directory import write_whole
 
-READ = ("seed", "replicas", "threads", "ema_half_life", "data.", "generator.", "discriminator.")  # of the configuration
-MOST_ENTRIES = 2_000_000  # of all lists and mappings of a checkpoint
-FORM: dict[str, Any] = {  # callbacks may add keys of their own
+READ = ("seed", "replicas", "threads", "ema_half_life", "data.", "generator.", "discriminator.")  # when a run is loaded
+MOST_ENTRIES = 2_000_000  # in all lists and mappings of a checkpoint
+FORM: dict[str, Any] = {  # callbacks may add entries of their own
     "epoch": int,
     "global_step": int,
     "pytorch-lightning_version": str,
@@ -42,10 +43,10 @@ FORM: dict[str, Any] = {  # callbacks may add keys of their own
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Load a checkpoint of this package on the CPU, without running any code that it may hold.
+    """Load a checkpoint on the CPU, without running any code that the file may hold.
 
     Raises:
-        ConfigError: when a bit of the file has changed, or it is something else.
+        ConfigError: when the file is damaged, is not a checkpoint of this package, or is of another version.
     """
     with expecting_checkpoint(path):
         with Path(path).open("rb") as file:
@@ -61,14 +62,14 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 @contextmanager
 def expecting_checkpoint(path: str | Path) -> Iterator[None]:
-    """Turn any error into a ConfigError: a changed bit or a forged number may bring about whatever there is."""
+    """Turn every error into a ConfigError. A damaged or forged file may raise anything."""
     try:
         yield
     except ConfigError:
         raise
     except Exception as error:
         reason = f"{type(error).__name__}: {one_line(error):.200}"
-        raise ConfigError(f"{path} is no whole checkpoint of gaussgan ({reason})") from error
+        raise ConfigError(f"{path} is damaged or is not a gaussgan checkpoint ({reason})") from error
 
 
 def save_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
@@ -79,9 +80,11 @@ def save_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
 
 
 def check_form(value: Any, form: Any, key: str = "checkpoint") -> None:
-    """Check that a nested value is like another one, or of a type such as dict[str, Tensor].
+    """Check that a nested value has the types and shapes of a form.
 
-    A mapping may have more keys than the one that it must be like.
+    Args:
+        form: a value of the wanted types and shapes, or a type such as dict[str, Tensor]. A mapping may have more keys
+            than its form.
 
     Raises:
         ValueError: naming the key that differs.
@@ -118,11 +121,11 @@ def _check_version(path: str | Path, checkpoint: Any) -> None:
 
 
 def _check_archive(file: BinaryIO) -> None:
-    """Check the sums that torch.save wrote and torch.load does not look at, and that nothing is to be unpacked."""
+    """Check the archive's checksums, which torch.load does not read, and that no entry is compressed."""
     with ZipFile(file) as archive:
         entries = archive.infolist()
         if any(entry.compress_type != ZIP_STORED or entry.external_attr for entry in entries):
-            raise BadZipFile("an entry is no plain file")
+            raise BadZipFile("an entry is not a plain file")
         size = file.seek(0, 2)
         if sum(entry.file_size for entry in entries) > size:
             raise BadZipFile("its entries are larger than the file")
@@ -132,53 +135,40 @@ def _check_archive(file: BinaryIO) -> None:
 
 
 def _check_tensors(checkpoint: dict[str, Any]) -> None:
+    """Check that the checkpoint is not larger than its file, and that every tensor holds the numbers of its shape."""
     nodes = [*islice(_nodes(checkpoint), MOST_ENTRIES + 1)]
     if len(nodes) > MOST_ENTRIES:  # a small file may hold one list a billion times
         raise ValueError(f"it has more than {MOST_ENTRIES:,} entries")
-    for tensor in nodes:
-        if not isinstance(tensor, Tensor):
-            continue
+    for tensor in (node for node in nodes if isinstance(node, Tensor)):
         usual = tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_complex()
         if not usual or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-            raise ValueError("a tensor holds fewer numbers than its shape says, or none")
+            raise ValueError("a tensor holds fewer numbers than its shape says")
 
 
 def _nodes(value: Any) -> Iterator[Any]:
     """Yield a nested value and all that is in it."""
     yield value
     if isinstance(value, Mapping | list | tuple):
-        for part in value.values() if isinstance(value, Mapping) else value:
-            yield from _nodes(part)
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _nodes(inner)
 
 
 def _check_config(config: dict[str, Any]) -> None:
-    _check_plain(config)
+    """Check that a configuration is plain, and that the entries by which a run is loaded are in their range."""
+    for node in _nodes(config):
+        if type(node) not in (dict, list, str, int, float, bool, type(None)):
+            raise ValueError(f"config must be plain (got {type(node).__name__})")
+    flat = flatten(config)
     for key, (text, holds) in {**RULES, **OPTIONAL}.items():
-        value = _at(config, key)
+        value = flat.get(key)
         if not key.startswith(READ) or (value is None and key in OPTIONAL):
             continue
         if not all(map(holds, entries(key, value, config["replicas"]))):
             raise ValueError(f"{key} must be {text} (got {value!r})")
 
 
-def _at(config: Any, key: str) -> Any:
-    """What is under a dotted key; None where nothing is."""
-    for name in key.split("."):
-        config = config.get(name) if isinstance(config, dict) else None
-    return config
-
-
-def _check_plain(value: Any, key: str = "config") -> None:
-    """Check that a configuration consists of dicts, lists, text, numbers and null."""
-    if type(value) in (dict, list):
-        for name, part in value.items() if isinstance(value, dict) else enumerate(value):
-            _check_plain(part, f"{key}.{name}")
-    elif type(value) not in (str, int, float, bool, type(None)):
-        raise ValueError(f"{key} must be plain (got {type(value).__name__})")
-
-
 def _check_sizes(checkpoint: dict[str, Any]) -> None:
-    """Check that what belongs to each replica is there once for each."""
+    """Check that everything that replicas have of their own is there once for each."""
     replicas, history = checkpoint["config"]["replicas"], checkpoint["history"]
     leading = (replicas,) if replicas > 1 else ()
     epochs, names = len(history["rows"]), history["names"]
@@ -195,4 +185,4 @@ def _check_sizes(checkpoint: dict[str, Any]) -> None:
         "epoch_sums": sums.shape in (width, (*leading, *width)) and counts.shape == width,
     }.items():
         if not holds:
-            raise ValueError(f"{key} is not as of a run with replicas={replicas}")
+            raise ValueError(f"{key} does not fit replicas={replicas}")

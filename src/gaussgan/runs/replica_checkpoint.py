@@ -1,4 +1,4 @@
-"""A replica out of a run of many, as the checkpoint that its single run would have left."""
+"""The checkpoint of one replica, taken from the checkpoint of all of them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from gaussgan.gan import history
 
 
 def single_checkpoint(checkpoint: dict[str, Any], i: int, config: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The checkpoint of replica i alone: a single run can go on from it, and it shares no memory with the other.
+    """Return the checkpoint that the single run of replica i would have saved. It shares no memory with the other.
 
     Args:
-        config: that run's, where it is not in the directory of all.
+        config: the configuration of that run; None for `of_replica`'s.
     """
     rates = [_rate(optimizer["param_groups"][0], i) for optimizer in checkpoint["optimizer_states"]]
     sums, counts, number = checkpoint["epoch_sums"]
@@ -52,7 +52,7 @@ REPLICATED = (
 
 
 def _row(value: Tensor, i: int) -> Tensor:
-    return value[i].clone() if value.ndim else value.clone()  # how often G was averaged is the same for all
+    return value[i].clone() if value.ndim else value.clone()
 
 
 def _rows(state: dict[str, Any], i: int) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _rows(state: dict[str, Any], i: int) -> dict[str, Any]:
 
 
 def _group(group: dict[str, Any], i: int) -> dict[str, Any]:
-    """A parameter group in which the rates of replicas have become its own."""
+    """Return the parameter group of one replica, whose learning rate is one number."""
     single: dict[str, Any] = {key: _number(value, i) for key, value in group.items()}
     if "rates" in group:
         single |= {key: group[key] * _rate(group, i) for key in ("lr", "initial_lr") if key in group}
@@ -69,7 +69,7 @@ def _group(group: dict[str, Any], i: int) -> dict[str, Any]:
 
 
 def _rate(group: dict[str, Any], i: int) -> float:
-    """What a replica's rate is of the group's; an optimizer of torch's knows no replicas."""
+    """Return the factor of a replica's learning rate; torch's own optimizers have none."""
     return _number(group.get("rates", 1.0), i)
 
 
