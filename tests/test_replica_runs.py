@@ -159,7 +159,7 @@ def test_a_single_run_goes_on_from_a_replicas_checkpoint(compose: Compose, tmp_p
     torch.save(single_checkpoint(read_checkpoint(Path(cfg.run_dir) / LAST), 2), tmp_path / "2.ckpt")
     train(compose(*single, f"ckpt_path={tmp_path / '2.ckpt'}", name="rest"))
     whole, rest = (read_checkpoint(tmp_path / name / LAST) for name in ("whole", "rest"))
-    for key in ("state_dict", "optimizer_states", "update"):
+    for key in ("state_dict", "optimizer_states", "memory"):
         torch.testing.assert_close(rest[key], whole[key], rtol=0, atol=1e-10)
     records = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("whole", "rest")]
     assert records[0]["train/loss_d"] == pytest.approx(records[1]["train/loss_d"], rel=1e-9)
@@ -197,7 +197,14 @@ def test_a_frozen_replica_stays_frozen_and_alone(compose: Compose, monkeypatch: 
     drawn: list[Any] = []
     monkeypatch.setattr(pictures, "replicas_figure", lambda **kwargs: drawn.append(kwargs) or Figure())
     gan, data, trainer = assemble(compose(*SMALL, "replicas=3"))
-    gan.diverged[1] = Diverged(1, "a parameter")
+    configure = gan.configure_optimizers
+
+    def configure_with_one_diverged() -> Any:
+        optimizers = configure()
+        gan.state = gan.state._replace(diverged={1: Diverged(1, "a parameter")})
+        return optimizers
+
+    monkeypatch.setattr(gan, "configure_optimizers", configure_with_one_diverged)
     start = gan.generator.network(1).state_dict()
     trainer.fit(gan, data)
     assert [*gan.diverged] == [1]
@@ -250,7 +257,7 @@ def test_numbers_of_replicas_are_in_the_networks_precision(compose: Compose) -> 
     trainer.fit(gan, data)
     numbers = (gan.update.weight, gan.game.penalties[0].weight, gan.discriminator_player.clip_gradient)  # type: ignore[attr-defined]
     assert all(number.dtype == torch.float32 for number in numbers)
-    assert gan.discriminator_loss(data.draw_epoch(0)).dtype == torch.float32
+    assert gan.game.discriminator_loss(data.draw_epoch(0)).values.dtype == torch.float32
 
 
 def test_tensorboard_shows_their_median_and_band(compose: Compose) -> None:
