@@ -1,4 +1,4 @@
-"""When a run stops being a run: the iteration at which a number was no longer finite."""
+"""Divergence: a loss or a parameter is no longer finite."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ class Diverged(ArithmeticError):
 
 
 def all_finite(values: Sequence[Tensor], replicas: int) -> Tensor:
-    """Whether all is finite that belongs to each of so many replicas, whose leading dimension it has, [R]."""
+    """Return for each replica whether all its numbers are finite, [R]. With R > 1 it is the leading dimension."""
     return torch.stack([value.isfinite().reshape(replicas, -1).all(-1) for value in values]).all(0)
 
 
 def divergence(losses: Mapping[str, Sequence[Tensor]], replica: int, first: int, iterations: int) -> Diverged:
-    """Name the first iteration of a block in which a replica's loss is not finite, or else the last, which spoilt a
-    parameter.
+    """Return the first iteration of a block in which a loss of a replica is not finite.
+
+    Where all losses are finite it is the last iteration, which spoilt a parameter.
 
     Args:
-        losses: of each player, in the order in which it took its gradients, [(R,) B, 1].
+        losses: the losses of each player in the order in which it took its gradients, [(R,) B, 1].
         first: the number of the block's first iteration.
     """
     spoilt = [

@@ -1,4 +1,4 @@
-"""The rows of a run, one for each epoch, as one tensor and back."""
+"""The history of a run, one row for each epoch, as one tensor and back."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-Row = dict[str, Any]  # numbers by their tags; of replicas, [R] where each has its own
+Row = dict[str, Any]  # numbers by tag; a tensor [R] where replicas have their own
 
 
 def pack(history: Sequence[Row]) -> dict[str, Any]:
-    """All numbers as one tensor, [epochs, tags] or [epochs, tags, R]: pickling them one by one would be slow."""
+    """Return all numbers as one tensor, [epochs, tags] or [epochs, tags, R]. Pickling them one by one would be slow."""
     if not history:
         return {"names": [], "own": [], "rows": torch.empty(0, 0, dtype=torch.float64)}
     own = [isinstance(value, Tensor) for value in history[0].values()]
@@ -24,7 +24,7 @@ def pack(history: Sequence[Row]) -> dict[str, Any]:
 
 
 def unpack(packed: dict[str, Any]) -> list[Row]:
-    """The rows of what `pack` made."""
+    """Return the rows that `pack` packed."""
     rows = packed["rows"]
     if rows.ndim < 3:
         return [dict(zip(packed["names"], row, strict=True)) for row in rows.tolist()]
@@ -38,7 +38,7 @@ def unpack(packed: dict[str, Any]) -> list[Row]:
 
 
 def of_replica(packed: dict[str, Any], i: int) -> dict[str, Any]:
-    """The packed history of replica i alone."""
+    """Return the packed history of replica i alone."""
     rows = packed["rows"]
     return {**packed, "own": [False] * len(packed["names"]), "rows": rows[..., i].clone() if rows.ndim == 3 else rows}
 

@@ -88,7 +88,7 @@ class GAN(LightningModule):
         self.saved: dict[str, Any] = {}  # of a checkpoint that is resumed, until the state is made
 
     def on_fit_start(self) -> None:
-        # A player that has given up leaves Adam moments below 1e-38, which cost many times as much as other numbers.
+        # A player that no longer moves leaves Adam moments below 1e-38. They cost many times as much as other numbers.
         torch.set_flush_denormal(True)
 
     def training_step(self, block: Block, _: int) -> None:

@@ -1,7 +1,7 @@
-"""What each player minimises, as functions of the logits of real and of generated examples.
+"""Objectives: the loss of each player as a function of the logits of real and generated examples.
 
-All map logits [..., B, 1] to losses of single examples, [..., B, 1]. The discriminator's is half of what the literature
-adds up, so that the original GAN's reads log 2 = 0.693 where it cannot tell the two apart.
+All functions map logits [..., B, 1] to the losses of single examples, [..., B, 1]. The discriminator's loss is half of
+the literature's sum. So the original GAN's reads log 2 = 0.693 when the discriminator cannot tell the two apart.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from torch.nn.functional import relu, softplus
 
 
 class Objective(Protocol):
-    """A loss for each player, which descends it.
+    """A loss for each player. Each player descends its own.
 
-    The generator's gets the real logits where the class says `paired = True`, and None otherwise: they cost a pass.
-    Where it says `logistic = True`, the discriminator's is at best log 2 − JS(p, q), at the logit log p/q.
+    The generator's loss gets the real logits only if the class says `paired = True`, because they cost a forward pass;
+    otherwise it gets None. A class says `logistic = True` if the smallest loss of the discriminator is log 2 − JS(p, q),
+    at the logit log p/q.
     """
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor: ...
@@ -25,7 +26,7 @@ class Objective(Protocol):
 
 
 class NonSaturating:
-    """The original GAN with the generator's loss that keeps its gradient when the discriminator wins.
+    """The original GAN, with the generator loss that keeps its gradient when the discriminator wins.
 
         L_D = ½ [−log σ(D(x)) − log(1 − σ(D(G(z))))],   L_G = −log σ(D(G(z)))
 
@@ -59,11 +60,11 @@ class Minimax:
 
 
 class LeastSquares:
-    """Regression of D to 1 on real and to 0 on generated examples; G moves D to 1.
+    """D is regressed to 1 on real examples and to 0 on generated ones. G moves D towards 1.
 
         L_D = ½ [½ (D(x) − 1)² + ½ D(G(z))²],   L_G = ½ (D(G(z)) − 1)²
 
-    Mao et al. 2017, arXiv 1611.04076, equation 9. At best D = p / (p + q).
+    Mao et al. 2017, arXiv 1611.04076, equation 9. The best D is p / (p + q).
     """
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -89,12 +90,12 @@ class Wasserstein:
 
 
 class Hinge:
-    """A margin of 1 to either side for the discriminator.
+    """The discriminator keeps a margin of 1 on both sides.
 
         L_D = ½ [max(0, 1 − D(x)) + max(0, 1 + D(G(z)))],   L_G = −D(G(z))
 
-    Lim and Ye 2017, arXiv 1705.02894; Miyato et al. 2018, arXiv 1802.05957, equations 16 and 17. At best
-    D = sign(p − q).
+    Lim and Ye 2017, arXiv 1705.02894; Miyato et al. 2018, arXiv 1802.05957, equations 16 and 17. The best
+    D is sign(p − q).
     """
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -105,12 +106,12 @@ class Hinge:
 
 
 class Relativistic:
-    """Each generated example against the real one beside it; only differences of logits count.
+    """Each generated example is compared with one real example; only the difference of their logits counts.
 
         L_D = ½ log(1 + exp(D(G(z)) − D(x))),   L_G = log(1 + exp(D(x) − D(G(z))))
 
-    Jolicoeur-Martineau 2019, arXiv 1807.00734; with r1 and r2 it is R3GAN's, Huang et al. 2024, arXiv 2501.05441. It
-    has one term where the others have two: D's loss reads ½ log 2 = 0.347 where it cannot tell the two apart.
+    Jolicoeur-Martineau 2019, arXiv 1807.00734; with r1 and r2 it is R3GAN, Huang et al. 2024, arXiv 2501.05441. It has
+    one term where the others have two. So D's loss reads ½ log 2 = 0.347 when it cannot tell the two apart.
     """
 
     paired = True
@@ -124,5 +125,5 @@ class Relativistic:
 
 
 def logistic_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """½ [−log σ(D(x)) − log(1 − σ(D(y)))]: on average log 2 − JS at best, at the logit log p/q."""
+    """Return ½ [−log σ(D(x)) − log(1 − σ(D(y)))]. Its smallest mean is log 2 − JS, at the logit log p/q."""
     return (softplus(-real) + softplus(fake)) / 2

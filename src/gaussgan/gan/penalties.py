@@ -1,7 +1,7 @@
-"""What is added to the discriminator's loss to tame its slope ∇D, the gradient with respect to its input.
+"""Penalties: terms of the discriminator's loss that limit its slope ∇D, the gradient with respect to its input.
 
-All map to penalties of single examples, [..., B, 1], to be added to the sum of the literature's two full terms. The
-discriminator's loss here is half of that sum, and so is the penalty's part in it.
+All return penalties of single examples, [..., B, 1], in the literature's units. The discriminator's loss here is half
+of the literature's sum, so the game adds half of a penalty.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ Discriminator = Callable[[Tensor], Tensor]
 
 
 class Penalty(Protocol):
-    """A penalty of a discriminator between real and generated examples, [..., B, d].
+    """A penalty of a discriminator, from real and generated examples, [..., B, d].
 
     Args:
-        mix: uniform draws from [0, 1), [..., B, 1], for a penalty that looks between the two.
+        mix: uniform draws from [0, 1), [..., B, 1], for a penalty on points between the two.
     """
 
     def __call__(self, discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor: ...
@@ -80,7 +80,7 @@ class ZeroCentred:
 
 
 def slope(discriminator: Discriminator, x: Tensor) -> Tensor:
-    """∇D at each example, [..., B, d], differentiable with respect to D's parameters and to what x came from."""
+    """Return ∇D at each example, [..., B, d]. It can be differentiated with respect to D's parameters and to x."""
     x = x if x.requires_grad else x.detach().requires_grad_()
     with torch.enable_grad():
         return torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)[0]
