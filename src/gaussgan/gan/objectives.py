@@ -16,8 +16,8 @@ class Objective(Protocol):
     """A loss for each player. Each player descends its own.
 
     The generator's loss gets the real logits only if the class says `paired = True`, because they cost a forward pass;
-    otherwise it gets None. A class says `logistic = True` if the smallest loss of the discriminator is log 2 − JS(p, q),
-    at the logit log p/q.
+    otherwise it gets None. A class says `logistic = True` if the discriminator's smallest loss is log 2 − JS(p, q), at
+    the logit log p/q.
     """
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor: ...

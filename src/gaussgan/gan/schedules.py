@@ -1,4 +1,4 @@
-"""Schedules: from the progress of a run, 0 to 1, to a multiplier of the learning rate."""
+"""Schedules of the learning rates."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 
 class Cosine:
-    """The rate, as a share of the first, from 1 to `end` along half a cosine of the run's progress from 0 to 1.
+    """Maps progress in [0, 1] to a multiplier of the learning rate: from 1 to `end` along half a cosine.
 
     Loshchilov and Hutter 2017, arXiv 1608.03983, equation 5 without restarts.
     """
@@ -19,7 +19,7 @@ class Cosine:
 
 
 class Linear:
-    """The rate, as a share of the first, from 1 to `end` in a straight line over the run's progress from 0 to 1."""
+    """Maps progress in [0, 1] to a multiplier of the learning rate: from 1 to `end` in a straight line."""
 
     def __init__(self, end: float) -> None:
         self.end = end
