@@ -143,6 +143,18 @@ def test_any_rule_moves_by_adam(make: type) -> None:
     assert max(first.theta.abs().item(), second.theta.abs().item()) < 1e-3
 
 
+def test_the_optimistic_rule_steps_along_the_gradient_first_and_then_extrapolates_it() -> None:
+    first, second = bilinear_game(step=0.1)
+    first.theta.fill_(1.0)
+    second.theta.fill_(2.0)
+    memory = start(Optimistic(), first, second)
+    x, y, past_x, past_y = 1.0, 2.0, 2.0, -1.0  # gradients of the first step: y and −x
+    for _ in range(3):
+        Optimistic()(first, second, None, *memory)
+        (x, y), past_x, past_y = (x - 0.1 * (2 * y - past_x), y + 0.1 * (2 * x + past_y)), y, -x
+        assert (first.theta.item(), second.theta.item()) == pytest.approx((x, y), abs=1e-12)
+
+
 def test_d_steps_are_on_examples_of_their_own() -> None:
     seen: list[tuple[str, list[float]]] = []
     x, y = Point(0.0), Point(0.0)
