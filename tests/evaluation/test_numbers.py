@@ -9,11 +9,13 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from gaussgan.data.distributions import AffineGaussian, Dirac, GaussianMixture, random_gaussian, ring
+from gaussgan.data.distributions import AffineGaussian, Dirac, GaussianMixture, has_density, random_gaussian, ring
 from gaussgan.data.gaussian import gaussian_log_prob, is_singular, sample_moments
-from gaussgan.evaluation.evaluator import Validation, gaussian_density, has_density
+from gaussgan.evaluation.baseline import mle_w2
+from gaussgan.evaluation.evaluator import Evaluator, evaluator_of
 from gaussgan.evaluation.gaussian import gaussian_kl, gaussian_w2
 from gaussgan.networks import Linear
+from gaussgan.networks.moments import gaussian_density
 from gaussgan.rng import normal, stream
 from gaussgan.runs.table import measures
 from gaussgan.setup.assemble import assemble
@@ -85,10 +87,10 @@ def test_a_generator_of_too_few_latents_is_infinitely_far_in_kl(compose: Compose
     few = ("data=random_gaussian", "data.distribution.dim=5", "generator.in_features=4")
     for replicas in (1, 2):
         gan, data, _ = assemble(compose(*few, f"replicas={replicas}"))
-        values = data.validation.distances(gan.generator)
+        values = evaluator_of(data).distances(gan.generator)
         assert (values["val/kl"] == torch.inf).all()
         assert values["val/w2"].isfinite().all()
-        js = data.validation.optimality(gan.generator, gan.discriminator, True)["val/js"]
+        js = evaluator_of(data).optimality(gan.generator, gan.discriminator, True)["val/js"]
         torch.testing.assert_close(js, torch.full_like(js, math.log(2)))
     assert gaussian_density(assemble(compose(*few))[0].generator) is None
 
@@ -111,7 +113,7 @@ def test_the_rank_of_a_generator_is_seen_in_its_samples(shift: float, rank: int)
     generator = nn.Sequential(Linear(3, rank, 1.0, rng), nn.Tanh(), Linear(rank, 3, 1.0, rng, mean=0.0))
     with torch.no_grad():
         generator[-1].bias += shift
-    kl = Validation(law, 3, seed=0).distances(generator)["val/kl"]
+    kl = Evaluator(law, 3, seed=0).distances(generator)["val/kl"]
     assert kl.isinf() == (rank < 3)
 
 
@@ -193,7 +195,7 @@ def test_a_critics_verdict_is_logged_as_it_is(compose: Compose, objective: str, 
 def test_the_baseline_of_few_examples_is_a_number(compose: Compose, num_examples: int, dim: int) -> None:
     law = ("data=random_gaussian", f"data.distribution.dim={dim}", f"generator.in_features={dim}")
     _, data, _ = assemble(compose(*law, f"data.num_examples={num_examples}", "data.batch_size=1"))
-    mle = data.mle_w2(1)
+    mle = mle_w2(data, 1)
     assert mle is not None
     assert 0 < mle < 5
 
@@ -202,6 +204,6 @@ def test_the_baseline_of_few_examples_is_a_number(compose: Compose, num_examples
 def test_numbers_of_any_scale_are_finite(compose: Compose, scale: float) -> None:
     law = (f"data.distribution.A=[[{scale},0],[0,{scale}]]", "data.distribution.b=[0,0]")
     gan, data, _ = assemble(compose(*law))
-    values = data.validation.distances(gan.generator)
-    values |= data.validation.optimality(gan.generator, gan.discriminator, True)
+    values = evaluator_of(data).distances(gan.generator)
+    values |= evaluator_of(data).optimality(gan.generator, gan.discriminator, True)
     assert all(value.isfinite() for value in values.values())

@@ -7,7 +7,7 @@ import torch
 from omegaconf import DictConfig
 
 from gaussgan import load_run
-from gaussgan.evaluation.evaluator import Validation
+from gaussgan.evaluation.evaluator import Evaluator
 from gaussgan.evaluation.two_sample import Accuracy
 from gaussgan.runs.directory import read_record
 from gaussgan.runs.evaluate import Verdict, compare, measure, told_apart_from
@@ -67,8 +67,8 @@ def test_a_run_on_any_law_is_measured_anew(compose: Callable[..., DictConfig], o
     (verdict,) = compare(run, sizes=[100])
     assert verdict.best is None
     if run.generator_ema is not None:
-        validation = Validation(run.distribution, run.config["data"]["latent_dim"], seed=0)
-        value = validation.distances(run.generator_ema)["val/sliced_w2"].item()
+        evaluator = Evaluator(run.distribution, run.config["data"]["latent_dim"], seed=0)
+        value = evaluator.distances(run.generator_ema)["val/sliced_w2"].item()
         assert value == pytest.approx(record["val/sliced_w2_ema"], rel=1e-6)
         assert value != record["val/sliced_w2"]
 

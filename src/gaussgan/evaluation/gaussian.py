@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gaussgan.data.gaussian import _log_diagonal, is_singular
+from gaussgan.data.gaussian import is_singular, log_diagonal
 
 
 def gaussian_w2(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ def gaussian_kl(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor, no
     chol_p, chol_q = torch.linalg.cholesky_ex(cov_p).L, torch.linalg.cholesky_ex(cov_q).L
     shift = torch.linalg.solve_triangular(chol_q, (mean_q - mean_p).unsqueeze(-1), upper=False)
     scale = torch.linalg.solve_triangular(chol_q, chol_p, upper=False)
-    log_det_ratio = 2 * (_log_diagonal(chol_q) - _log_diagonal(chol_p))
+    log_det_ratio = 2 * (log_diagonal(chol_q) - log_diagonal(chol_p))
     kl = (scale.square().sum((-2, -1)) + shift.square().sum((-2, -1)) - mean_p.shape[-1] + log_det_ratio) / 2
     return kl.where(~singular, torch.inf).where(finite, torch.nan)
 
