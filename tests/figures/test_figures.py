@@ -126,7 +126,7 @@ def draw_replicas(
         floors=floor * torch.linspace(0.5, 2, replicas) if floor else None,
         iterations=range(1, steps + 1),
         quantiles=quantiles(3 * (scores.unsqueeze(-1) / 3) ** torch.linspace(0, 1, steps)),
-        law=(torch.zeros(d), cov) if laws else None,
+        true=(torch.zeros(d), cov) if laws else None,
         learned=(means, widths * cov) if laws else None,
         tag="val/w2" if floor else "val/sliced_w2",
         title="title",

@@ -125,7 +125,7 @@ def _replicas(run: Snapshot) -> Figure:
         floors=mle_w2(run.data, run.iterations),
         iterations=[row["iteration"] for row in history],
         quantiles=torch.stack([quantiles(values) for values in scores], 1) if scores else torch.empty(3, 0),
-        law=moments,
+        true=moments,
         learned=learned,  # type: ignore[arg-type]
         tag=tag,
         title=f"{gan.replicas:,} replicas after {run.iterations:,} iterations: median {_name(tag)} = {median:.4g}",

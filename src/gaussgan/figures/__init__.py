@@ -1,4 +1,7 @@
-"""Figures as pure functions from numbers to matplotlib figures."""
+"""Figures as pure functions from numbers to matplotlib figures.
+
+Code that knows of a run, a callback or a logger belongs in `callbacks`.
+"""
 
 from gaussgan.figures.game import Cloud, game_figure
 from gaussgan.figures.logit import logit_figure
