@@ -82,15 +82,11 @@ def game(run: Snapshot) -> Picture | None:
 def _gaussian(run: Snapshot, real: Tensor, fake: Tensor, verdict: Verdict) -> Figure:
     true, (mean, cov) = run.data.distribution, run.evaluator.moments(run.gan.generator)
     mle, average = mle_w2(run.data, run.iterations), averaged_generator(run.gan)
-    return figures.game_figure(
-        real=Cloud(real, true.mean, true.cov),
-        fake=Cloud(fake, mean, cov),
-        verdict=verdict,
-        history=run.gan.history,
-        mle=0.0 if mle is None else mle.item(),
-        title=f"{run.title}: W₂ = {gaussian_w2(true.mean, true.cov, mean, cov):.4g}",
-        average=None if average is None else run.evaluator.moments(average),
-    )
+    title = f"{run.title}: W₂ = {gaussian_w2(true.mean, true.cov, mean, cov):.4g}"
+    floor = 0.0 if mle is None else mle.item()
+    moments = None if average is None else run.evaluator.moments(average)
+    clouds = Cloud(real, true.mean, true.cov), Cloud(fake, mean, cov)
+    return figures.game_figure(*clouds, verdict, run.gan.history, floor, title, moments)
 
 
 def _mixture(run: Snapshot, real: Tensor, fake: Tensor, verdict: Verdict) -> Figure:
@@ -98,16 +94,9 @@ def _mixture(run: Snapshot, real: Tensor, fake: Tensor, verdict: Verdict) -> Fig
     if history:
         tag = score(history[-1])
         title += f": {_name(tag)} = {history[-1][tag]:.4g}"
-    return figures.mixture_figure(
-        real=real,
-        fake=fake,
-        log_density=true.log_prob if run.evaluator.has_density else None,
-        verdict=verdict,
-        history=history,
-        score=tag,
-        title=title,
-        modes=(true.modes, true.std) if hasattr(true, "modes") else None,  # type: ignore[attr-defined]
-    )
+    density = true.log_prob if run.evaluator.has_density else None
+    modes = (true.modes, true.std) if hasattr(true, "modes") else None  # type: ignore[attr-defined]
+    return figures.mixture_figure(real, fake, density, verdict, history, tag, title, modes)
 
 
 def _replicas(run: Snapshot) -> Figure:
@@ -143,15 +132,15 @@ def logit(run: Snapshot) -> Picture | None:
     learned = None if _is_of_many("logit", gan) else gaussian_density(gan.generator)
     if learned is None or not run.evaluator.has_density:
         return None
-    figure = figures.logit_figure(
-        logit=lambda x: gan.discriminator(x.to(gan.placed)).squeeze(-1).double().cpu(),
-        log_ratio=lambda x: true.log_prob(x) - learned.log_prob(x.double()),
-        mean=true.mean,
-        cov=true.cov,
-        title=run.title,
-        error=gan.history[-1].get("val/logit_error") if gan.history else None,
-    )
-    return Picture(figure)
+
+    def logit(x: Tensor) -> Tensor:
+        return gan.discriminator(x.to(gan.placed)).squeeze(-1).double().cpu()
+
+    def log_ratio(x: Tensor) -> Tensor:
+        return true.log_prob(x) - learned.log_prob(x.double())
+
+    error = gan.history[-1].get("val/logit_error") if gan.history else None
+    return Picture(figures.logit_figure(logit, log_ratio, true.mean, true.cov, run.title, error))
 
 
 def spectrum(run: Snapshot) -> Picture | None:

@@ -60,11 +60,8 @@ class Pictures(Callback):
             action(trainer, gan, step)
         except Exception as error:
             line = shortage(error)
-            log.error(
-                "the picture %s at iteration %d could not be drawn%s",
-                *(self.tag, step, f": {line}" if line else ""),
-                exc_info=line is None,
-            )
+            what = f"the picture {self.tag} at iteration {step}"
+            log.error("%s could not be drawn%s", what, f": {line}" if line else "", exc_info=line is None)
 
     def _draw(self, trainer: Trainer, gan: GAN, step: int) -> None:
         self.drawn_at = step

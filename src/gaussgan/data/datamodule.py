@@ -50,14 +50,9 @@ class GaussianDataModule(LightningDataModule):
         validation_samples: int = 2_500,
     ) -> None:
         super().__init__()
-        counts = {
-            "num_examples": num_examples,
-            "batch_size": batch_size,
-            "batches_per_iteration": batches_per_iteration,
-            "steps_per_execution": steps_per_execution,
-            "latent_dim": latent_dim,
-        }
-        for name, count in counts.items():
+        names = ("num_examples", "batch_size", "batches_per_iteration", "steps_per_execution", "latent_dim")
+        counts = (num_examples, batch_size, batches_per_iteration, steps_per_execution, latent_dim)
+        for name, count in zip(names, counts, strict=True):
             if count < 1:
                 raise ValueError(f"{name} must be at least 1 (got {count})")
         if batch_size * batches_per_iteration > num_examples:
@@ -139,7 +134,7 @@ class GaussianDataModule(LightningDataModule):
             steps_per_execution=self.steps_per_execution,
             max_steps=trainer.max_steps,
             every=steps_to_end_at(trainer),
-            shard=slice(trainer.global_rank, None, trainer.world_size),
+            shard=(trainer.global_rank, trainer.world_size),
         )
         self.loader.load_state_dict(self._loader_state)
         return self.loader

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise, repeat
 from typing import NamedTuple
 
@@ -33,6 +34,7 @@ class Batch(NamedTuple):
 Block = list[Batch]
 
 
+@dataclass(eq=False)
 class BlockLoader:
     """An iterable over the blocks of one epoch after another. It resumes within an epoch.
 
@@ -47,26 +49,18 @@ class BlockLoader:
         steps_per_execution: K.
         max_steps: the iteration at which the run ends; -1 for none.
         every: numbers of iterations; each multiple, counted from the run's start, ends a block.
-        shard: the rows of each batch that this process sees.
+        shard: r and n: of each batch this process sees every n-th row from row r on.
     """
 
-    def __init__(
-        self,
-        draw_epoch: Callable[[int], Batch],
-        iterations: int,
-        batch_size: int,
-        steps_per_execution: int,
-        max_steps: int = -1,
-        every: Sequence[int] = (),
-        shard: slice = slice(None),
-    ) -> None:
-        self.draw_epoch = draw_epoch
-        self.batch_size = batch_size
-        self.iterations = iterations
-        self.steps_per_execution = steps_per_execution
-        self.max_steps = max_steps
-        self.every = every
-        self.shard = shard
+    draw_epoch: Callable[[int], Batch]
+    iterations: int
+    batch_size: int
+    steps_per_execution: int
+    max_steps: int = -1
+    every: Sequence[int] = ()
+    shard: tuple[int, int] = (0, 1)
+
+    def __post_init__(self) -> None:
         self.epoch = self.position = self.blocks = 0
 
     def __iter__(self) -> Iterator[Block]:
@@ -100,8 +94,8 @@ class BlockLoader:
         if column is None:
             return repeat(None, self.iterations)
         batches = column.split(self.batch_size, -2)
-        whole = self.shard in (slice(None), slice(0, None, 1))
-        return batches if whole else [batch[..., self.shard, :] for batch in batches]
+        rank, processes = self.shard
+        return batches if processes == 1 else [batch[..., rank::processes, :] for batch in batches]
 
     def _ends(self, epoch: int, position: int) -> list[int]:
         """Return the iterations of an epoch after which its blocks end, beyond a position."""

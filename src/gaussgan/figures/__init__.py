@@ -13,14 +13,6 @@ from gaussgan.figures.style import render, save
 from gaussgan.figures.verdict import Verdict
 
 __all__ = [
-    "Cloud",
-    "Verdict",
-    "game_figure",
-    "logit_figure",
-    "mixture_figure",
-    "portrait_figure",
-    "render",
-    "replicas_figure",
-    "save",
-    "spectrum_figure",
-]
+    "Cloud", "Verdict", "game_figure", "logit_figure", "mixture_figure", "portrait_figure", "render", "replicas_figure",
+    "save", "spectrum_figure",
+]  # fmt: skip

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gaussgan.figures.style import AVERAGE, FAKE, INK, REAL, decades, legend, level, panel
+from gaussgan.figures.colors import AVERAGE, FAKE, INK, REAL
+from gaussgan.figures.style import decades, legend, level, panel
 
 History = Sequence[dict[str, float]]
 NAMES = {"val/w2": "W₂ to the true law", "val/sliced_w2": "sliced W₂ to the true law"}

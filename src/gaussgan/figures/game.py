@@ -7,9 +7,10 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from gaussgan.figures.colors import AVERAGE, FAKE, REAL
 from gaussgan.figures.curves import History, draw_history
 from gaussgan.figures.plane import Line, Plane
-from gaussgan.figures.style import AVERAGE, FAKE, REAL, indented, legend, level, panel, sheet
+from gaussgan.figures.style import indented, legend, level, panel, sheet
 from gaussgan.figures.verdict import GAME, Verdict
 
 OUT_OF_SIGHT = ": out of sight"

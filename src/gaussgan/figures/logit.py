@@ -6,20 +6,19 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from gaussgan.figures.plane import Plane
-from gaussgan.figures.style import INK, MUTED, PALE, Place, legend, note, panel, sheet, tidy_bar
+from gaussgan.figures.colors import INK, LOGIT, MUTED, PALE
+from gaussgan.figures.plane import Plane, paint
+from gaussgan.figures.style import Place, legend, note, panel, sheet, tidy_bar
 
 NAMES = ("the discriminator's logit", "the optimal logit, log p/q")
 PANELS: tuple[Place, Place] = ((0.05, 0.11, 0.405, 0.755), (0.505, 0.11, 0.405, 0.755))
 CURVES: Place = (0.115, 0.11, 0.855, 0.755)
 BAR: Place = (0.924, 0.11, 0.011, 0.755)
 AXIS = "generated ← logit → real"
-LOGIT = LinearSegmentedColormap.from_list("logit", ["#dd7243", "#f6c4a6", "#ffffff", "#b5caea", "#4a78bd"])
 LEAST, MOST = 0.5, 12.0  # bounds on the scale, in nats: neither noise around 0 nor a diverged logit may set it
 Logit = Callable[[Tensor], Tensor]
 
@@ -67,9 +66,7 @@ def _draw_planes(logit: Logit, log_ratio: Logit, mean: Tensor, cov: Tensor, titl
         crossed = [level for level in levels if (heights < level).any() and (heights > level).any()]
         if crossed:
             widths = [1.6 if level == 0 else 0.7 for level in crossed]
-            contours = axes.contour(
-                xs, ys, heights.numpy(), levels=crossed, colors=INK, linewidths=widths, linestyles="-"
-            )
+            contours = axes.contour(xs, ys, heights, crossed, colors=INK, linewidths=widths, linestyles="-")
             axes.clabel(contours, fontsize=8, fmt=lambda level: f"{level:g}".replace("-", "−"))
         plane.outline(axes, mean, cov, color=INK, ls=":", lw=1.1)
     figure.axes[1].set_ylabel("")
@@ -85,7 +82,7 @@ def _draw_curves(logit: Logit, log_ratio: Logit, mean: Tensor, cov: Tensor, titl
     limit = 1.4 * _scale(curves)  # with room for the legend
     colors = LOGIT(np.linspace(0.25, 0.75, 100))[:, None]
     ends = (x[0].item(), x[-1].item(), -limit, limit)
-    axes.imshow(colors, extent=ends, origin="lower", aspect="auto", interpolation="bilinear", alpha=0.55)
+    paint(axes, colors, ends, alpha=0.55)
     axes.axhline(0, color=MUTED, lw=1.1, ls="--")
     for k in (-2, -1, 1, 2):
         axes.axvline((mean + k * std).item(), color=INK, lw=1.1, ls=":", alpha=0.5, ymax=0.78)

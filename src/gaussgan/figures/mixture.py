@@ -12,21 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
+from gaussgan.figures.colors import FAKE, MUTED, REAL
 from gaussgan.figures.curves import History, draw_history, over_iterations
 from gaussgan.figures.plane import Plane, widen
-from gaussgan.figures.style import (
-    FAKE,
-    MUTED,
-    REAL,
-    WIDTH,
-    aspect,
-    background_axes,
-    indented,
-    legend,
-    panel,
-    seen_of,
-    sheet,
-)  # fmt: skip
+from gaussgan.figures.style import WIDTH, aspect, background_axes, indented, legend, panel, seen_of, sheet
 from gaussgan.figures.verdict import GAME, Verdict
 
 LEVELS = [-4.5, -2.0, -0.5]  # of a density's contours, in nats below its peak: 3, 2 and 1σ of a Gaussian
@@ -109,8 +98,8 @@ def _draw_plane(
         height = (density - density.max()).clamp(min=2 * LEVELS[0]).nan_to_num(2 * LEVELS[0]).numpy()
         levels = [level for level in LEVELS if (height < level).any() and (height > level).any()]
         if levels:
-            line: dict[str, Any] = {"levels": levels, "colors": REAL, "linewidths": 1.1, "linestyles": "-"}
-            axes.contour(grid[0, :, 0], grid[:, 0, 1], height, **line)
+            xs, ys = grid[0, :, 0], grid[:, 0, 1]
+            axes.contour(xs, ys, height, levels, colors=REAL, linewidths=1.1, linestyles="-")
             axes.plot([], color=REAL, lw=1.1, label="the law's density")
     legend(axes, **LEGEND)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
@@ -80,14 +82,7 @@ class Plane:
     def paint(self, axes: Axes, values: Tensor, **style: object) -> AxesImage:
         """Paint values on the grid, [n, n], as an image that fills the axes."""
         (left, bottom), (right, top) = self.low.tolist(), self.high.tolist()
-        image = axes.imshow(
-            values.numpy(),
-            extent=(left, right, bottom, top),
-            origin="lower",
-            aspect="auto",
-            interpolation="bilinear",
-            **style,  # type: ignore[arg-type]
-        )
+        image = paint(axes, values.numpy(), (left, right, bottom, top), **style)
         self.frame(axes)
         return image
 
@@ -96,6 +91,12 @@ class Plane:
         frame(axes, self.low, self.high)
         names = ("x₁", "x₂") if self.given else ("first principal axis", "second principal axis")
         axes.set(xlabel=names[0], ylabel=names[1])
+
+
+def paint(axes: Axes, values: np.ndarray, ends: tuple[float, float, float, float], **style: object) -> AxesImage:
+    """Paint values as a smooth image that fills a window: left, right, bottom, top."""
+    smooth: dict[str, Any] = {"origin": "lower", "aspect": "auto", "interpolation": "bilinear", **style}
+    return axes.imshow(values, extent=ends, **smooth)
 
 
 def _ellipse(mean: Tensor, cov: Tensor, k: int, **style: object) -> Ellipse:

@@ -8,16 +8,15 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from gaussgan.figures.colors import INK, TIME
 from gaussgan.figures.plane import frame, mesh, widen
-from gaussgan.figures.style import INK, Place, aspect, crosshair, decades, legend, panel, sheet
+from gaussgan.figures.style import Place, aspect, crosshair, decades, legend, panel, sheet
 
 LEFT: Place = (0.055, 0.11, 0.54, 0.81)
 RIGHT: Place = (0.67, 0.11, 0.315, 0.81)
-TIME = LinearSegmentedColormap.from_list("time", ["#f3bd48", "#d1541f", "#7c1f4f", "#241a4d"])
 SHADES = 256  # pieces of one colour each, for a trajectory of any length
 Field = Callable[[Tensor], Tensor]
 
@@ -81,10 +80,5 @@ def _shaded(line: Tensor) -> LineCollection:
     """Return a line, [T, 2], whose colour shows the time."""
     pieces = np.array_split(np.arange(max(len(line) - 1, 1)), min(SHADES, max(len(line) - 1, 1)))
     points = line.numpy()
-    return LineCollection(
-        [points[piece[0] : piece[-1] + 2] for piece in pieces],
-        colors=TIME(np.linspace(0, 1, len(pieces))),
-        linewidths=1.8,
-        capstyle="round",
-        zorder=3,
-    )
+    lines, colors = [points[piece[0] : piece[-1] + 2] for piece in pieces], TIME(np.linspace(0, 1, len(pieces)))
+    return LineCollection(lines, colors=colors, linewidths=1.8, capstyle="round", zorder=3)

@@ -11,24 +11,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from gaussgan.evaluation.summary import infinite_for_nan, quantiles
+from gaussgan.figures.colors import AVERAGE, FAKE, INK, MUTED, PALE, REAL
 from gaussgan.figures.curves import NAMES, draw_distance
 from gaussgan.figures.plane import Line, Plane
-from gaussgan.figures.style import (
-    AVERAGE,
-    FAKE,
-    INK,
-    MUTED,
-    PALE,
-    REAL,
-    Place,
-    decades,
-    indented,
-    legend,
-    level,
-    panel,
-    seen_of,
-    sheet,
-)  # fmt: skip
+from gaussgan.figures.style import Place, decades, indented, label, legend, level, panel, seen_of, sheet
 
 LEARNED: Place = (0.045, 0.11, 0.5, 0.81)
 BESIDE: tuple[Place, Place] = ((0.62, 0.585, 0.365, 0.335), (0.62, 0.11, 0.365, 0.335))  # right of what was learned
@@ -133,16 +119,8 @@ def _draw_shares(axes: Axes, values: Tensor, side: int, color: str, lw: float) -
     for value, share, name in ((median, 0.5, "median"), (most, 0.9, "90% below")):
         if low < value < high:
             axes.plot(value, share, "o", color=color, ms=4.5, zorder=3)
-            axes.annotate(
-                f"{name} {value:.3g}",
-                xy=(value, share),
-                xytext=(7 * side, -2 * side),
-                textcoords="offset points",
-                ha="left" if side > 0 else "right",
-                va="top" if side > 0 else "bottom",
-                fontsize=8,
-                color=INK if side > 0 else MUTED,
-            )
+            ink = INK if side > 0 else MUTED
+            label(axes, f"{name} {value:.3g}", (value, share), (7 * side, -2 * side), ink)
 
 
 def _draw_course(

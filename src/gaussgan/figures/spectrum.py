@@ -11,13 +11,13 @@ from matplotlib.patches import Circle
 from matplotlib.ticker import NullLocator
 from torch import Tensor
 
+from gaussgan.figures.colors import FAKE, INK, INSIDE, MUTED, PALE, REAL
 from gaussgan.figures.plane import frame, widen
-from gaussgan.figures.style import FAKE, INK, MUTED, PALE, REAL, Place, aspect, crosshair, legend, note, panel, sheet
+from gaussgan.figures.style import Place, aspect, crosshair, legend, note, panel, sheet
 
 PLANE: Place = (0.055, 0.11, 0.36, 0.76)
 RATES: Place = (0.5, 0.11, 0.485, 0.76)
 ROUNDING = 1e-9  # an eigenvalue with a smaller |log|λ|| counts as on the unit circle
-INSIDE = "#f1f5fb"  # the colour of the region where the update converges
 KINDS = (("inside: decays", REAL), ("outside: grows", FAKE), ("on the circle", MUTED))
 
 

@@ -10,15 +10,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colorbar import Colorbar
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import Locator, LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
-REAL, FAKE, INK, MUTED, PALE = "#1f4e9c", "#d1541f", "#22252a", "#7d838d", "#e4e6ea"
-AVERAGE = "#7c1f4f"  # the generator's moving average
-# From "generated" over an undecided white to "real", pale so that points stand out.
-PROBABILITY = LinearSegmentedColormap.from_list("probability", ["#f4b58f", "#fdeee2", "#ffffff", "#e3ecf8", "#9dbbe6"])
+from gaussgan.figures.colors import INK, MUTED, PALE
 
 WIDTH, HEIGHT = 11.0, 5.2  # of a sheet, in hundreds of pixels
 TOP = 0.945  # the height of a sheet's title
@@ -43,8 +39,8 @@ def panel(figure: Figure, place: Place, caption: str = "") -> Axes:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(MUTED)
     axes.tick_params(labelsize=8, color=MUTED, labelcolor=INK)
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set(color=INK, fontsize=9)
+    for name in (axes.xaxis.label, axes.yaxis.label):
+        name.set(color=INK, fontsize=9)
     if caption:
         axes.set_title(caption, fontsize=9, color=MUTED, loc="left", pad=5)
     return axes
@@ -87,17 +83,15 @@ def crosshair(axes: Axes) -> None:
 def level(axes: Axes, y: float, name: str, below: bool = False) -> None:
     """Draw a dashed line at y, with its name above its right end or below it."""
     axes.axhline(y, color=MUTED, lw=1.1, ls="--", zorder=1)
-    axes.annotate(
-        name,
-        xy=(0.99, y),
-        xycoords=("axes fraction", "data"),
-        xytext=(0, -3 if below else 2),
-        textcoords="offset points",
-        ha="right",
-        va="top" if below else "bottom",
-        fontsize=8,
-        color=MUTED,
-    )
+    label(axes, name, (0.99, y), (0, -3 if below else 2), xycoords=("axes fraction", "data"))
+
+
+def label(
+    axes: Axes, text: str, at: tuple[float, float], shift: tuple[int, int], color: str = MUTED, **style: object
+) -> None:
+    """Write a small text beside a point, shifted by a number of points; it ends at the point unless shifted right."""
+    ha, va = "left" if shift[0] > 0 else "right", "bottom" if shift[1] > 0 else "top"
+    axes.annotate(text, at, shift, textcoords="offset points", ha=ha, va=va, fontsize=8, color=color, **style)  # type: ignore[arg-type]
 
 
 def legend(axes: Axes, place: str, title: str = "", veil: bool = False) -> None:

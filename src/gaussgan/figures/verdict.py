@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
+from gaussgan.figures.colors import MUTED, PALE, PROBABILITY
 from gaussgan.figures.plane import Plane
-from gaussgan.figures.style import MUTED, PALE, PROBABILITY, Place, background_axes, note, tidy_bar
+from gaussgan.figures.style import Place, background_axes, note, tidy_bar
 
 ROUNDING = 1e-5  # relative; values that vary by less are constant up to float32
 PLAIN = "{x:.6g}"  # without an offset, which would overlap the label above
