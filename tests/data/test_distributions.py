@@ -110,7 +110,7 @@ def test_a_singular_distribution_has_no_density(distribution: Distribution) -> N
         distribution.log_prob(distribution.mean)
 
 
-def test_which_laws_mean_and_covariance_tell_all_about() -> None:
+def test_which_distributions_mean_and_covariance_tell_all_about() -> None:
     told = {name for name, distribution in {**DENSE, **SINGULAR}.items() if distribution.gaussian}
     assert told == {*DENSE, *SINGULAR} - {"ring", "grid", "mixture on a line"}
     single, twin = GaussianMixture([[1, 2]], 0.5), AffineGaussian([[0.5, 0], [0, 0.5]], [1, 2])
@@ -201,6 +201,6 @@ def test_impossible_numbers_are_refused_by_name(A: object, b: object, message: s
         (Dirac, ([True],), "point must be d numbers"),
     ],
 )
-def test_impossible_laws_are_refused_by_name(make: type, arguments: tuple, message: str) -> None:
+def test_impossible_distributions_are_refused_by_name(make: type, arguments: tuple, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make(*arguments)

@@ -1,4 +1,4 @@
-"""Numbers at the limits of precision: infinite where they are, finite where they are, and no law that float32 loses."""
+"""Numbers at the limits of precision: infinite or finite where they must be, and no distribution that float32 loses."""
 
 import math
 from collections.abc import Callable
@@ -108,12 +108,12 @@ def test_the_table_says_what_is_infinite_and_what_is_small() -> None:
 @pytest.mark.parametrize("shift", [0.0, 1e3])
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_the_rank_of_a_generator_is_seen_in_its_samples(shift: float, rank: int) -> None:
-    law = AffineGaussian(torch.eye(3), [0, 0, 0])
+    distribution = AffineGaussian(torch.eye(3), [0, 0, 0])
     rng = stream(0, "init")
     generator = nn.Sequential(Linear(3, rank, 1.0, rng), nn.Tanh(), Linear(rank, 3, 1.0, rng, mean=0.0))
     with torch.no_grad():
         generator[-1].bias += shift
-    kl = Evaluator(law, 3, seed=0).distances(generator)["val/kl"]
+    kl = Evaluator(distribution, 3, seed=0).distances(generator)["val/kl"]
     assert kl.isinf() == (rank < 3)
 
 
@@ -149,14 +149,14 @@ TEXTBOOK = [[1, 2], [-0.1, 0.5]]
         lambda: GaussianMixture([[0, 0]], 1e-40),
     ],
 )
-def test_a_law_that_float32_loses_is_refused(make: Callable[[], object]) -> None:
+def test_a_distribution_that_float32_loses_is_refused(make: Callable[[], object]) -> None:
     with pytest.raises(ValueError, match="float32") as error:
         make()
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    "law",
+    "distribution",
     [
         AffineGaussian(TEXTBOOK, [1e4, 2]),
         AffineGaussian([[1, 2]], [1, 2]),
@@ -169,16 +169,16 @@ def test_a_law_that_float32_loses_is_refused(make: Callable[[], object]) -> None
     ],
     ids=str,
 )
-def test_any_other_is_what_it_claims(law: AffineGaussian) -> None:
+def test_any_other_is_what_it_claims(distribution: AffineGaussian) -> None:
     n = 200_000
-    mean, cov = sample_moments(law.sample(n, stream(0, "test")))
-    unit = law.cov.diagonal().sqrt().clamp(min=1e-300)
-    torch.testing.assert_close((mean - law.mean) / unit, torch.zeros_like(mean), rtol=0, atol=0.02)
-    if has_density(law):
-        scale = torch.linalg.cholesky(law.cov / unit / unit.unsqueeze(-1))
+    mean, cov = sample_moments(distribution.sample(n, stream(0, "test")))
+    unit = distribution.cov.diagonal().sqrt().clamp(min=1e-300)
+    torch.testing.assert_close((mean - distribution.mean) / unit, torch.zeros_like(mean), rtol=0, atol=0.02)
+    if has_density(distribution):
+        scale = torch.linalg.cholesky(distribution.cov / unit / unit.unsqueeze(-1))
         white = torch.linalg.solve_triangular(scale, cov / unit / unit.unsqueeze(-1), upper=False)
         white = torch.linalg.solve_triangular(scale, white.mT, upper=False)
-        torch.testing.assert_close(white, torch.eye(law.dim).double(), rtol=0, atol=0.03)
+        torch.testing.assert_close(white, torch.eye(distribution.dim).double(), rtol=0, atol=0.03)
 
 
 @pytest.mark.parametrize("objective, probability", [("nonsaturating", True), ("wasserstein", False), ("hinge", False)])
@@ -193,8 +193,8 @@ def test_a_critics_verdict_is_logged_as_it_is(compose: Compose, objective: str, 
 
 @pytest.mark.parametrize("num_examples, dim", [(1, 2), (2, 5), (60, 50)])
 def test_the_baseline_of_few_examples_is_a_number(compose: Compose, num_examples: int, dim: int) -> None:
-    law = ("data=random_gaussian", f"data.distribution.dim={dim}", f"generator.in_features={dim}")
-    _, data, _ = assemble(compose(*law, f"data.num_examples={num_examples}", "data.batch_size=1"))
+    distribution = ("data=random_gaussian", f"data.distribution.dim={dim}", f"generator.in_features={dim}")
+    _, data, _ = assemble(compose(*distribution, f"data.num_examples={num_examples}", "data.batch_size=1"))
     mle = mle_w2(data, 1)
     assert mle is not None
     assert 0 < mle < 5
@@ -202,8 +202,8 @@ def test_the_baseline_of_few_examples_is_a_number(compose: Compose, num_examples
 
 @pytest.mark.parametrize("scale", [1e-15, 1e15])
 def test_numbers_of_any_scale_are_finite(compose: Compose, scale: float) -> None:
-    law = (f"data.distribution.A=[[{scale},0],[0,{scale}]]", "data.distribution.b=[0,0]")
-    gan, data, _ = assemble(compose(*law))
+    distribution = (f"data.distribution.A=[[{scale},0],[0,{scale}]]", "data.distribution.b=[0,0]")
+    gan, data, _ = assemble(compose(*distribution))
     values = evaluator_of(data).distances(gan.generator)
     values |= evaluator_of(data).optimality(gan.generator, gan.discriminator, True)
     assert all(value.isfinite() for value in values.values())

@@ -12,7 +12,7 @@ from gaussgan.figures.colors import AVERAGE, FAKE, INK, REAL
 from gaussgan.figures.style import decades, legend, level, panel
 
 History = Sequence[dict[str, float]]
-NAMES = {"val/w2": "W₂ to the true law", "val/sliced_w2": "sliced W₂ to the true law"}
+NAMES = {"val/w2": "W₂ to the truth", "val/sliced_w2": "sliced W₂ to the truth"}
 
 
 def draw_history(figure: Figure, history: History, logistic: bool, tag: str, width: float) -> Axes:

@@ -67,7 +67,7 @@ def _draw_plane(
         visible = plane.outline(axes, *average, color=AVERAGE, ls=":", lw=1.9, zorder=4)
         label = "moving average" + ("" if visible else OUT_OF_SIGHT)
         axes.plot([], color=AVERAGE, ls=":", lw=1.9, label=label)
-    legend(axes, "upper left", title="examples, and laws at 1σ and 2σ")
+    legend(axes, "upper left", title="examples; distributions at 1σ and 2σ")
 
 
 def _draw_densities(
@@ -84,4 +84,4 @@ def _draw_densities(
         line.outline(axes, *average, color=AVERAGE, ls=":", lw=1.9, label="moving average")
     verdict.draw_curve(figure, axes, line.x, real.points, fake.points)
     line.frame(axes)
-    legend(axes, "upper left", title="examples and laws", veil=True)
+    legend(axes, "upper left", title="examples and distributions", veil=True)

@@ -57,7 +57,7 @@ def _draw_planes(logit: Logit, log_ratio: Logit, mean: Tensor, cov: Tensor, titl
     ticks = ticks[abs(ticks) <= scale]
     xs, ys = (np.linspace(low, high, len(grid)) for low, high in zip(plane.low, plane.high, strict=True))
     for name, place, surface in zip(NAMES, PANELS, surfaces, strict=True):
-        axes = panel(figure, place, f"{name} (dotted: the true law at 1σ and 2σ)")
+        axes = panel(figure, place, f"{name} (dotted: the data at 1σ and 2σ)")
         heights = surface.clamp(-4 * scale, 4 * scale)
         axes.set_facecolor(PALE)  # shows through where a logit is NaN
         image = plane.paint(axes, heights, cmap=LOGIT, vmin=-scale, vmax=scale)
@@ -89,7 +89,7 @@ def _draw_curves(logit: Logit, log_ratio: Logit, mean: Tensor, cov: Tensor, titl
     for name, style, curve in zip(NAMES, ("-", "--"), curves, strict=True):
         axes.plot(x, curve, color=INK, ls=style, lw=1.9, label=name)
     axes.set(xlim=ends[:2], ylim=ends[2:], xlabel="x", ylabel=AXIS)
-    legend(axes, "upper left", title="dotted: the true law at 1σ and 2σ")
+    legend(axes, "upper left", title="dotted: the data at 1σ and 2σ")
     return figure
 
 

@@ -20,7 +20,7 @@ from gaussgan.figures.verdict import GAME, Verdict
 
 LEVELS = [-4.5, -2.0, -0.5]  # of a density's contours, in nats below its peak: 3, 2 and 1σ of a Gaussian
 LEAST_RADIUS = 5.0  # of a mode's circle, in points
-LEGEND: dict[str, Any] = {"place": "upper left", "title": "examples and the law", "veil": True}
+LEGEND: dict[str, Any] = {"place": "upper left", "title": "examples and true distribution", "veil": True}
 LogDensity = Callable[[Tensor], Tensor]
 
 
@@ -100,7 +100,7 @@ def _draw_plane(
         if levels:
             xs, ys = grid[0, :, 0], grid[:, 0, 1]
             axes.contour(xs, ys, height, levels, colors=REAL, linewidths=1.1, linestyles="-")
-            axes.plot([], color=REAL, lw=1.1, label="the law's density")
+            axes.plot([], color=REAL, lw=1.1, label="the true density")
     legend(axes, **LEGEND)
 
 

@@ -85,7 +85,7 @@ def _draw_learned(figure: Figure, true: Moments, learned: Moments, replicas: int
     axes.plot([], label="true", **strong)
     name = f"learned by {n} of {replicas:,} replicas" if n < replicas else f"learned by {n} replicas"
     axes.plot([], label=seen_of(name, n, seen), alpha=0.8, **thin)
-    legend(axes, "upper left", title="laws" if one else "laws at 1σ and 2σ", veil=True)
+    legend(axes, "upper left", title="distributions" if one else "distributions at 1σ and 2σ", veil=True)
 
 
 def _draw_distribution(figure: Figure, place: Place, scores: Tensor, floors: Tensor | None, tag: str) -> None:
