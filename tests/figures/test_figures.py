@@ -117,7 +117,7 @@ def test_a_spectrum_is_drawn_wherever_it_lies(values: list[complex]) -> None:
 def draw_replicas(
     scores: Tensor, d: int = 2, steps: int = 20, floor: float = 0.1, distributions: bool = True, stray: float = 1.0
 ) -> Figure:
-    """Draw replicas whose distance falls from 3 to its end; the distributions of stray ones are so many times as wide."""
+    """Draw replicas whose distance falls from 3 to its end; distributions of stray ones are so many times as wide."""
     replicas, cov = len(scores), torch.eye(d, dtype=torch.float64)
     means = torch.randn(replicas, d, generator=stream(0, "means"))
     widths = torch.where(torch.arange(replicas) % 2 == 0, 1.0, stray).reshape(-1, 1, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import ceil
 
 import torch
@@ -15,6 +16,7 @@ from gaussgan.data.loader import Batch, Block, BlockLoader
 from gaussgan.data.sampler import Source
 
 
+@dataclass(eq=False, repr=False)
 class GaussianDataModule(LightningDataModule):
     """Examples from a distribution, reshuffled each epoch. The last batch of an epoch may be smaller.
 
@@ -36,46 +38,37 @@ class GaussianDataModule(LightningDataModule):
             iteration would have fewer examples than steps.
     """
 
-    def __init__(
-        self,
-        distribution: Distribution,
-        num_examples: int,
-        batch_size: int,
-        steps_per_execution: int,
-        fresh: bool,
-        latent_dim: int,
-        seed: int | Sequence[int],
-        batches_per_iteration: int = 1,
-        instance_noise: float | Sequence[float] = 0.0,
-        validation_samples: int = 2_500,
-    ) -> None:
+    distribution: Distribution
+    num_examples: int
+    batch_size: int
+    steps_per_execution: int
+    fresh: bool
+    latent_dim: int
+    seed: int | Sequence[int]
+    batches_per_iteration: int = 1
+    instance_noise: float | Sequence[float] = 0.0
+    validation_samples: int = 2_500
+
+    def __post_init__(self) -> None:
         super().__init__()
-        names = ("num_examples", "batch_size", "batches_per_iteration", "steps_per_execution", "latent_dim")
-        counts = (num_examples, batch_size, batches_per_iteration, steps_per_execution, latent_dim)
-        for name, count in zip(names, counts, strict=True):
-            if count < 1:
+        for name in ("num_examples", "batch_size", "batches_per_iteration", "steps_per_execution", "latent_dim"):
+            if (count := getattr(self, name)) < 1:
                 raise ValueError(f"{name} must be at least 1 (got {count})")
-        if batch_size * batches_per_iteration > num_examples:
-            most = num_examples // batches_per_iteration
-            raise ValueError(f"batch_size must be at most num_examples / update.d_steps = {most} (got {batch_size})")
-        rest = num_examples % (batch_size * batches_per_iteration)
-        if 0 < rest < batches_per_iteration:
+        n, steps = self.num_examples, self.batches_per_iteration
+        if self.batch_size * steps > n:
+            most, size = n // steps, self.batch_size
+            raise ValueError(f"batch_size must be at most num_examples / update.d_steps = {most} (got {size})")
+        self.batch_size *= steps  # of an iteration
+        if 0 < n % self.batch_size < steps:
             raise ValueError(
                 f"num_examples must leave an epoch's last iteration an example for each of update.d_steps ="
-                f" {batches_per_iteration} steps (got {num_examples}, which leaves {rest})"
+                f" {steps} steps (got {n}, which leaves {n % self.batch_size})"
             )
-        self.distribution = distribution
-        self.num_examples = num_examples
-        self.batches_per_iteration = batches_per_iteration
-        self.batch_size = batch_size * batches_per_iteration  # of an iteration
-        self.steps_per_execution = steps_per_execution
-        self.latent_dim = latent_dim
-        self.validation_samples = validation_samples
-        self.seeds = [seed] if isinstance(seed, int) else [*seed]
-        noises = instance_noise if isinstance(instance_noise, Sequence) else [instance_noise] * len(self.seeds)
-        noisy = any(noises)
+        self.seeds = [self.seed] if isinstance(self.seed, int) else [*self.seed]
+        noise = self.instance_noise
+        noises = noise if isinstance(noise, Sequence) else [noise] * len(self.seeds)
         self.sources = [
-            Source(distribution, num_examples, fresh, latent_dim, seed, noise if noisy else None)
+            Source(self.distribution, n, self.fresh, self.latent_dim, seed, noise if any(noises) else None)
             for seed, noise in zip(self.seeds, noises, strict=True)
         ]
         self._loader_state: dict[str, int] = {}
