@@ -118,7 +118,10 @@ def test_every_experiment_takes_two_steps(compose: Compose, experiment: str) -> 
             ["generator=mlp", "callbacks.evaluation.exact=true"],
             "callbacks.evaluation.exact must be false for the generator",
         ),
-        (["data=ring", "callbacks.evaluation.exact=true"], "callbacks.evaluation.exact must be false for the law"),
+        (
+            ["data=ring", "callbacks.evaluation.exact=true"],
+            "evaluation.exact must be false for the distribution",
+        ),
         (["+optimizer_d.weight_decay=0.1"], "optimizer_d.weight_decay is nothing that Adam takes"),
         (["optimizer@optimizer_g=sgd", "optimizer_g.momentum=abc"], "optimizer_g.momentum must be a finite number"),
         (["optimizer@optimizer_d=rmsprop", "optimizer_d.alpha=-1"], "optimizer_d.alpha must be a number from 0 to 1"),

@@ -195,7 +195,7 @@ def test_a_diverging_replica_is_frozen_and_disturbs_no_other(compose: Compose) -
 def test_a_frozen_replica_stays_frozen_and_alone(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one that would be well again; nor is it drawn as one that learned."""
     drawn: list[Any] = []
-    monkeypatch.setattr(pictures, "replicas_figure", lambda **kwargs: drawn.append(kwargs) or Figure())
+    monkeypatch.setattr(pictures.figures, "replicas_figure", lambda **kwargs: drawn.append(kwargs) or Figure())
     gan, data, trainer = assemble(compose(*SMALL, "replicas=3"))
     configure = gan.configure_optimizers
 

@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from conftest import SPAWNS
 from gaussgan import load_run
 from gaussgan.data.gaussian import sample_moments
+from gaussgan.evaluation.evaluator import evaluator_of
 from gaussgan.evaluation.gaussian import gaussian_w2
 from gaussgan.setup.assemble import assemble
 from gaussgan.train import train
@@ -59,7 +60,7 @@ def test_what_it_reports_is_true(compose: Compose) -> None:
     cfg = compose(*SMALL)
     train(cfg)
     run, result, (_, data, _) = load_run(cfg.run_dir), record(cfg), assemble(cfg)
-    exact = data.validation.distances(run.generator)
+    exact = evaluator_of(data).distances(run.generator)
     law = run.distribution
     expected = {**exact, "mle/w2": gaussian_w2(law.mean, law.cov, *sample_moments(data.examples()))}
     assert {tag: result[tag] for tag in expected} == {tag: pytest.approx(x.item()) for tag, x in expected.items()}
@@ -69,7 +70,7 @@ def test_what_it_reports_is_true(compose: Compose) -> None:
         assert (last.step, last.value) == (15, pytest.approx(result[tag], rel=1e-6))
     best = load_run(cfg.run_dir, "checkpoints/best.ckpt")
     least = min(point.value for point in scalars.Scalars("val/w2")[1:])
-    assert data.validation.distances(best.generator)["val/w2"].item() == pytest.approx(least, rel=1e-6)
+    assert evaluator_of(data).distances(best.generator)["val/w2"].item() == pytest.approx(least, rel=1e-6)
 
 
 @pytest.mark.parametrize("k", [1, 4, 125])
@@ -198,7 +199,7 @@ def test_a_defect_is_recorded_as_failed(compose: Compose, monkeypatch: pytest.Mo
         raise RuntimeError("the cat\nate it")
 
     monkeypatch.setattr(GAN, "discriminator_loss", defect)
-    monkeypatch.setattr(GaussianDataModule, "mle_w2", defect)  # such as memory, which the record would lack too
+    monkeypatch.setattr(GaussianDataModule, "moments", defect)  # such as memory, which the record would lack too
     cfg = compose(*SMALL)
     with pytest.raises(RuntimeError, match="the cat"):
         train(cfg)

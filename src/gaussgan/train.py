@@ -16,6 +16,7 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from gaussgan.callbacks.check import uncalled
+from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.data.datamodule import GaussianDataModule
@@ -99,7 +100,7 @@ def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Pa
         print_replicas(record, data.distribution, directory, exact)
     else:
         with gan.evaluating():
-            learned = data.validation.moments(gan.generator)
+            learned = evaluation_of(trainer).evaluator(data).moments(gan.generator)
         print_summary(record, data.distribution, learned, directory, exact)
     if record["status"] == "interrupted":
         raise SystemExit(exit_code())

@@ -225,7 +225,7 @@ def test_values_out_of_range(compose: Compose, override: str, message: str) -> N
         (["discriminator.out_features=2"], "discriminator.out_features must be 1"),
         (["trainer.accelerator=gpu"], "trainer.accelerator must be one that this machine has: auto, cpu"),
         (["trainer.accelerator=cpv"], "trainer.accelerator must be one that this machine has: auto, cpu"),
-        (["trainer.devices=3"], "data.batch_size must give 3 devices equal shares"),
+        (["trainer.devices=3"], "data.batch_size must give 3 devices equal shards"),
     ],
 )
 def test_parts_that_cannot_be_made_or_do_not_fit(compose: Compose, overrides: list[str], message: str) -> None:

@@ -8,13 +8,14 @@ from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.distributions import AffineGaussian
 from gaussgan.data.gaussian import sample_moments
 from gaussgan.data.loader import Batch, BlockLoader
+from gaussgan.evaluation.evaluator import evaluator_of
 
-LAW = AffineGaussian([[1, 2], [-0.1, 0.5]], [1, 2])
+DISTRIBUTION = AffineGaussian([[1, 2], [-0.1, 0.5]], [1, 2])
 
 
 def data_module(**changes: object) -> GaussianDataModule:
     defaults = {
-        "distribution": LAW, "num_examples": 20, "batch_size": 6, "steps_per_execution": 3, "fresh": False,
+        "distribution": DISTRIBUTION, "num_examples": 20, "batch_size": 6, "steps_per_execution": 3, "fresh": False,
         "latent_dim": 3, "seed": 0,
     }  # fmt: skip
     return GaussianDataModule(**{**defaults, **changes})  # type: ignore[arg-type]
@@ -40,9 +41,9 @@ def test_an_epoch_is_every_example_once_in_a_new_order() -> None:
 def test_another_seed_draws_other_numbers() -> None:
     first, second = (data_module(seed=seed, instance_noise=0.1).draw_epoch(0) for seed in (0, 1))
     assert not any(torch.equal(ours, theirs) for ours, theirs in zip(first, second, strict=True))
-    validations = [data_module(seed=seed).validation for seed in (0, 1)]
+    evaluators = [evaluator_of(data_module(seed=seed)) for seed in (0, 1)]
     for name in ("real", "latents", "sample_latents", "directions"):
-        assert not torch.equal(*(getattr(validation, name) for validation in validations)), name
+        assert not torch.equal(*(getattr(evaluator, name) for evaluator in evaluators)), name
 
 
 def test_the_last_smaller_batch_is_kept() -> None:

@@ -7,12 +7,20 @@ from scipy.stats import multivariate_normal
 from torch import Tensor
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
-from gaussgan.data.distributions import AffineGaussian, Dirac, GaussianMixture, Law, grid, random_gaussian, ring
+from gaussgan.data.distributions import (
+    AffineGaussian,
+    Dirac,
+    Distribution,
+    GaussianMixture,
+    grid,
+    random_gaussian,
+    ring,
+)
 from gaussgan.data.gaussian import sample_moments
 from gaussgan.rng import stream
 
 TEXTBOOK = AffineGaussian([[1, 2], [-0.1, 0.5]], [1, 2])
-DENSE: dict[str, Law] = {
+DENSE: dict[str, Distribution] = {
     "textbook": TEXTBOOK,
     "line": AffineGaussian([[2.0]], [-1.0]),
     "three dimensions": AffineGaussian([[1, 0, 0.5], [0, 2, 0], [0.3, 0, 1]], [0, 1, 2]),
@@ -22,81 +30,88 @@ DENSE: dict[str, Law] = {
     "grid": grid(3, 2, 0.5),
     "mixture on a line": GaussianMixture([[-1], [0], [3]], 0.7),
 }
-SINGULAR: dict[str, Law] = {
+SINGULAR: dict[str, Distribution] = {
     "low rank": AffineGaussian([[1, 2]], [1, 2]),
     "low rank but for rounding": AffineGaussian([[0.1, 0.3], [0.7, 2.1]], [0, 0]),
     "dirac": Dirac([1, -2]),
 }
-dense = pytest.mark.parametrize("law", DENSE.values(), ids=DENSE)
-singular = pytest.mark.parametrize("law", SINGULAR.values(), ids=SINGULAR)
-every = pytest.mark.parametrize("law", [*DENSE.values(), *SINGULAR.values()], ids=[*DENSE, *SINGULAR])
+dense = pytest.mark.parametrize("distribution", DENSE.values(), ids=DENSE)
+singular = pytest.mark.parametrize("distribution", SINGULAR.values(), ids=SINGULAR)
+every = pytest.mark.parametrize("distribution", [*DENSE.values(), *SINGULAR.values()], ids=[*DENSE, *SINGULAR])
 
 
-def components(law: Law) -> tuple[Tensor, Tensor]:
-    """Means, [m, d], and common covariance, [d, d], of the Gaussians that a law mixes in equal shares."""
-    if isinstance(law, GaussianMixture):
-        return law.modes, law.std**2 * torch.eye(law.dim, dtype=torch.float64)
-    return law.mean.unsqueeze(0), law.cov
+def components(distribution: Distribution) -> tuple[Tensor, Tensor]:
+    """Means, [m, d], and common covariance, [d, d], of the Gaussians that a distribution mixes in equal shares."""
+    if isinstance(distribution, GaussianMixture):
+        return distribution.modes, distribution.std**2 * torch.eye(distribution.dim, dtype=torch.float64)
+    return distribution.mean.unsqueeze(0), distribution.cov
 
 
-def by_torch(law: Law, widened: float) -> MixtureSameFamily:
-    means, cov = components(law)
+def by_torch(distribution: Distribution, widened: float) -> MixtureSameFamily:
+    means, cov = components(distribution)
     return MixtureSameFamily(Categorical(torch.ones(len(means))), MultivariateNormal(means, widened * cov))
 
 
 @dense
-def test_density_is_that_of_scipy(law: Law) -> None:
-    x, (means, cov) = law.sample(1000, stream(0, "test")).double(), components(law)
+def test_density_is_that_of_scipy(distribution: Distribution) -> None:
+    x, (means, cov) = distribution.sample(1000, stream(0, "test")).double(), components(distribution)
     theirs = [multivariate_normal(mean.numpy(), cov.numpy()).logpdf(x.numpy()).reshape(-1) for mean in means]
     expected = torch.as_tensor(logsumexp(theirs, axis=0) - math.log(len(means)))
-    for ours in (law.log_prob(x), law.log_prob(x.reshape(10, 100, -1)).flatten()):
+    for ours in (distribution.log_prob(x), distribution.log_prob(x.reshape(10, 100, -1)).flatten()):
         torch.testing.assert_close(ours, expected, rtol=1e-9, atol=1e-9)
 
 
 @dense
-def test_density_integrates_to_one(law: Law) -> None:
+def test_density_integrates_to_one(distribution: Distribution) -> None:
     torch.manual_seed(0)
-    wide = by_torch(law, widened=1.5)
+    wide = by_torch(distribution, widened=1.5)
     proposals = wide.sample((100_000,))
-    weights = (law.log_prob(proposals) - wide.log_prob(proposals)).exp()
+    weights = (distribution.log_prob(proposals) - wide.log_prob(proposals)).exp()
     assert weights.mean().item() == pytest.approx(1, abs=5 * weights.std().item() / 100_000**0.5)
 
 
 @dense
-def test_samples_are_as_likely_as_anothers(law: Law) -> None:
+def test_samples_are_as_likely_as_anothers(distribution: Distribution) -> None:
     torch.manual_seed(0)
     n = 100_000
-    ours, theirs = (law.log_prob(x) for x in (law.sample(n, stream(0, "test")), by_torch(law, widened=1).sample((n,))))
+    ours, theirs = (
+        distribution.log_prob(x)
+        for x in (distribution.sample(n, stream(0, "test")), by_torch(distribution, widened=1).sample((n,)))
+    )
     assert ours.mean().item() == pytest.approx(theirs.mean().item(), abs=5 * (2 * theirs.var().item() / n) ** 0.5)
     assert ours.var().item() == pytest.approx(theirs.var().item(), rel=0.05)
 
 
 @every
-def test_sample_moments_are_the_laws(law: Law) -> None:
+def test_sample_moments_are_the_distributions(distribution: Distribution) -> None:
     n = 400_000
-    x = law.sample(n, stream(0, "test"))
-    assert (x.shape, x.dtype, law.mean.dtype, law.cov.dtype) == ((n, law.dim), torch.float32, *[torch.float64] * 2)
+    x = distribution.sample(n, stream(0, "test"))
+    assert (x.shape, x.dtype, distribution.mean.dtype, distribution.cov.dtype) == (
+        (n, distribution.dim),
+        torch.float32,
+        *[torch.float64] * 2,
+    )
     mean, cov = sample_moments(x)
-    largest = law.cov.diagonal().max().item()
-    torch.testing.assert_close(mean, law.mean, rtol=0, atol=5 * (largest / n) ** 0.5 + 1e-6)
-    torch.testing.assert_close(cov, law.cov, rtol=0, atol=10 * largest / n**0.5)
+    largest = distribution.cov.diagonal().max().item()
+    torch.testing.assert_close(mean, distribution.mean, rtol=0, atol=5 * (largest / n) ** 0.5 + 1e-6)
+    torch.testing.assert_close(cov, distribution.cov, rtol=0, atol=10 * largest / n**0.5)
 
 
 @every
-def test_samples_are_a_function_of_the_generator_alone(law: Law) -> None:
+def test_samples_are_a_function_of_the_generator_alone(distribution: Distribution) -> None:
     before = torch.get_rng_state()
-    assert torch.equal(law.sample(100, stream(0, "test")), law.sample(100, stream(0, "test")))
+    assert torch.equal(distribution.sample(100, stream(0, "test")), distribution.sample(100, stream(0, "test")))
     assert torch.equal(before, torch.get_rng_state())
 
 
 @singular
-def test_a_singular_law_has_no_density(law: Law) -> None:
+def test_a_singular_distribution_has_no_density(distribution: Distribution) -> None:
     with pytest.raises(ValueError, match="has no density: its covariance is singular"):
-        law.log_prob(law.mean)
+        distribution.log_prob(distribution.mean)
 
 
-def test_which_laws_mean_and_covariance_tell_all_about() -> None:
-    told = {name for name, law in {**DENSE, **SINGULAR}.items() if law.gaussian}
+def test_which_distributions_mean_and_covariance_tell_all_about() -> None:
+    told = {name for name, distribution in {**DENSE, **SINGULAR}.items() if distribution.gaussian}
     assert told == {*DENSE, *SINGULAR} - {"ring", "grid", "mixture on a line"}
     single, twin = GaussianMixture([[1, 2]], 0.5), AffineGaussian([[0.5, 0], [0, 0.5]], [1, 2])
     x = twin.sample(100, stream(0, "test"))
@@ -109,18 +124,18 @@ def test_textbook_covariance() -> None:
 
 
 def test_a_random_gaussian_has_its_eigenvalues_and_no_direction() -> None:
-    law = random_gaussian(5, 1e4, seed=3)
+    distribution = random_gaussian(5, 1e4, seed=3)
     expected = torch.tensor([1e-4, 1e-3, 1e-2, 1e-1, 1], dtype=torch.float64)
-    torch.testing.assert_close(torch.linalg.eigvalsh(law.cov), expected, rtol=1e-9, atol=0)
-    assert str(law) == str(random_gaussian(5, 1e4, seed=3)) != str(random_gaussian(5, 1e4, seed=4))
+    torch.testing.assert_close(torch.linalg.eigvalsh(distribution.cov), expected, rtol=1e-9, atol=0)
+    assert str(distribution) == str(random_gaussian(5, 1e4, seed=3)) != str(random_gaussian(5, 1e4, seed=4))
 
     # Of a Haar-random basis in the plane, the first axis has a uniform angle, sign included.
-    n, laws = 2000, [random_gaussian(2, 100, seed) for seed in range(2000)]
-    axes = torch.stack([law.A[0] for law in laws])
+    n, distributions = 2000, [random_gaussian(2, 100, seed) for seed in range(2000)]
+    axes = torch.stack([distribution.A[0] for distribution in distributions])
     angles = torch.atan2(axes[:, 1], axes[:, 0])
     for harmonic in (1, 2, 3, 4):
         assert torch.polar(torch.ones_like(angles), harmonic * angles).mean().abs() < 3 / n**0.5
-    means = torch.stack([law.mean for law in laws])
+    means = torch.stack([distribution.mean for distribution in distributions])
     torch.testing.assert_close(means.T.cov(), torch.eye(2, dtype=torch.float64), rtol=0, atol=5 * (2 / n) ** 0.5)
 
 
@@ -131,8 +146,13 @@ def test_modes_stand_where_they_should_and_share_alike() -> None:
     assert grid(3, 2, 0.1).modes.tolist() == [[x, y] for x in (-2, 0, 2) for y in (-2, 0, 2)]
     assert grid(2, 3, 0.1).modes.tolist() == [[x, y] for x in (-1.5, 1.5) for y in (-1.5, 1.5)]
 
-    law, n = ring(8, 1, 0.01), 80_000
-    shares = torch.cdist(law.sample(n, stream(0, "test")).double(), law.modes).argmin(-1).bincount(minlength=8) / n
+    distribution, n = ring(8, 1, 0.01), 80_000
+    shares = (
+        torch.cdist(distribution.sample(n, stream(0, "test")).double(), distribution.modes)
+        .argmin(-1)
+        .bincount(minlength=8)
+        / n
+    )
     torch.testing.assert_close(shares, torch.full((8,), 1 / 8), rtol=0, atol=4 * (7 / 64 / n) ** 0.5)
 
 
@@ -181,6 +201,6 @@ def test_impossible_numbers_are_refused_by_name(A: object, b: object, message: s
         (Dirac, ([True],), "point must be d numbers"),
     ],
 )
-def test_impossible_laws_are_refused_by_name(make: type, arguments: tuple, message: str) -> None:
+def test_impossible_distributions_are_refused_by_name(make: type, arguments: tuple, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make(*arguments)

@@ -8,46 +8,47 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
-from gaussgan.data.distributions import AffineGaussian, Dirac, Law, ring
-from gaussgan.evaluation.evaluator import Validation, gaussian_density, score
+from gaussgan.data.distributions import AffineGaussian, Dirac, Distribution, ring
+from gaussgan.evaluation.dirac import equilibrium_distance
+from gaussgan.evaluation.evaluator import Evaluator, evaluator_of, score
 from gaussgan.evaluation.gaussian import gaussian_kl, gaussian_w2
 from gaussgan.evaluation.samples import mode_metrics, sliced_w2
 from gaussgan.networks import MLP, Linear, Location
-from gaussgan.networks.moments import has_closed_form
+from gaussgan.networks.moments import gaussian_density, has_closed_form
 from gaussgan.rng import stream
 from gaussgan.setup.assemble import assemble
 
 TEXTBOOK = AffineGaussian([[1, 2], [-0.1, 0.5]], [1, 2])
 
 
-def generator_of(law: AffineGaussian) -> Linear:
-    generator = Linear(law.dim, law.dim, 0.02, stream(0, "init")).double()
+def generator_of(distribution: AffineGaussian) -> Linear:
+    generator = Linear(distribution.dim, distribution.dim, 0.02, stream(0, "init")).double()
     with torch.no_grad():
-        generator.weight.copy_(law.A.T)
-        generator.bias.copy_(law.mean)
+        generator.weight.copy_(distribution.A.T)
+        generator.bias.copy_(distribution.mean)
     return generator
 
 
 class Ratio(nn.Module):
     """The best discriminator, log p/q, with an error added on request."""
 
-    def __init__(self, law: Law, generator: nn.Module, error: float = 0.0) -> None:
+    def __init__(self, distribution: Distribution, generator: nn.Module, error: float = 0.0) -> None:
         super().__init__()
         self.error = nn.Parameter(torch.tensor(error, dtype=torch.float64))
-        self.law, self.learned = law, gaussian_density(generator)
+        self.distribution, self.learned = distribution, gaussian_density(generator)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         assert self.learned is not None
-        return (self.law.log_prob(x) - self.learned.log_prob(x.double()) + self.error).unsqueeze(-1)
+        return (self.distribution.log_prob(x) - self.learned.log_prob(x.double()) + self.error).unsqueeze(-1)
 
 
 def test_at_the_truth_everything_is_zero() -> None:
-    validation, generator = Validation(TEXTBOOK, 2, seed=0), generator_of(TEXTBOOK)
-    distances = validation.distances(generator)
+    evaluator, generator = Evaluator(TEXTBOOK, 2, seed=0), generator_of(TEXTBOOK)
+    distances = evaluator.distances(generator)
     assert distances["val/w2"] < 1e-6
     assert distances["val/kl"].abs() < 1e-9
     flat = MLP(2, [3], 1, std=0.0, rng=stream(0, "init")).double()
-    values = validation.optimality(generator, flat, logistic=True)
+    values = evaluator.optimality(generator, flat, logistic=True)
     assert all(abs(values[tag].item()) < 1e-9 for tag in ("val/js", "val/d_gap", "val/logit_error"))
 
 
@@ -55,7 +56,7 @@ def test_at_the_truth_everything_is_zero() -> None:
 def test_the_gap_is_zero_just_at_the_optimum(error: float) -> None:
     generator = generator_of(AffineGaussian([[1, 0], [0, 1]], [0, 0]))
     discriminator = Ratio(TEXTBOOK, generator, error)
-    values = Validation(TEXTBOOK, 2, seed=0).optimality(generator, discriminator, logistic=True)
+    values = Evaluator(TEXTBOOK, 2, seed=0).optimality(generator, discriminator, logistic=True)
     assert values["val/logit_error"].item() == pytest.approx(abs(error), abs=1e-9)
     if error:
         assert 0 < values["val/d_gap"] < error**2 / 8 + 1e-9  # the loss curves by σ(1 − σ) ≤ 1/4
@@ -68,12 +69,12 @@ def test_js_between_shifted_gaussians() -> None:
     shift = 1.0
     p, q = AffineGaussian([[1.0]], [0.0]), AffineGaussian([[1.0]], [shift])
     x = torch.linspace(-9, 10, 20_001, dtype=torch.float64)
-    densities = [law.log_prob(x.unsqueeze(-1)) for law in (p, q)]
+    densities = [distribution.log_prob(x.unsqueeze(-1)) for distribution in (p, q)]
     mixture = torch.logaddexp(*densities) - math.log(2)
     expected = sum(torch.trapezoid(d.exp() * (d - mixture), x) for d in densities) / 2
     flat = MLP(1, [3], 1, std=0.0, rng=stream(0, "init")).double()
-    for law, other in ((p, q), (q, p)):
-        value = Validation(law, 1, seed=0).optimality(generator_of(other), flat, logistic=False)
+    for distribution, other in ((p, q), (q, p)):
+        value = Evaluator(distribution, 1, seed=0).optimality(generator_of(other), flat, logistic=False)
         assert list(value) == ["val/js"]
         assert value["val/js"].item() == pytest.approx(float(expected), abs=0.03)
 
@@ -82,7 +83,7 @@ def test_what_is_measured_depends_on_what_is_known() -> None:
     mlp, affine = MLP(2, [3], 2, 0.5, stream(0, "init")), generator_of(TEXTBOOK)
     discriminator = MLP(2, [3], 1, 0.5, stream(1, "init"))
     line = AffineGaussian([[1, 2]], [1, 2])
-    for law, generator, distances, optimality in (
+    for distribution, generator, distances, optimality in (
         (TEXTBOOK, affine, {"val/w2", "val/kl"}, {"val/js", "val/d_gap", "val/logit_error"}),
         (TEXTBOOK, mlp, {"val/w2", "val/kl"}, set()),
         (line, affine, {"val/w2", "val/kl"}, set()),
@@ -90,9 +91,9 @@ def test_what_is_measured_depends_on_what_is_known() -> None:
         (ring(8, 1, 0.01), affine, {"val/sliced_w2", "val/modes", "val/high_quality", "val/reverse_kl"},
          {"val/js", "val/d_gap", "val/logit_error"}),
     ):  # fmt: skip
-        validation = Validation(law, 2, seed=0)
-        assert validation.distances(generator).keys() == distances
-        assert validation.optimality(generator, discriminator, logistic=True).keys() == optimality
+        evaluator = Evaluator(distribution, 2, seed=0)
+        assert evaluator.distances(generator).keys() == distances
+        assert evaluator.optimality(generator, discriminator, logistic=True).keys() == optimality
     assert score({"val/sliced_w2": 1}) == "val/sliced_w2"
     assert score({"val/w2": 1, "val/sliced_w2": 1}) == "val/w2"
 
@@ -102,42 +103,42 @@ def test_it_is_on_as_many_samples_as_are_asked_for(compose: Callable[..., DictCo
     gan, data, _ = assemble(compose("data=ring", "data.validation_samples=20", f"replicas={replicas}"))
     for i in range(replicas):
         generator = gan.generator if replicas == 1 else gan.generator.network(i)
-        alone = Validation(data.distribution, 2, seed=i, samples=20)
+        alone = Evaluator(data.distribution, 2, seed=i, samples=20)
         assert alone.real.shape == alone.generated(generator).shape == (20, 2)
         for tag, value in alone.distances(generator).items():
-            ours = data.validation.distances(gan.generator)[tag].reshape(replicas)[i]
+            ours = evaluator_of(data).distances(gan.generator)[tag].reshape(replicas)[i]
             torch.testing.assert_close(ours, value, rtol=1e-5, atol=0)
 
 
 def test_a_mixture_is_measured_on_2500_samples_of_either_law() -> None:
     """As docs/pieces.md says: shares of samples and counts of modes can only be compared for the same number."""
-    law, generator = ring(8, 1, 0.01), MLP(2, [3], 2, 0.5, stream(0, "init"))
-    validation = Validation(law, 2, seed=0)
-    assert validation.real.shape == validation.generated(generator).shape == (2_500, 2)
-    fake = validation.generated(generator).double()
-    expected = {"val/sliced_w2": sliced_w2(validation.real.double(), fake, validation.directions)}
-    expected |= mode_metrics(fake, law.modes, law.std)
-    torch.testing.assert_close(validation.distances(generator), expected)
+    distribution, generator = ring(8, 1, 0.01), MLP(2, [3], 2, 0.5, stream(0, "init"))
+    evaluator = Evaluator(distribution, 2, seed=0)
+    assert evaluator.real.shape == evaluator.generated(generator).shape == (2_500, 2)
+    fake = evaluator.generated(generator).double()
+    expected = {"val/sliced_w2": sliced_w2(evaluator.real.double(), fake, evaluator.directions)}
+    expected |= mode_metrics(fake, distribution.modes, distribution.std)
+    torch.testing.assert_close(evaluator.distances(generator), expected)
 
 
 def test_a_singular_generator_can_be_told_apart_for_certain() -> None:
     line = Linear(1, 2, std=1.0, rng=stream(0, "init"))
-    values = Validation(TEXTBOOK, 1, seed=0).optimality(line, MLP(2, [3], 1, 0.0, stream(0, "init")), True)
+    values = Evaluator(TEXTBOOK, 1, seed=0).optimality(line, MLP(2, [3], 1, 0.0, stream(0, "init")), True)
     assert values["val/js"].item() == pytest.approx(math.log(2))
     assert values["val/d_gap"].item() == pytest.approx(math.log(2))  # a blind discriminator's whole loss
     assert values["val/logit_error"].item() == torch.inf
     with torch.no_grad():
         line.weight.fill_(torch.nan)
-    values = Validation(TEXTBOOK, 1, seed=0).optimality(line, MLP(2, [3], 1, 0.0, stream(0, "init")), True)
+    values = Evaluator(TEXTBOOK, 1, seed=0).optimality(line, MLP(2, [3], 1, 0.0, stream(0, "init")), True)
     assert all(value.isnan() for value in values.values())
 
 
 def test_distance_from_the_dirac_gans_equilibrium() -> None:
     generator = Location(1, 1, std=0.0, rng=stream(0, "init"), mean=3.5)
     discriminator = Linear(1, 1, std=0.0, rng=stream(0, "init"), mean=4.0, bias=False)
-    validation = Validation(Dirac([0.5]), 1, seed=0)
-    assert validation.optimality(generator, discriminator, True)["val/distance"].item() == pytest.approx(5)
-    assert validation.distances(generator)["val/w2"].item() == pytest.approx(3)
+    point = Dirac([0.5])
+    assert equilibrium_distance(point, generator, discriminator)["val/distance"].item() == pytest.approx(5)
+    assert Evaluator(point, 1, seed=0).distances(generator)["val/w2"].item() == pytest.approx(3)
 
 
 def test_sampled_moments_of_an_affine_generator_come_near_its_exact_ones() -> None:
@@ -145,8 +146,8 @@ def test_sampled_moments_of_an_affine_generator_come_near_its_exact_ones() -> No
     hidden = nn.Sequential(generator)
     assert has_closed_form(generator)
     assert not has_closed_form(hidden)
-    validation = Validation(TEXTBOOK, 2, seed=0)
-    exact, sampled = validation.distances(generator), validation.distances(hidden)
+    evaluator = Evaluator(TEXTBOOK, 2, seed=0)
+    exact, sampled = evaluator.distances(generator), evaluator.distances(hidden)
     assert sampled["val/w2"].item() == pytest.approx(exact["val/w2"].item(), rel=0.02)
     mean, cov = generator.moments()
     expected = {"val/w2": gaussian_w2, "val/kl": gaussian_kl}

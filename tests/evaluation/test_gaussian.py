@@ -35,7 +35,9 @@ def test_kl_agrees_with_torch(d: int) -> None:
 def test_w2_agrees_with_optimal_transport_between_samples() -> None:
     p, q = AffineGaussian([[1, 2], [-0.1, 0.5]], [1, 2]), AffineGaussian([[1, 0], [0.5, 1]], [-2, 1])
     n = 1500
-    x, y = (law.sample(n, stream(0, purpose)).double().numpy() for law, purpose in ((p, "p"), (q, "q")))
+    x, y = (
+        distribution.sample(n, stream(0, purpose)).double().numpy() for distribution, purpose in ((p, "p"), (q, "q"))
+    )
     sampled = ot.emd2([], [], ot.dist(x, y)) ** 0.5
     assert gaussian_w2(p.mean, p.cov, q.mean, q.cov).item() == pytest.approx(sampled, rel=0.05)
 

@@ -1,4 +1,4 @@
-"""Numbers at the limits of precision: infinite where they are, finite where they are, and no law that float32 loses."""
+"""Numbers at the limits of precision: infinite or finite where they must be, and no distribution that float32 loses."""
 
 import math
 from collections.abc import Callable
@@ -9,11 +9,13 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from gaussgan.data.distributions import AffineGaussian, Dirac, GaussianMixture, random_gaussian, ring
+from gaussgan.data.distributions import AffineGaussian, Dirac, GaussianMixture, has_density, random_gaussian, ring
 from gaussgan.data.gaussian import gaussian_log_prob, is_singular, sample_moments
-from gaussgan.evaluation.evaluator import Validation, gaussian_density, has_density
+from gaussgan.evaluation.baseline import mle_w2
+from gaussgan.evaluation.evaluator import Evaluator, evaluator_of
 from gaussgan.evaluation.gaussian import gaussian_kl, gaussian_w2
 from gaussgan.networks import Linear
+from gaussgan.networks.moments import gaussian_density
 from gaussgan.rng import normal, stream
 from gaussgan.runs.table import measures
 from gaussgan.setup.assemble import assemble
@@ -85,10 +87,10 @@ def test_a_generator_of_too_few_latents_is_infinitely_far_in_kl(compose: Compose
     few = ("data=random_gaussian", "data.distribution.dim=5", "generator.in_features=4")
     for replicas in (1, 2):
         gan, data, _ = assemble(compose(*few, f"replicas={replicas}"))
-        values = data.validation.distances(gan.generator)
+        values = evaluator_of(data).distances(gan.generator)
         assert (values["val/kl"] == torch.inf).all()
         assert values["val/w2"].isfinite().all()
-        js = data.validation.optimality(gan.generator, gan.discriminator, True)["val/js"]
+        js = evaluator_of(data).optimality(gan.generator, gan.discriminator, True)["val/js"]
         torch.testing.assert_close(js, torch.full_like(js, math.log(2)))
     assert gaussian_density(assemble(compose(*few))[0].generator) is None
 
@@ -106,12 +108,12 @@ def test_the_table_says_what_is_infinite_and_what_is_small() -> None:
 @pytest.mark.parametrize("shift", [0.0, 1e3])
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_the_rank_of_a_generator_is_seen_in_its_samples(shift: float, rank: int) -> None:
-    law = AffineGaussian(torch.eye(3), [0, 0, 0])
+    distribution = AffineGaussian(torch.eye(3), [0, 0, 0])
     rng = stream(0, "init")
     generator = nn.Sequential(Linear(3, rank, 1.0, rng), nn.Tanh(), Linear(rank, 3, 1.0, rng, mean=0.0))
     with torch.no_grad():
         generator[-1].bias += shift
-    kl = Validation(law, 3, seed=0).distances(generator)["val/kl"]
+    kl = Evaluator(distribution, 3, seed=0).distances(generator)["val/kl"]
     assert kl.isinf() == (rank < 3)
 
 
@@ -147,14 +149,14 @@ TEXTBOOK = [[1, 2], [-0.1, 0.5]]
         lambda: GaussianMixture([[0, 0]], 1e-40),
     ],
 )
-def test_a_law_that_float32_loses_is_refused(make: Callable[[], object]) -> None:
+def test_a_distribution_that_float32_loses_is_refused(make: Callable[[], object]) -> None:
     with pytest.raises(ValueError, match="float32") as error:
         make()
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    "law",
+    "distribution",
     [
         AffineGaussian(TEXTBOOK, [1e4, 2]),
         AffineGaussian([[1, 2]], [1, 2]),
@@ -167,16 +169,16 @@ def test_a_law_that_float32_loses_is_refused(make: Callable[[], object]) -> None
     ],
     ids=str,
 )
-def test_any_other_is_what_it_claims(law: AffineGaussian) -> None:
+def test_any_other_is_what_it_claims(distribution: AffineGaussian) -> None:
     n = 200_000
-    mean, cov = sample_moments(law.sample(n, stream(0, "test")))
-    unit = law.cov.diagonal().sqrt().clamp(min=1e-300)
-    torch.testing.assert_close((mean - law.mean) / unit, torch.zeros_like(mean), rtol=0, atol=0.02)
-    if has_density(law):
-        scale = torch.linalg.cholesky(law.cov / unit / unit.unsqueeze(-1))
+    mean, cov = sample_moments(distribution.sample(n, stream(0, "test")))
+    unit = distribution.cov.diagonal().sqrt().clamp(min=1e-300)
+    torch.testing.assert_close((mean - distribution.mean) / unit, torch.zeros_like(mean), rtol=0, atol=0.02)
+    if has_density(distribution):
+        scale = torch.linalg.cholesky(distribution.cov / unit / unit.unsqueeze(-1))
         white = torch.linalg.solve_triangular(scale, cov / unit / unit.unsqueeze(-1), upper=False)
         white = torch.linalg.solve_triangular(scale, white.mT, upper=False)
-        torch.testing.assert_close(white, torch.eye(law.dim).double(), rtol=0, atol=0.03)
+        torch.testing.assert_close(white, torch.eye(distribution.dim).double(), rtol=0, atol=0.03)
 
 
 @pytest.mark.parametrize("objective, probability", [("nonsaturating", True), ("wasserstein", False), ("hinge", False)])
@@ -191,17 +193,17 @@ def test_a_critics_verdict_is_logged_as_it_is(compose: Compose, objective: str, 
 
 @pytest.mark.parametrize("num_examples, dim", [(1, 2), (2, 5), (60, 50)])
 def test_the_baseline_of_few_examples_is_a_number(compose: Compose, num_examples: int, dim: int) -> None:
-    law = ("data=random_gaussian", f"data.distribution.dim={dim}", f"generator.in_features={dim}")
-    _, data, _ = assemble(compose(*law, f"data.num_examples={num_examples}", "data.batch_size=1"))
-    mle = data.mle_w2(1)
+    distribution = ("data=random_gaussian", f"data.distribution.dim={dim}", f"generator.in_features={dim}")
+    _, data, _ = assemble(compose(*distribution, f"data.num_examples={num_examples}", "data.batch_size=1"))
+    mle = mle_w2(data, 1)
     assert mle is not None
     assert 0 < mle < 5
 
 
 @pytest.mark.parametrize("scale", [1e-15, 1e15])
 def test_numbers_of_any_scale_are_finite(compose: Compose, scale: float) -> None:
-    law = (f"data.distribution.A=[[{scale},0],[0,{scale}]]", "data.distribution.b=[0,0]")
-    gan, data, _ = assemble(compose(*law))
-    values = data.validation.distances(gan.generator)
-    values |= data.validation.optimality(gan.generator, gan.discriminator, True)
+    distribution = (f"data.distribution.A=[[{scale},0],[0,{scale}]]", "data.distribution.b=[0,0]")
+    gan, data, _ = assemble(compose(*distribution))
+    values = evaluator_of(data).distances(gan.generator)
+    values |= evaluator_of(data).optimality(gan.generator, gan.discriminator, True)
     assert all(value.isfinite() for value in values.values())

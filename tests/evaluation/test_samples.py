@@ -38,14 +38,14 @@ def test_sliced_w2_of_a_shift_is_its_mean_projection() -> None:
 def test_a_perfect_sampler() -> None:
     """A share of 1 − e^{−9/2} lies within three standard deviations in the plane."""
     n = 200_000
-    for law in (ring(8, 1, 0.01), grid(5, 2, 0.05)):
-        values = mode_metrics(law.sample(n, stream(0, "test")), law.modes, law.std)
-        assert values["val/modes"] == len(law.modes)
+    for distribution in (ring(8, 1, 0.01), grid(5, 2, 0.05)):
+        values = mode_metrics(distribution.sample(n, stream(0, "test")), distribution.modes, distribution.std)
+        assert values["val/modes"] == len(distribution.modes)
         share = 1 - math.exp(-4.5)
         assert share == pytest.approx(0.98889, abs=1e-5)
         assert values["val/high_quality"].item() == pytest.approx(share, abs=5 * math.sqrt(share * (1 - share) / n))
         # 2 n KL is asymptotically χ² with m − 1 degrees of freedom.
-        assert values["val/reverse_kl"] < 3 * (len(law.modes) - 1) / (2 * n)
+        assert values["val/reverse_kl"] < 3 * (len(distribution.modes) - 1) / (2 * n)
 
 
 def test_counting_by_hand() -> None:
@@ -62,7 +62,7 @@ def test_counting_by_hand() -> None:
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
 def test_samples_that_are_not_finite(bad: float) -> None:
-    law = ring(8, 1, 0.01)
-    values = mode_metrics(torch.full((10, 2), bad), law.modes, law.std)
+    distribution = ring(8, 1, 0.01)
+    values = mode_metrics(torch.full((10, 2), bad), distribution.modes, distribution.std)
     assert (values["val/modes"], values["val/high_quality"]) == (0, 0)
     assert values["val/reverse_kl"].isnan()

@@ -25,10 +25,10 @@ HISTORY = [{"iteration": i, "train/loss_d": 0.6, "train/loss_g": 0.8, "val/w2": 
 
 
 def draw(d: int, scale: float, history: list[dict[str, float]] = HISTORY) -> np.ndarray:
-    law = AffineGaussian(torch.eye(d), torch.zeros(d))
-    points = law.sample(100, stream(0, "figure"))
-    real = Cloud(points, law.mean, law.cov)
-    fake = Cloud(points * scale, law.mean * scale, law.cov * scale**2)
+    true = AffineGaussian(torch.eye(d), torch.zeros(d))
+    points = true.sample(100, stream(0, "figure"))
+    real = Cloud(points, true.mean, true.cov)
+    fake = Cloud(points * scale, true.mean * scale, true.cov * scale**2)
     return render(game_figure(real, fake, FIRST, history, 0.1, "title"))
 
 
@@ -46,10 +46,10 @@ def test_a_diverged_generator_has_one_too(scale: float) -> None:
 
 
 def draw_mixture(d: int, scale: float, history: list[dict[str, float]]) -> np.ndarray:
-    law = AffineGaussian(torch.eye(d), torch.zeros(d))
-    real, fake = (law.sample(100, stream(0, name)) for name in ("real", "fake"))
+    true = AffineGaussian(torch.eye(d), torch.zeros(d))
+    real, fake = (true.sample(100, stream(0, name)) for name in ("real", "fake"))
     fake[::2] *= scale
-    return render(mixture_figure(real, fake, law.log_prob, FIRST, history, "val/w2", "title"))
+    return render(mixture_figure(real, fake, true.log_prob, FIRST, history, "val/w2", "title"))
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
@@ -60,7 +60,7 @@ def test_a_mixture_is_drawn_with_and_without_its_modes(d: int) -> None:
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
-def test_a_law_without_a_density_is_drawn_by_its_examples(d: int) -> None:
+def test_a_distribution_without_a_density_is_drawn_by_its_examples(d: int) -> None:
     real = torch.arange(100.0).reshape(-1, 1) * torch.ones(d)
     assert render(mixture_figure(real, real, None, FIRST, [], "val/sliced_w2", "title")).shape == (520, 1100, 3)
 
@@ -115,9 +115,9 @@ def test_a_spectrum_is_drawn_wherever_it_lies(values: list[complex]) -> None:
 
 
 def draw_replicas(
-    scores: Tensor, d: int = 2, steps: int = 20, floor: float = 0.1, laws: bool = True, stray: float = 1.0
+    scores: Tensor, d: int = 2, steps: int = 20, floor: float = 0.1, distributions: bool = True, stray: float = 1.0
 ) -> Figure:
-    """Of replicas whose distance falls from 3 to its end; stray ones' laws are so many times as wide."""
+    """Draw replicas whose distance falls from 3 to its end; distributions of stray ones are so many times as wide."""
     replicas, cov = len(scores), torch.eye(d, dtype=torch.float64)
     means = torch.randn(replicas, d, generator=stream(0, "means"))
     widths = torch.where(torch.arange(replicas) % 2 == 0, 1.0, stray).reshape(-1, 1, 1)
@@ -126,8 +126,8 @@ def draw_replicas(
         floors=floor * torch.linspace(0.5, 2, replicas) if floor else None,
         iterations=range(1, steps + 1),
         quantiles=quantiles(3 * (scores.unsqueeze(-1) / 3) ** torch.linspace(0, 1, steps)),
-        law=(torch.zeros(d), cov) if laws else None,
-        learned=(means, widths * cov) if laws else None,
+        true=(torch.zeros(d), cov) if distributions else None,
+        learned=(means, widths * cov) if distributions else None,
         tag="val/w2" if floor else "val/sliced_w2",
         title="title",
     )
@@ -159,9 +159,11 @@ def test_replicas_are_drawn_whatever_their_scores(scores: list[float]) -> None:
 @pytest.mark.parametrize("scores", [LOGNORMAL, torch.tensor([0.3, torch.nan]), torch.full((3,), torch.nan)])
 @pytest.mark.parametrize("floor", [0.0, 0.1, torch.nan])
 @pytest.mark.parametrize("steps", [0, 1])
-def test_replicas_are_drawn_without_laws_floors_or_iterations(scores: Tensor, floor: float, steps: int) -> None:
+def test_replicas_are_drawn_without_distributions_floors_or_iterations(
+    scores: Tensor, floor: float, steps: int
+) -> None:
     assert len(draw_replicas(scores, floor=floor, steps=steps).axes) == 3
-    assert len(draw_replicas(scores, floor=floor, steps=steps, laws=False).axes) == 2
+    assert len(draw_replicas(scores, floor=floor, steps=steps, distributions=False).axes) == 2
 
 
 @pytest.mark.parametrize("lost", [0, 37, 300, 600])
@@ -190,12 +192,15 @@ def test_ten_thousand_replicas_take_no_more_shapes_than_a_thousand() -> None:
 
 
 def test_a_critics_values_have_a_scale_of_their_own() -> None:
-    law = AffineGaussian(torch.eye(2), torch.zeros(2))
-    real, fake = law.sample(100, stream(0, "real")), law.sample(100, stream(0, "fake")) + torch.tensor([4.0, 0.0])
+    true = AffineGaussian(torch.eye(2), torch.zeros(2))
+    real, fake = (
+        true.sample(100, stream(0, "real")),
+        true.sample(100, stream(0, "fake")) + torch.tensor([4.0, 0.0]),
+    )
 
     def drawn(probability: bool, offset: float = 0.0, d: int = 2) -> Figure:
         verdict = Verdict(lambda x: -50 * x[..., :1] + offset, probability)
-        clouds = [Cloud(x[:, :d], x[:, :d].mean(0).double(), law.cov[:d, :d]) for x in (real, fake)]
+        clouds = [Cloud(x[:, :d], x[:, :d].mean(0).double(), true.cov[:d, :d]) for x in (real, fake)]
         return game_figure(*clouds, verdict, HISTORY, 0.1, "title")
 
     for offset in (0.0, 1e4):
@@ -231,14 +236,21 @@ def test_a_critic_is_drawn_whatever_it_says(value: float, d: int) -> None:
 
 @pytest.mark.parametrize("std", [1e-4, 0.01, 0.05])
 def test_modes_are_to_be_seen_however_narrow(std: float) -> None:
-    law = ring(8, 1, std)
-    real = law.sample(500, stream(0, "real"))
+    true = ring(8, 1, std)
+    real = true.sample(500, stream(0, "real"))
     figure = mixture_figure(
-        real, 0.3 * real, law.log_prob, FIRST, HISTORY, "val/w2", "title", modes=(law.modes, law.std)
+        real,
+        0.3 * real,
+        true.log_prob,
+        FIRST,
+        HISTORY,
+        "val/w2",
+        "title",
+        modes=(true.modes, true.std),
     )
     axes = figure.axes[0]
     circles = next(each for each in axes.collections if len(each.get_offsets()) == 8)
-    assert np.allclose(circles.get_offsets(), law.modes)
+    assert np.allclose(circles.get_offsets(), true.modes)
     radius = circles.get_sizes()[0] ** 0.5 / 2  # in points
     width = axes.get_window_extent().width * 72 / figure.dpi
     true = 3 * std * width / (axes.get_xlim()[1] - axes.get_xlim()[0])
@@ -248,9 +260,11 @@ def test_modes_are_to_be_seen_however_narrow(std: float) -> None:
 
 
 def test_any_density_has_contours() -> None:
-    law = AffineGaussian(torch.eye(2), torch.zeros(2))
-    figure = mixture_figure(law.sample(99, stream(0, "real")), torch.zeros(9, 2), law.log_prob, FIRST, [], "t", "title")
-    assert "the law's density" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    true = AffineGaussian(torch.eye(2), torch.zeros(2))
+    figure = mixture_figure(
+        true.sample(99, stream(0, "real")), torch.zeros(9, 2), true.log_prob, FIRST, [], "t", "title"
+    )
+    assert "the true density" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
@@ -270,13 +284,13 @@ def test_a_point_mass_is_drawn_among_what_is_generated(d: int, scale: float) -> 
 
 @pytest.mark.parametrize("d", [1, 2])
 def test_the_moving_average_is_drawn(d: int) -> None:
-    law = AffineGaussian(torch.eye(d), torch.zeros(d))
-    cloud = Cloud(law.sample(50, stream(0, "real")), law.mean, law.cov)
+    true = AffineGaussian(torch.eye(d), torch.zeros(d))
+    cloud = Cloud(true.sample(50, stream(0, "real")), true.mean, true.cov)
     rows = [{**row, "val/w2_ema": 2 * row["val/w2"]} for row in HISTORY]
-    figure = game_figure(cloud, cloud, FIRST, rows, 0.1, "title", average=(law.mean + 1, law.cov))
+    figure = game_figure(cloud, cloud, FIRST, rows, 0.1, "title", average=(true.mean + 1, true.cov))
     legends = [axes.get_legend() for axes in figure.axes]
     words = [[text.get_text() for text in box.get_texts()] for box in legends if box is not None]
-    assert sum("moving average" in each for each in words) == 2  # in the law's axes, and in the distance's
+    assert sum("moving average" in each for each in words) == 2  # in the distribution's axes, and in the distance's
     replicas = replicas_figure(
         LOGNORMAL, None, [1, 2], quantiles(LOGNORMAL).repeat(2, 1).T, None, None, "val/w2", "title", averages=[3, 2]
     )

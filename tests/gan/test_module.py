@@ -10,11 +10,12 @@ from omegaconf import DictConfig
 
 from gaussgan import load_run
 from gaussgan.callbacks import Pictures
-from gaussgan.callbacks.drawing import Picture, linearised, spectrum
+from gaussgan.callbacks.drawing import Picture, Snapshot, spectrum
 from gaussgan.config.errors import ConfigError
 from gaussgan.data.loader import Batch
+from gaussgan.evaluation.evaluator import evaluator_of
+from gaussgan.evaluation.spectrum import linearised
 from gaussgan.gan.game import Shown
-from gaussgan.gan.module import GAN
 from gaussgan.setup.assemble import assemble
 from gaussgan.train import train
 from test_resume import assert_same
@@ -119,19 +120,18 @@ def test_an_experiments_schedule_can_be_taken_back(compose: Compose) -> None:
 
 def test_every_steps_batch_is_shared_equally(compose: Compose) -> None:
     _, data, _ = assemble(compose("data.num_examples=24", "data.batch_size=3", "update.d_steps=2"))
-    with pytest.raises(ValueError, match="2 devices equal shares"):
-        data.check_shares(2)
-    assemble(compose("data.num_examples=24", "data.batch_size=4", "update.d_steps=2"))[1].check_shares(2)
+    with pytest.raises(ValueError, match="2 devices equal shards"):
+        data.check_shards(2)
+    assemble(compose("data.num_examples=24", "data.batch_size=4", "update.d_steps=2"))[1].check_shards(2)
 
 
 def test_a_spectrum_is_of_the_momentum_that_is_used(compose: Compose) -> None:
     sgd = [f"optimizer@optimizer_{p}=sgd" for p in "dg"]
     gan, data, _ = assemble(compose(*sgd, "optimizer_d.momentum=-0.5", "ema_half_life=3"))
     gan.configure_optimizers()
-    copy = linearised(gan)
-    groups = [player.optimizer.param_groups[0] for player in (copy.discriminator_player, copy.generator_player)]
+    groups = [player.optimizer.param_groups[0] for player in linearised(gan)]
     assert [(group["lr"], group["momentum"]) for group in groups] == [(0.05, -0.5), (0.005, 0.0)]
-    assert spectrum(gan, data, 0) is not None
+    assert spectrum(Snapshot(gan, data, evaluator_of(data), 0)) is not None
 
 
 def test_a_picture_that_has_nothing_to_show_leaves_none_of_before(compose: Compose, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_picture_that_has_nothing_to_show_leaves_none_of_before(compose: Compo
         def __init__(self) -> None:
             self.calls = 0
 
-        def __call__(self, gan: GAN, data: object, iterations: int) -> Picture | None:
+        def __call__(self, run: Snapshot) -> Picture | None:
             self.calls += 1
             return Picture(Figure()) if self.calls == 1 else None
 

@@ -7,7 +7,7 @@ import torch
 from omegaconf import DictConfig
 
 from gaussgan import load_run
-from gaussgan.evaluation.evaluator import Validation
+from gaussgan.evaluation.evaluator import Evaluator
 from gaussgan.evaluation.two_sample import Accuracy
 from gaussgan.runs.directory import read_record
 from gaussgan.runs.evaluate import Verdict, compare, measure, told_apart_from
@@ -27,7 +27,7 @@ def test_a_run_is_measured_as_its_record_says_and_told_apart(compose: Callable[.
     assert verdicts[1].best.value > 0.95
 
 
-def test_a_singular_law_has_no_likelihood_ratio(compose: Callable[..., DictConfig]) -> None:
+def test_a_singular_distribution_has_no_likelihood_ratio(compose: Callable[..., DictConfig]) -> None:
     flat = ("data.distribution.A=[[1,2]]", "data.distribution.b=[0,0]", "data.num_examples=16")
     cfg = compose(*flat, "trainer.max_epochs=1", "~callbacks.pictures")
     train(cfg)
@@ -56,7 +56,7 @@ def test_the_truth_is_not_told_apart(compose: Callable[..., DictConfig]) -> None
     ],
     ids=" ".join,
 )
-def test_a_run_on_any_law_is_measured_anew(compose: Callable[..., DictConfig], overrides: list[str]) -> None:
+def test_a_run_on_any_distribution_is_measured_anew(compose: Callable[..., DictConfig], overrides: list[str]) -> None:
     cfg = compose("data.num_examples=40", "trainer.max_epochs=2", "trainer.precision=64-true", *overrides)
     train(cfg)
     run, record = load_run(cfg.run_dir), read_record(Path(cfg.run_dir))
@@ -67,8 +67,8 @@ def test_a_run_on_any_law_is_measured_anew(compose: Callable[..., DictConfig], o
     (verdict,) = compare(run, sizes=[100])
     assert verdict.best is None
     if run.generator_ema is not None:
-        validation = Validation(run.distribution, run.config["data"]["latent_dim"], seed=0)
-        value = validation.distances(run.generator_ema)["val/sliced_w2"].item()
+        evaluator = Evaluator(run.distribution, run.config["data"]["latent_dim"], seed=0)
+        value = evaluator.distances(run.generator_ema)["val/sliced_w2"].item()
         assert value == pytest.approx(record["val/sliced_w2_ema"], rel=1e-6)
         assert value != record["val/sliced_w2"]
 

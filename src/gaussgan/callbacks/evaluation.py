@@ -1,7 +1,8 @@
-"""How far the generator is from the law, after each epoch."""
+"""Measure a run after each epoch."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -10,51 +11,61 @@ from pytorch_lightning import Callback, Trainer
 from torch import Tensor, nn
 
 from gaussgan.data.datamodule import GaussianDataModule
-from gaussgan.data.distributions import Law
+from gaussgan.data.distributions import Distribution
 from gaussgan.data.intervals import logs_at_this_step
 from gaussgan.data.iterations import data_of
-from gaussgan.evaluation.evaluator import distances_with_average
+from gaussgan.evaluation.evaluator import ChunkedEvaluator, Evaluator, distances_with_average, evaluator_of
 from gaussgan.evaluation.summary import aggregate
 from gaussgan.gan.module import GAN
 from gaussgan.gan.state import TAGS
 from gaussgan.loggers.log import log_configuration, log_numbers, typed
 from gaussgan.networks.moments import has_closed_form
 
+Measure = Callable[[Distribution, nn.Module, nn.Module], dict[str, Tensor]]
+
 
 class Evaluation(Callback):
-    """After each epoch: the distance to the law, the epoch's means and the speed, to the loggers and `gan.history`.
+    """Log the distances, the epoch's means and the speed after each epoch, and append them to `gan.history`.
 
-    With `trainer.log_every_n_steps` = n it also logs train/loss_d_step, …, every n iterations: the means since the last
-    time.
-    It also keeps over interruptions the time that training took, in seconds, and the distances at the start; and it
-    starts TensorBoard's HPARAMS.
+    With `trainer.log_every_n_steps` = n it also logs train/loss_d_step and so on every n iterations: the means since
+    the last time. A checkpoint keeps the seconds of training. The callback also starts TensorBoard's HPARAMS.
 
     Args:
-        exact: refuse a run whose distance would be measured on samples.
+        exact: refuse a run whose distances would be measured on samples.
+        measures: further measures, such as `gaussgan.evaluation.dirac.equilibrium_distance`. Each maps (distribution,
+            generator, discriminator) to numbers by their tags, [] or [R] for replicas.
     """
 
-    def __init__(self, exact: bool = False) -> None:
-        self.exact = exact
+    def __init__(self, exact: bool = False, measures: Sequence[Measure] = ()) -> None:
+        self.exact, self.measures = exact, measures
         self.seconds = 0.0
-        self.start: dict[str, Tensor] = {}
+        self._evaluator: Evaluator | ChunkedEvaluator | None = None
 
-    def check(self, generator: nn.Module, law: Law) -> None:
-        """
+    def evaluator(self, data: GaussianDataModule) -> Evaluator | ChunkedEvaluator:
+        """Return the run's evaluator. It is made once."""
+        if self._evaluator is None:
+            self._evaluator = evaluator_of(data)
+        return self._evaluator
+
+    def check(self, generator: nn.Module, distribution: Distribution) -> None:
+        """Check that distances are exact, if they must be.
+
         Raises:
-            ValueError: when the distance is to be exact, and cannot be.
+            ValueError: when they would be measured on samples.
         """
-        if self.exact and not (law.gaussian and has_closed_form(generator)):
-            what = f"generator {type(generator).__name__}" if law.gaussian else f"law {type(law).__name__}"
-            raise ValueError(f"exact must be false for the {what}, whose distance is measured on samples (got true)")
+        if self.exact and not (distribution.gaussian and has_closed_form(generator)):
+            what, which = ("generator", generator) if distribution.gaussian else ("distribution", distribution)
+            raise ValueError(
+                f"exact must be false for the {what} {type(which).__name__}, whose distance is measured on samples (got"
+                " true)"
+            )
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        self.validation, self.logged = data_of(trainer).validation, gan.state.epoch
+        self.logged = gan.state.epoch
         self.started = self.epoch_started = perf_counter()
         self.epoch_start = trainer.global_step
-        with gan.evaluating():
-            self.distances = self.validation.distances(gan.generator)  # where this process begins
-        if trainer.global_step == 0:
-            self.start = self.distances
+        with gan.evaluating():  # the distances at which this process begins
+            self.distances = self.evaluator(data_of(trainer)).distances(gan.generator)
         log_configuration(trainer.loggers, gan.config, self.distances, trainer.global_step, typed())
 
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
@@ -65,7 +76,7 @@ class Evaluation(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         data, step, now = data_of(trainer), trainer.global_step, perf_counter()
-        row: dict[str, Any] = {**gan.epoch_means(), **self._measure(gan)}
+        row: dict[str, Any] = {**gan.epoch_means(), **self._measure(gan, data)}
         if gan.replicas > 1:
             for value in row.values():
                 value[[*gan.diverged]] = torch.nan
@@ -74,7 +85,7 @@ class Evaluation(Callback):
         seen = data.examples_seen(step) - data.examples_seen(self.epoch_start)
         row["perf/examples_per_second"] = gan.replicas * seen / (now - self.epoch_started)
         numbers = aggregate(row, gan.diverged)
-        # For callbacks that monitor, such as EarlyStopping; `log` takes milliseconds to do the same.
+        # For callbacks that monitor, such as EarlyStopping. `log` would take milliseconds.
         trainer.callback_metrics.update({name: torch.tensor(value) for name, value in numbers.items()})
         log_numbers(trainer.loggers, numbers, step)
         gan.history.append({"iteration": step, "epoch": trainer.current_epoch + 1, **row})
@@ -85,23 +96,24 @@ class Evaluation(Callback):
         return ["iteration", "epoch", *self._example(gan, data)]
 
     def metrics(self, gan: GAN, data: GaussianDataModule) -> list[str]:
-        """Return the names of what a run logs after every epoch."""
+        """Return the names of the numbers that a run logs after every epoch."""
         return [*aggregate(self._example(gan, data))]
 
     def _example(self, gan: GAN, data: GaussianDataModule) -> dict[str, Any]:
-        self.validation = data.validation
         means = dict.fromkeys(TAGS, torch.zeros(gan.replicas).squeeze())
-        return {**means, **self._measure(gan), "perf/examples_per_second": 0.0}
+        return {**means, **self._measure(gan, data), "perf/examples_per_second": 0.0}
 
-    def _measure(self, gan: GAN) -> dict[str, Tensor]:
+    def _measure(self, gan: GAN, data: GaussianDataModule) -> dict[str, Tensor]:
+        evaluator = self.evaluator(data)
         with gan.evaluating():
-            average = None if gan.generator_ema is None else gan.generator_ema
-            values = distances_with_average(self.validation, gan.generator, average)
-            logistic = gan.logistic
-            return values | self.validation.optimality(gan.generator, gan.discriminator, logistic)
+            values = distances_with_average(evaluator, gan.generator, gan.generator_ema)
+            values |= evaluator.optimality(gan.generator, gan.discriminator, gan.logistic)
+            for measure in self.measures:
+                values |= measure(data.distribution, gan.generator, gan.discriminator)
+        return values
 
     def total_seconds(self) -> float:
-        """The time that training took up to now."""
+        """Return the seconds of training so far, those before an interruption included."""
         return self.seconds + (perf_counter() - self.started if hasattr(self, "started") else 0.0)
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
@@ -109,12 +121,12 @@ class Evaluation(Callback):
         del self.started
 
     def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self.total_seconds(), "start": self.start}
+        return {"seconds": self.total_seconds()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.seconds, self.start = float(state["seconds"]), state.get("start", {})  # of a sweep's job, nobody asks
+        self.seconds = float(state["seconds"])
 
 
 def evaluation_of(trainer: Trainer) -> Evaluation:
-    """The one among a trainer's callbacks."""
+    """Return a trainer's `Evaluation` callback."""
     return next(callback for callback in trainer.callbacks if isinstance(callback, Evaluation))  # type: ignore[attr-defined]

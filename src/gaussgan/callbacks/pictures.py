@@ -1,4 +1,4 @@
-"""What the game looks like, while it is played and at its end."""
+"""Draw the game while it is played and at its end."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 from pytorch_lightning import Callback, Trainer
 
-from gaussgan.callbacks.drawing import Picture
+from gaussgan.callbacks.drawing import Picture, Snapshot
+from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.config.errors import shortage
-from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.iterations import data_of
 from gaussgan.figures import render, save
 from gaussgan.gan.divergence import Diverged
@@ -23,17 +23,17 @@ log = logging.getLogger(__name__)
 
 
 class Pictures(Callback):
-    """One picture of a run: to the loggers after epochs 1, 10, 100, … and at the end, then also as a file.
+    """Draw one picture of a run: for the loggers after epochs 1, 10, 100, … and at the end, then also to a file.
 
-    A picture that cannot be drawn costs a line in the log, and not the run.
+    If it cannot be drawn, the log gets an error and the run goes on.
 
     Args:
-        draw: from the module, its data and the iterations done to a picture, or None where it has nothing to show.
-        tag: its name in the loggers.
-        path: its file.
+        draw: maps a `Snapshot` to a `Picture`, or to None if there is nothing to show.
+        tag: the picture's name in the loggers.
+        path: the picture's file.
     """
 
-    def __init__(self, draw: Callable[[GAN, GaussianDataModule, int], Picture | None], tag: str, path: str) -> None:
+    def __init__(self, draw: Callable[[Snapshot], Picture | None], tag: str, path: str) -> None:
         self.draw, self.tag, self.path = draw, tag, Path(path)
         self.image: Any = None
         self.drawn_at: int | None = None
@@ -46,7 +46,7 @@ class Pictures(Callback):
         self._try(self._save, trainer, gan, trainer.global_step)
 
     def on_fit_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        if not self.path.exists():  # a resumed run that had nothing left to do
+        if not self.path.exists():  # a resumed run that was already at its end
             self._try(self._save, trainer, gan, trainer.global_step)
 
     def on_exception(self, trainer: Trainer, gan: GAN, exception: BaseException) -> None:  # type: ignore[override]
@@ -60,16 +60,14 @@ class Pictures(Callback):
             action(trainer, gan, step)
         except Exception as error:
             line = shortage(error)
-            log.error(
-                "the picture %s at iteration %d could not be drawn%s",
-                *(self.tag, step, f": {line}" if line else ""),
-                exc_info=line is None,
-            )
+            what = f"the picture {self.tag} at iteration {step}"
+            log.error("%s could not be drawn%s", what, f": {line}" if line else "", exc_info=line is None)
 
     def _draw(self, trainer: Trainer, gan: GAN, step: int) -> None:
         self.drawn_at = step
+        data = data_of(trainer)
         with gan.evaluating():
-            picture = self.draw(gan, data_of(trainer), step)
+            picture = self.draw(Snapshot(gan, data, evaluation_of(trainer).evaluator(data), step))
         self.image = None if picture is None else render(picture.figure)
         if picture is None:
             return

@@ -15,6 +15,7 @@ from pytorch_lightning import Callback, Trainer
 from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.config.errors import ConfigError
 from gaussgan.data.iterations import data_of, planned_iterations
+from gaussgan.evaluation.baseline import mle_w2
 from gaussgan.evaluation.summary import replica_rows, summary
 from gaussgan.gan.divergence import Diverged
 from gaussgan.gan.module import GAN
@@ -84,7 +85,7 @@ class Record(Callback):
         # What was measured elsewhere than at the end is not the end's: an exception leaves no result.
         row = last_row(gan.history, iterations)
         measured = iterations and status != "failed"  # what failed might be memory
-        if measured and (mle := data.mle_w2(iterations)) is not None:
+        if measured and (mle := mle_w2(data, iterations)) is not None:
             row = {**row, "mle/w2": mle}
         if gan.replicas > 1 and iterations:
             write_replicas(self.directory, replica_rows(row, status, gan.diverged, gan.config))

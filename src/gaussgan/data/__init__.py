@@ -1,4 +1,4 @@
 """Distributions, and the examples and latents that a run draws from them.
 
-What is measured of samples belongs in `evaluation`.
+Code that measures samples belongs in `evaluation`.
 """

@@ -1,114 +1,91 @@
-"""The data of a run, drawn from its law."""
+"""The data of a run, drawn from its distribution."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from dataclasses import dataclass
 from math import ceil
 
 import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
-from gaussgan.data.distributions import Law
+from gaussgan.data.distributions import Distribution
 from gaussgan.data.intervals import steps_to_end_at
 from gaussgan.data.loader import Batch, Block, BlockLoader
 from gaussgan.data.sampler import Source
-from gaussgan.evaluation.evaluator import Validation, ValidationInParts
-from gaussgan.evaluation.gaussian import gaussian_w2
 
 
+@dataclass(eq=False, repr=False)
 class GaussianDataModule(LightningDataModule):
-    """Examples from a law, reshuffled each epoch; the last, smaller batch of an epoch is kept.
+    """Examples from a distribution, reshuffled each epoch. The last batch of an epoch may be smaller.
 
     Args:
-        distribution: the law of the data.
+        distribution: the distribution of the data.
         num_examples: examples in an epoch.
-        batch_size: examples of one step of the discriminator.
-        steps_per_execution: K, the iterations of one `training_step`. It changes the speed and nothing else.
-        fresh: draw new examples in every epoch, instead of one training set at the start.
+        batch_size: examples in one step of the discriminator.
+        steps_per_execution: K, the iterations of one `training_step`. It changes only the speed.
+        fresh: draw new examples in every epoch; by default one training set is drawn at the start.
         latent_dim: k, the width of the generator's latents.
-        seed: the seed of the run; with R replicas, one of each: then all that is drawn has a leading dimension R.
+        seed: the run's seed; for R replicas a list of R seeds. Then every draw has a leading dimension R.
         batches_per_iteration: the discriminator's steps in an iteration.
-        instance_noise: standard deviation of the noise that is added anew to all that the discriminator sees, real or
-            generated (Sønderby et al. 2017, arXiv 1610.04490); of each replica, where they differ.
-        validation_samples: of either law, for what has to be measured on samples.
+        instance_noise: standard deviation of the noise that is added to everything the discriminator sees, drawn anew
+            in every epoch (Sønderby et al. 2017, arXiv 1610.04490); a list of R numbers where replicas differ.
+        validation_samples: real and generated examples, of each, for measures that need samples.
 
     Raises:
-        ValueError: when a count is below 1, or batch_size above num_examples.
+        ValueError: when a count is below 1, when batch_size is too large for num_examples, or when an epoch's last
+            iteration would have fewer examples than steps.
     """
 
-    def __init__(
-        self,
-        distribution: Law,
-        num_examples: int,
-        batch_size: int,
-        steps_per_execution: int,
-        fresh: bool,
-        latent_dim: int,
-        seed: int | Sequence[int],
-        batches_per_iteration: int = 1,
-        instance_noise: float | Sequence[float] = 0.0,
-        validation_samples: int = 2_500,
-    ) -> None:
+    distribution: Distribution
+    num_examples: int
+    batch_size: int
+    steps_per_execution: int
+    fresh: bool
+    latent_dim: int
+    seed: int | Sequence[int]
+    batches_per_iteration: int = 1
+    instance_noise: float | Sequence[float] = 0.0
+    validation_samples: int = 2_500
+
+    def __post_init__(self) -> None:
         super().__init__()
-        counts = {
-            "num_examples": num_examples,
-            "batch_size": batch_size,
-            "batches_per_iteration": batches_per_iteration,
-            "steps_per_execution": steps_per_execution,
-            "latent_dim": latent_dim,
-        }
-        for name, count in counts.items():
-            if count < 1:
+        for name in ("num_examples", "batch_size", "batches_per_iteration", "steps_per_execution", "latent_dim"):
+            if (count := getattr(self, name)) < 1:
                 raise ValueError(f"{name} must be at least 1 (got {count})")
-        if batch_size * batches_per_iteration > num_examples:
-            most = num_examples // batches_per_iteration
-            raise ValueError(f"batch_size must be at most num_examples / update.d_steps = {most} (got {batch_size})")
-        rest = num_examples % (batch_size * batches_per_iteration)
-        if 0 < rest < batches_per_iteration:
+        n, steps = self.num_examples, self.batches_per_iteration
+        if self.batch_size * steps > n:
+            most, size = n // steps, self.batch_size
+            raise ValueError(f"batch_size must be at most num_examples / update.d_steps = {most} (got {size})")
+        self.batch_size *= steps  # of an iteration
+        if 0 < n % self.batch_size < steps:
             raise ValueError(
                 f"num_examples must leave an epoch's last iteration an example for each of update.d_steps ="
-                f" {batches_per_iteration} steps (got {num_examples}, which leaves {rest})"
+                f" {steps} steps (got {n}, which leaves {n % self.batch_size})"
             )
-        self.distribution = distribution
-        self.num_examples = num_examples
-        self.batches_per_iteration = batches_per_iteration
-        self.batch_size = batch_size * batches_per_iteration  # of an iteration
-        self.steps_per_execution = steps_per_execution
-        self.latent_dim = latent_dim
-        self.validation_samples = validation_samples
-        self.seeds = [seed] if isinstance(seed, int) else [*seed]
-        noises = instance_noise if isinstance(instance_noise, Sequence) else [instance_noise] * len(self.seeds)
-        noisy = any(noises)
+        self.seeds = [self.seed] if isinstance(self.seed, int) else [*self.seed]
+        noise = self.instance_noise
+        noises = noise if isinstance(noise, Sequence) else [noise] * len(self.seeds)
         self.sources = [
-            Source(distribution, num_examples, fresh, latent_dim, seed, noise if noisy else None)
+            Source(self.distribution, n, self.fresh, self.latent_dim, seed, noise if any(noises) else None)
             for seed, noise in zip(self.seeds, noises, strict=True)
         ]
         self._loader_state: dict[str, int] = {}
 
     def examples(self, epoch: int = 0) -> Tensor:
-        """The examples of an epoch in the order in which they were drawn, [(R,) num_examples, d]."""
+        """Return the examples of an epoch in the order in which they were drawn, [(R,) num_examples, d]."""
         return self._stack([source.examples(epoch) for source in self.sources])
 
     def moments(self, iterations: int) -> tuple[Tensor, Tensor]:
-        """Mean [(R,) d] and covariance [(R,) d, d] of all that was drawn for the first so many iterations: the
-        maximum-likelihood fit."""
+        """Return the maximum-likelihood fit to everything that is drawn for the first iterations of a run.
+
+        Returns:
+            The mean, [(R,) d], and the covariance, [(R,) d, d].
+        """
         epochs = max(1, ceil(iterations / self.iterations))
         means, covs = zip(*(source.moments(epochs) for source in self.sources), strict=True)
         return self._stack(means), self._stack(covs)
-
-    def mle_w2(self, iterations: int) -> Tensor | None:
-        """The w2 of the maximum-likelihood fit after so many iterations, [(R)]; None where the law is no Gaussian."""
-        law = self.distribution
-        return gaussian_w2(law.mean, law.cov, *self.moments(iterations)) if law.gaussian else None
-
-    @cached_property
-    def validation(self) -> Validation | ValidationInParts:
-        """What a run on these data is evaluated by."""
-        if self.replicas > 1:
-            return ValidationInParts(self.distribution, self.latent_dim, self.seeds, self.validation_samples)
-        return Validation(self.distribution, self.latent_dim, self.seeds[0], self.validation_samples)
 
     @property
     def replicas(self) -> int:
@@ -121,24 +98,23 @@ class GaussianDataModule(LightningDataModule):
         return ceil(self.num_examples / self.batch_size)
 
     def examples_seen(self, iterations: int) -> int:
-        """Examples that the first so many iterations of a run see."""
+        """Return how many examples the first iterations of a run see."""
         epochs, rest = divmod(iterations, self.iterations)
         return epochs * self.num_examples + rest * self.batch_size
 
     def draw_epoch(self, epoch: int) -> Batch:
-        """All examples of an epoch, shuffled, beside all else that it draws."""
+        """Draw all examples of an epoch, shuffled, with its latents and noise."""
         columns = zip(*(source.draw_epoch(epoch) for source in self.sources), strict=True)
         return Batch(*(None if column[0] is None else self._stack(column) for column in columns))  # type: ignore[arg-type]
 
     def _stack(self, tensors: Sequence[Tensor]) -> Tensor:
-        """With a leading dimension of replicas, where there are."""
         return torch.stack([*tensors]) if self.replicas > 1 else tensors[0]
 
     def train_dataloader(self) -> BlockLoader:
-        """The loader of the trainer's run: on its device, in its precision, with this rank's share of each batch."""
+        """Return the loader of the trainer's run: on its device, in its precision, with this rank's shard."""
         trainer = self.trainer
         assert trainer is not None
-        self.check_shares(trainer.world_size)
+        self.check_shards(trainer.world_size)
         parameter = next(trainer.lightning_module.parameters())
 
         def place(tensor: Tensor | None) -> Tensor | None:
@@ -151,34 +127,34 @@ class GaussianDataModule(LightningDataModule):
             steps_per_execution=self.steps_per_execution,
             max_steps=trainer.max_steps,
             every=steps_to_end_at(trainer),
-            share=slice(trainer.global_rank, None, trainer.world_size),
+            shard=(trainer.global_rank, trainer.world_size),
         )
         self.loader.load_state_dict(self._loader_state)
         return self.loader
 
-    def check_shares(self, world_size: int) -> None:
-        """See that the batch of every step can be shared equally between so many processes.
+    def check_shards(self, world_size: int) -> None:
+        """Check that the batch of every step splits into equal shards, one for each process.
 
         Raises:
-            ValueError: when one cannot.
+            ValueError: when a batch does not.
         """
         for size in self._sizes:
             if world_size > 1 and size % (world_size * self.batches_per_iteration):
                 raise ValueError(
-                    f"batch_size must give {world_size} devices equal shares of every batch, the last of an epoch"
-                    f" included (got a batch of {size})"
+                    f"batch_size must give {world_size} devices equal shards of every batch, including the last of an"
+                    f" epoch (got a batch of {size})"
                 )
 
     def fewest_rows(self, world_size: int) -> int:
-        """The rows of the smallest batch that a process sees in a step."""
+        """Return the rows of the smallest batch that a process sees in a step."""
         return min(self._sizes) // self.batches_per_iteration // world_size
 
     @property
     def _sizes(self) -> set[int]:
-        """The examples of an iteration, and of an epoch's last."""
+        """The numbers of examples in an iteration and in an epoch's last iteration."""
         return {self.batch_size, self.num_examples % self.batch_size or self.batch_size}
 
-    # Lightning gives a loader its state back within an epoch only; a data module always gets its own.
+    # Lightning restores a loader only within an epoch; it always restores a data module.
     def state_dict(self) -> dict[str, int]:
         return self.loader.state_dict()
 
@@ -186,5 +162,5 @@ class GaussianDataModule(LightningDataModule):
         self._loader_state = state
 
     def transfer_batch_to_device(self, batch: Block, device: torch.device, dataloader_idx: int) -> Block:
-        """Nothing: the loader moves an epoch at a time."""
+        """Return the block as it is: the loader has moved its epoch already."""
         return batch

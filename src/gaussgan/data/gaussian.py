@@ -1,4 +1,4 @@
-"""Gaussian densities, and the moments of samples. Everything is batched over leading dimensions."""
+"""Gaussian densities, and the moments of samples. Every function is batched over leading dimensions."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from torch import Tensor
 
 
 def is_singular(cov: Tensor, noise: Tensor | None = None) -> Tensor:
-    """Return whether a covariance has a direction in which nothing varies, or nothing but rounding.
+    """Return whether a covariance C has a direction whose variance is rounding error or 0.
 
-    It has one where vᵀ C v ≤ vᵀ diag(noise) v for some v ≠ 0. So the units of the coordinates do not matter. NaN or
-    infinity in a covariance counts as 0.
+    C is singular where vᵀ C v ≤ vᵀ diag(unit²) v for some v ≠ 0, with unit² = 10 · d · eps · diag(C) + noise. So the
+    units of the coordinates do not matter. NaN or infinity in a covariance counts as 0.
 
     Args:
-        noise: the variance of each coordinate that comes from rounding, beside that of the matrix itself, which is
-            10 · d · eps of the coordinate's variance.
+        noise: the variance of each coordinate that comes from rounding of the samples; see `rounding`.
 
     Shapes: [..., d, d], [..., d] → [...].
     """
@@ -27,7 +26,7 @@ def is_singular(cov: Tensor, noise: Tensor | None = None) -> Tensor:
 
 
 def rounding(mean: Tensor, cov: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return the `noise` of the moments of samples that were computed in a precision: (3 eps)² of the mean squares.
+    """Return the `noise` in the moments of samples of this precision: (3 eps)² times the mean squares.
 
     Shapes: [..., d], [..., d, d] → [..., d].
     """
@@ -35,26 +34,30 @@ def rounding(mean: Tensor, cov: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def gaussian_log_prob(x: Tensor, mean: Tensor, cov: Tensor) -> Tensor:
-    """log N(x; mean, cov) in nats, in float64; NaN where cov `is_singular`.
+    """Return log N(x; mean, cov) in nats, in float64; NaN where cov `is_singular`.
 
     Shapes: [..., n, d], [..., d], [..., d, d] → [..., n].
     """
     d = mean.shape[-1]
     scale = torch.linalg.cholesky_ex(cov.double()).L
     inverse = torch.linalg.solve_triangular(scale, torch.eye(d, dtype=scale.dtype), upper=False)
-    white = inverse @ (x.double() - mean.double().unsqueeze(-2)).mT  # [..., d, n]: long rows are quick to add up
-    constant = _log_diagonal(scale) + d * math.log(2 * math.pi) / 2
+    white = inverse @ (x.double() - mean.double().unsqueeze(-2)).mT  # [..., d, n]: long rows add up fast
+    constant = log_diagonal(scale) + d * math.log(2 * math.pi) / 2
     log_prob = white.square_().sum(-2).div_(-2) - constant.unsqueeze(-1)
     return log_prob.where(~is_singular(cov).unsqueeze(-1), torch.nan)
 
 
 def sample_moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Maximum-likelihood mean and covariance (over n) of samples, [..., n, d] → [..., d], [..., d, d], in float64."""
+    """Return the maximum-likelihood mean and covariance (divided by n) of samples, in float64.
+
+    Shapes: [..., n, d] → [..., d], [..., d, d].
+    """
     x = x.double()
     mean = x.mean(-2)
     centred = x - mean.unsqueeze(-2)
     return mean, centred.mT @ centred / x.shape[-2]
 
 
-def _log_diagonal(chol: Tensor) -> Tensor:
+def log_diagonal(chol: Tensor) -> Tensor:
+    """Return Σ log c_ii, half the log determinant of C = c cᵀ: [..., d, d] → [...]."""
     return chol.diagonal(dim1=-2, dim2=-1).log().sum(-1)

@@ -1,8 +1,9 @@
-"""The loader that hands out epochs in blocks of iterations."""
+"""The loader that yields epochs in blocks of iterations."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise, repeat
 from typing import NamedTuple
 
@@ -10,10 +11,13 @@ from torch import Tensor
 
 
 class Batch(NamedTuple):
-    """What one iteration sees, in rows: real examples, [..., B, d], and latents of as many generated ones, [..., B, k].
+    """The tensors of one iteration.
 
-    `mix`, [..., B, 1], are uniform draws for penalties between the two; `noise`, [..., B, d], is added to what is
-    generated, as it has been to the real examples (instance noise), and is None where there is none.
+    Args:
+        real: real examples, [..., B, d]; with instance noise, the noise is already added.
+        latent: latents of as many generated examples, [..., B, k].
+        mix: uniform draws for penalties between real and generated examples, [..., B, 1].
+        noise: instance noise for the generated examples, [..., B, d]; None without instance noise.
     """
 
     real: Tensor
@@ -22,7 +26,7 @@ class Batch(NamedTuple):
     noise: Tensor | None = None
 
     def split(self, n: int) -> list[Batch]:
-        """n batches of as equal sizes as can be."""
+        """Split into n batches whose sizes differ by at most 1."""
         columns = [[None] * n if column is None else column.tensor_split(n, -2) for column in self]
         return [Batch(*rows) for rows in zip(*columns, strict=True)]
 
@@ -30,46 +34,49 @@ class Batch(NamedTuple):
 Block = list[Batch]
 
 
+@dataclass(eq=False)
 class BlockLoader:
-    """An iterable over the blocks of one epoch after another, which resumes within an epoch.
+    """An iterable over the blocks of one epoch after another. It resumes within an epoch.
 
-    An epoch's tensors are drawn and placed once and cut into views, so a batch costs next to nothing. A block ends
-    after K iterations, at the epoch's end, where the run reaches `max_steps`, and at each multiple of the numbers in
-    `every`: a checkpoint never falls inside one.
+    An epoch's tensors are drawn and placed once, and batches are views of them, so a batch costs almost nothing. A
+    block ends after K iterations, at the epoch's end, where the run reaches `max_steps`, and at each multiple of a
+    number in `every`. So a checkpoint never falls inside a block.
 
     Args:
-        draw_epoch: from an epoch's number to its shuffled examples and latents.
+        draw_epoch: maps an epoch's number to its shuffled examples and latents.
         iterations: batches in an epoch.
-        batch_size: examples of one iteration.
-        every: numbers of iterations, counted from the run's start, whose multiples end a block.
-        share: the rows of a batch that are this process's.
+        batch_size: examples in one iteration.
+        steps_per_execution: K.
+        max_steps: the iteration at which the run ends; -1 for none.
+        every: numbers of iterations; each multiple, counted from the run's start, ends a block.
+        shard: r and n: of each batch this process sees every n-th row from row r on.
     """
 
-    def __init__(
-        self,
-        draw_epoch: Callable[[int], Batch],
-        iterations: int,
-        batch_size: int,
-        steps_per_execution: int,
-        max_steps: int = -1,
-        every: Sequence[int] = (),
-        share: slice = slice(None),
-    ) -> None:
-        self.draw_epoch = draw_epoch
-        self.batch_size = batch_size
-        self.iterations = iterations
-        self.steps_per_execution = steps_per_execution
-        self.max_steps = max_steps
-        self.every = every
-        self.share = share
+    draw_epoch: Callable[[int], Batch]
+    iterations: int
+    batch_size: int
+    steps_per_execution: int
+    max_steps: int = -1
+    every: Sequence[int] = ()
+    shard: tuple[int, int] = (0, 1)
+
+    def __post_init__(self) -> None:
         self.epoch = self.position = self.blocks = 0
 
     def __iter__(self) -> Iterator[Block]:
-        self.epoch, self.position, self.blocks = self._next()
-        return self._hand_out()
+        self.epoch, self.position, self.blocks = self._next()  # now, not when the first block is taken
+        return self._blocks()
+
+    def _blocks(self) -> Iterator[Block]:
+        columns = [self._cut(column) for column in self.draw_epoch(self.epoch)]
+        epoch = [Batch(*rows) for rows in zip(*columns, strict=True)]
+        for end in self._ends(self.epoch, self.position):
+            start, self.position = self.position, end
+            self.blocks += 1
+            yield epoch[start:end]
 
     def __len__(self) -> int:
-        """Blocks of the epoch that is under way, or comes next: those already handed out included."""
+        """Return the number of blocks in the current epoch, or in the next one if the current one is over."""
         epoch, position, blocks = self._next()
         return blocks + len(self._ends(epoch, position))
 
@@ -79,27 +86,19 @@ class BlockLoader:
         return self.position < self.iterations
 
     def _next(self) -> tuple[int, int, int]:
-        """Epoch, iterations and blocks before the next block."""
+        """Return the next block's epoch, and the iterations and blocks before it in that epoch."""
         return (self.epoch, self.position, self.blocks) if self.within_epoch else (self.epoch + 1, 0, 0)
 
-    def _hand_out(self) -> Iterator[Block]:
-        columns = [self._cut(column) for column in self.draw_epoch(self.epoch)]
-        epoch = [Batch(*rows) for rows in zip(*columns, strict=True)]
-        for end in self._ends(self.epoch, self.position):
-            start, self.position = self.position, end
-            self.blocks += 1
-            yield epoch[start:end]
-
     def _cut(self, column: Tensor | None) -> Iterable:
-        """This process's rows of each batch."""
+        """Cut an epoch's tensor into this process's shards of its batches."""
         if column is None:
             return repeat(None, self.iterations)
         batches = column.split(self.batch_size, -2)
-        whole = self.share in (slice(None), slice(0, None, 1))
-        return batches if whole else [batch[..., self.share, :] for batch in batches]
+        rank, processes = self.shard
+        return batches if processes == 1 else [batch[..., rank::processes, :] for batch in batches]
 
     def _ends(self, epoch: int, position: int) -> list[int]:
-        """The iterations of an epoch after which its blocks end, from a position on."""
+        """Return the iterations of an epoch after which its blocks end, beyond a position."""
         start = epoch * self.iterations
         marks = {self.max_steps - start, self.iterations}
         marks = marks.union(*(range(-start % n, self.iterations, n) for n in self.every))

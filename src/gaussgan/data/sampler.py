@@ -1,4 +1,4 @@
-"""What a run with one seed draws."""
+"""The draws of one seed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from gaussgan.data.distributions import Law, examples_of
+from gaussgan.data.distributions import Distribution, examples_of
 from gaussgan.data.gaussian import sample_moments
 from gaussgan.data.loader import Batch
 from gaussgan.rng import normal, stream, uniform
@@ -18,13 +18,15 @@ class Source:
     """The examples, latents and noise of a run as functions of its seed and the epoch.
 
     Args:
-        law: the law of the examples.
-        fresh: draw new examples in every epoch, instead of one training set at the start.
+        distribution: the distribution of the examples.
+        num_examples: examples in an epoch.
+        fresh: draw new examples in every epoch; else one training set is drawn at the start.
         latent_dim: k, the width of the generator's latents.
-        instance_noise: standard deviation of the noise that is added to all that the discriminator sees; None for none.
+        seed: the run's seed.
+        instance_noise: standard deviation of the noise on everything the discriminator sees; None for no noise.
     """
 
-    law: Law
+    distribution: Distribution
     num_examples: int
     fresh: bool
     latent_dim: int
@@ -34,16 +36,18 @@ class Source:
     _moments: list[tuple[Tensor, Tensor]] = field(default_factory=list, init=False, repr=False)  # of each epoch
 
     def examples(self, epoch: int = 0) -> Tensor:
-        """The examples of an epoch in the order in which they were drawn, [num_examples, d]; the same ones in every
-        epoch unless `fresh`."""
+        """Return the examples of an epoch in the order in which they were drawn, [num_examples, d].
+
+        They are the same in every epoch unless `fresh`.
+        """
         if self.fresh:
-            return examples_of(self.law, self.num_examples, stream(self.seed, "data", epoch))
+            return examples_of(self.distribution, self.num_examples, stream(self.seed, "data", epoch))
         if self._training_set is None:
-            self._training_set = examples_of(self.law, self.num_examples, stream(self.seed, "data"))
+            self._training_set = examples_of(self.distribution, self.num_examples, stream(self.seed, "data"))
         return self._training_set
 
     def moments(self, epochs: int) -> tuple[Tensor, Tensor]:
-        """Mean [d] and covariance [d, d] of all that was drawn in so many epochs: the maximum-likelihood fit."""
+        """Return the maximum-likelihood fit to the examples of the first epochs: mean [d] and covariance [d, d]."""
         epochs = epochs if self.fresh else 1
         for epoch in range(len(self._moments), epochs):
             self._moments.append(sample_moments(self.examples(epoch)))
@@ -52,7 +56,7 @@ class Source:
         return means.mean(0), covs.mean(0) + centred.mT @ centred / epochs
 
     def draw_epoch(self, epoch: int) -> Batch:
-        """All examples of an epoch, shuffled, beside all else that it draws."""
+        """Draw all examples of an epoch, shuffled, with its latents and noise."""
         n = self.num_examples
         order = torch.randperm(n, generator=stream(self.seed, "shuffle", epoch))
         real = self.examples(epoch).index_select(0, order)

@@ -1,4 +1,4 @@
-"""How far a generator and a discriminator are from the truth: distances, tests, and the spectrum of the game.
+"""Measures of a generator and a discriminator against the truth: distances, tests, and the spectrum of the game.
 
-Nothing here trains, draws a figure or writes a file.
+Code that trains, draws figures or writes files belongs elsewhere.
 """

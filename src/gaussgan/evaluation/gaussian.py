@@ -1,21 +1,21 @@
-"""Distances between laws, exact between Gaussians up to rounding. Everything is batched over leading dimensions."""
+"""Exact distances between Gaussians. Every function is batched over leading dimensions."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from gaussgan.data.gaussian import _log_diagonal, is_singular
+from gaussgan.data.gaussian import is_singular, log_diagonal
 
 
 def gaussian_w2(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor) -> Tensor:
-    """2-Wasserstein distance (not squared) between N(mean_p, cov_p) and N(mean_q, cov_q), in units of the data.
+    """Return the 2-Wasserstein distance (not squared) of N(mean_p, cov_p) and N(mean_q, cov_q), in units of the data.
 
         W₂² = ‖m_p − m_q‖² + tr C_p + tr C_q − 2 ‖C_p^½ C_q^½‖_*
 
-    The last term is the nuclear norm, so singular covariances are fine (Bures–Wasserstein; Gelbrich 1990,
+    The last term holds the nuclear norm, so covariances may be singular (Bures–Wasserstein; Gelbrich 1990,
     doi:10.1002/mana.19901470121; Bhatia, Jain, Lim 2019, arXiv 1712.01504). NaN or infinity in an argument gives NaN.
-    Its resolution is about 1e-7 times √tr C_p: a distance below that is rounding, as between equal distributions.
+    The resolution is about 1e-7 times √tr C_p: equal distributions can have a distance of that size.
 
     Shapes: [..., d], [..., d, d], [..., d], [..., d, d] → [...], in float64.
     """
@@ -28,14 +28,14 @@ def gaussian_w2(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor) ->
 
 
 def gaussian_kl(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor, noise_q: Tensor | None = None) -> Tensor:
-    """KL(p ‖ q) in nats between Gaussians p and q.
+    """Return KL(p ‖ q) in nats for Gaussians p and q.
 
         KL = ½ [tr(C_q⁻¹ C_p) + (m_q − m_p)ᵀ C_q⁻¹ (m_q − m_p) − d + log det C_q − log det C_p]
 
-    It is infinite when one of the covariances `is_singular`; NaN or infinity in an argument gives NaN.
+    It is infinite when a covariance `is_singular`. NaN or infinity in an argument gives NaN.
 
     Args:
-        noise_q: the `noise` of q's covariance.
+        noise_q: the `noise` in q's covariance; see `is_singular`.
 
     Shapes: [..., d], [..., d, d], [..., d], [..., d, d], [..., d] → [...], in float64.
     """
@@ -45,7 +45,7 @@ def gaussian_kl(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor, no
     chol_p, chol_q = torch.linalg.cholesky_ex(cov_p).L, torch.linalg.cholesky_ex(cov_q).L
     shift = torch.linalg.solve_triangular(chol_q, (mean_q - mean_p).unsqueeze(-1), upper=False)
     scale = torch.linalg.solve_triangular(chol_q, chol_p, upper=False)
-    log_det_ratio = 2 * (_log_diagonal(chol_q) - _log_diagonal(chol_p))
+    log_det_ratio = 2 * (log_diagonal(chol_q) - log_diagonal(chol_p))
     kl = (scale.square().sum((-2, -1)) + shift.square().sum((-2, -1)) - mean_p.shape[-1] + log_det_ratio) / 2
     return kl.where(~singular, torch.inf).where(finite, torch.nan)
 
@@ -55,7 +55,7 @@ def _finite(mean: Tensor, cov: Tensor) -> Tensor:
 
 
 def _sqrt(cov: Tensor) -> Tensor:
-    # A diverged replica must not keep the others from an answer: eigh refuses NaN, so it gets zeros in their place.
+    # eigh refuses NaN. Zeros in place of a diverged replica leave the others their answer.
     values, vectors = torch.linalg.eigh(cov.nan_to_num(0.0, 0.0, 0.0))
     return vectors * values.clamp(min=0).sqrt().unsqueeze(-2) @ vectors.mT
 

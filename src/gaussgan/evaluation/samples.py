@@ -1,4 +1,4 @@
-"""Distances that need samples of a law and no more. Everything is batched over leading dimensions."""
+"""Distances that need only samples. Every function is batched over leading dimensions."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from torch import Tensor
 
 
 def sliced_w2(x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
-    """Sliced 2-Wasserstein distance (not squared) between equally many samples, in units of the data.
+    """Return the sliced 2-Wasserstein distance (not squared) of two samples of equal size, in units of the data.
 
-        SW₂² = mean over unit vectors θ of W₂²(θ·x, θ·y),
+        SW₂² = mean over unit vectors θ of W₂²(θ·x, θ·y)
 
-    and in one dimension W₂² is the mean square of the differences between the sorted samples (Bonneel et al. 2015,
+    In one dimension W₂² is the mean squared difference of the sorted samples (Bonneel et al. 2015,
     doi:10.1007/s10851-014-0506-3). SW₂ ≤ W₂ / √d.
 
     Shapes: [..., n, d], [..., n, d], unit vectors [k, d] → [...], in float64. NaN in a sample gives NaN.
@@ -21,15 +21,16 @@ def sliced_w2(x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
 
 
 def mode_metrics(x: Tensor, modes: Tensor, std: float) -> dict[str, Tensor]:
-    """How samples cover the modes of an equal mixture of m isotropic Gaussians.
+    """Return how samples cover the modes of a mixture of m isotropic Gaussians with equal weights.
 
-    - val/modes: how many modes have a sample within 3 std of them;
-    - val/high_quality: the share of samples within 3 std of their nearest mode, 1 − e^{−9/2} = 0.98889 at best in the
-      plane;
-    - val/reverse_kl: KL(q ‖ uniform) = Σ q_i log(m q_i) in nats, of the shares q_i of samples whose nearest mode is i.
+    - val/modes: the number of modes with a sample within 3 std;
+    - val/high_quality: the share of samples within 3 std of their nearest mode; in the plane the true share is
+      1 − e^{−9/2} = 0.98889;
+    - val/reverse_kl: KL(q ‖ uniform) = Σ q_i log(m q_i) in nats, where q_i is the share of samples whose nearest mode
+      is i.
 
-    Srivastava et al. 2017, arXiv 1705.07761, section 4; Lin et al. 2018, arXiv 1712.04086, section 4. Samples that are
-    not finite are near no mode, and make the KL NaN.
+    Srivastava et al. 2017, arXiv 1705.07761, section 4; Lin et al. 2018, arXiv 1712.04086, section 4. A sample that is
+    not finite is near no mode and makes the KL NaN.
 
     Shapes: [..., n, d], [m, d] → [...] each, in float64.
     """

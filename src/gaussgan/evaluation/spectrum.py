@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from gaussgan.gan.game import Game
 from gaussgan.gan.iteration import Iteration
+from gaussgan.gan.module import GAN
+from gaussgan.gan.optimizers import SGD
 from gaussgan.gan.player import Player
 from gaussgan.gan.state import PlayerState, State
 from gaussgan.gan.updates import Update, start
@@ -49,6 +54,18 @@ def update_jacobian(update: Update, discriminator: Player, generator: Player, ba
     ]
     _copy(everything, began)
     return torch.stack(columns, 1)
+
+
+def linearised(gan: GAN) -> tuple[Player, Player]:
+    """Return the players of a copy of a game that take gradient steps at their learning rates and momenta.
+
+    The copy is in float64 on the CPU.
+    """
+    groups = [player.optimizer.param_groups[0] for player in (gan.discriminator_player, gan.generator_player)]
+    generator, discriminator = (deepcopy(each).double().cpu() for each in (gan.generator, gan.discriminator))
+    game = Game(generator, discriminator, gan.game.objective, gan.game.penalties, gan.game.second_order)
+    sgd_d, sgd_g = (partial(SGD, lr=group["lr"], momentum=group.get("momentum", 0.0)) for group in groups)
+    return game.players(sgd_d, sgd_g, limits_d=gan.player_d, limits_g=gan.player_g)
 
 
 def _vectors(state: PlayerState) -> list[Tensor]:

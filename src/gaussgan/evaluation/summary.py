@@ -1,4 +1,4 @@
-"""From what is known of each of R replicas to what is reported of all."""
+"""Summarise the measures of R replicas."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from torch import Tensor
 from gaussgan.config.per_replica import entries, seeds, varying
 from gaussgan.evaluation.evaluator import SCORES
 
+READING = 5e-4  # rounding of a number with three digits
 QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}
 
 
 def quantiles(values: Tensor, levels: Sequence[float] = tuple(QUANTILES.values())) -> Tensor:
-    """Quantiles over the first dimension, linear between neighbours, where NaN counts as infinite; NaN of no values.
+    """Return quantiles over the first dimension, linear between neighbours. NaN counts as infinity.
+
+    Without values they are NaN.
 
     Shapes: [n, ...] → [len(levels), ...].
     """
@@ -30,11 +33,11 @@ def quantiles(values: Tensor, levels: Sequence[float] = tuple(QUANTILES.values()
 
 
 def aggregate(row: Mapping[str, Any], diverged: Collection[int] = ()) -> dict[str, float]:
-    """A row in which the values of replicas, [R], become their mean and, as TAG_p10, TAG_median and TAG_p90, quantiles.
+    """Return a row of plain numbers: values of replicas, [R], become TAG, their mean, and TAG_p10, TAG_median, TAG_p90.
 
-    Replicas that diverged have no part in it; but a distance that runs are judged by is infinite for them in its
-    quantiles, and is so for others where it is NaN, beyond all numbers. Of anything else NaN has no part in it, as
-    where there is no density.
+    Diverged replicas are left out, with one exception: in the quantiles of a score they count as infinity. A score that
+    is NaN, because it is too large for a number, counts as infinity everywhere. NaN of other measures is left out: it
+    means that there is no value, for example without a density.
     """
     numbers: dict[str, float] = {}
     for tag, value in row.items():
@@ -42,11 +45,11 @@ def aggregate(row: Mapping[str, Any], diverged: Collection[int] = ()) -> dict[st
             numbers[tag] = float(value)
             continue
         judged = tag.removesuffix("_ema") in SCORES
-        value = infinite_for_nan(value) if judged else value  # beyond all numbers
-        taking_part = ~value.isnan()
-        taking_part[list(diverged)] = False
-        numbers[tag] = value[taking_part].mean().item()
-        ranked = value[taking_part]
+        value = infinite_for_nan(value) if judged else value
+        known = ~value.isnan()
+        known[list(diverged)] = False
+        ranked = value[known]
+        numbers[tag] = ranked.mean().item()
         if judged:
             ranked = torch.cat([ranked, ranked.new_full((len(diverged),), torch.inf)])
         for name, quantile in zip(QUANTILES, quantiles(ranked).tolist(), strict=True):
@@ -55,21 +58,22 @@ def aggregate(row: Mapping[str, Any], diverged: Collection[int] = ()) -> dict[st
 
 
 def infinite_for_nan(values: Tensor) -> Tensor:
+    """Return values with infinity in place of NaN."""
     return values.where(~values.isnan(), torch.inf)
 
 
 def middle(row: Mapping[str, Any], tag: str, diverged: Collection[int] = ()) -> float:
-    """A number of a row; of replicas their median, which one that diverges does not better."""
+    """Return a number of a row; for replicas the median, in which a diverged replica counts as infinity for a score."""
     numbers = aggregate({tag: row[tag]}, diverged)
     return numbers.get(f"{tag}_median", numbers[tag])
 
 
 def summary(row: Mapping[str, Any], diverged: Collection[int]) -> dict[str, float]:
-    """The numbers of a run at its end; of several replicas `aggregate`d, and beside that, where they are known,
+    """Return the numbers of a run at its end. For replicas they are `aggregate`d, and these are added:
 
-    - efficiency = mean(mle/w2²) / mean(val/w2²) of those that did not diverge: 1 is as good as maximum likelihood;
-    - share_diverged;
-    - share_log2: of all, those whose losses both read 0.693 = log 2, as at the original GAN's equilibrium.
+    - share_diverged: the share of replicas that diverged;
+    - efficiency = mean(mle/w2²) / mean(val/w2²) over the others; 1 is as good as maximum likelihood;
+    - share_log2: the share of replicas whose losses both read 0.693 = log 2, the equilibrium's of the original GAN.
     """
     numbers = aggregate(row, diverged)
     if not any(isinstance(value, Tensor) and value.ndim for value in row.values()):
@@ -88,13 +92,10 @@ def summary(row: Mapping[str, Any], diverged: Collection[int]) -> dict[str, floa
     return numbers
 
 
-READING = 5e-4  # of a number to three digits
-
-
 def replica_rows(
     row: Mapping[str, Any], status: str, diverged: Collection[int], config: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """What became of each replica: its number, seed, status, measures, and the numbers in which they differ."""
+    """Return a row for each replica: number, seed, status, measures, and the config values in which replicas differ."""
     first = ("val/w2", "val/kl", "mle/w2", "train/loss_d", "train/loss_g")
     tags = [*first, *(tag for tag in row if tag.startswith("val/") and tag not in first)]
     columns = {tag: row[tag].tolist() if isinstance(row.get(tag), Tensor) else None for tag in tags}

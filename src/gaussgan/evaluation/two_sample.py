@@ -1,4 +1,4 @@
-"""Can two samples be told apart? A permutation test, a trained classifier, and the best there can be."""
+"""Two-sample tests: a permutation test, a trained classifier, and the best possible classifier."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from gaussgan.networks import MLP
 
-ROWS = 1000  # of the distance matrix that are held at once
+ROWS = 1000  # of the distance matrix that are in memory at once
 
 
 def energy_test(x: Tensor, y: Tensor, permutations: int, rng: torch.Generator) -> tuple[float, float]:
-    """Energy distance of two samples, [n, d] each, and the p-value of its permutation test.
+    """Return the energy distance of two samples, [n, d] each, and the p-value of its permutation test.
 
         E = 2/n² Σ ‖x_i − y_j‖ − 1/n² Σ ‖x_i − x_j‖ − 1/n² Σ ‖y_i − y_j‖ = −sᵀ D s / n²
 
-    with D the distances within the pooled sample and s = +1 on x, −1 on y. E is 0 just where the two laws are equal
-    (Székely and Rizzo 2013, doi:10.1016/j.jspi.2013.03.018). Under equal laws p is uniform on multiples of
-    1 / (permutations + 1); all permutations share one pass over D. Both are NaN of samples that are not finite.
+    Here D holds the distances within the pooled sample, and s is +1 on x and −1 on y. In the limit of many samples E is
+    0 only for equal distributions (Székely and Rizzo 2013, doi:10.1016/j.jspi.2013.03.018). For equal distributions p
+    is uniform on the multiples of 1 / (permutations + 1). All permutations use one pass over D. If a sample is not
+    finite, both results are NaN.
     """
     n, pooled = len(x), torch.cat([x, y]).float()
     largest = pooled.abs().max().item()
     if not math.isfinite(largest):
         return math.nan, math.nan
-    scale = 2.0 ** math.frexp(largest)[1]  # a power of two: squares do not overflow, and no digit changes
+    scale = 2.0 ** math.frexp(largest)[1]  # a power of two: no digit changes, and squares do not overflow
     pooled = pooled.double().div(scale).float()
     signs = torch.ones(2 * n, permutations + 1)
     signs[n:, 0] = -1
@@ -43,7 +44,7 @@ def energy_test(x: Tensor, y: Tensor, permutations: int, rng: torch.Generator) -
 
 
 class Accuracy(NamedTuple):
-    """A classifier's accuracy on held-out examples, its standard error, and the one-sided p-value of "it guesses"."""
+    """A classifier's accuracy on held-out examples, its standard error, and the one-sided p-value against guessing."""
 
     value: float
     error: float
@@ -51,10 +52,11 @@ class Accuracy(NamedTuple):
 
 
 def classifier_test(x: Tensor, y: Tensor, rng: torch.Generator, steps: int = 300) -> Accuracy:
-    """Train a fresh classifier on one half of both samples, [n, d] each, and score it on the other half.
+    """Train a new classifier on one half of both samples, [n, d] each, and return its accuracy on the other half.
 
     Lopez-Paz and Oquab 2017, arXiv 1610.06545. The classifier is a tanh network with two layers of 32 units on
-    standardised features, trained with Adam on the whole half; p is by the normal approximation to the binomial.
+    standardised features. Adam trains it on the whole half at each step. The p-value uses the normal approximation of
+    the binomial distribution.
     """
     half = len(x) // 2
     train, test = torch.cat([x[:half], y[:half]]).float(), torch.cat([x[half:], y[half:]]).float()
@@ -73,7 +75,10 @@ def classifier_test(x: Tensor, y: Tensor, rng: torch.Generator, steps: int = 300
 
 
 def best_accuracy(x: Tensor, y: Tensor, log_ratio: Callable[[Tensor], Tensor]) -> Accuracy:
-    """What no classifier beats but by luck: the accuracy of the exact log p/q, [n, d] → [n], x ~ p and y ~ q."""
+    """Return the accuracy of the exact log_ratio = log p/q, [n, d] → [n], on x ~ p and y ~ q.
+
+    A classifier can be better only by chance.
+    """
     return _accuracy(log_ratio(x) > 0, log_ratio(y) <= 0)
 
 

@@ -1,4 +1,7 @@
-"""Figures as pure functions from numbers to matplotlib figures."""
+"""Figures as pure functions from numbers to matplotlib figures.
+
+Code that knows of a run, a callback or a logger belongs in `callbacks`.
+"""
 
 from gaussgan.figures.game import Cloud, game_figure
 from gaussgan.figures.logit import logit_figure
@@ -10,14 +13,6 @@ from gaussgan.figures.style import render, save
 from gaussgan.figures.verdict import Verdict
 
 __all__ = [
-    "Cloud",
-    "Verdict",
-    "game_figure",
-    "logit_figure",
-    "mixture_figure",
-    "portrait_figure",
-    "render",
-    "replicas_figure",
-    "save",
-    "spectrum_figure",
-]
+    "Cloud", "Verdict", "game_figure", "logit_figure", "mixture_figure", "portrait_figure", "render", "replicas_figure",
+    "save", "spectrum_figure",
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What changes over the iterations of a run."""
+"""Curves over the iterations of a run."""
 
 from __future__ import annotations
 
@@ -6,47 +6,57 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from gaussgan.figures.style import AVERAGE, FAKE, INK, REAL, decades, legend, level, tidy
+from gaussgan.figures.colors import AVERAGE, FAKE, INK, REAL
+from gaussgan.figures.style import decades, legend, level, panel
 
 History = Sequence[dict[str, float]]
-NAMES = {"val/w2": "W₂ to the true law", "val/sliced_w2": "sliced W₂ to the true law"}
+NAMES = {"val/w2": "W₂ to the truth", "val/sliced_w2": "sliced W₂ to the truth"}
 
 
-def draw_losses(axes: Axes, history: History, logistic: bool) -> None:
-    """Either player's loss: train/loss_d and train/loss_g; for a logistic objective beside its equilibrium's, log 2."""
-    iterations = [row["iteration"] for row in history]
-    axes.plot(iterations, [row["train/loss_d"] for row in history], color=REAL, lw=1.7, label="discriminator")
-    axes.plot(iterations, [row["train/loss_g"] for row in history], color=FAKE, lw=1.7, label="generator")
+def draw_history(figure: Figure, history: History, logistic: bool, tag: str, width: float) -> Axes:
+    """Draw the losses and below them the distance over iterations, on the right of a sheet.
+
+    Args:
+        history: rows with iteration, train/loss_d, train/loss_g and the tag; the moving average's distance, TAG_ema, is
+            drawn if rows have it.
+        logistic: whether the losses have log 2 at the equilibrium, which is then marked.
+        tag: a distance to the truth.
+        width: of the panels, as a fraction of the sheet.
+
+    Returns:
+        The axes of the distance.
+    """
+    losses = panel(figure, (0.66, 0.55, width, 0.37))
+    for player, color, name in (("d", REAL, "discriminator"), ("g", FAKE, "generator")):
+        losses.plot(*over_iterations(history, f"train/loss_{player}"), color=color, lw=1.7, label=name)
     if logistic:
-        level(axes, float(np.log(2)), "log 2")
-    axes.set_ylabel("loss")
-    axes.tick_params(labelbottom=False)
-    legend(axes, "best")
-    tidy(axes)
+        level(losses, float(np.log(2)), "log 2")
+    losses.set_ylabel("loss")
+    losses.tick_params(labelbottom=False)
+    legend(losses, "best")
+
+    distance = panel(figure, (0.66, 0.11, width, 0.37))
+    iterations, averages = over_iterations(history, f"{tag}_ema")
+    if averages:
+        distance.plot(iterations, averages, color=AVERAGE, ls=":", lw=1.9, label="moving average")
+    draw_distance(distance, *over_iterations(history, tag), tag, label="generator")
+    if averages:
+        legend(distance, "best", veil=True)
+    return distance
 
 
-def draw_score(
+def draw_distance(
     axes: Axes, iterations: Sequence[float], values: Sequence[float], tag: str, color: str = INK, **style: object
 ) -> None:
-    """A distance to the truth, on a logarithmic axis."""
+    """Draw a distance to the truth over iterations, on a logarithmic axis."""
     axes.plot(iterations, values, color=color, lw=1.9, **style)  # type: ignore[arg-type]
     axes.set(xlabel="iteration", ylabel=NAMES.get(tag, tag))
     decades(axes)
-    tidy(axes)
-
-
-def draw_scores(axes: Axes, history: History, tag: str) -> None:
-    """The distance of the generator, and that of its moving average where rows have it."""
-    iterations, averages = over_iterations(history, f"{tag}_ema")
-    if averages:
-        axes.plot(iterations, averages, color=AVERAGE, ls=":", lw=1.9, label="moving average")
-    draw_score(axes, *over_iterations(history, tag), tag, label="generator")
-    if averages:
-        legend(axes, "best", veil=True)
 
 
 def over_iterations(history: History, tag: str) -> tuple[list[float], list[float]]:
-    """Iterations and values of the rows that have the tag."""
+    """Return the iterations and values of the rows that have the tag."""
     rows = [row for row in history if tag in row]
     return [row["iteration"] for row in rows], [row[tag] for row in rows]

@@ -8,23 +8,23 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gaussgan.figures.plane import widen
-from gaussgan.figures.style import INK, PALE, aspect, decades, legend, sheet, tidy
+from gaussgan.figures.colors import INK, TIME
+from gaussgan.figures.plane import frame, mesh, widen
+from gaussgan.figures.style import Place, aspect, crosshair, decades, legend, panel, sheet
 
-LEFT, RIGHT = (0.055, 0.11, 0.54, 0.81), (0.67, 0.11, 0.315, 0.81)
-TIME = LinearSegmentedColormap.from_list("time", ["#f3bd48", "#d1541f", "#7c1f4f", "#241a4d"])
-SHADES = 256  # pieces of one colour each, however long the trajectory
+LEFT: Place = (0.055, 0.11, 0.54, 0.81)
+RIGHT: Place = (0.67, 0.11, 0.315, 0.81)
+SHADES = 256  # pieces of one colour each, for a trajectory of any length
 Field = Callable[[Tensor], Tensor]
 
 
 def portrait_figure(trajectory: Tensor, field: Field, title: str) -> Figure:
-    """Where two players go and where descent would have each go; beside it, how far from equilibrium they are.
+    """Draw the path of two players over their directions of descent, and their distance from equilibrium.
 
-    The equilibrium is at 0. The window holds the trajectory out to five times its first distance from there.
+    The equilibrium is at 0. The window ends at five times the first distance from it.
 
     Args:
         trajectory: the parameters (θ, ψ) of generator and discriminator after each iteration from 0 on, [T, 2].
@@ -33,45 +33,42 @@ def portrait_figure(trajectory: Tensor, field: Field, title: str) -> Figure:
     figure = sheet(title, left=LEFT[0])
     path = trajectory.double()
     iterations = torch.arange(len(path), dtype=torch.float64)
-    _draw_path(figure.add_axes(LEFT), path, field)
-    _draw_distance(figure.add_axes(RIGHT), torch.stack([iterations, path.norm(dim=-1)], -1))
+    _draw_path(panel(figure, LEFT), path, field)
+    _draw_distance(panel(figure, RIGHT), torch.stack([iterations, path.norm(dim=-1)], -1))
     return figure
 
 
 def _draw_path(axes: Axes, path: Tensor, field: Field) -> None:
     limit = 1.15 * _reach(path)
     low, high = widen(-limit.expand(2), limit.expand(2), ratio=aspect(LEFT))
-    (left, bottom), (right, top) = low.tolist(), high.tolist()
-    xs, ys = np.linspace(left, right, 31), np.linspace(bottom, top, 23)
-    grid = torch.stack(torch.meshgrid(torch.as_tensor(xs), torch.as_tensor(ys), indexing="xy"), -1)
-    # Streamlines would run into a blot where they close around the equilibrium.
+    grid = mesh(low, high, 31, 23)
+    # Streamlines around the equilibrium would run into a blot.
     directions = torch.where(grid.norm(dim=-1, keepdim=True) > 0.05 * limit, field(grid).double(), torch.nan)
-    u, v = directions.unbind(-1)
+    xs, ys, (u, v) = grid[0, :, 0].numpy(), grid[:, 0, 1].numpy(), directions.unbind(-1)
     axes.streamplot(xs, ys, u.numpy(), v.numpy(), color="#c9cdd4", density=0.9, linewidth=0.8, arrowsize=0.8, zorder=0)
-    axes.axhline(0, color=PALE, lw=0.8, zorder=-1)
-    axes.axvline(0, color=PALE, lw=0.8, zorder=-1)
+    crosshair(axes)
     axes.plot(0, 0, "+", color=INK, ms=15, mew=1.6, zorder=4, label="equilibrium")
     axes.add_collection(_shaded(path), autolim=False)
-    for point, colour, name in ((path[:1], TIME(0.0), "start"), (path[-1:], TIME(1.0), "end")):
+    for point, color, name in ((path[:1], TIME(0.0), "start"), (path[-1:], TIME(1.0), "end")):
         seen = len(point) and bool(((point > low) & (point < high)).all())
         label = name if seen else f"{name}: out of sight"
-        axes.scatter(point[:, 0], point[:, 1], s=52, color=colour, edgecolor="white", lw=1.3, zorder=5, label=label)
-    axes.set(xlim=(left, right), ylim=(bottom, top), xlabel="θ, the generator's", ylabel="ψ, the discriminator's")
+        axes.scatter(point[:, 0], point[:, 1], s=52, color=color, edgecolor="white", lw=1.3, zorder=5, label=label)
+    frame(axes, low, high)
+    axes.set(xlabel="θ, the generator's", ylabel="ψ, the discriminator's")
     legend(axes, "upper left", title="arrows: descent", veil=True)
-    tidy(axes)
 
 
 def _draw_distance(axes: Axes, distance: Tensor) -> None:
     distance = distance.where(distance[:, 1:].isfinite() & (distance[:, 1:] > 0), torch.nan)
-    axes.plot(*distance.T.tolist(), lw=0)  # sets the limits, to which a collection is blind on a logarithmic axis
+    axes.plot(*distance.T.tolist(), lw=0)  # sets the limits: a logarithmic axis ignores a collection
     axes.add_collection(_shaded(distance), autolim=False)
     axes.set(xlabel="iteration", ylabel="distance from equilibrium, √(θ² + ψ²)")
     axes.locator_params(axis="x", nbins=6)
     decades(axes)
-    tidy(axes)
 
 
 def _reach(path: Tensor) -> Tensor:
+    """Return the largest distance from 0 that is shown."""
     distances = path.norm(dim=-1)
     finite = distances[distances.isfinite()]
     start = finite[:1].sum()
@@ -80,12 +77,8 @@ def _reach(path: Tensor) -> Tensor:
 
 
 def _shaded(line: Tensor) -> LineCollection:
+    """Return a line, [T, 2], whose colour shows the time."""
     pieces = np.array_split(np.arange(max(len(line) - 1, 1)), min(SHADES, max(len(line) - 1, 1)))
     points = line.numpy()
-    return LineCollection(
-        [points[piece[0] : piece[-1] + 2] for piece in pieces],
-        colors=TIME(np.linspace(0, 1, len(pieces))),
-        linewidths=1.8,
-        capstyle="round",
-        zorder=3,
-    )
+    lines, colors = [points[piece[0] : piece[-1] + 2] for piece in pieces], TIME(np.linspace(0, 1, len(pieces)))
+    return LineCollection(lines, colors=colors, linewidths=1.8, capstyle="round", zorder=3)

@@ -11,29 +11,16 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from gaussgan.evaluation.summary import infinite_for_nan, quantiles
-from gaussgan.figures.curves import NAMES, draw_score
+from gaussgan.figures.colors import AVERAGE, FAKE, INK, MUTED, PALE, REAL
+from gaussgan.figures.curves import NAMES, draw_distance
 from gaussgan.figures.plane import Line, Plane
-from gaussgan.figures.style import (
-    AVERAGE,
-    FAKE,
-    INK,
-    MUTED,
-    PALE,
-    REAL,
-    caption,
-    decades,
-    legend,
-    level,
-    seen_of,
-    sheet,
-    tidy,
-)
+from gaussgan.figures.style import Place, decades, indented, label, legend, level, panel, seen_of, sheet
 
-LAWS = (0.045, 0.11, 0.5, 0.81)
-BESIDE = (0.62, 0.585, 0.365, 0.335), (0.62, 0.11, 0.365, 0.335)  # the other two, to the right of the laws
-ALONE = (0.06, 0.11, 0.415, 0.755), (0.57, 0.11, 0.415, 0.755)
-DRAWN = 40  # laws, of however many replicas
-FAR = 100.0  # times the median, where the axis of a distance ends at the latest
+LEARNED: Place = (0.045, 0.11, 0.5, 0.81)
+BESIDE: tuple[Place, Place] = ((0.62, 0.585, 0.365, 0.335), (0.62, 0.11, 0.365, 0.335))  # right of what was learned
+ALONE: tuple[Place, Place] = ((0.06, 0.11, 0.415, 0.755), (0.57, 0.11, 0.415, 0.755))
+DRAWN = 40  # distributions, for any number of replicas
+FAR = 100.0  # a distance's axis ends at most at this multiple of the median
 Moments = tuple[Tensor, Tensor]
 Style = dict[str, Any]
 
@@ -43,69 +30,69 @@ def replicas_figure(
     floors: Tensor | None,
     iterations: Sequence[float],
     quantiles: Tensor,
-    law: Moments | None,
+    true: Moments | None,
     learned: Moments | None,
     tag: str,
     title: str,
     averages: Sequence[float] = (),
 ) -> Figure:
-    """How far runs are from each other that differ in their seeds: laws; a distance's distribution and its course.
+    """Draw the learned distributions, how a distance is distributed over replicas, and its course over iterations.
 
-    Beyond two dimensions the laws are shown in the plane of the true one's two leading principal axes; in one
-    dimension, as densities.
+    Beyond two dimensions the learned distributions are shown in the plane of the true one's two leading principal axes;
+    in one dimension, as densities.
 
     Args:
-        scores: each replica's distance to the truth at the end, [R]; NaN or infinite where it diverged.
-        floors: that of each one's maximum-likelihood fit, [R]; None where there is none.
-        iterations: those at which there are quantiles.
-        quantiles: the 10th, 50th and 90th percentile of the distance over replicas at each of them, [3, T].
-        law: the true mean and covariance, [d] and [d, d]; None where laws are not to be drawn.
-        learned: those of replicas, [n, d] and [n, d, d], of which the first few dozen are drawn; None like law.
-        tag: the distance's, such as val/w2.
-        averages: the median distance of the generators' moving averages at each iteration; empty where there are none.
+        scores: each replica's distance to the truth at the end, [R]; NaN or infinite if it diverged.
+        floors: the distance of each maximum-likelihood fit, [R]; None if there is none.
+        iterations: the iterations of the quantiles, [T].
+        quantiles: the 10th, 50th and 90th percentile of the distance over replicas, [3, T].
+        true: the true mean and covariance, [d] and [d, d]; None if distributions are not to be drawn.
+        learned: means and covariances of replicas, [n, d] and [n, d, d]; the first few dozen are drawn. None as above.
+        tag: the distance's tag, such as val/w2.
+        averages: the median distance of the generators' moving averages at each iteration; empty if there are none.
     """
     figure, places = sheet(title, left=ALONE[0][0]), ALONE
-    if law is not None and learned is not None:
-        figure, places = sheet(title, left=LAWS[0]), BESIDE
-        _draw_laws(figure.add_axes(LAWS), law, learned, len(scores))
-    _draw_distribution(figure.add_axes(places[0]), scores, floors, tag)
-    _draw_course(figure.add_axes(places[1]), iterations, quantiles, floors, tag, averages)
+    if true is not None and learned is not None:
+        figure, places = sheet(title, left=LEARNED[0]), BESIDE
+        _draw_learned(figure, true, learned, len(scores))
+    _draw_distribution(figure, places[0], scores, floors, tag)
+    _draw_course(figure, places[1], iterations, quantiles, floors, tag, averages)
     return figure
 
 
-def _draw_laws(axes: Axes, law: Moments, learned: Moments, replicas: int) -> None:
-    mean, cov = (moment.double() for moment in law)
-    n, seen = min(len(learned[0]), DRAWN), 0
+def _draw_learned(figure: Figure, true: Moments, learned: Moments, replicas: int) -> None:
+    mean, cov = (moment.double() for moment in true)
+    drawn = [*zip(learned[0][:DRAWN], learned[1][:DRAWN], strict=True)]
+    n, seen, one = len(drawn), 0, len(mean) == 1
+    axes = panel(figure, indented(LEARNED) if one else LEARNED)
     thin: Style = {"color": FAKE, "lw": 0.9}
     strong: Style = {"color": REAL, "lw": 2.0}
-    if len(mean) == 1:
-        axes.set_position((LAWS[0] + 0.025, LAWS[1], LAWS[2] - 0.025, LAWS[3]))  # a density's tick labels are long
+    if one:
         line = Line(mean, cov)
         line.outline(axes, mean, cov, zorder=3, **strong)
         top = 2.5 * axes.get_ylim()[1]
-        for moments in zip(learned[0][:n], learned[1][:n], strict=True):
+        for moments in drawn:
             seen += line.outline(axes, *moments, alpha=0.45, **thin)
-        axes.set_ylim(0, min(1.15 * axes.get_ylim()[1], top))  # a collapsed law's density is endless
+        axes.set_ylim(0, min(1.15 * axes.get_ylim()[1], top))  # a collapsed generator's density is endless
         line.frame(axes)
     else:
         plane = Plane(mean, cov, reach=3.2)
         plane.outline(axes, mean, cov, zorder=3, **strong)
-        for moments in zip(learned[0][:n], learned[1][:n], strict=True):
+        for moments in drawn:
             plane.outline(axes, *moments, sigmas=[2], alpha=0.2, **thin)
             seen += plane.outline(axes, *moments, sigmas=[1], alpha=0.55, **thin)
         plane.frame(axes)
     axes.plot([], label="true", **strong)
     name = f"learned by {n} of {replicas:,} replicas" if n < replicas else f"learned by {n} replicas"
     axes.plot([], label=seen_of(name, n, seen), alpha=0.8, **thin)
-    legend(axes, "upper left", title="laws" if len(mean) == 1 else "laws at 1σ and 2σ", veil=True)
-    tidy(axes)
+    legend(axes, "upper left", title="distributions" if one else "distributions at 1σ and 2σ", veil=True)
 
 
-def _draw_distribution(axes: Axes, scores: Tensor, floors: Tensor | None, tag: str) -> None:
-    text = f"share of {len(scores):,} replicas below"
-    caption(axes, text if floors is None else f"{text} (grey: maximum likelihood)")
+def _draw_distribution(figure: Figure, place: Place, scores: Tensor, floors: Tensor | None, tag: str) -> None:
+    caption = f"share of {len(scores):,} replicas below"
+    axes = panel(figure, place, caption if floors is None else f"{caption} (grey: maximum likelihood)")
     low, high = _window(scores, floors)
-    # Room for labels: to the right of the replicas' curve, and to the left of the other.
+    # Room for labels: right of the replicas' curve, and left of the other.
     high = max([high, *(_beyond(x, low, 0.33) for x in quantiles(scores).tolist() if low < x < high)])
     if floors is not None and low < (median := quantiles(floors)[1].item()) < high:
         low = min(low, _beyond(median, high, 0.28))
@@ -119,11 +106,10 @@ def _draw_distribution(axes: Axes, scores: Tensor, floors: Tensor | None, tag: s
         _draw_shares(axes, floors, -1, color=MUTED, lw=1.3)
     _draw_shares(axes, scores, 1, color=FAKE, lw=1.9)
     decades(axes, "x")
-    tidy(axes)
 
 
 def _draw_shares(axes: Axes, values: Tensor, side: int, color: str, lw: float) -> None:
-    """The share of values below x, and the percentiles' names: to the right of the curve, or to its left for -1."""
+    """Draw the share of values below x, and name two percentiles: right of the curve, or left of it for side = -1."""
     low, high = axes.get_xlim()
     ranked = values[values.isfinite()].double().sort().values
     shares = torch.arange(len(ranked) + 1) / len(values)
@@ -133,50 +119,44 @@ def _draw_shares(axes: Axes, values: Tensor, side: int, color: str, lw: float) -
     for value, share, name in ((median, 0.5, "median"), (most, 0.9, "90% below")):
         if low < value < high:
             axes.plot(value, share, "o", color=color, ms=4.5, zorder=3)
-            axes.annotate(
-                f"{name} {value:.3g}",
-                xy=(value, share),
-                xytext=(7 * side, -2 * side),
-                textcoords="offset points",
-                ha="left" if side > 0 else "right",
-                va="top" if side > 0 else "bottom",
-                fontsize=8,
-                color=INK if side > 0 else MUTED,
-            )
+            ink = INK if side > 0 else MUTED
+            label(axes, f"{name} {value:.3g}", (value, share), (7 * side, -2 * side), ink)
 
 
 def _draw_course(
-    axes: Axes,
+    figure: Figure,
+    place: Place,
     iterations: Sequence[float],
     percentiles: Tensor,
     floors: Tensor | None,
     tag: str,
     averages: Sequence[float],
 ) -> None:
-    name = "median of the replicas; shaded: 10th to 90th percentile"
-    caption(axes, "median, 10th to 90th percentile; dotted: moving average" if averages else name)
+    caption = "median of the replicas; shaded: 10th to 90th percentile"
+    if averages:
+        caption = "median, 10th to 90th percentile; dotted: moving average"
+    axes = panel(figure, place, caption)
     floor = None if floors is None else quantiles(floors)[1]
     low, high = _window(torch.cat([percentiles.flatten(), percentiles.new_tensor(averages)]), floor)
     if floor is not None and low < floor < high:
         low = min(low, _beyond(floor.item(), high, 0.1))  # room for its name
     axes.set_ylim(low, high)
-    # What is infinite leaves the axes at their top.
+    # Infinite values leave the axes at the top.
     least, median, most = infinite_for_nan(percentiles).clamp(low / 10, high * 10).tolist()
     if averages:
         axes.plot(iterations, averages, color=AVERAGE, ls=":", lw=1.9)
     if len(iterations) == 1:
         axes.vlines(iterations, least, most, color=FAKE, alpha=0.2, lw=8)
     axes.fill_between(iterations, least, most, color=FAKE, alpha=0.2, lw=0)
-    draw_score(axes, iterations, median, tag, color=FAKE, marker="o" if len(iterations) == 1 else "")
+    draw_distance(axes, iterations, median, tag, color=FAKE, marker="o" if len(iterations) == 1 else "")
     if len(iterations) < 2:
         axes.set_xticks(iterations)
     if floor is not None and floor.isfinite():
         level(axes, floor.item(), f"maximum likelihood: {floor.item():.3g}", below=True)
-    tidy(axes)
 
 
 def _window(values: Tensor, floors: Tensor | None) -> tuple[float, float]:
-    """Ends of a logarithmic axis that shows what is finite and positive of them, but for what is too far."""
+    """Return ends of a logarithmic axis that shows the finite, positive values, apart from those too far away."""
     lows, highs = [], []
     for each in (values, floors):
         if each is not None and len(known := each[each.isfinite() & (each > 0)].double()):
@@ -186,6 +166,6 @@ def _window(values: Tensor, floors: Tensor | None) -> tuple[float, float]:
     return (min(lows) / 1.6, max(highs) * 1.3) if lows else (0.1, 10.0)
 
 
-def _beyond(x: float, far: float, share: float) -> float:
-    """The end of a logarithmic axis from a far end on that leaves a share of it beyond x."""
-    return far * (x / far) ** (1 / (1 - share))
+def _beyond(x: float, start: float, share: float) -> float:
+    """Return the end of a logarithmic axis from start on such that a share of the axis lies beyond x."""
+    return start * (x / start) ** (1 / (1 - share))

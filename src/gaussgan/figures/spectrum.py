@@ -11,50 +11,49 @@ from matplotlib.patches import Circle
 from matplotlib.ticker import NullLocator
 from torch import Tensor
 
-from gaussgan.figures.plane import widen
-from gaussgan.figures.style import FAKE, INK, MUTED, PALE, REAL, aspect, caption, legend, sheet, tidy
+from gaussgan.figures.colors import FAKE, INK, INSIDE, MUTED, PALE, REAL
+from gaussgan.figures.plane import frame, widen
+from gaussgan.figures.style import Place, aspect, crosshair, legend, note, panel, sheet
 
-PLANE, RATES = (0.055, 0.11, 0.36, 0.76), (0.5, 0.11, 0.485, 0.76)
-ROUNDING = 1e-9  # |log|λ|| below which an eigenvalue is taken to lie on the unit circle
+PLANE: Place = (0.055, 0.11, 0.36, 0.76)
+RATES: Place = (0.5, 0.11, 0.485, 0.76)
+ROUNDING = 1e-9  # an eigenvalue with a smaller |log|λ|| counts as on the unit circle
 KINDS = (("inside: decays", REAL), ("outside: grows", FAKE), ("on the circle", MUTED))
 
 
 def spectrum_figure(eigenvalues: Tensor, title: str, exact: bool = True) -> Figure:
-    """Eigenvalues λ of the Jacobian of an update, and whether they lie inside the unit circle, where it converges.
+    """Draw the eigenvalues λ of an update's Jacobian. The update converges where they are inside the unit circle.
 
-    Small learning rates crowd them all around 1. So the right part shows log λ = log|λ| + i arg λ: the circle is the
-    line at 0, however close to it they lie, and the axis of log|λ| is linear about 0 and logarithmic beyond.
+    With small learning rates all of them are close to 1. So the right part shows log λ = log|λ| + i arg λ: there the
+    circle is the line at 0, and the axis of log|λ| is linear near 0 and logarithmic beyond.
 
     Args:
-        eigenvalues: complex, [n], in float64 (in float32 rounding alone may carry them across); those that are not
+        eigenvalues: complex, [n], in float64 (in float32 rounding may move them across the circle). Those that are not
             finite are counted and not drawn.
-        exact: whether the run takes the steps that they are of, and not those of another optimizer.
+        exact: whether the run takes the steps of this update; False if its optimizer is another.
     """
     figure = sheet(title, left=PLANE[0])
     values = eigenvalues.to(torch.complex128).flatten()
     values = values[values.abs().isfinite()]
     growth = values.abs().clamp(min=1e-6).log()
     kinds = torch.where(growth < 0, 0, 1).where(growth.abs() > ROUNDING, 2)
-    _draw_plane(figure.add_axes(PLANE), values, kinds)
-    _draw_rates(figure.add_axes(RATES), growth, values.angle(), kinds)
+    _draw_plane(panel(figure, PLANE, "eigenvalues and the unit circle"), values, kinds)
+    _draw_rates(panel(figure, RATES, "their logarithms: growth and turn"), growth, values.angle(), kinds)
     lost = eigenvalues.numel() - len(values)
     text = _radius(growth.max().item(), exact) if len(growth) else "no finite eigenvalues"
     text += f"; {lost:,} of {eigenvalues.numel():,} not finite" if lost and len(growth) else ""
-    figure.text(RATES[0] + RATES[2], 0.945, text, fontsize=9, color=INK, ha="right")
+    note(figure, RATES[0] + RATES[2], text, color=INK)
     return figure
 
 
 def _draw_plane(axes: Axes, values: Tensor, kinds: Tensor) -> None:
-    axes.axhline(0, color=PALE, lw=0.8, zorder=-1)
-    axes.axvline(0, color=PALE, lw=0.8, zorder=-1)
-    axes.add_patch(Circle((0, 0), 1, facecolor="#f1f5fb", edgecolor=MUTED, lw=1.1, zorder=0))
+    crosshair(axes)
+    axes.add_patch(Circle((0, 0), 1, facecolor=INSIDE, edgecolor=MUTED, lw=1.1, zorder=0))
     _scatter(axes, values.real, values.imag, kinds)
     reach = min(max(1.25, 1.1 * torch.view_as_real(values).abs().max().item()), 5) if len(values) else 1.25
     limit = torch.full((2,), reach, dtype=torch.float64)
-    (left, bottom), (right, top) = (end.tolist() for end in widen(-limit, limit, ratio=aspect(PLANE)))
-    axes.set(xlim=(left, right), ylim=(bottom, top), xlabel="Re λ", ylabel="Im λ")
-    caption(axes, "eigenvalues and the unit circle")
-    tidy(axes)
+    frame(axes, *widen(-limit, limit, ratio=aspect(PLANE)))
+    axes.set(xlabel="Re λ", ylabel="Im λ")
 
 
 def _draw_rates(axes: Axes, growth: Tensor, turn: Tensor, kinds: Tensor) -> None:
@@ -62,24 +61,23 @@ def _draw_rates(axes: Axes, growth: Tensor, turn: Tensor, kinds: Tensor) -> None
     largest = sizes.max().item() if len(sizes) else 1.0
     linear = min(max(sizes.min().item(), 1e-8 * largest), largest / 10) if len(sizes) else 0.1
     limit, reach = 3 * largest, 1.35 * (turn.abs().max().item() if turn.any() else 1.0)
-    axes.axvspan(-limit, 0, color="#f1f5fb", lw=0, zorder=-1)
+    axes.axvspan(-limit, 0, color=INSIDE, lw=0, zorder=-1)
     axes.axvline(0, color=MUTED, lw=1.1)
     axes.axhline(0, color=PALE, lw=0.8, zorder=0)
     _scatter(axes, growth, turn, kinds, labelled=True)
     axes.set_xscale("symlog", linthresh=linear, linscale=1)
-    axes.set(xlim=(-limit, limit), ylim=(-reach, reach))
     last, first = math.floor(math.log10(limit)), math.ceil(math.log10(linear))
     powers = [10.0**k for k in range(last, first - 1, -math.ceil((last - first + 1) / 4))]
     axes.set_xticks([-power for power in powers] + [0, *powers], minor=False)
     axes.xaxis.set_minor_locator(NullLocator())
+    axes.set(xlim=(-limit, limit), ylim=(-reach, reach))
     axes.set(xlabel="log|λ|, growth per iteration", ylabel="arg λ, turn per iteration in radians")
-    caption(axes, "their logarithms: growth and turn")
     if len(growth):
         legend(axes, "upper left")
-    tidy(axes)
 
 
 def _radius(growth: float, exact: bool) -> str:
+    """Return the spectral radius e^growth in words."""
     of = "" if exact else " of plain gradient steps at these rates"
     if abs(growth) <= ROUNDING:
         return f"spectral radius 1{of}"
@@ -92,7 +90,7 @@ def _radius(growth: float, exact: bool) -> str:
 
 
 def _scatter(axes: Axes, x: Tensor, y: Tensor, kinds: Tensor, labelled: bool = False) -> None:
-    for kind, (name, colour) in enumerate(KINDS):
-        of = kinds == kind
-        label = f"{name} ({int(of.sum()):,})" if labelled and of.any() else None
-        axes.scatter(x[of], y[of], s=26, color=colour, alpha=0.7, lw=0, zorder=2, label=label)
+    for kind, (name, color) in enumerate(KINDS):
+        chosen = kinds == kind
+        label = f"{name} ({int(chosen.sum()):,})" if labelled and chosen.any() else None
+        axes.scatter(x[chosen], y[chosen], s=26, color=color, alpha=0.7, lw=0, zorder=2, label=label)

@@ -1,4 +1,4 @@
-"""What a discriminator says, as a surface or as a curve: a probability, or a critic's values."""
+"""The discriminator's verdict as a surface or a curve: a probability, or a critic's values."""
 
 from __future__ import annotations
 
@@ -11,63 +11,52 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
+from gaussgan.figures.colors import MUTED, PALE, PROBABILITY
 from gaussgan.figures.plane import Plane
-from gaussgan.figures.style import MUTED, PALE, PROBABILITY, tidy_bar, tidy_twin
+from gaussgan.figures.style import Place, background_axes, note, tidy_bar
 
-ROUNDING = 1e-5  # of a value: what varies by less is constant, but for float32
-PLAIN = "{x:.6g}"  # without an offset, which would stand on the label above
-GAME, BAR = (0.055, 0.11, 0.49, 0.81), (0.552, 0.11, 0.011, 0.81)  # where they stand: left, bottom, width, height
-
-
-def _figure(axes: Axes) -> Figure:
-    figure = axes.figure
-    assert isinstance(figure, Figure)
-    return figure
+ROUNDING = 1e-5  # relative; values that vary by less are constant up to float32
+PLAIN = "{x:.6g}"  # without an offset, which would overlap the label above
+GAME: Place = (0.055, 0.11, 0.49, 0.81)
+BAR: Place = (0.552, 0.11, 0.011, 0.81)
 
 
 class Verdict(NamedTuple):
     """A discriminator as it is drawn.
 
-    Where σ of its logit is a probability, that; else the logit, on a scale of its own, as for a critic only differences
-    count. The scale's middle lies halfway between the means over real and over generated examples, and it holds 98% of
-    the values at either.
+    It is drawn as the probability σ(logit), or as the logit itself. Only differences of a critic's logits count, so the
+    logits have a scale of their own: its middle is halfway between the means over real and over generated examples, and
+    it holds 98% of the values at both.
 
     Args:
         logit: [..., d] → [..., 1].
-        probability: whether σ of the logit is one, as it is for a logistic objective.
+        probability: whether σ(logit) is a probability, as for a logistic objective.
     """
 
     logit: Callable[[Tensor], Tensor]
     probability: bool
 
-    @property
-    def label(self) -> str:
-        return "D's probability of real" if self.probability else "generated ← D(x) → real"
-
-    def draw_surface(self, axes: Axes, plane: Plane, real: Tensor, fake: Tensor) -> None:
-        """The verdict on a plane, and a colour bar to the right of the axes."""
+    def draw_surface(self, figure: Figure, axes: Axes, plane: Plane, real: Tensor, fake: Tensor) -> None:
+        """Draw the verdict on a plane, and a colour bar to the right of the axes."""
         values, (low, high) = self._at(plane.grid(90)), self._range(real, fake)
-        axes.set_facecolor(PALE)  # what is not a number shows through
+        axes.set_facecolor(PALE)  # shows through where a value is NaN
         image = plane.paint(axes, values, cmap=PROBABILITY, vmin=low, vmax=high)
-        figure = _figure(axes)
-        bar = figure.colorbar(image, cax=figure.add_axes(BAR), ticks=self._ticks, format=PLAIN)
-        tidy_bar(bar, "")
-        self._name(axes, "colour")
+        tidy_bar(figure.colorbar(image, cax=figure.add_axes(BAR), ticks=self._ticks, format=PLAIN), "")
+        self._label(figure, "colour")
 
-    def draw_curve(self, axes: Axes, x: Tensor, real: Tensor, fake: Tensor) -> None:
-        """The verdict at points of a line, [n], on a second axis."""
-        twin = axes.twinx()
+    def draw_curve(self, figure: Figure, axes: Axes, x: Tensor, real: Tensor, fake: Tensor) -> None:
+        """Draw the verdict at points of a line, [n], on a second axis."""
+        twin = background_axes(axes)
         twin.plot(x, self._at(x.unsqueeze(-1)), color=MUTED, lw=1.2)
         twin.set_ylim(*self._range(real, fake))
-        axes.set(zorder=twin.get_zorder() + 1, facecolor="none")  # the curve stays behind the legend
         twin.yaxis.set_major_locator(self._ticks)
         twin.yaxis.set_major_formatter(PLAIN)
-        tidy_twin(twin, "")
-        self._name(axes, "grey line")
+        self._label(figure, "grey line")
 
-    def _name(self, axes: Axes, what: str) -> None:
-        """Say above the axes what is drawn of the discriminator: beside them there are labels of others."""
-        _figure(axes).text(0.605, 0.945, f"{what}: {self.label}", fontsize=9, color=MUTED, ha="right")
+    def _label(self, figure: Figure, what: str) -> None:
+        """Write above the axes what is drawn of the discriminator; beside them are other labels."""
+        label = "D's probability of real" if self.probability else "generated ← D(x) → real"
+        note(figure, 0.605, f"{what}: {label}")
 
     @property
     def _ticks(self) -> MaxNLocator:

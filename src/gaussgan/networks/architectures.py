@@ -1,4 +1,4 @@
-"""Generators and discriminators as plain nn.Modules, [..., in_features] → [..., out_features]."""
+"""Generators and discriminators as plain nn.Modules: [..., in_features] → [..., out_features]."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ from gaussgan.networks.layers import Linear, SpectralLinear, affine, along, chec
 
 
 class Location(nn.Module):
-    """A point θ, [out_features], whatever z is: the generator of the Dirac-GAN.
+    """The generator of the Dirac-GAN: G(z) = θ, a point in [out_features].
 
     Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406, definition 2.1.
+
+    Args:
+        std: standard deviation of the initial θ.
+        rng: the generator that draws it.
+        mean: mean of the initial θ.
     """
 
     replicable = True
@@ -30,7 +35,7 @@ class Location(nn.Module):
         return along(self.location, z).expand(*z.shape[:-1], -1)
 
     def moments(self) -> tuple[Tensor, Tensor]:
-        """θ and the covariance 0, in float64 on the CPU."""
+        """Return the mean θ and the covariance 0 of the output, in float64 on the CPU."""
         mean = self.location.cpu().double()
         return mean, torch.zeros_like(mean.unsqueeze(-1) * mean.unsqueeze(-2))
 
@@ -40,10 +45,12 @@ class MLP(nn.Sequential):
 
     Args:
         widths: the numbers of hidden units; [5, 3] is the textbook's discriminator.
-        activation: what follows each hidden layer; tanh where there is none.
+        std: standard deviation of the initial parameters of the linear maps.
+        rng: the generator that draws them.
+        activation: the activation after each hidden layer; tanh by default.
         batch_norm: normalise each hidden layer over the batch before its activation (Ioffe and Szegedy 2015, arXiv
-            1502.03167). Batches are then [B, in_features].
-        spectral_norm: keep every linear map at spectral norm 1 (Miyato et al. 2018, arXiv 1802.05957).
+            1502.03167). Then inputs must be [B, in_features].
+        spectral_norm: divide the weights of every linear map by their spectral norm; see `SpectralLinear`.
 
     Raises:
         ValueError: when a width is not a whole number of at least 1.
@@ -73,7 +80,14 @@ class MLP(nn.Sequential):
 
 
 class Quadratic(nn.Module):
-    """D(x) = xᵀ Q x + wᵀ x + c, one logit for each example: every log p/q between Gaussians is of this form."""
+    """The quadratic discriminator D(x) = xᵀ Q x + wᵀ x + c. For Gaussians p and q, log p/q has this form.
+
+    Shapes: [..., in_features] → [..., 1].
+
+    Args:
+        std: standard deviation of the initial parameters.
+        rng: the generator that draws them.
+    """
 
     replicable = True
 
@@ -90,12 +104,15 @@ class Quadratic(nn.Module):
 
 
 class Maxout(nn.Module):
-    """A perceptron whose hidden units are maxima of `pieces` affine maps each.
+    """A perceptron in which each hidden unit is the maximum of several affine maps.
 
     Goodfellow et al. 2013, arXiv 1302.4389.
 
     Args:
         widths: the numbers of hidden units.
+        pieces: the number of affine maps in a unit.
+        std: standard deviation of the initial parameters.
+        rng: the generator that draws them.
 
     Raises:
         ValueError: when a width or pieces is not a whole number of at least 1.

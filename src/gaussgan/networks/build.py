@@ -1,4 +1,4 @@
-"""The networks of a configuration, as they start."""
+"""Build the networks of a configuration."""
 
 from __future__ import annotations
 
@@ -16,11 +16,16 @@ from gaussgan.rng import stream
 
 
 def build_networks(config: Mapping[str, Any], dim: int) -> dict[str, nn.Module]:
-    """The generator and the discriminator of a configuration, as they start; `Replicas` of several. A null in it is the
-    law's dimension.
+    """Return the generator and the discriminator of a configuration with their initial parameters.
+
+    For several replicas they are `Replicas`. A null in a network's config component stands for the data's dimension.
+
+    Args:
+        config: the run's configuration in plain containers.
+        dim: d, the data's dimension.
 
     Raises:
-        ConfigError: when one of them cannot be made.
+        ConfigError: when a network cannot be made.
     """
     networks: dict[str, nn.Module] = {}
     for name in ("generator", "discriminator"):
@@ -29,12 +34,12 @@ def build_networks(config: Mapping[str, Any], dim: int) -> dict[str, nn.Module]:
         numbers = [{key.rpartition(".")[2]: value[i] for key, value in own.items()} for i in range(config["replicas"])]
         try:
             make = instantiate(config[name], **widths, _partial_=True)
-            again = partial(make.func, *make.args, **make.keywords)  # Hydra's own takes as long again for each
+            again = partial(make.func, *make.args, **make.keywords)  # calling Hydra's partial takes twice as long
             each = enumerate(zip(seeds(config), numbers, strict=True))
             copies = [(again if i else make)(rng=stream(seed, f"init_{name}"), **own) for i, (seed, own) in each]
             if not isinstance(copies[0], nn.Module) or not [*copies[0].parameters()]:
                 raise TypeError(f"it must be a torch.nn.Module with parameters (got {type(copies[0]).__name__})")
-        except Exception as error:  # whatever a network raises at what it is given
+        except Exception as error:  # a network may raise anything
             raise ConfigError(f"{name}: {one_line(error)}") from error
         networks[name] = Replicas(copies) if len(copies) > 1 else copies[0]
     return networks

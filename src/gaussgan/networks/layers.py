@@ -1,9 +1,7 @@
-"""Generators and discriminators as plain nn.Modules, [..., in_features] → [..., out_features].
+"""Layers of networks: [..., in_features] → [..., out_features].
 
-The weights and biases of their linear maps start from N(mean, std²), with mean 0 unless it is said, drawn from `rng`.
-
-A class that says `replicable = True` also computes with parameters that have a leading dimension, that of replicas: it
-then maps [R, ..., in_features] to [R, ..., out_features].
+A class with `replicable = True` also computes with parameters that have a leading dimension R, one entry per replica.
+Then it maps [R, ..., in_features] to [R, ..., out_features].
 """
 
 from __future__ import annotations
@@ -18,14 +16,17 @@ from gaussgan.rng import normal
 
 
 class Linear(nn.Linear):
-    """The affine map z Wᵀ + c, or the linear one z Wᵀ.
+    """The affine map z Wᵀ + c, or the linear map z Wᵀ without a bias.
 
-    As a generator it is the textbook's: under z ~ N(0, I) its law is exactly N(c, W Wᵀ).
+    The textbook's generator is this map: under z ~ N(0, I) its output is exactly N(c, W Wᵀ).
 
     Args:
-        std: standard deviation of the initial parameters, and `mean` their mean.
-        rng: what they are drawn from.
+        std: standard deviation of the initial parameters.
+        rng: the generator that draws them.
+        mean: mean of the initial parameters.
     """
+
+    replicable = True
 
     def __init__(
         self,
@@ -39,14 +40,12 @@ class Linear(nn.Linear):
         super().__init__(in_features, out_features, bias)
         draw_parameters(self, std, rng, mean)
 
-    replicable = True
-
     def forward(self, x: Tensor) -> Tensor:
         return affine(x, self.weight, self.bias)
 
     def moments(self) -> tuple[Tensor, Tensor]:
-        """Mean and covariance of the output under N(0, I) inputs, in float64 on the CPU."""
-        weight = self.weight.cpu().double()  # there, because MPS has no float64
+        """Return the mean and covariance of the output under z ~ N(0, I), in float64 on the CPU."""
+        weight = self.weight.cpu().double()  # MPS has no float64
         mean = weight.new_zeros(weight.shape[:-1]) if self.bias is None else self.bias.cpu().double()
         return mean, weight @ weight.mT
 
@@ -54,7 +53,11 @@ class Linear(nn.Linear):
 class SpectralLinear(nn.Module):
     """The affine map z (W / σ)ᵀ + c, where σ estimates the spectral norm of W by one step of power iteration per call.
 
-    Miyato et al. 2018, arXiv 1802.05957, algorithm 1. In evaluation mode the estimate stands.
+    Miyato et al. 2018, arXiv 1802.05957, algorithm 1. In evaluation mode the estimate does not change.
+
+    Args:
+        std: standard deviation of the initial parameters.
+        rng: the generator that draws them.
     """
 
     replicable = True
@@ -73,7 +76,7 @@ class SpectralLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
             self._power_iteration(1)
-        u, v = self.u.clone(), self.v.clone()  # a graph keeps them, and the next call changes them
+        u, v = self.u.clone(), self.v.clone()  # the graph keeps these; the next call changes the buffers
         sigma = u.unsqueeze(-2) @ self.weight @ v.unsqueeze(-1)
         return affine(x, self.weight / sigma.view(*sigma.shape[:-2], 1, 1), self.bias)
 
@@ -86,15 +89,16 @@ class SpectralLinear(nn.Module):
 
 @torch.no_grad()
 def draw_parameters(module: nn.Module, std: float, rng: torch.Generator, mean: float = 0.0) -> None:
-    """Draw every parameter of a module from N(mean, std²), in the order in which it lists them."""
+    """Draw every parameter of a module from N(mean, std²), in the order of `module.parameters()`."""
     for parameter in module.parameters():
         parameter.copy_(mean + normal(*parameter.shape, generator=rng) * std)
 
 
 def check_widths(widths: Sequence[int]) -> None:
-    """
+    """Check a list of layer widths.
+
     Raises:
-        ValueError: when a width is not a whole number of at least 1.
+        ValueError: when it is not a list of whole numbers of at least 1.
     """
     is_list = isinstance(widths, Sequence) and not isinstance(widths, str)
     if not is_list or not all(type(width) is int and width >= 1 for width in widths):
@@ -102,16 +106,19 @@ def check_widths(widths: Sequence[int]) -> None:
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """x Wᵀ + c: [..., k], [d, k], [d] → [..., d], or with replicas [R, ..., k], [R, d, k], [R, d] → [R, ..., d]."""
+    """Return x Wᵀ + c.
+
+    Shapes: [..., k], [d, k], [d] → [..., d]; for replicas [R, ..., k], [R, d, k], [R, d] → [R, ..., d].
+    """
     if weight.ndim == 2:
         return linear(x, weight, bias)
     rows = x.flatten(1, -2)
     y = torch.bmm(rows, weight.mT)
     if bias is not None:
-        y += bias.unsqueeze(1)  # up to eight times as fast as torch.baddbmm, which copies the bias to every row first
+        y += bias.unsqueeze(1)  # up to eight times as fast as torch.baddbmm, which copies the bias to every row
     return y if x.ndim == 3 else y.unflatten(1, x.shape[1:-1])
 
 
 def along(vector: Tensor, x: Tensor) -> Tensor:
-    """A vector [d] as it is; with replicas [R, d], as [R, 1, ..., d] beside x, [R, ..., k]."""
+    """Return a vector, [d] or [R, d], in a shape that broadcasts with x, [..., k] or [R, ..., k]."""
     return vector if vector.ndim == 1 else vector.view(len(vector), *[1] * (x.ndim - 2), -1)

@@ -1,10 +1,24 @@
-"""Whether a generator knows its own moments."""
+"""Generators whose distribution has a closed form."""
 
 from __future__ import annotations
 
+import torch
 from torch import nn
+from torch.distributions import MultivariateNormal
+
+from gaussgan.data.gaussian import is_singular
 
 
 def has_closed_form(generator: nn.Module) -> bool:
-    """Whether a generator knows the `moments()` of its law under z ~ N(0, I), as an affine one does."""
+    """Return whether a generator has `moments()`: the mean and covariance of a Gaussian G(z) under z ~ N(0, I)."""
     return hasattr(generator, "moments")
+
+
+def gaussian_density(generator: nn.Module) -> MultivariateNormal | None:
+    """Return the distribution of a generator; None if it has no closed form or no density."""
+    if not has_closed_form(generator):
+        return None
+    mean, cov = generator.moments()  # type: ignore[operator]
+    if is_singular(cov):
+        return None
+    return MultivariateNormal(mean, scale_tril=torch.linalg.cholesky(cov), validate_args=False)

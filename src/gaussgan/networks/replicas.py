@@ -10,21 +10,21 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-TRANSPARENT = (  # modules that do not mind leading dimensions
+TRANSPARENT = (  # torch modules that work with leading dimensions
     nn.Sequential, nn.ModuleList, nn.Identity, nn.Tanh, nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU,
     nn.Softplus, nn.Sigmoid,
 )  # fmt: skip
 
 
 class Replicas(nn.Module):
-    """R networks at once: output i, [..., d], is what the i-th network makes of input i, [..., k].
+    """R networks at once: network i maps input i to output i, [R, ..., k] → [R, ..., d].
 
-    The parameters and buffers of `stacked` are theirs, [R, ...]. A network all of whose modules are `replicable`
-    (gaussgan.networks) or activations computes with these as it stands; any other is mapped by torch.vmap,
-    which is slower. Either is the same function up to rounding.
+    `stacked` is one network that holds the parameters and buffers of all, each [R, ...]. If all its modules are
+    `replicable` (see `gaussgan.networks.layers`) or activations, it computes with them directly. Otherwise torch.vmap
+    maps it, which is slower. Both give the same numbers up to rounding.
 
     Args:
-        networks: of one architecture; in float32, on the CPU, and each with parameters of its own.
+        networks: R networks of one architecture, in float32, on the CPU, that share no parameters.
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
@@ -42,51 +42,51 @@ class Replicas(nn.Module):
         return torch.vmap(self._single, randomness="different")(dict(_tensors(self.stacked)), x)
 
     def _single(self, state: dict[str, Tensor], x: Tensor) -> Tensor:
-        # Not by torch's tying, which loses its way in a module that is used twice; the state has every tied name.
+        # The state has every tied name. Torch's own tying fails for a module that is used twice.
         return functional_call(self.stacked, state, (x,), tie_weights=False)
 
     def __len__(self) -> int:
         return len(next(self.stacked.parameters()))
 
     def __getitem__(self, rows: slice) -> Replicas:
-        """Some of the replicas, whose parameters are views of these."""
-        part = deepcopy(self, {id(tensor): tensor for _, tensor in _tensors(self)})
-        _replace(part.stacked, lambda _, tensor: tensor[rows])
-        return part
+        """Return a slice of the replicas. Its parameters are views of these."""
+        chosen = deepcopy(self, {id(tensor): tensor for _, tensor in _tensors(self)})
+        _replace(chosen.stacked, lambda _, tensor: tensor[rows])
+        return chosen
 
     def network(self, i: int) -> nn.Module:
-        """A copy of the i-th network alone."""
+        """Return a copy of network i."""
         single = deepcopy(self.stacked)
         _replace(single, lambda _, tensor: tensor[i].clone())
         return single
 
     @property
     def moments(self) -> Any:
-        """Of a network with `moments()`: those of all, [R, ...]."""
-        single = self.stacked.moments  # an AttributeError where it has none
+        """The method `moments()` of all networks, which returns [R, ...].
+
+        Raises:
+            AttributeError: when the networks have no such method.
+        """
+        single = self.stacked.moments
         if self.replicable:
             return single
-        return lambda: tuple(torch.stack(each) for each in zip(*map(_moments, self.networks()), strict=True))
 
-    def networks(self) -> Iterator[nn.Module]:
-        """Copies of the networks one by one."""
-        return (self.network(i) for i in range(len(self)))
+        def moments() -> tuple[Tensor, ...]:
+            each = [self.network(i).moments() for i in range(len(self))]  # type: ignore[operator]
+            return tuple(map(torch.stack, zip(*each, strict=True)))
 
-
-def _moments(network: Any) -> tuple[Tensor, Tensor]:
-    return network.moments()
+        return moments
 
 
 def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Parameters and buffers by their paths; a tied parameter by each of them."""
-    for prefix, part in module.named_modules():
-        for name, tensor in [*part._parameters.items(), *part._buffers.items()]:
-            if tensor is not None:
-                yield f"{prefix}.{name}".lstrip("."), tensor
+    """Yield parameters and buffers with their paths; a tied parameter comes once for each of its paths."""
+    for prefix, child in module.named_modules():
+        yield from child.named_parameters(prefix, recurse=False, remove_duplicate=False)
+        yield from child.named_buffers(prefix, recurse=False, remove_duplicate=False)
 
 
 def _replace(module: nn.Module, change: Callable[[str, Tensor], Tensor]) -> None:
-    """Put others in the place of a module's tensors; tied ones stay tied."""
+    """Replace each tensor of a module by change(path, tensor). Tied tensors stay tied."""
     changed: dict[int, Tensor] = {}
     for path, old in [*_tensors(module)]:
         parent, _, name = path.rpartition(".")

@@ -1,4 +1,4 @@
-"""A finished run, looked at anew: its distances, and at which sample size it is told apart from the truth."""
+"""Measure a finished run again: its distances, and the sample size at which it can be told apart from the truth."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from hydra.utils import instantiate
 from torch import Tensor
 
 from gaussgan.config.errors import ConfigError, one_line
-from gaussgan.data.distributions import examples_of
-from gaussgan.evaluation.evaluator import distances_with_average, gaussian_density, has_density
+from gaussgan.data.distributions import examples_of, has_density
+from gaussgan.evaluation.baseline import mle_w2
+from gaussgan.evaluation.evaluator import distances_with_average, evaluator_of
 from gaussgan.evaluation.two_sample import Accuracy, best_accuracy, classifier_test, energy_test
+from gaussgan.networks.moments import gaussian_density
 from gaussgan.rng import normal, stream
 from gaussgan.runs.load import Run
 
@@ -20,7 +22,7 @@ SIZES = (100, 300, 1_000, 3_000, 10_000)
 
 
 class Verdict(NamedTuple):
-    """What n real and n generated examples say about their difference."""
+    """The tests that try to tell n real from n generated examples."""
 
     n: int
     energy: float
@@ -30,27 +32,27 @@ class Verdict(NamedTuple):
 
 
 def measure(run: Run) -> dict[str, float]:
-    """The distances of the run's generator by `Validation`, that of its moving average where there is one, and mle/w2,
-    the error of its training set's moments.
+    """Return the distances of a run's generator, its moving average's score if there is one, and mle/w2, the baseline.
 
     Raises:
         ConfigError: when the run's configuration describes no data, or more than fits in memory.
     """
     try:
         data = instantiate(run.config["data"])
-        distances = distances_with_average(data.validation, run.generator, run.generator_ema)
+        distances = distances_with_average(evaluator_of(data), run.generator, run.generator_ema)
         values = {name: value.item() for name, value in distances.items()}
-        mle = data.mle_w2(run.iterations)
-    except Exception as error:  # whatever data say that cannot be, or do not fit in memory
+        mle = mle_w2(data, run.iterations)
+    except Exception as error:  # a component that cannot be made, or too little memory
         raise ConfigError(f"{run.directory} cannot be measured: {one_line(error)}") from error
     return values if mle is None else {**values, "mle/w2": mle.item()}
 
 
 @torch.no_grad()
 def compare(run: Run, sizes: Sequence[int] = SIZES, permutations: int = 199, seed: int = 0) -> Iterator[Verdict]:
-    """For each n, draw n real and n generated examples afresh and try to tell them apart.
+    """For each n, draw n new real and n new generated examples, and try to tell them apart.
 
-    `best` is that of the exact likelihood ratio; it is None where one of the two laws has no density in closed form.
+    `best` is the accuracy of the exact likelihood ratio. It is None where one of the distributions has no density in
+    closed form.
     """
     for n in sizes:
         real = examples_of(run.distribution, n, stream(seed, "evaluation_real", n))
@@ -63,7 +65,7 @@ def compare(run: Run, sizes: Sequence[int] = SIZES, permutations: int = 199, see
 
 
 def told_apart_from(verdicts: Sequence[Verdict], level: float = 0.05) -> int | None:
-    """The least n from which on the permutation test rejects at every larger one too; None where it never does."""
+    """Return the least n such that the permutation test rejects at n and at all larger sizes; None if there is none."""
     least = None
     for verdict in sorted(verdicts, key=lambda verdict: -verdict.n):
         if not verdict.energy_p <= level:

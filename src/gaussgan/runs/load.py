@@ -1,4 +1,4 @@
-"""A run, back from its directory as plain modules."""
+"""Load a run back from its directory, as plain modules."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hydra.utils import instantiate
 from torch import nn
 
 from gaussgan.config.errors import ConfigError, one_line
-from gaussgan.data.distributions import Law
+from gaussgan.data.distributions import Distribution
 from gaussgan.networks.build import build_networks
 from gaussgan.runs.checkpoint import expecting_checkpoint, read_checkpoint
 from gaussgan.runs.directory import LAST
@@ -25,24 +25,25 @@ from gaussgan.runs.trust import check_trusted
 
 @dataclass(frozen=True)
 class Run:
-    """What a run left behind: its trained networks as plain modules, its law, and its configuration."""
+    """A run from its directory: its trained networks as plain modules, its distribution, and its configuration."""
 
     directory: Path
     config: dict[str, Any]
     generator: nn.Module
     discriminator: nn.Module
-    generator_ema: nn.Module | None  # the generator's moving average, where the run kept one
-    distribution: Law
-    iterations: int  # of one of many replicas, until it diverged
+    generator_ema: nn.Module | None  # the generator's moving average, if the run kept one
+    distribution: Distribution
+    iterations: int  # for a replica that diverged, until it did
 
 
 def load_run(directory: str | Path, checkpoint: str = LAST, replica: int | None = None, trust: bool = False) -> Run:
     """Load a run from its directory.
 
     Args:
-        checkpoint: which parameters, `checkpoints/last.ckpt` or `checkpoints/best.ckpt`.
-        replica: which of a run of many, from 0 on; its configuration is then that of its single run.
-        trust: import and call whatever the run's configuration names, and not only what this package has to offer.
+        checkpoint: the file of the parameters, `checkpoints/last.ckpt` or `checkpoints/best.ckpt`.
+        replica: the number of one replica, from 0 on; then the configuration is that of its single run.
+        trust: import and call everything that the run's configuration names; by default only classes of this package
+            and of torch that merely compute.
 
     Raises:
         ConfigError: when the directory holds no run, its checkpoint cannot be read, it has no such replica, or it names
@@ -73,38 +74,31 @@ def _load(directory: Path, state: dict[str, Any], replica: int | None, trust: bo
         distribution = instantiate(config["data"]["distribution"])
     except InstantiationException as error:
         raise ConfigError(f"data.distribution: {one_line(error)}") from error
-    modules = trained_networks(state, distribution.dim, trust)
+    modules = trained_networks(state, distribution.dim, on_meta=not trust)
     _check_widths(modules, config["data"]["latent_dim"], distribution.dim)
-    return Run(
-        directory,
-        config,
-        modules["generator"],
-        modules["discriminator"],
-        modules.get("generator_ema"),
-        distribution,
-        iterations,
-    )
+    average = modules.pop("generator_ema", None)
+    return Run(directory, config, **modules, generator_ema=average, distribution=distribution, iterations=iterations)
 
 
-def trained_networks(checkpoint: Mapping[str, Any], dim: int, trust: bool = True) -> dict[str, nn.Module]:
-    """The networks of a checkpoint as they are used, and the generator's moving average where there is one.
+def trained_networks(checkpoint: Mapping[str, Any], dim: int, on_meta: bool) -> dict[str, nn.Module]:
+    """Return the networks of a checkpoint in evaluation mode, with the generator's moving average if there is one.
 
     Args:
-        trust: draw the first parameters as a run does; else the networks take memory for those of the checkpoint alone.
+        dim: d, the number of features of an example.
+        on_meta: make the networks on torch's meta device, so that memory is needed only for the checkpoint's
+            parameters. Otherwise draw their first parameters as a run does, because a user's own class may need it.
     """
-    with nullcontext() if trust else torch.device("meta"):
-        modules = build_networks(checkpoint["config"], dim)
-    prefixes = {name: f"{name}." for name in modules}
-    if checkpoint["config"]["ema_half_life"] is not None:
+    config, weights = checkpoint["config"], checkpoint["state_dict"]
+    with torch.device("meta") if on_meta else nullcontext():
+        modules = build_networks(config, dim)
+    if config["ema_half_life"] is not None:
         modules["generator_ema"] = deepcopy(modules["generator"])
-        prefixes["generator_ema"] = "generator_ema."
-    known = (*prefixes.values(),)
-    if others := [key for key in checkpoint["state_dict"] if not key.startswith(known)]:
-        raise ValueError(f"{others[0]} is of none of its networks")
+    if others := [key for key in weights if key.partition(".")[0] not in modules]:
+        raise ValueError(f"{others[0]} belongs to none of its networks")
     for name, module in modules.items():
-        prefix = prefixes[name]
-        weights = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
-        module.to(next(iter(weights.values())).dtype).load_state_dict(weights, assign=not trust)
+        prefix = f"{name}."
+        own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+        module.to(next(iter(own.values())).dtype).load_state_dict(own, assign=on_meta)
         module.eval()
     return modules
 

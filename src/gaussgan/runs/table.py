@@ -14,13 +14,12 @@ from rich.table import Table
 from torch import Tensor
 from torch.special import gammainc
 
-from gaussgan.data.distributions import Law
-from gaussgan.evaluation.evaluator import has_density
+from gaussgan.data.distributions import Distribution, has_density
 
 
 def print_summary(
     record: Mapping[str, Any],
-    law: Law,
+    law: Distribution,
     learned: tuple[Tensor, Tensor],
     directory: Path,
     exact: bool,
@@ -59,7 +58,7 @@ def _print_places(console: Console, record: Mapping[str, Any], directory: Path) 
         console.print(f"dashboard  tensorboard --logdir {directory.parent}", highlight=False)
 
 
-def measures(values: Mapping[str, Any], law: Law, exact: bool) -> Iterator[tuple[str, str, str]]:
+def measures(values: Mapping[str, Any], law: Distribution, exact: bool) -> Iterator[tuple[str, str, str]]:
     """Of each measure that was taken: its name, its value, and what it would be at best."""
     values = _with_infinities(values, law)
     best = {
@@ -74,7 +73,7 @@ def measures(values: Mapping[str, Any], law: Law, exact: bool) -> Iterator[tuple
             yield name + note, value, best.get(tag, "0")
 
 
-def _with_infinities(record: Mapping[str, Any], law: Law) -> dict[str, Any]:
+def _with_infinities(record: Mapping[str, Any], law: Distribution) -> dict[str, Any]:
     """A record with the infinite numbers that JSON cannot hold: what is missing beside a number that is finite."""
     beside = {"val/logit_error": "val/js", **({"val/kl": "val/w2"} if law.gaussian and has_density(law) else {})}
     tags = {f"{tag}{of}": f"{other}{of}" for tag, other in beside.items() for of in ("", "_median", "_p90")}
@@ -98,7 +97,7 @@ MEASURES = {
 }
 
 
-def print_replicas(record: Mapping[str, Any], law: Law, directory: Path, exact: bool) -> None:
+def print_replicas(record: Mapping[str, Any], law: Distribution, directory: Path, exact: bool) -> None:
     """The end of a run of many replicas as one table: medians, 90th percentiles and means; shares; speed, place."""
     table = _table(record, f"{record['replicas']:,} replicas, ", "median", "90% are below", "mean, not diverged")
     record = _with_infinities(record, law)

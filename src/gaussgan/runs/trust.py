@@ -1,4 +1,4 @@
-"""Which classes and functions a run may name that comes from anywhere: they do nothing but compute."""
+"""The classes and functions that an untrusted run may name: they only compute."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ACTIVATIONS = (
     nn.CELU, nn.ELU, nn.GELU, nn.Hardtanh, nn.Identity, nn.LeakyReLU, nn.Mish, nn.ReLU, nn.ReLU6, nn.SELU, nn.Sigmoid,
     nn.SiLU, nn.Softplus, nn.Softsign, nn.Tanh,
 )  # fmt: skip
-ALLOWED = {  # by the key of what is made
+ALLOWED = {  # by the key of the config component
     "data": (GaussianDataModule,),
     "data.distribution": DISTRIBUTIONS,
     "generator": NETWORKS,
@@ -36,15 +36,15 @@ ALLOWED = {  # by the key of what is made
 
 
 def check_trusted(config: dict[str, Any], path: Path) -> None:
-    """Check that what is made of a checkpoint's configuration is of the table, and depends on nothing else.
+    """Check that the config components of a checkpoint name only allowed classes, and refer to nothing outside.
 
-    A name counts as it stands: looking up any other would import a module, which runs its code.
+    Names are compared as strings: looking up an unknown name would import its module, which runs code.
 
     Raises:
-        ConfigError: naming the first target that is none of these.
+        ConfigError: naming the first target that is not allowed.
     """
-    for part in ("data", "generator", "discriminator"):
-        for key, value in _leaves(config[part], part):
+    for component in ("data", "generator", "discriminator"):
+        for key, value in _leaves(config[component], component):
             node, _, name = key.rpartition(".")
             refused = value not in _names(*ALLOWED.get(node, ())) if name == "_target_" else "${" in str(value)
             if refused:
@@ -55,18 +55,19 @@ def check_trusted(config: dict[str, Any], path: Path) -> None:
 
 
 def _names(*allowed: Callable[..., Any]) -> set[str]:
-    """The dotted names of objects: where each is defined, and in the packages that export it."""
-    homes = ((each, home) for each in allowed for home in (each.__module__, networks.__name__, nn.__name__))
+    """Return the dotted names of objects: in the modules that define them, and in those that export them."""
+    exports = (networks.__name__, distributions.__name__, nn.__name__)
+    homes = ((each, home) for each in allowed for home in (each.__module__, *exports))
     return {f"{home}.{o.__name__}" for o, home in homes if getattr(sys.modules[home], o.__name__, None) is o}
 
 
 def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """All that is in dicts and lists, and all targets, by dotted keys."""
+    """Yield the dotted keys and values of nested dicts and lists; a target is a value even if it is not a string."""
     if isinstance(value, dict | list):
-        for name, part in value.items() if isinstance(value, dict) else enumerate(value):
+        for name, entry in value.items() if isinstance(value, dict) else enumerate(value):
             if name == "_target_":
-                yield f"{key}._target_", part if isinstance(part, str) else str(part)
+                yield f"{key}._target_", entry if isinstance(entry, str) else str(entry)
             else:
-                yield from _leaves(part, f"{key}.{name}")
+                yield from _leaves(entry, f"{key}.{name}")
     else:
         yield key, value

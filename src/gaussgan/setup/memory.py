@@ -15,14 +15,14 @@ from torch import Tensor, nn
 
 from gaussgan.config.errors import ConfigError, gigabytes
 from gaussgan.config.per_replica import of_replica
-from gaussgan.data.distributions import Law
+from gaussgan.data.distributions import Distribution
 from gaussgan.evaluation.evaluator import DIRECTIONS, MOMENT_SAMPLES
 from gaussgan.networks.build import build_networks
 
 PROGRAM = 4e8  # bytes of Python, torch and Lightning
 BATCH = 1_600  # of the Python objects of one batch
 COPIES = 4  # at least, of a parameter: itself, its gradient, and two in a checkpoint that is written
-MATRICES = 10  # of the law's dimension, in float64
+MATRICES = 10  # of the data's dimension, in float64
 PART = 128  # replicas that are evaluated at a time
 SIZES = {"dim": 2, "side": 2, "modes": 1}  # of a distribution, and the powers of them in its memory
 
@@ -94,7 +94,7 @@ def _group_limits() -> Iterator[Path]:
                 yield Path(f"/sys/fs/cgroup{top}{path}", file)
 
 
-def training_needs(config: Mapping[str, Any], law: Law) -> Needs:
+def training_needs(config: Mapping[str, Any], law: Distribution) -> Needs:
     """What is held while a run trains."""
     data, replicas = config["data"], config["replicas"]
     n, batch, k, d = data["num_examples"], data["batch_size"], data["latent_dim"], law.dim
@@ -120,7 +120,7 @@ def training_needs(config: Mapping[str, Any], law: Law) -> Needs:
     }
 
 
-def validation_needs(config: Mapping[str, Any], law: Law) -> Needs:
+def validation_needs(config: Mapping[str, Any], law: Distribution) -> Needs:
     """What is held for evaluations."""
     data, replicas, modes = config["data"], config["replicas"], getattr(law, "modes", None)
     samples, k = data.get("validation_samples", 2_500), data["latent_dim"]

@@ -31,7 +31,7 @@ ROWS = 3  # of a batch that is tried
 
 
 def check_distribution(law: Any) -> None:
-    """Check a distribution against `Law`.
+    """Check a distribution against `Distribution`.
 
     Raises:
         ConfigError: naming what it lacks, or does otherwise.
@@ -88,9 +88,9 @@ def check_networks(gan: GAN, latent_dim: int, d: int, again: Mapping[str, nn.Mod
     with gan.evaluating(), torch.enable_grad():
         fake = _forward(gan, "generator", latents, latent_dim, "data.latent_dim")
         if fake.shape != (*leading, ROWS, d):
-            raise ConfigError(f"generator.out_features must be {d}, the law's dimension (got {fake.shape[-1]})")
+            raise ConfigError(f"generator.out_features must be {d}, the data's dimension (got {fake.shape[-1]})")
         _check_parameters("generator", gan.generator, fake)
-        logits = _forward(gan, "discriminator", fake.detach(), d, "the law's dimension")
+        logits = _forward(gan, "discriminator", fake.detach(), d, "the data's dimension")
         if logits.shape != (*leading, ROWS, 1):
             raise ConfigError(f"discriminator.out_features must be 1, a logit (got {logits.shape[-1]})")
         _check_parameters("discriminator", gan.discriminator, logits)

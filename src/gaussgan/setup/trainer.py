@@ -84,7 +84,7 @@ def check_trainer(trainer: Trainer, callbacks: Mapping[str, Callback], gan: GAN,
         raise ConfigError(f"callbacks.evaluation.{error}") from error
     check_monitors(callbacks, lambda: evaluation_of(trainer).metrics(gan, data))
     try:
-        data.check_shares(trainer.world_size)
+        data.check_shards(trainer.world_size)
     except ValueError as error:
         raise ConfigError(f"data.{error}") from error
     _check_batch_norm(trainer, gan, data)

@@ -7,7 +7,7 @@ import math
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from gaussgan.config.errors import ConfigError
 from gaussgan.config.per_replica import together
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.distributions import name_of
+from gaussgan.evaluation.baseline import mle_w2
 from gaussgan.evaluation.evaluator import score
 from gaussgan.gan.divergence import Diverged
 from gaussgan.gan.history import of_replica, pack, unpack
@@ -116,7 +117,7 @@ def _write_jobs(
 ) -> list[float | Exception]:
     """What the runs of the replicas would have left, and returned; or what kept one from it."""
     kept = next(callback for callback in trainer.callbacks if isinstance(callback, KeptEpochs))  # type: ignore[attr-defined]
-    read, mle_w2 = lru_cache(maxsize=2)(read_checkpoint), cache(data.mle_w2)
+    read, baseline = lru_cache(maxsize=2)(read_checkpoint), cache(partial(mle_w2, data))
     group, rows = read_record(directory), pack(gan.history)
     seconds, first = group["seconds"] / len(configs), typed()
 
@@ -128,7 +129,7 @@ def _write_jobs(
         history = unpack(last["history"] if diverged is not None else of_replica(rows, i))
         iterations = group["iterations"] if diverged is None else diverged.iteration
         row = last_row(history, iterations)
-        if (mle := mle_w2(iterations)) is not None:
+        if (mle := baseline(iterations)) is not None:
             row = {**row, "mle/w2": mle[i].item()}
         status = (group["status"], group["error"]) if diverged is None else ("diverged", str(diverged))
         if diverged is not None:
