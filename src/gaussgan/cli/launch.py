@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from gaussgan.cli.hints import explain
+from gaussgan.cli.hydra_private import parse_command_line
 from gaussgan.config.check import check, check_hydra, reading
-from gaussgan.config.errors import ConfigError, shortage
+from gaussgan.config.errors import ConfigError, one_line, shortage
 from gaussgan.runs.directory import abandon_sweep, claim, claim_sweep, is_first_process, record_end, refuse_if_taken
 from gaussgan.runs.signals import exit_code, noting, received
 
@@ -82,7 +82,8 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
     """
     sys.path.append(str(Path.cwd()))  # where a reader's own classes are, which python SCRIPT leaves out
     threading.excepthook = _thread_ended
-    for unknown in get_args_parser().parse_known_args()[1]:
+    typed, misplaced = parse_command_line()
+    for unknown in misplaced:
         dashed = "keys are given as key=value, without dashes; --help lists them"
         apart = "keys must stand together, before or after options such as -m"
         sys.exit(f"{unknown} cannot be here: {dashed if unknown.startswith('-') else apart}")
@@ -119,9 +120,9 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
             sys.exit(1)  # the first of a sweep's failures
         if FULL:
             raise
-        typed = get_args_parser().parse_args()
-        told = shortage(error)
-        sys.exit(told or explain(error, typed.overrides, config_path, config_name, typed.config_dir, typed.multirun))
+        if typed is None or shortage(error):
+            sys.exit(one_line(error))
+        sys.exit(explain(error, typed.overrides, config_path, config_name, typed.config_dir, typed.multirun))
 
 
 @contextmanager
