@@ -68,18 +68,6 @@ def of_replica(config: Mapping[str, Any], i: int) -> dict[str, Any]:
     return single
 
 
-def some_replicas(config: Mapping[str, Any], rows: slice) -> dict[str, Any]:
-    """Return the configuration of a run of only some of the replicas."""
-    part: dict[str, Any] = deepcopy(dict(config))
-    for key, value in varying(config).items():
-        betas = key.endswith(".betas")
-        put(part, key, [beta[rows] if isinstance(beta, list) else beta for beta in value] if betas else value[rows])
-    for key in SEEDS:
-        put(part, key, seeds(config)[rows])
-    part["replicas"] = len(part["seed"])
-    return part
-
-
 def together(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the configuration whose replicas are these single runs. They must have the same `structure`."""
     joint: dict[str, Any] = deepcopy(dict(configs[0]))
