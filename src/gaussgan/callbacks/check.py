@@ -48,9 +48,7 @@ SETTINGS: dict[type[Callback], dict[str, Rule]] = {
     },
     lightning.ModelCheckpoint: {
         "save_on_train_epoch_end": NO_VALIDATION,
-        "train_time_interval": only(
-            None, "Lightning ignores it under manual optimization; every_n_train_steps counts iterations"
-        ),
+        "train_time_interval": only(None, "Lightning ignores it in manual optimization; use every_n_train_steps"),
         "save_weights_only": only(False, "runs are loaded and resumed from whole checkpoints"),
     },
 }
@@ -69,19 +67,16 @@ def check_callbacks(callbacks: Mapping[str, Callback], logs: bool) -> None:
         ConfigError: for the first callback or argument that would not do what its name says.
     """
     for name, callback in callbacks.items():
-        kind = OURS.get(name, Callback)
-        if not isinstance(callback, kind):
-            what = "Lightning callback" if kind is Callback else f"gaussgan.callbacks.{kind.__name__}"
+        if not isinstance(callback, own := OURS.get(name, Callback)):
+            what = "Lightning callback" if own is Callback else f"gaussgan.callbacks.{own.__name__}"
             raise ConfigError(f"callbacks.{name} must be a {what} (got {type(callback).__name__})")
         for refused, why in REFUSED.items():
             if isinstance(callback, refused):
                 raise ConfigError(f"callbacks.{name}: {type(callback).__name__} does not work here: {why}")
-        rules = {
-            key: rule for kind, rules in SETTINGS.items() if isinstance(callback, kind) for key, rule in rules.items()
-        }
-        for key, (text, holds) in rules.items():
-            if not holds(value := setting(callback, key)):
-                raise ConfigError(f"callbacks.{name}.{key} must be {text} (got {value})")
+        for kind, rules in SETTINGS.items():
+            for key, (text, holds) in rules.items() if isinstance(callback, kind) else ():
+                if not holds(value := setting(callback, key)):
+                    raise ConfigError(f"callbacks.{name}.{key} must be {text} (got {value})")
         if isinstance(callback, NEED_LOGGERS) and not logs:
             raise ConfigError(f"callbacks.{name}: {type(callback).__name__} needs a logger, such as logger=csv")
         if isinstance(callback, lightning.DeviceStatsMonitor) and find_spec("psutil") is None:

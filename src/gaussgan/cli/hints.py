@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from bisect import bisect
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -24,31 +25,24 @@ from gaussgan.setup.arguments import check_arguments
 MOST_JOBS = 20  # jobs of a sweep that are composed again; each takes a tenth of a second
 
 
-def explain(
-    error: Exception,
-    overrides: Sequence[str],
-    config_path: str,
-    config_name: str,
-    config_dir: str | None = None,
-    sweeping: bool = False,
-) -> str:
+def explain(error: Exception, typed: Namespace, config_path: str, config_name: str) -> str:
     """Return one line with the wrong override and what it may be, or the error's own message if no reason is found.
 
     Args:
-        config_dir: a further directory in which Hydra looked for configurations.
+        typed: the command line as Hydra parses it.
     """
     if isinstance(error, OmegaConfBaseException):
         return str(unreadable(error, error.full_key))
-    elsewhere = config_dir or any(line.startswith("hydra.searchpath") for line in overrides)
+    elsewhere = typed.config_dir or any(line.startswith("hydra.searchpath") for line in typed.overrides)
     if isinstance(error, ConfigError) or elsewhere:  # what Hydra found elsewhere is not found again
         return one_line(error)
     with hydra.initialize_config_dir(config_path, version_base="1.3"):
         try:
-            parsed = [_parse(line) for line in overrides]
+            parsed = [_parse(line) for line in typed.overrides]
             for each in parsed:
-                if each.is_sweep_override() and not sweeping:
-                    line = each.input_line
-                    return f"{line} names several values: -m runs one after another, and a list is in brackets"
+                if each.is_sweep_override() and not typed.multirun:
+                    rule = "-m runs one after another, and a list is in brackets"
+                    return f"{each.input_line} names several values: {rule}"
             chosen = [*hydra.compose(config_name, return_hydra_config=True).hydra.runtime.choices]
             reasons = (_reason(job, config_name, chosen) for job in islice(_jobs(parsed), MOST_JOBS))
             return next(filter(None, reasons), one_line(error))
@@ -98,33 +92,34 @@ def _reason(job: Sequence[Override], config_name: str, chosen: Sequence[str]) ->
             return reason
         else:
             choices.append(str(each.input_line))
-    compose = partial(_compose, config_name)
-    if isinstance(compose([*choices, *values]), DictConfig):
+    fails = partial(_fails, config_name)
+    if not fails([*choices, *values]):
         return None
-    i = bisect(range(len(values)), False, key=lambda i: isinstance(compose([*choices, *values[: i + 1]]), Exception))
-    before, error = compose([*choices, *values[:i]]), compose([*choices, *values[: i + 1]])
-    if not isinstance(before, DictConfig) or not isinstance(error, Exception):
-        return None
-    override = _parse(values[i])
-    if reason := _wrong_value(override, error, before, chosen):
-        return reason
-    added = [*choices, *values[:i], f"+{values[i]}"]
-    for lines in ([*added, *values[i + 1 :]], added):
-        if isinstance(cfg := compose(lines), DictConfig):
-            check(cfg)
-            check_hydra(cfg)
-            check_arguments(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
-            known = flatten(OmegaConf.to_container(before, resolve=False))  # type: ignore[arg-type]
-            new = next(key for key in flatten({override.key_or_group: override.value()}) if key not in known)
-            return f"{new} is not in this configuration: +{values[i]} adds it"
-    return one_line(error)
-
-
-def _compose(config_name: str, lines: list[str]) -> DictConfig | Exception:
+    i = bisect(range(len(values)), False, key=lambda i: fails([*choices, *values[: i + 1]]))
+    good, line, later = [*choices, *values[:i]], values[i], values[i + 1 :]
+    before, override = hydra.compose(config_name, good, return_hydra_config=True), _parse(line)
     try:
-        return hydra.compose(config_name, lines, return_hydra_config=True)
+        hydra.compose(config_name, [*good, line])
     except ConfigCompositionException as error:
-        return error
+        if reason := _wrong_value(override, error, before, chosen):
+            return reason
+    added = [*good, f"+{line}"]
+    cfg = hydra.compose(config_name, added if fails([*added, *later]) else [*added, *later], return_hydra_config=True)
+    check(cfg)
+    check_hydra(cfg)
+    check_arguments(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
+    known = flatten(OmegaConf.to_container(before, resolve=False))  # type: ignore[arg-type]
+    key = override.key_or_group
+    new = next((each for each in flatten({key: override.value()}) if each not in known), key)
+    return f"{new} is not in this configuration: +{line} adds it"
+
+
+def _fails(config_name: str, lines: list[str]) -> bool:
+    try:
+        hydra.compose(config_name, lines, return_hydra_config=True)
+    except ConfigCompositionException:
+        return True
+    return False
 
 
 def _wrong_choice(choice: Override, chosen: Sequence[str], options: Sequence[str]) -> str | None:

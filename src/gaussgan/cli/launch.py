@@ -95,10 +95,10 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
     try:
         try:
             main()
-        finally:
-            if sys.exc_info()[0] is not None:
-                while _sweeps:
-                    abandon_sweep(_sweeps.pop())
+        except BaseException:
+            while _sweeps:
+                abandon_sweep(_sweeps.pop())
+            raise
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
@@ -108,15 +108,16 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
             raise
         if typed is None or shortage(error):
             sys.exit(one_line(error))
-        sys.exit(explain(error, typed.overrides, config_path, config_name, typed.config_dir, typed.multirun))
+        sys.exit(explain(error, typed, config_path, config_name))
 
 
 def _assemble(config: DictConfig, directory: Path) -> None:
+    """Assemble a run as its job will: with the same directory and the same environment variables."""
     from gaussgan.setup.assemble import assemble_ahead
 
     with flag_override(config, ["struct", "readonly"], False):
         task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    task.run_dir = os.path.abspath(directory)  # noqa: PTH100 (Hydra will say the same)
+    task.run_dir = os.path.abspath(directory)  # noqa: PTH100 (as Hydra does)
     with env_override(config.hydra.job.env_set):
         assemble_ahead(task)
 

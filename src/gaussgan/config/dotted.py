@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import yaml
@@ -43,16 +44,11 @@ class _Dumper(getattr(yaml, "CDumper", yaml.Dumper)):  # type: ignore[misc]
 
 def _quote(dumper: Any, text: str) -> Any:
     """Quote text that OmegaConf would read as a number or a boolean, such as "1e3" or "y"."""
-    style = "'" if _is_number(text) or text in ("y", "Y", "n", "N") else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-def _is_number(text: str) -> bool:
-    try:
+    style = "'" if text in ("y", "Y", "n", "N") else None
+    with suppress(ValueError):
         float(text)
-    except ValueError:
-        return False
-    return True
+        style = "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _quote)

@@ -1,4 +1,4 @@
-"""The rule for each key of a configuration: what its value must be, in words and as a test."""
+"""The rule for each key of a configuration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-Rule = tuple[str, Callable[[Any], bool]]
+Rule = tuple[str, Callable[[Any], bool]]  # what a value must be, in words and as a test
 
 
 def whole(minimum: int) -> Rule:
@@ -23,11 +23,13 @@ def number(low: float, *, strict: bool = False) -> Rule:
 
 
 def or_null(rule: Rule) -> Rule:
+    """Return a rule that also accepts null."""
     text, holds = rule
     return f"{text}, or null", lambda v: v is None or holds(v)
 
 
 def only(value: Any, why: str) -> Rule:
+    """Return the rule for a key that must keep its value, with the reason or what to use instead."""
     return f"{json.dumps(value)}: {why}", lambda v: v == value and (type(v) is type(value) or v == 0)
 
 
@@ -37,6 +39,7 @@ def each(prefixes: str, rules: Mapping[str, Rule]) -> dict[str, Rule]:
 
 
 def is_number(value: Any) -> bool:
+    """Return whether a value is a finite number, and not a boolean."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -87,6 +90,7 @@ MAX_TIME: Rule = (
 ANY: Rule = ("a value that Lightning accepts", lambda v: True)  # Lightning checks it when it makes the Trainer
 
 NO_VALIDATION = "there is no validation loop; every epoch ends with an evaluation"
+ONE_OR_NULL = or_null(only(1.0, NO_VALIDATION))
 CLIPPING = "gradients are clipped by player_d.clip_gradient and player_g.clip_gradient"
 TRAINER: dict[str, Rule] = {  # all arguments of Lightning's Trainer
     "accelerator": ACCELERATOR,
@@ -96,21 +100,16 @@ TRAINER: dict[str, Rule] = {  # all arguments of Lightning's Trainer
     "precision": PRECISION,
     "logger": only(None, "loggers are chosen by logger=NAME"),
     "callbacks": only(None, "callbacks are chosen by callbacks=[default,NAME]"),
-    "fast_dev_run": (
-        "true, false or a number of iterations",
-        lambda v: isinstance(v, bool) or (type(v) is int and v > 0),
-    ),
+    "fast_dev_run": ("true, false or a number of iterations", lambda v: isinstance(v, bool) or whole(1)[1](v)),
     "max_epochs": or_null(whole(1)),
     "min_epochs": or_null(whole(1)),
     "max_steps": STEPS,
     "min_steps": or_null(whole(1)),
     "max_time": MAX_TIME,
     "limit_train_batches": or_null(only(1.0, "an epoch is num_examples / batch_size iterations; see max_steps")),
-    "limit_val_batches": or_null(only(1.0, NO_VALIDATION)),
-    "limit_test_batches": or_null(only(1.0, NO_VALIDATION)),
-    "limit_predict_batches": or_null(only(1.0, NO_VALIDATION)),
+    **dict.fromkeys(("limit_val_batches", "limit_test_batches", "limit_predict_batches"), ONE_OR_NULL),
     "overfit_batches": only(0.0, "a smaller training set is data.num_examples"),
-    "val_check_interval": or_null(only(1.0, NO_VALIDATION)),
+    "val_check_interval": ONE_OR_NULL,
     "check_val_every_n_epoch": only(1, NO_VALIDATION),
     "num_sanity_val_steps": or_null(only(0, NO_VALIDATION)),
     "log_every_n_steps": or_null(whole(0)),
@@ -118,8 +117,7 @@ TRAINER: dict[str, Rule] = {  # all arguments of Lightning's Trainer
     "enable_progress_bar": BOOLEAN,
     "enable_model_summary": or_null(BOOLEAN),
     "accumulate_grad_batches": only(1, "a larger batch is data.batch_size"),
-    "gradient_clip_val": only(None, CLIPPING),
-    "gradient_clip_algorithm": only(None, CLIPPING),
+    **dict.fromkeys(("gradient_clip_val", "gradient_clip_algorithm"), only(None, CLIPPING)),
     "deterministic": ("true, false, warn or null", lambda v: v in (True, False, "warn", None)),
     "benchmark": or_null(BOOLEAN),
     "inference_mode": only(True, NO_VALIDATION),
@@ -148,11 +146,8 @@ RULES: dict[str, Rule] = {
     "ckpt_path": CHECKPOINT,
     "ema_half_life": or_null(POSITIVE),
     **{f"{name}._target_": CLASS for name in COMPONENTS},
-    "data.num_examples": whole(1),
-    "data.batch_size": whole(1),
-    "data.steps_per_execution": whole(1),
+    **each("data", dict.fromkeys(("num_examples", "batch_size", "steps_per_execution", "latent_dim"), whole(1))),
     "data.fresh": BOOLEAN,
-    "data.latent_dim": whole(1),
     "data.seed": whole(0),
     **each("optimizer_d optimizer_g", {"lr": POSITIVE, "_partial_": ("true", lambda v: v is True)}),
     **{f"trainer.{key}": TRAINER[key] for key in ("max_epochs", "max_steps", "accelerator", "enable_progress_bar")},

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 Run = tuple[GAN, GaussianDataModule, Trainer]
 MANY = 10_000  # replicas that take seconds to make
-_ahead: list[Run] = []  # at most one
+_ahead: list[Run] = []  # at most one: see assemble_ahead
 
 
 @reading()
@@ -123,9 +123,8 @@ def _own_numbers(cfg: DictConfig, component: str, ndim: int = 2) -> dict[str, An
     """
 
     def tensor(values: Any) -> Any:
-        if not isinstance(values, list):
-            return values
-        return torch.tensor(values, dtype=torch.float64).view(-1, *[1] * (ndim - 1))
+        listed = isinstance(values, list)
+        return torch.tensor(values, dtype=torch.float64).view(-1, *[1] * (ndim - 1)) if listed else values
 
     own = varying(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
     numbers = {key.rpartition(".")[2]: value for key, value in own.items() if key.rpartition(".")[0] == component}
@@ -157,7 +156,7 @@ def _check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, train
         raise ConfigError(f"ckpt_path: {error}") from error
     if differing := differences(checkpoint["config"], gan.config):
         typed = flatten(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
-        key = min(differing, key=lambda key: "${" in str(typed.get(key)))  # rather a key without an interpolation
+        key = min(differing, key=lambda key: "${" in str(typed.get(key)))  # better a key that the user set directly
         theirs, ours = differing[key]
         raise ConfigError(
             f"ckpt_path: {path} comes from a run with {key}={theirs!s:.200}, and a resumed run keeps its"
