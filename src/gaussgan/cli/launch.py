@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import threading
@@ -22,14 +21,10 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from gaussgan.cli.hints import explain
 from gaussgan.cli.hydra_private import parse_command_line
 from gaussgan.config.check import check, check_hydra, reading
-from gaussgan.config.errors import ConfigError, one_line, shortage
+from gaussgan.config.errors import FULL, ConfigError, one_line, report, reported, shortage
 from gaussgan.runs.directory import abandon_sweep, claim, claim_sweep, is_first_process, record_end, refuse_if_taken
 from gaussgan.runs.signals import exit_code, noting, received
 
-log = logging.getLogger(__name__)
-
-FULL = os.environ.get("HYDRA_FULL_ERROR") == "1"  # before launch sets it
-_reported: list[Exception] = []
 _sweeps: list[Path] = []
 
 
@@ -102,7 +97,7 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        if any(error is told for told in _reported):
+        if any(error is told for told in reported):
             sys.exit(1)  # Hydra raises the first failure of a sweep again
         if FULL:
             raise
@@ -147,13 +142,6 @@ def _directory(config: DictConfig, key: str) -> Path:
     if not isinstance(directory, str) or not directory.strip():
         raise ConfigError(f"{key} must be the name of a directory (got {directory!r})")
     return Path(directory)
-
-
-def report(error: Exception) -> None:
-    """Log the error that ended a job: one line, or a traceback for a defect."""
-    line = shortage(error)
-    log.error(line or error, exc_info=error if FULL or not (line or isinstance(error, ConfigError)) else None)
-    _reported.append(error)
 
 
 def _thread_ended(ended: threading.ExceptHookArgs) -> None:

@@ -1,6 +1,7 @@
 """Try each object of a run once, before the run: does it do what its kind must do? Each mistake costs one line.
 
-The trials draw nothing from torch's global generator and change no parameter.
+Each check raises a ConfigError for the first mistake. The trials draw nothing from torch's global generator and
+change no parameter.
 """
 
 from __future__ import annotations
@@ -28,11 +29,7 @@ ONLY_PASSED = "from the generator that is passed, and from nothing else"
 
 
 def check_distribution(law: Any) -> None:
-    """Check a distribution against the protocol `Law`.
-
-    Raises:
-        ConfigError: for the first attribute that is missing or wrong.
-    """
+    """Check a distribution against the protocol `Law`."""
     what = f"data.distribution: {type(law).__name__}"
     for attribute in ("dim", "mean", "cov", "gaussian", "sample"):
         if not hasattr(law, attribute):
@@ -79,9 +76,6 @@ def check_networks(gan: GAN, latent_dim: int, d: int, again: Mapping[str, nn.Mod
 
     Args:
         again: the networks of the first replica, made a second time.
-
-    Raises:
-        ConfigError: for the first network that does not.
     """
     leading = [gan.replicas] if gan.replicas > 1 else []
     latents = normal(*leading, ROWS, latent_dim, generator=stream(0, "protocol"))
@@ -133,11 +127,7 @@ def _check_parameters(name: str, network: nn.Module, output: Tensor) -> None:
 
 
 def check_objective(objective: Any, replicas: int) -> None:
-    """Check that an objective gives one loss for each logit, with a gradient, and treats each replica alone.
-
-    Raises:
-        ConfigError: for the first loss that does not.
-    """
+    """Check that an objective gives one loss for each logit, with a gradient, and treats each replica alone."""
     shape = (replicas, ROWS, 1) if replicas > 1 else (ROWS, 1)
     rng = stream(0, "protocol")
     real, fake = (normal(*shape, generator=rng).requires_grad_() for _ in range(2))
@@ -163,9 +153,6 @@ def check_penalties(penalties: Mapping[str, Any], gan: GAN, d: int) -> None:
 
     Args:
         penalties: the penalties of a game by their names.
-
-    Raises:
-        ConfigError: for the first penalty that does not.
     """
     leading = [gan.replicas] if gan.replicas > 1 else []
     rng = stream(0, "protocol")
@@ -178,11 +165,7 @@ def check_penalties(penalties: Mapping[str, Any], gan: GAN, d: int) -> None:
 
 
 def check_update(update: Any) -> None:
-    """Check that an update rule is a function of two players and a batch, and that its memory is a list of tensors.
-
-    Raises:
-        ConfigError: when it is not.
-    """
+    """Check that an update rule is a function of two players and a batch, and that its memory is a list of tensors."""
     name = type(update).__name__
     try:
         signature(update).bind(None, None, None)
@@ -196,11 +179,7 @@ def check_update(update: Any) -> None:
 
 
 def check_schedule(schedule: Any) -> None:
-    """Check that a schedule maps progress in [0, 1] to learning-rate multipliers.
-
-    Raises:
-        ConfigError: when it gives something else.
-    """
+    """Check that a schedule maps progress in [0, 1] to learning-rate multipliers."""
     with _naming("schedule"):
         for progress in (0.0, 0.5, 1.0):
             value = schedule(progress)
@@ -209,11 +188,7 @@ def check_schedule(schedule: Any) -> None:
 
 
 def check_optimizers(gan: GAN) -> None:
-    """Check that both optimizers are torch optimizers, and that they step each replica alone.
-
-    Raises:
-        ConfigError: for the first optimizer that does not.
-    """
+    """Check that both optimizers are torch optimizers, and that they step each replica alone."""
     for name in ("optimizer_d", "optimizer_g"):
         try:
             optimizer = getattr(gan, name)([torch.zeros(1, 1)])
