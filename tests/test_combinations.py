@@ -122,7 +122,7 @@ def test_every_experiment_takes_two_steps(compose: Compose, experiment: str) -> 
             ["data=ring", "callbacks.evaluation.exact=true"],
             "evaluation.exact must be false for the distribution",
         ),
-        (["+optimizer_d.weight_decay=0.1"], "optimizer_d.weight_decay is nothing that Adam takes"),
+        (["+optimizer_d.weight_decay=0.1"], "optimizer_d.weight_decay: Adam has no argument weight_decay"),
         (["optimizer@optimizer_g=sgd", "optimizer_g.momentum=abc"], "optimizer_g.momentum must be a finite number"),
         (["optimizer@optimizer_d=rmsprop", "optimizer_d.alpha=-1"], "optimizer_d.alpha must be a number from 0 to 1"),
         (["data.num_examples=41", "data.batch_size=4", "update.d_steps=2"], r"got 41, which leaves 1\)"),

@@ -36,8 +36,6 @@ log = logging.getLogger(__name__)
 
 gc.freeze()  # what was imported stays; searching it for garbage would stop a run for a third of a second
 
-MANY = 10_000  # replicas, which take seconds to make
-
 
 def train(cfg: DictConfig) -> float:
     """Train as the configuration says, leave a run directory behind, and return the run's `score`: `val/w2` for a
@@ -64,8 +62,6 @@ def train(cfg: DictConfig) -> float:
 
 def fit(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
     """Train as the configuration says, and leave what it should leave in its directory."""
-    if cfg.replicas >= MANY:
-        log.info("making %s replicas", f"{cfg.replicas:,}")
     gan, data, trainer = assemble(cfg)
     if is_first_process():
         Path(cfg.run_dir, RECORD).unlink(missing_ok=True)  # what it says is about to be untrue

@@ -65,7 +65,7 @@ def test_structure(compose, override: str) -> None:
         (["replicas=2", "data.batch_size=[8,4]"], "data.batch_size must be a whole number of at least 1 (got [8"),
         (
             ["replicas=2", "player_d.clip_weights=[null,0.1]"],
-            "player_d.clip_weights must be numbers where",
+            "player_d.clip_weights must be a list of numbers, one for each replica",
         ),
         (["replicas=2", "ema_half_life=[5,0]"], "ema_half_life must be a finite number above 0, or null (got 0)"),
         (["optimizer_d.lr=[0.1]"], "optimizer_d.lr must be a finite number above 0 (got [0.1])"),

@@ -144,11 +144,11 @@ def test_a_readers_own_logger_is_told_all(compose: Compose) -> None:
     [
         ("+logger._target_=mine.Logger", r"logger\._target_ must be the keys of a logger, such as logger\.NAME\._ta"),
         ("+logger.save_dir=a", r"logger\.save_dir must be the keys of a logger"),
-        ("logger.tensorboard=null", r"~logger\.tensorboard takes it out \(got null\)"),
+        ("logger.tensorboard=null", r"~logger\.tensorboard removes it \(got null\)"),
         ("+logger.a={save_dir:b}", r"logger\.a must be a component with its _target_"),
         ("+logger.tensorboard.log_graph=true", r"logger\.tensorboard\.log_graph must be false"),
         ("logger=wandb +logger.wandb.log_model=all", r"logger\.wandb\.log_model must be false: checkpoints stay"),
-        ("logger=csv +logger.csv.flush=1", r"logger\.csv\.flush is nothing that CSVLogger takes"),
+        ("logger=csv +logger.csv.flush=1", r"logger\.csv\.flush: CSVLogger has no argument flush"),
         ("logger=csv logger.csv.save_dir=/dev/null/a", r"logger\.csv: cannot write to /dev/null/a"),
     ],
 )

@@ -1,11 +1,10 @@
-"""Which callbacks of Lightning cannot work here, and what to use instead."""
+"""Refuse the callbacks of Lightning that cannot work here, and say what to use instead."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
-from typing import Any
 
 from pytorch_lightning import Callback
 from pytorch_lightning import callbacks as lightning
@@ -15,6 +14,7 @@ from gaussgan.callbacks.evaluation import Evaluation
 from gaussgan.callbacks.learning_rates import LearningRateMonitor
 from gaussgan.callbacks.record import Record
 from gaussgan.config.errors import ConfigError
+from gaussgan.config.schema import FINITE, Rule, only, whole
 from gaussgan.data.intervals import setting
 
 ONE_VECTOR = "the parameters of a player are one vector"
@@ -25,7 +25,7 @@ REFUSED: dict[type[Callback], str] = {
     lightning.BaseFinetuning: f"it freezes single parameters, and {ONE_VECTOR}",
     lightning.BasePredictionWriter: "there is no prediction loop; load_run gives the trained generator",
     lightning.BatchSizeFinder: "a sweep compares them: -m data.batch_size=8,64",
-    lightning.GradientAccumulationScheduler: "for greater batches there is data.batch_size",
+    lightning.GradientAccumulationScheduler: "a larger batch is data.batch_size",
     lightning.LearningRateFinder: RATES,
     lightning.LearningRateMonitor: "callbacks=[default,lr_monitor] logs the learning rates by player",
     lightning.ModelPruning: f"it replaces single parameters, and {ONE_VECTOR}",
@@ -38,49 +38,45 @@ REFUSED: dict[type[Callback], str] = {
     lightning.WeightAveraging: AVERAGE,
 }
 OURS: dict[str, type[Callback]] = {"evaluation": Evaluation, "checkpoints": Checkpoints, "record": Record}
-SETTINGS: tuple[tuple[type[Callback], str, Callable[[Any], bool], str], ...] = (
-    (lightning.EarlyStopping, "check_on_train_epoch_end", lambda v: v is False, "true: there is no validation loop"),
-    (lightning.ModelCheckpoint, "save_on_train_epoch_end", lambda v: v is False, "true: there is no validation loop"),
-    (
-        lightning.ModelCheckpoint,
-        "train_time_interval",
-        lambda v: v is not None,
-        "null: Lightning ignores it under manual optimization; every_n_train_steps counts iterations",
-    ),
-    (
-        lightning.ModelCheckpoint,
-        "save_weights_only",
-        lambda v: v is True,
-        "false: runs are loaded and resumed from whole checkpoints",
-    ),
-    (lightning.EarlyStopping, "monitor", lambda v: not isinstance(v, str), "the name of a metric"),
-    (lightning.EarlyStopping, "patience", lambda v: type(v) is not int or v < 0, "a whole number of at least 0"),
-    (lightning.EarlyStopping, "min_delta", lambda v: not isinstance(v, int | float), "a number"),
-)
+NO_VALIDATION: Rule = ("true: there is no validation loop", lambda v: v is not False)
+SETTINGS: dict[type[Callback], dict[str, Rule]] = {
+    lightning.EarlyStopping: {
+        "check_on_train_epoch_end": NO_VALIDATION,
+        "monitor": ("the name of a metric", lambda v: isinstance(v, str)),
+        "patience": whole(0),
+        "min_delta": FINITE,
+    },
+    lightning.ModelCheckpoint: {
+        "save_on_train_epoch_end": NO_VALIDATION,
+        "train_time_interval": only(None, "Lightning ignores it in manual optimization; use every_n_train_steps"),
+        "save_weights_only": only(False, "runs are loaded and resumed from whole checkpoints"),
+    },
+}
 NEED_LOGGERS = (lightning.DeviceStatsMonitor, LearningRateMonitor)
 UNCALLED = ("_validation_", "_test_", "_predict_", "_sanity_check_", "_optimizer_step", "_zero_grad", "_backward")
 
 
 def check_callbacks(callbacks: Mapping[str, Callback], logs: bool) -> None:
-    """Check callbacks by their names in the configuration.
+    """Check that callbacks can work here.
 
     Args:
+        callbacks: by their names in the configuration.
         logs: whether the run has a logger.
 
     Raises:
-        ConfigError: when one of them, or one of its arguments, would not do what its name says.
+        ConfigError: for the first callback or argument that would not do what its name says.
     """
     for name, callback in callbacks.items():
-        kind = OURS.get(name, Callback)
-        if not isinstance(callback, kind):
-            what = "Lightning callback" if kind is Callback else f"gaussgan.callbacks.{kind.__name__}"
+        if not isinstance(callback, own := OURS.get(name, Callback)):
+            what = "Lightning callback" if own is Callback else f"gaussgan.callbacks.{own.__name__}"
             raise ConfigError(f"callbacks.{name} must be a {what} (got {type(callback).__name__})")
         for refused, why in REFUSED.items():
             if isinstance(callback, refused):
                 raise ConfigError(f"callbacks.{name}: {type(callback).__name__} does not work here: {why}")
-        for kind, argument, fails, why in SETTINGS:
-            if isinstance(callback, kind) and fails(value := setting(callback, argument)):
-                raise ConfigError(f"callbacks.{name}.{argument} must be {why} (got {value})")
+        for kind, rules in SETTINGS.items():
+            for key, (text, holds) in rules.items() if isinstance(callback, kind) else ():
+                if not holds(value := setting(callback, key)):
+                    raise ConfigError(f"callbacks.{name}.{key} must be {text} (got {value})")
         if isinstance(callback, NEED_LOGGERS) and not logs:
             raise ConfigError(f"callbacks.{name}: {type(callback).__name__} needs a logger, such as logger=csv")
         if isinstance(callback, lightning.DeviceStatsMonitor) and find_spec("psutil") is None:
@@ -95,15 +91,15 @@ def check_callbacks(callbacks: Mapping[str, Callback], logs: bool) -> None:
 
 
 def check_monitors(callbacks: Mapping[str, Callback], metrics: Callable[[], Sequence[str]]) -> None:
-    """Check that the metrics that callbacks monitor are logged.
+    """Check that the run logs the metrics that callbacks monitor.
 
-    Nothing is known of what a callback of the user's own logs: beside one, a monitor may have any name.
+    A callback of the user's own may log any metric. If there is one, any name is accepted.
 
     Args:
-        metrics: returns the names of the metrics that the run logs; called only where something is monitored.
+        metrics: returns the names of the metrics that the run logs. It is called only if a callback monitors one.
 
     Raises:
-        ConfigError: naming the metrics there are.
+        ConfigError: for the first unknown metric; the message lists the known ones.
     """
     monitors = {f"callbacks.{name}.monitor": [setting(each, "monitor")] for name, each in callbacks.items()}
     for name, each in callbacks.items():
@@ -118,8 +114,10 @@ def check_monitors(callbacks: Mapping[str, Callback], metrics: Callable[[], Sequ
 
 
 def uncalled(callbacks: Iterable[Callback]) -> list[str]:
-    """Return the hooks of the user's own callbacks that a run never calls, as it has no validation loop and players
-    step their own optimizers."""
+    """Return the hooks of the user's own callbacks that a run never calls.
+
+    A run has no validation loop, and each player steps its own optimizer.
+    """
     return [
         f"{type(callback).__name__}.{hook}"
         for callback in callbacks
@@ -131,5 +129,6 @@ def uncalled(callbacks: Iterable[Callback]) -> list[str]:
 
 
 def _is_own(callback: Callback) -> bool:
-    own = not type(callback).__module__.startswith(("gaussgan.", "pytorch_lightning."))
-    return own or isinstance(callback, lightning.LambdaCallback)
+    """Return whether the user wrote a callback."""
+    package = type(callback).__module__.partition(".")[0]
+    return package not in ("gaussgan", "pytorch_lightning") or isinstance(callback, lightning.LambdaCallback)

@@ -1,4 +1,4 @@
-"""The command line: Hydra's, with every mistake in one line.
+"""The command line: Hydra's, with one line for each mistake.
 
-What a key may be is said in `config`.
+The rules for keys are in `config`.
 """

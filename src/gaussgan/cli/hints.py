@@ -1,14 +1,14 @@
-"""An override that Hydra refuses, and why, in one sentence: what Hydra raises tells neither by an attribute."""
+"""Explain in one line why Hydra refuses an override. Hydra's own errors do not say what would be right."""
 
 from __future__ import annotations
 
+from argparse import Namespace
+from bisect import bisect
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from copy import deepcopy
+from functools import partial
 from itertools import islice
 
 import hydra
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -16,54 +16,43 @@ from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gaussgan.config.check import check, check_hydra, check_parts, no_key, unreadable
+from gaussgan.config.check import check, check_hydra, check_sections, unknown_key, unreadable
 from gaussgan.config.dotted import flatten
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.keys import is_misspelt, nearest
 from gaussgan.setup.arguments import check_arguments
 
-MOST_JOBS = 20  # of a sweep, that are composed again; each takes an eighth of a second
+MOST_JOBS = 20  # jobs of a sweep that are composed again; each takes a tenth of a second
 
 
-def explain(
-    error: Exception,
-    overrides: Sequence[str],
-    config_path: str,
-    config_name: str,
-    elsewhere: str | None = None,
-    sweeping: bool = False,
-) -> str:
-    """What was wrong in one line: the override, and what it may be; of any other error what it says itself.
+def explain(error: Exception, typed: Namespace, config_path: str, config_name: str) -> str:
+    """Return one line with the wrong override and what it may be, or the error's own message if no reason is found.
 
     Args:
-        elsewhere: another directory in which Hydra looked for configurations.
+        typed: the command line as Hydra parses it.
     """
     if isinstance(error, OmegaConfBaseException):
         return str(unreadable(error, error.full_key))
-    if isinstance(error, ConfigError):
-        return str(error)
-    if elsewhere or any(line.startswith("hydra.searchpath") for line in overrides):
-        return one_line(error)  # for what is found there, it would not be found again
+    elsewhere = typed.config_dir or any(line.startswith("hydra.searchpath") for line in typed.overrides)
+    if isinstance(error, ConfigError) or elsewhere:  # what Hydra found elsewhere is not found again
+        return one_line(error)
     with hydra.initialize_config_dir(config_path, version_base="1.3"):
         try:
-            parsed = [_parsed(line) for line in overrides]
-            if (several := [each for each in parsed if each.is_sweep_override()]) and not sweeping:
-                line = several[0].input_line
-                return f"{line} names several values: -m runs one after another, and a list is in brackets"
+            parsed = [_parse(line) for line in typed.overrides]
+            for each in parsed:
+                if each.is_sweep_override() and not typed.multirun:
+                    rule = "-m runs one after another, and a list is in brackets"
+                    return f"{each.input_line} names several values: {rule}"
             chosen = [*hydra.compose(config_name, return_hydra_config=True).hydra.runtime.choices]
             reasons = (_reason(job, config_name, chosen) for job in islice(_jobs(parsed), MOST_JOBS))
             return next(filter(None, reasons), one_line(error))
         except ConfigError as reason:
             return str(reason)
-        except Exception:  # most likely the same once more, as of what cannot be parsed
+        except Exception:  # most likely the same error again
             return one_line(error)
 
 
-def _parsed(line: str) -> Override:
-    """
-    Raises:
-        ConfigError: where it is no override.
-    """
+def _parse(line: str) -> Override:
     try:
         return OverridesParser.create().parse_override(line)
     except HydraException as error:
@@ -74,10 +63,9 @@ def _parsed(line: str) -> Override:
 
 
 def _jobs(overrides: Sequence[Override]) -> Iterator[list[Override]]:
-    """The overrides of single jobs, in which each value of a sweep occurs; of short lists, as of options, first."""
-    parse = OverridesParser.create().parse_override
+    """Yield single jobs of a sweep, until each value has occurred. The values of short lists come first."""
     values = [
-        [parse(f"{each.get_key_element()}={value}") for value in each.sweep_string_iterator()]
+        [_parse(f"{each.get_key_element()}={value}") for value in each.sweep_string_iterator()]
         if each.is_discrete_sweep()
         else [each]
         for each in overrides
@@ -88,32 +76,54 @@ def _jobs(overrides: Sequence[Override]) -> Iterator[list[Override]]:
         yield from ([*first[:i], other, *first[i + 1 :]] for other in choices[1:])
 
 
-def _reason(overrides: Sequence[Override], config_name: str, chosen: Sequence[str]) -> str | None:
-    """What is wrong with a job.
+def _reason(job: Sequence[Override], config_name: str, chosen: Sequence[str]) -> str | None:
+    """Return what is wrong with the overrides of one job.
 
     Args:
-        chosen: for what a group is chosen by default.
+        chosen: the groups that are chosen by default.
     """
     loader = GlobalHydra.instance().config_loader()
-    choices = [
-        each for each in overrides if loader.get_group_options(each.key_or_group) and not isinstance(each.value(), dict)
-    ]
-    for choice in choices:
-        if reason := _misplaced(choice, chosen, loader.get_group_options(choice.key_or_group)):
+    choices, values = [], []
+    for each in job:
+        options = loader.get_group_options(each.key_or_group)
+        if not options or isinstance(each.value(), dict):
+            values.append(str(each.input_line))
+        elif reason := _wrong_choice(each, chosen, options):
             return reason
-    cfg = hydra.compose(config_name, [str(each.input_line) for each in choices], return_hydra_config=True)
-    values = [each for each in overrides if each not in choices]
-    for i, override in enumerate(values):
-        before = deepcopy(cfg)
-        try:
-            ConfigLoaderImpl._apply_overrides_to_config([override], cfg)
-        except ConfigCompositionException as error:
-            return _unfit(override, error, before, chosen, values[i + 1 :])
-    return None
+        else:
+            choices.append(str(each.input_line))
+    fails = partial(_fails, config_name)
+    if not fails([*choices, *values]):
+        return None
+    i = bisect(range(len(values)), False, key=lambda i: fails([*choices, *values[: i + 1]]))
+    good, line, later = [*choices, *values[:i]], values[i], values[i + 1 :]
+    before, override = hydra.compose(config_name, good, return_hydra_config=True), _parse(line)
+    try:
+        hydra.compose(config_name, [*good, line])
+    except ConfigCompositionException as error:
+        if reason := _wrong_value(override, error, before, chosen):
+            return reason
+    added = [*good, f"+{line}"]
+    cfg = hydra.compose(config_name, added if fails([*added, *later]) else [*added, *later], return_hydra_config=True)
+    check(cfg)
+    check_hydra(cfg)
+    check_arguments(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
+    known = flatten(OmegaConf.to_container(before, resolve=False))  # type: ignore[arg-type]
+    key = override.key_or_group
+    new = next((each for each in flatten({key: override.value()}) if each not in known), key)
+    return f"{new} is not in this configuration: +{line} adds it"
 
 
-def _misplaced(choice: Override, chosen: Sequence[str], options: Sequence[str]) -> str | None:
-    """Of a choice that its group does not have, or for what the group is not chosen for."""
+def _fails(config_name: str, lines: list[str]) -> bool:
+    try:
+        hydra.compose(config_name, lines, return_hydra_config=True)
+    except ConfigCompositionException:
+        return True
+    return False
+
+
+def _wrong_choice(choice: Override, chosen: Sequence[str], options: Sequence[str]) -> str | None:
+    """Return what is wrong with the choice of an option of a group."""
     group, value = choice.key_or_group, choice.value()
     name = group if choice.package is None else f"{group}@{choice.package}"
     places = sorted(place for place in chosen if place == group or place.startswith(f"{group}@"))
@@ -121,24 +131,22 @@ def _misplaced(choice: Override, chosen: Sequence[str], options: Sequence[str]) 
         return None
     if name not in places and places and not choice.is_add():
         ways = " or ".join(f"{place}=NAME" for place in places)
-        return f"{group} must be chosen as {ways}, of {', '.join(options)} (got {choice.input_line})"
+        return f"{group} must be chosen as {ways}, one of {', '.join(options)} (got {choice.input_line})"
     if not all(each in options for each in (value if isinstance(value, list) else [value])):
-        plugins = "; others are plugins, each with a package of its own" if group.startswith("hydra/") else ""
+        plugins = "; other names need a plugin, each in a package of its own" if group.startswith("hydra/") else ""
         return f"{name} must be one of {', '.join(options)} (got {'null' if value is None else value}){plugins}"
     if name in places and choice.is_add():
         return f"{name} is chosen already: leave out the + (got {choice.input_line})"
     return None
 
 
-def _unfit(
-    override: Override, error: Exception, cfg: DictConfig, chosen: Sequence[str], later: Sequence[Override]
-) -> str:
-    """Of a value that cannot be set in a configuration."""
-    check_parts(cfg)
+def _wrong_value(override: Override, error: Exception, cfg: DictConfig, chosen: Sequence[str]) -> str | None:
+    """Return why a value cannot be set, or None if its key is only missing from the configuration."""
+    check_sections(cfg)
     key, line = override.key_or_group, override.input_line
     known = flatten(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
     if key in known and override.is_delete():
-        return f"{key} cannot be taken out (it is {'null' if known[key] is None else known[key]})"
+        return f"{key} cannot be removed (it is {'null' if known[key] is None else known[key]})"
     if isinstance(error.__cause__, OmegaConfBaseException) and key in known:
         return str(unreadable(error.__cause__, key))
     if key in known and override.is_add():
@@ -147,15 +155,5 @@ def _unfit(
         return one_line(error)
     if "/" in key or override.package:
         near = [place for place in chosen if place.partition("@")[0] in key.split("/")]
-        return f"{key} is no group" + (f"; did you mean {' or '.join(near)}?" if near else nearest(key, chosen))
-    if override.is_delete() or is_misspelt(key, known):
-        return str(no_key(key, cfg))
-    for each in later:
-        with suppress(ConfigCompositionException):
-            ConfigLoaderImpl._apply_overrides_to_config([each], cfg)
-    ConfigLoaderImpl._apply_overrides_to_config([_parsed(f"+{line}")], cfg)
-    check(cfg)
-    check_hydra(cfg)
-    check_arguments(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
-    new = next((each for each in flatten({key: override.value()}) if each not in known), key)
-    return f"{new} is not in this configuration: +{line} adds it"
+        return f"unknown group {key}" + (f"; did you mean {' or '.join(near)}?" if near else nearest(key, chosen))
+    return str(unknown_key(key, cfg)) if override.is_delete() or is_misspelt(key, known) else None

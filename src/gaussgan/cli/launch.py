@@ -1,8 +1,7 @@
-"""Hydra's command line for a task: what a person typed wrong costs one line, and leaves nothing behind."""
+"""Run a task under Hydra's command line. A typing mistake costs one line and leaves no files behind."""
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import threading
@@ -13,29 +12,26 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import env_override
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from gaussgan.cli.hints import explain
+from gaussgan.cli.hydra_private import parse_command_line
 from gaussgan.config.check import check, check_hydra, reading
-from gaussgan.config.errors import ConfigError, shortage
+from gaussgan.config.errors import FULL, ConfigError, one_line, report, reported, shortage
 from gaussgan.runs.directory import abandon_sweep, claim, claim_sweep, is_first_process, record_end, refuse_if_taken
 from gaussgan.runs.signals import exit_code, noting, received
 
-log = logging.getLogger(__name__)
-
-FULL = os.environ.get("HYDRA_FULL_ERROR") == "1"  # as a person set it; launch sets it as well
-_reported: list[Exception] = []
 _sweeps: list[Path] = []
 
 
 class Preflight(Callback):
-    """Refuses a run before Hydra writes its configuration and its log, where Hydra would only warn of an exception.
+    """Refuse a run before Hydra writes its configuration and its log.
 
-    What can be told without torch is told first. A sweep's jobs are checked one by one, as they come.
+    The checks that need no torch come first. The jobs of a sweep are checked one by one, when each begins.
     """
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
@@ -46,7 +42,7 @@ class Preflight(Callback):
             check(config)
             check_hydra(config)
             refuse_if_taken(directory, config.ckpt_path)
-            self._assemble(config, directory)
+            _assemble(config, directory)
             self.claim = claim(directory, config.ckpt_path)
             self.claim.__enter__()  # until the process ends
 
@@ -57,36 +53,22 @@ class Preflight(Callback):
             claim_sweep(directory)
             _sweeps.append(directory)
 
-    @staticmethod
-    def _assemble(config: DictConfig, directory: Path) -> None:
-        from gaussgan.config.per_replica import some_replicas
-        from gaussgan.setup.assemble import assemble
-        from gaussgan.setup.memory import check_memory
-
-        with flag_override(config, ["struct", "readonly"], False):
-            task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-        task.run_dir = str(directory)
-        run: dict[str, Any] = OmegaConf.to_container(task, resolve=True)  # type: ignore[assignment]
-        check_memory(run)
-        # Two of many replicas show what fits; to make thousands takes seconds.
-        few = task.replicas > 2 and task.ckpt_path is None
-        assemble(OmegaConf.create(some_replicas(run, slice(2))) if few else task)
-
 
 def launch(task: Callable[[DictConfig], float], config_path: str, config_name: str) -> None:
     """Run a task under Hydra's command line.
 
-    What a person typed wrong costs one line, a defect its traceback, and either a non-zero exit; in a sweep the other
-    jobs go on, and the job's directory says that it failed. With HYDRA_FULL_ERROR=1 everything comes with its
-    traceback.
+    A person's mistake costs one line, a defect of the code costs a traceback, and both end with a non-zero exit code.
+    In a sweep the other jobs go on, and the record of the failed job holds the error. With HYDRA_FULL_ERROR=1 every
+    error comes with its traceback.
     """
-    sys.path.append(str(Path.cwd()))  # where a reader's own classes are, which python SCRIPT leaves out
+    sys.path.append(str(Path.cwd()))  # a reader's own classes are here, and python SCRIPT leaves it out
     threading.excepthook = _thread_ended
-    for unknown in get_args_parser().parse_known_args()[1]:
+    typed, misplaced = parse_command_line()
+    for unknown in misplaced:
         dashed = "keys are given as key=value, without dashes; --help lists them"
         apart = "keys must stand together, before or after options such as -m"
         sys.exit(f"{unknown} cannot be here: {dashed if unknown.startswith('-') else apart}")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra lets errors through instead of printing them
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors instead of printing them
 
     @hydra.main(version_base="1.3", config_path=config_path, config_name=config_name)
     def main(cfg: DictConfig) -> float:
@@ -96,7 +78,7 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
                 _check_job(cfg)
             with noting(), reading():
                 value = task(cfg)
-            if sweeping and received():  # in a job's last block, which it completed
+            if sweeping and received():  # the signal came during the last block, and the job is complete
                 raise SystemExit(exit_code())
             return value
         except Exception as error:
@@ -108,25 +90,36 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
     try:
         try:
             main()
-        finally:
-            if sys.exc_info()[0] is not None:
-                while _sweeps:
-                    abandon_sweep(_sweeps.pop())
+        except BaseException:
+            while _sweeps:
+                abandon_sweep(_sweeps.pop())
+            raise
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        if any(error is told for told in _reported):
-            sys.exit(1)  # the first of a sweep's failures
+        if any(error is told for told in reported):
+            sys.exit(1)  # Hydra raises the first failure of a sweep again
         if FULL:
             raise
-        typed = get_args_parser().parse_args()
-        told = shortage(error)
-        sys.exit(told or explain(error, typed.overrides, config_path, config_name, typed.config_dir, typed.multirun))
+        if typed is None or shortage(error):
+            sys.exit(one_line(error))
+        sys.exit(explain(error, typed, config_path, config_name))
+
+
+def _assemble(config: DictConfig, directory: Path) -> None:
+    """Assemble a run as its job will: with the same directory and the same environment variables."""
+    from gaussgan.setup.assemble import assemble_ahead
+
+    with flag_override(config, ["struct", "readonly"], False):
+        task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    task.run_dir = os.path.abspath(directory)  # noqa: PTH100 (as Hydra does)
+    with env_override(config.hydra.job.env_set):
+        assemble_ahead(task)
 
 
 @contextmanager
 def _refusing() -> Iterator[None]:
-    """End the process before Hydra writes: by one line where a person is at fault, by a traceback where the code is."""
+    """End the process before Hydra writes: with one line for a person's mistake, with a traceback for a defect."""
     try:
         with reading():
             yield
@@ -140,26 +133,19 @@ def _refusing() -> Iterator[None]:
 
 
 def _directory(config: DictConfig, key: str) -> Path:
-    """Where a run or a sweep is to be, which Hydra's own keys say."""
+    """Return the directory of a run or of a sweep, as Hydra's own keys give it."""
     typed: list[str] = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)  # type: ignore[assignment]
     swept = any(line.startswith("run_dir=") for line in typed)
     if swept or not OmegaConf.is_interpolation(config, "run_dir"):
-        raise ConfigError(f"run_dir must be left as it is: it follows {key}, which may be given")
+        raise ConfigError(f"run_dir must be left as it is: it follows {key}, which may be set instead")
     directory = OmegaConf.select(config, key)
     if not isinstance(directory, str) or not directory.strip():
         raise ConfigError(f"{key} must be the name of a directory (got {directory!r})")
     return Path(directory)
 
 
-def report(error: Exception) -> None:
-    """Log the error that a job ended with: one line, or a defect's traceback."""
-    line = shortage(error)
-    log.error(line or error, exc_info=error if FULL or not (line or isinstance(error, ConfigError)) else None)
-    _reported.append(error)
-
-
 def _thread_ended(ended: threading.ExceptHookArgs) -> None:
-    """Keep quiet about a full disk: TensorBoard's thread hands the error on to the run."""
+    """Print the error of a thread, but not a full disk: TensorBoard's thread passes that error to the run."""
     if ended.exc_value is None or not shortage(ended.exc_value):
         threading.__excepthook__(ended)
 

@@ -1,37 +1,54 @@
-"""Nested configurations: by dotted keys, and as text."""
+"""Nested configurations: their entries by dotted keys, and their text as YAML."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import yaml
-from omegaconf._utils import OmegaConfDumper
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested configuration as one level of dotted keys."""
+    """Return a nested configuration as one level of dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return flat
 
 
+def walk(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield each node of nested mappings and lists with the names that lead to it, parents before children."""
+    yield path, node
+    children = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
+    for name, child in children:
+        yield from walk(child, (*path, str(name)))
+
+
 def put(config: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted key of a nested configuration, whose parents are there."""
+    """Set a dotted key of a nested configuration. Its parents must exist."""
     *parents, name = key.split(".")
     for parent in parents:
         config = config[parent]
     config[name] = value
 
 
-class _Dumper(getattr(yaml, "CDumper", yaml.Dumper)):  # type: ignore[misc]
-    """libyaml's, where it is built in, with OmegaConf's rule for text."""
-
-
-_Dumper.add_representer(str, OmegaConfDumper.str_representer)
-
-
 def to_yaml(container: Any) -> str:
-    """The text that OmegaConf.to_yaml gives, in half of the time."""
+    """Return the same text as `OmegaConf.to_yaml`, in half the time."""
     return yaml.dump(container, default_flow_style=False, allow_unicode=True, sort_keys=False, Dumper=_Dumper)
+
+
+class _Dumper(getattr(yaml, "CDumper", yaml.Dumper)):  # type: ignore[misc]
+    """The fast dumper of libyaml, if it is installed."""
+
+
+def _quote(dumper: Any, text: str) -> Any:
+    """Quote text that OmegaConf would read as a number or a boolean, such as "1e3" or "y"."""
+    style = "'" if text in ("y", "Y", "n", "N") else None
+    with suppress(ValueError):
+        float(text)
+        style = "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _quote)

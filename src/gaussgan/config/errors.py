@@ -1,18 +1,40 @@
-"""What a machine cannot give, in one line: room on its disk, and memory."""
+"""One-line errors for the person who typed a command."""
 
 from __future__ import annotations
 
 import errno
+import logging
+import os
 import re
 
 from hydra.errors import InstantiationException
 
+log = logging.getLogger(__name__)
+
+FULL = os.environ.get("HYDRA_FULL_ERROR") == "1"  # what the user set, before the command line sets it
+reported: list[Exception] = []  # the errors that were logged already
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 ALLOCATORS = r"can't allocate memory|[Oo]ut of memory|Unable to allocate|Storage size calculation overflowed"
 
 
+class ConfigError(ValueError):
+    """A value that a person typed is not valid. The message is one line: the key, what it must be, what was given."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(line.strip() for line in message.splitlines()))
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of an error as one line. An error of Hydra's `instantiate` becomes the key and its cause."""
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        key = re.search(r"full_key: (\S+)", str(error))
+        return f"{key[1]}: {one_line(error.__cause__)}" if key else one_line(error.__cause__)
+    text = shortage(error) or re.sub(r"\s*\n\s*", " ", str(error).strip())
+    return text or type(error).__name__
+
+
 def shortage(error: BaseException) -> str | None:
-    """An error that says that something is used up, in one line; None for any other error."""
+    """Return one line if the error says that the disk or the memory is full, else None."""
     if isinstance(error, OSError) and error.errno in DISK:
         where = "the disk" if error.filename is None else error.filename
         return f"hydra.run.dir: cannot write to {where} ({error.strerror})"
@@ -23,22 +45,13 @@ def shortage(error: BaseException) -> str | None:
     return None
 
 
+def report(error: Exception) -> None:
+    """Log the error that ended a job: one line, or a traceback for a defect of the code."""
+    line = shortage(error)
+    log.error(line or error, exc_info=error if FULL or not (line or isinstance(error, ConfigError)) else None)
+    reported.append(error)
+
+
 def gigabytes(size: float) -> str:
-    """A number of bytes for a person."""
+    """Format a number of bytes, such as "1.5 GB"."""
     return f"{size / 1e9:,.{1 if size < 1e10 else 0}f} GB" if size < 1e18 else f"{size / 1e9:.3g} GB"
-
-
-class ConfigError(ValueError):
-    """Something a person typed cannot be; the message is one line: where, what it must be, and what was given."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(" ".join(line.strip() for line in message.splitlines()))
-
-
-def one_line(error: BaseException) -> str:
-    """An error as one line for a person; of Hydra's, what went wrong in which key, without its call stack."""
-    if isinstance(error, InstantiationException) and error.__cause__ is not None:
-        key = re.search(r"full_key: (\S+)", str(error))
-        return f"{key[1]}: {one_line(error.__cause__)}" if key else one_line(error.__cause__)
-    text = shortage(error) or re.sub(r"\s*\n\s*", " ", str(error).strip())
-    return text or type(error).__name__

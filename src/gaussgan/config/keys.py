@@ -1,7 +1,8 @@
-"""Which keys of a configuration nothing reads, and which keys a mistyped one resembles."""
+"""Find the keys of a configuration that nothing reads, and suggest the keys that were meant."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from difflib import SequenceMatcher
@@ -10,10 +11,10 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from gaussgan.config.dotted import flatten
+from gaussgan.config.dotted import flatten, walk
 from gaussgan.config.schema import KEYS
 
-ELSEWHERE = {  # what is called by other words in other programs
+ELSEWHERE = {  # our key, and its names in other programs
     "generator or discriminator": "model net network",
     "objective": "loss criterion",
     "optimizer_d.lr or optimizer_g.lr": "learning_rate",
@@ -28,11 +29,15 @@ ELSEWHERE = {  # what is called by other words in other programs
     "hydra.run.dir": "log_dir output_dir",
     "--cfg job": "print_config",
 }
-LIKE = 0.7  # share of letters that two names must have in common
+LIKE = 0.7  # share of letters that two similar names have in common
+# The key in ${key}, ${.key}, ${oc.select:key,default} and the like; then "${" if the rest of the key is looked up.
+REFERENCE = re.compile(
+    r"""\$\{\s*(?:oc\.(?:select|deprecated|dict\.keys|dict\.values):\s*["']?)?([^\s${}:,"']*+)(?!\s*:)(?=(\$\{)?)"""
+)
 
 
 def nearest(key: str, known: Iterable[str]) -> str:
-    """Return the known keys most like a key as "; did you mean …?", or nothing where none is."""
+    """Return "; did you mean …?" with the known keys that are most similar, or "" if none is similar."""
     parent, _, name = key.rpartition(".")
     likeness = {}
     for other in known:
@@ -47,52 +52,71 @@ def nearest(key: str, known: Iterable[str]) -> str:
 
 
 def is_misspelt(key: str, known: Iterable[str]) -> bool:
-    """Whether a letter or two of a known key beside it are missing or too many."""
+    """Return whether a known key of the same component is the same but for one or two missing or extra letters."""
     part, _, name = key.rpartition(".")
-
-    def within(short: str, long: str) -> bool:
+    for other in known:
+        above, _, last = other.rpartition(".")
+        short, long = sorted((name, last), key=len)
         letters = iter(long)
-        return 0 <= len(long) - len(short) <= 2 and all(letter in letters for letter in short)
-
-    names = [other.rpartition(".")[2] for other in known if other.rpartition(".")[0] == part]
-    return any(within(name, other) or within(other, name) for other in names if min(len(name), len(other)) > 1)
+        near = len(short) > 1 and len(long) - len(short) <= 2
+        if above == part and near and all(letter in letters for letter in short):
+            return True
+    return False
 
 
 def unread(cfg: DictConfig) -> list[str]:
-    """Return the dotted keys that belong to nothing and that no interpolation uses."""
+    """Return the dotted keys that no component reads and that no used interpolation refers to."""
     strays = [*_strays(cfg)]
     if not strays:
         return []
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=False)  # type: ignore[assignment]
-    if "hydra" not in config and HydraConfig.initialized():  # of a job: its directory may be named by a key
+    if "hydra" not in config and HydraConfig.initialized():  # a job's directory may be named after a key
         config["hydra"] = OmegaConf.to_container(HydraConfig.get(), resolve=False)
-    keys = [leaf for key in strays for leaf in _leaves(config, key)]
-    # What was typed is in Hydra's part as text.
-    texts = {k: str(v) for k, v in flatten(config).items() if not k.startswith(("hydra.overrides", "hydra.job.over"))}
-    inside = tuple(f"{key}." for key in keys)
-    interpolated = {k: text for k, text in texts.items() if "${" in text and not f"{k}.".startswith(inside)}
-    used = _USED.get(case := (*keys, *interpolated.items()))
-    if used is None:
-        used = _USED[case] = _used(OmegaConf.create(config), keys, interpolated)
-    return [key for key in keys if key not in used]
+    references = [
+        (path, target)
+        for path, text in walk(config)
+        # Hydra keeps a copy of the typed overrides.
+        if isinstance(text, str) and not ".".join(path).startswith(("hydra.overrides", "hydra.job.over"))
+        for target in _targets(text, path)
+    ]
+    unused = [tuple(leaf.split(".")) for key in strays for leaf in _leaves(config, key)]
+    before: list[tuple[str, ...]] = []
+    while unused != before:  # a key in use may refer to further keys
+        before = unused
+        live = [target for path, target in references if not any(path[: len(key)] == key for key in before)]
+        unused = [key for key in before if not any(_overlap(key, target) for target in live)]
+    return [".".join(key) for key in unused]
 
 
-_USED: dict[tuple[Any, ...], set[str]] = {}  # the jobs of a sweep have the same interpolations
+def _targets(text: str, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield the paths that the interpolations of an entry refer to.
+
+    In ${table.${name}} the entry is known only later, so the path of the whole table is yielded.
+    """
+    for key, lookup in REFERENCE.findall(text):
+        dots = len(key) - len(key.lstrip("."))
+        names = key.replace("[", ".").replace("]", "").split(".")
+        yield (*path[: -dots or 0], *filter(None, names[:-1] if lookup else names))
+
+
+def _overlap(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Return whether two paths are the same, or one leads to a parent of the other."""
+    return all(a == b for a, b in zip(one, other, strict=False))
 
 
 def unknown_to_hydra(node: DictConfig, key: str = "hydra") -> Iterator[str]:
-    """Yield the keys that were added to a structured configuration of Hydra's."""
+    """Yield the keys that Hydra's own configuration does not define."""
     kind = OmegaConf.get_type(node)
     known = {field.name for field in fields(kind)} if is_dataclass(kind) else {*node}
     for name in map(str, node):
-        if name not in known and f"{key}.{name}" != "hydra.env":  # a group of Hydra's own
+        if name not in known and f"{key}.{name}" != "hydra.env":  # a group that Hydra defines
             yield f"{key}.{name}"
         elif not (OmegaConf.is_missing(node, name) or OmegaConf.is_interpolation(node, name)):
             yield from unknown_to_hydra(node[name], f"{key}.{name}") if OmegaConf.is_dict(node[name]) else ()
 
 
 def _strays(cfg: DictConfig) -> Iterator[str]:
-    """Yield what is no key at the top, and what is no component where components are listed by name."""
+    """Yield the unknown keys of the top level, and the entries of a list of components that are not components."""
     yield from (name for name in map(str, cfg) if name not in KEYS and name != "hydra")
     for group in ("callbacks", "logger", "penalty", "schedule"):
         entries = cfg.get(group)
@@ -106,39 +130,13 @@ def _strays(cfg: DictConfig) -> Iterator[str]:
 
 
 def is_component(entry: Any) -> bool:
+    """Return whether an entry is a mapping with a `_target_`."""
     return OmegaConf.is_dict(entry) and "_target_" in entry
 
 
 def _leaves(config: Mapping[str, Any], key: str) -> list[str]:
-    """Return the dotted keys below a key of the top; of one further down the key itself."""
+    """Return the dotted keys below a key of the top level. A key further down is returned itself."""
     return [*flatten({key: config[key]})] or [key] if key in config else [key]
-
-
-def _used(cfg: DictConfig, keys: Iterable[str], interpolated: Mapping[str, str]) -> set[str]:
-    """Return those keys that an interpolation depends on: with another value it resolves to something else.
-
-    All entries of a table count in which another key looks one up, as in ${table.${name}}.
-    """
-    values = flatten(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
-    before, texts, used = _resolved(cfg, interpolated), " ".join(interpolated.values()), set()
-    for key in keys:
-        table = key.rpartition(".")[0]
-        OmegaConf.update(cfg, key, "another value", merge=False, force_add=True)
-        if f"{{{table}.${{" in texts or f"{{{table}[${{" in texts or _resolved(cfg, interpolated) != before:
-            used.add(key)
-        OmegaConf.update(cfg, key, values.get(key), merge=False, force_add=True)
-    return used
-
-
-def _resolved(cfg: DictConfig, keys: Iterable[str]) -> list[Any]:
-    def resolve(key: str) -> Any:
-        try:
-            value = OmegaConf.select(cfg, key)
-            return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-        except Exception as error:  # of any resolver
-            return str(error)
-
-    return [resolve(key) for key in keys]
 
 
 def _ratio(one: str, other: str) -> float:

@@ -1,6 +1,6 @@
-"""Which numbers may differ between replicas that are trained together: as a list, with one entry for each.
+"""Numbers that may differ between replicas trained together: a list with one entry for each replica.
 
-A configuration of `replicas=R` stands for R configurations of single runs, and the other way round.
+A configuration with `replicas=R` stands for the configurations of R single runs.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from gaussgan.config.dotted import flatten, put
+from gaussgan.config.errors import ConfigError
 
 PER_REPLICA = (
     "seed", "data.seed", "data.instance_noise", "generator.std", "generator.mean", "discriminator.std",
@@ -25,39 +26,38 @@ SEEDS = ("seed", "data.seed")
 
 @cache
 def may_vary(key: str) -> bool:
-    """Whether a dotted key's number may differ between replicas; of betas, either of the two."""
+    """Return whether the number of a dotted key may differ between replicas. For betas, each of the two may."""
     return any(fnmatch(key, pattern) for pattern in PER_REPLICA)
 
 
 def entries(key: str, value: Any, replicas: int) -> list[Any]:
-    """The values of a dotted key in so many replicas; just the one that they share.
+    """Return the values of a dotted key in all replicas, or only one value if they share it.
 
     Raises:
-        ValueError: when a list has not one entry for each.
+        ConfigError: when a list does not have one entry for each replica.
     """
     if replicas == 1 or not (may_vary(key) and _varies(key, value)):
         return [value]
     for entry in value if key.endswith(".betas") else [value]:
         if isinstance(entry, list) and len(entry) != replicas:
-            raise ValueError(f"{key} must have one entry for each of replicas={replicas} (got {len(entry)})")
+            raise ConfigError(f"{key} must have one entry for each of replicas={replicas} (got {len(entry)})")
     return [_entry(key, value, i) for i in range(replicas)]
 
 
 def seeds(config: Mapping[str, Any]) -> list[int]:
-    """The seed of each replica: those listed, or seed, seed + 1, …"""
+    """Return the seed of each replica: the listed seeds, or seed, seed + 1, …"""
     seed = config["seed"]
     return seed if isinstance(seed, list) else [seed + i for i in range(config["replicas"])]
 
 
 def varying(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The dotted keys of a configuration whose numbers differ between its replicas, with their lists; no seeds."""
+    """Return the lists of numbers that differ between replicas, by dotted keys, without the seeds."""
     flat = flatten(config)
     return {key: value for key, value in flat.items() if key not in SEEDS and may_vary(key) and _varies(key, value)}
 
 
 def of_replica(config: Mapping[str, Any], i: int) -> dict[str, Any]:
-    """The configuration of the single run that is replica i: with its own numbers, and seed + i where the seed is one
-    number."""
+    """Return the configuration of replica i as a single run. Its seed is seed + i if the seeds are not listed."""
     single: dict[str, Any] = deepcopy(dict(config))
     for key, value in varying(config).items():
         put(single, key, _entry(key, value, i))
@@ -68,20 +68,8 @@ def of_replica(config: Mapping[str, Any], i: int) -> dict[str, Any]:
     return single
 
 
-def some_replicas(config: Mapping[str, Any], rows: slice) -> dict[str, Any]:
-    """The configuration of the run of some of the replicas of another."""
-    part: dict[str, Any] = deepcopy(dict(config))
-    for key, value in varying(config).items():
-        betas = key.endswith(".betas")
-        put(part, key, [beta[rows] if isinstance(beta, list) else beta for beta in value] if betas else value[rows])
-    for key in SEEDS:
-        put(part, key, seeds(config)[rows])
-    part["replicas"] = len(part["seed"])
-    return part
-
-
 def together(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The configuration whose replicas are single runs of one `structure`: the inverse of `of_replica`."""
+    """Return the configuration whose replicas are these single runs. They must have the same `structure`."""
     joint: dict[str, Any] = deepcopy(dict(configs[0]))
     flats = [flatten(config) for config in configs]
     for key, first in flats[0].items():
@@ -95,7 +83,7 @@ def together(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def structure(config: Mapping[str, Any]) -> str:
-    """What single runs must have in common to be trained together: all but the numbers that may vary."""
+    """Return the entries that must be the same in single runs that are trained together, as text."""
     shared = {key: _shape(value) if may_vary(key) else value for key, value in flatten(config).items()}
     return json.dumps(shared, sort_keys=True, default=str)
 
@@ -113,7 +101,7 @@ def _entry(key: str, value: Any, i: int) -> Any:
 
 
 def _shape(value: Any) -> Any:
-    """Any number as the same; null, text and interpolations as they are."""
+    """Replace all numbers by the same word. Keep null, text and interpolations."""
     if isinstance(value, list):
         return [_shape(entry) for entry in value]
     return "a number" if isinstance(value, int | float) and not isinstance(value, bool) else value

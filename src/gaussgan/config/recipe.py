@@ -1,4 +1,4 @@
-"""The entries of a configuration that affect a result, compared and listed."""
+"""The entries of a configuration that affect a run's result."""
 
 from __future__ import annotations
 
@@ -8,35 +8,28 @@ from typing import Any
 from gaussgan.config.dotted import flatten
 from gaussgan.config.schema import KEYS
 
+NO_EFFECT = (
+    "trainer.", "logger.", "callbacks.", "threads", "ckpt_path", "run_dir", "tags", "data.steps_per_execution",
+)  # fmt: skip
+
 
 def recipe(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run's result is a function of, as one level of dotted keys: not where, how fast or beside what it runs."""
-    beside = (
-        "trainer.",
-        "logger.",
-        "callbacks.",
-        "threads",
-        "ckpt_path",
-        "run_dir",
-        "tags",
-        "data.steps_per_execution",
-    )
-    flat = flatten({key: value for key, value in config.items() if key in KEYS})  # others are interpolated
-    return {key: flat[key] for key in flat if key == "trainer.precision" or not key.startswith(beside)}
+    """Return only the entries that affect the result, as one level of dotted keys."""
+    flat = flatten({key: value for key, value in config.items() if key in KEYS})  # other keys feed interpolations
+    return {key: flat[key] for key in flat if key == "trainer.precision" or not key.startswith(NO_EFFECT)}
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The dotted keys in which the recipes of two configurations differ, with the values of either."""
+    """Return the dotted keys in which two recipes differ, with both values."""
     one, other = recipe(theirs), recipe(ours)
     return {key: (one.get(key), other.get(key)) for key in {**one, **other} if one.get(key) != other.get(key)}
 
 
 def hyperparameters(config: Mapping[str, Any], first: Sequence[str] = ()) -> dict[str, Any]:
-    """A recipe as a dashboard shows it, with the tags: classes by their names, and nothing that follows from another
-    key.
+    """Return a recipe and its tags for a dashboard. Classes are given by their names; derived entries are left out.
 
     Args:
-        first: dotted keys that come first, also where they are outside of the recipe, and then the keys below them.
+        first: dotted keys that come first, each with the keys below it. They may be outside of the recipe.
     """
     flat = flatten(config)
     others = {key for key in first if not key.startswith(("logger.", "callbacks.", "ckpt_path", "run_dir"))}

@@ -1,4 +1,4 @@
-"""What each key of a configuration may be: in words, and as a test of its value."""
+"""The rule for each key of a configuration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-Rule = tuple[str, Callable[[Any], bool]]
+Rule = tuple[str, Callable[[Any], bool]]  # what a value must be, in words and as a test
 
 
 def whole(minimum: int) -> Rule:
@@ -19,29 +19,32 @@ def whole(minimum: int) -> Rule:
 
 def number(low: float, *, strict: bool = False) -> Rule:
     text = f"a finite number {'above' if strict else 'of at least'} {low:g}"
-    return text, lambda v: _is_number(v) and (v > low if strict else v >= low)
+    return text, lambda v: is_number(v) and (v > low if strict else v >= low)
 
 
 def or_null(rule: Rule) -> Rule:
+    """Return a rule that also accepts null."""
     text, holds = rule
     return f"{text}, or null", lambda v: v is None or holds(v)
 
 
 def only(value: Any, why: str) -> Rule:
+    """Return the rule for a key that must keep its value, with the reason or what to use instead."""
     return f"{json.dumps(value)}: {why}", lambda v: v == value and (type(v) is type(value) or v == 0)
 
 
 def each(prefixes: str, rules: Mapping[str, Rule]) -> dict[str, Rule]:
-    """The same rules for keys of several parts."""
+    """Return the same rules for the keys of several components, whose names are separated by spaces."""
     return {f"{prefix}.{key}": rule for prefix in prefixes.split() for key, rule in rules.items()}
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Return whether a value is a finite number, and not a boolean."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _names_devices(value: Any) -> bool:
-    if isinstance(value, str):  # as Lightning reads it: a number of them, or a list
+    if isinstance(value, str):  # Lightning reads it as a number of devices or a list of their numbers
         return value in ("auto", "-1") or (value != "0" and all(part.strip().isdigit() for part in value.split(",")))
     if isinstance(value, list):
         return bool(value) and all(type(device) is int and device >= 0 for device in value)
@@ -53,25 +56,21 @@ def _is_duration(value: Any) -> bool:
         return re.fullmatch(r"\d+:\d\d:\d\d:\d\d", value.strip()) is not None and re.search("[1-9]", value) is not None
     try:
         return timedelta(**value) > timedelta(0)
-    except (TypeError, OverflowError):  # no mapping, or one of other units
+    except (TypeError, OverflowError):  # not a mapping, or unknown units
         return False
 
 
 BOOLEAN: Rule = ("true or false", lambda v: isinstance(v, bool))
-FINITE: Rule = ("a finite number", _is_number)
+FINITE: Rule = ("a finite number", is_number)
 POSITIVE = number(0, strict=True)
-SHARE: Rule = ("a number from 0 to 1", lambda v: _is_number(v) and 0 <= v <= 1)
-NOW: Rule = ("false: what it makes is used as it is", lambda v: v is False)
+SHARE: Rule = ("a number from 0 to 1", lambda v: is_number(v) and 0 <= v <= 1)
+NOT_PARTIAL: Rule = ("false: the object itself is used, not a function that makes it", lambda v: v is False)
 CLASS: Rule = ("the dotted name of a class or function", lambda v: isinstance(v, str))
 ACCELERATOR: Rule = ("auto, or the name of one such as cpu or gpu", lambda v: isinstance(v, str))
-EPOCHS: Rule = (
-    "a whole number of at least 1, or null beside a trainer.max_steps",
-    lambda v: v is None or (type(v) is int and v >= 1),
-)
 STEPS: Rule = ("-1 (no limit) or a whole number of at least 1", lambda v: type(v) is int and (v == -1 or v >= 1))
 BETAS: Rule = (
     "two numbers from 0 up to, but not including, 1",
-    lambda v: isinstance(v, list) and len(v) == 2 and all(_is_number(b) and 0 <= b < 1 for b in v),
+    lambda v: isinstance(v, list) and len(v) == 2 and all(is_number(b) and 0 <= b < 1 for b in v),
 )
 PRECISION: Rule = (
     "a precision without loss scaling: 32-true, 64-true, bf16-true or bf16-mixed",
@@ -88,11 +87,12 @@ MAX_TIME: Rule = (
     "null, or a time above 0 as DD:HH:MM:SS or {hours: 1, minutes: 30}",
     lambda v: v is None or _is_duration(v),
 )
-ANY: Rule = ("whatever Lightning takes", lambda v: True)  # which Lightning checks when the Trainer is made
+ANY: Rule = ("a value that Lightning accepts", lambda v: True)  # Lightning checks it when it makes the Trainer
 
-NO_VALIDATION = "there is no validation loop, as every epoch ends with an evaluation"
-CLIPPING = "gradients are shortened by player_d.clip_gradient and player_g.clip_gradient"
-TRAINER: dict[str, Rule] = {  # every argument of Lightning's Trainer
+NO_VALIDATION = "there is no validation loop; every epoch ends with an evaluation"
+ONE_OR_NULL = or_null(only(1.0, NO_VALIDATION))
+CLIPPING = "gradients are clipped by player_d.clip_gradient and player_g.clip_gradient"
+TRAINER: dict[str, Rule] = {  # all arguments of Lightning's Trainer
     "accelerator": ACCELERATOR,
     "strategy": ANY,
     "devices": DEVICES,
@@ -100,70 +100,61 @@ TRAINER: dict[str, Rule] = {  # every argument of Lightning's Trainer
     "precision": PRECISION,
     "logger": only(None, "loggers are chosen by logger=NAME"),
     "callbacks": only(None, "callbacks are chosen by callbacks=[default,NAME]"),
-    "fast_dev_run": (
-        "true, false or a number of iterations",
-        lambda v: isinstance(v, bool) or (type(v) is int and v > 0),
-    ),
-    "max_epochs": EPOCHS,
+    "fast_dev_run": ("true, false or a number of iterations", lambda v: isinstance(v, bool) or whole(1)[1](v)),
+    "max_epochs": or_null(whole(1)),
     "min_epochs": or_null(whole(1)),
     "max_steps": STEPS,
     "min_steps": or_null(whole(1)),
     "max_time": MAX_TIME,
     "limit_train_batches": or_null(only(1.0, "an epoch is num_examples / batch_size iterations; see max_steps")),
-    "limit_val_batches": or_null(only(1.0, NO_VALIDATION)),
-    "limit_test_batches": or_null(only(1.0, NO_VALIDATION)),
-    "limit_predict_batches": or_null(only(1.0, NO_VALIDATION)),
+    **dict.fromkeys(("limit_val_batches", "limit_test_batches", "limit_predict_batches"), ONE_OR_NULL),
     "overfit_batches": only(0.0, "a smaller training set is data.num_examples"),
-    "val_check_interval": or_null(only(1.0, NO_VALIDATION)),
+    "val_check_interval": ONE_OR_NULL,
     "check_val_every_n_epoch": only(1, NO_VALIDATION),
     "num_sanity_val_steps": or_null(only(0, NO_VALIDATION)),
     "log_every_n_steps": or_null(whole(0)),
     "enable_checkpointing": or_null(only(True, "callbacks.checkpoints saves what a run is resumed from")),
     "enable_progress_bar": BOOLEAN,
     "enable_model_summary": or_null(BOOLEAN),
-    "accumulate_grad_batches": only(1, "for greater batches there is data.batch_size"),
-    "gradient_clip_val": only(None, CLIPPING),
-    "gradient_clip_algorithm": only(None, CLIPPING),
+    "accumulate_grad_batches": only(1, "a larger batch is data.batch_size"),
+    **dict.fromkeys(("gradient_clip_val", "gradient_clip_algorithm"), only(None, CLIPPING)),
     "deterministic": ("true, false, warn or null", lambda v: v in (True, False, "warn", None)),
     "benchmark": or_null(BOOLEAN),
     "inference_mode": only(True, NO_VALIDATION),
-    "use_distributed_sampler": only(True, "each process takes its share of every batch"),
+    "use_distributed_sampler": only(True, "each process takes its shard of every batch"),
     "profiler": ANY,
     "detect_anomaly": BOOLEAN,
-    "barebones": only(False, "a run without records is benchmarked by make benchmark"),
+    "barebones": only(False, "make benchmark measures the speed without records"),
     "plugins": only(None, "choose by trainer.precision and trainer.strategy"),
     "sync_batchnorm": only(False, "batch norm needs trainer.devices=1"),
-    "reload_dataloaders_every_n_epochs": only(0, "every epoch is shuffled anew; data.fresh=true draws new examples"),
+    "reload_dataloaders_every_n_epochs": only(0, "every epoch is shuffled; data.fresh=true draws new examples"),
     "default_root_dir": only(None, "the directory is hydra.run.dir"),
-    "enable_autolog_hparams": only(None, "loggers are told the hyperparameters once"),
+    "enable_autolog_hparams": only(None, "the run itself logs its hyperparameters once"),
     "model_registry": only(None, "there is no registry; load_run reads a run's directory"),
 }
 
-MADE = (  # parts that are made by their _target_
+COMPONENTS = (  # sections with a _target_
     "data", "data.distribution", "generator", "discriminator", "objective", "update", "optimizer_d", "optimizer_g",
     "trainer", "callbacks.evaluation", "callbacks.checkpoints", "callbacks.record",
 )  # fmt: skip
-PARTS = ("callbacks", "penalty", "schedule", "player_d", "player_g", *MADE)
+SECTIONS = ("callbacks", "penalty", "schedule", "player_d", "player_g", *COMPONENTS)
 RULES: dict[str, Rule] = {
-    "replicas": whole(1),  # first: the others may be lists of as many
+    "replicas": whole(1),  # first, because other keys may be lists with one entry for each replica
     "seed": whole(0),
     "threads": or_null(("a whole number from 1 to 1,024", lambda v: type(v) is int and 1 <= v <= 1024)),
     "tags": TAGS,
     "ckpt_path": CHECKPOINT,
     "ema_half_life": or_null(POSITIVE),
-    **{f"{part}._target_": CLASS for part in MADE},
-    "data.num_examples": whole(1),
-    "data.batch_size": whole(1),
-    "data.steps_per_execution": whole(1),
+    **{f"{name}._target_": CLASS for name in COMPONENTS},
+    **each("data", dict.fromkeys(("num_examples", "batch_size", "steps_per_execution", "latent_dim"), whole(1))),
     "data.fresh": BOOLEAN,
-    "data.latent_dim": whole(1),
     "data.seed": whole(0),
     **each("optimizer_d optimizer_g", {"lr": POSITIVE, "_partial_": ("true", lambda v: v is True)}),
     **{f"trainer.{key}": TRAINER[key] for key in ("max_epochs", "max_steps", "accelerator", "enable_progress_bar")},
 }
-KEYS = {*(key.partition(".")[0] for key in (*PARTS, *RULES)), "logger", "run_dir"}  # all at the top
-OPTIONAL: dict[str, Rule] = {  # of those parts that have them
-    **{f"{part}._partial_": NOW for part in MADE if not part.startswith("optimizer_")},
+KEYS = {*(key.partition(".")[0] for key in (*SECTIONS, *RULES)), "logger", "run_dir"}  # all keys of the top level
+OPTIONAL: dict[str, Rule] = {  # only for components that have the key
+    **{f"{name}._partial_": NOT_PARTIAL for name in COMPONENTS if not name.startswith("optimizer_")},
     "callbacks.evaluation.exact": BOOLEAN,
     "data.instance_noise": number(0),
     "data.validation_samples": ("a whole number from 1 to 10,000", lambda v: type(v) is int and 1 <= v <= 10_000),
@@ -188,5 +179,5 @@ OPTIONAL: dict[str, Rule] = {  # of those parts that have them
 }
 OF_LOGGERS: dict[str, Rule] = {
     "log_model": only(False, "checkpoints stay in the run directory"),
-    "log_graph": only(False, "two networks play, and TensorBoard's graph shows one"),
+    "log_graph": only(False, "TensorBoard's graph shows one network, and a GAN has two"),
 }

@@ -1,23 +1,23 @@
-"""What a configuration gives to its classes, held against what they take."""
+"""Compare the arguments in a configuration with the signatures of its classes."""
 
 from __future__ import annotations
 
-import dis
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from inspect import Parameter, isclass, signature, unwrap
+from collections.abc import Mapping
+from inspect import Parameter, signature
 from typing import Any
 
 from hydra.utils import get_object
 
+from gaussgan.config.dotted import walk
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.keys import nearest
 
-logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # get_object logs in several lines what it raises
+logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # get_object logs its errors in several lines
 
 PLAYER = "gaussgan.gan.player.Player"
-RESERVED = ("_target_", "_args_", "_partial_", "_recursive_", "_convert_")  # what Hydra reads itself
-OURS = {  # arguments that a run gives itself
+RESERVED = ("_target_", "_args_", "_partial_", "_recursive_", "_convert_")  # Hydra reads these itself
+OURS = {  # arguments that a run supplies itself
     "generator": {"rng"},
     "discriminator": {"rng"},
     "optimizer_d": {"params"},
@@ -26,74 +26,56 @@ OURS = {  # arguments that a run gives itself
     "player_g": {"module", "loss", "optimizer", "scale", "leading"},
     "trainer": {"callbacks", "logger", "default_root_dir", "enable_autolog_hparams"},
 }
-HANDS_ON = {  # to what classes give their **kwargs later, during a run
-    "ModelSummary": "pytorch_lightning.utilities.model_summary.ModelSummary",
-    "TensorBoardLogger": "torch.utils.tensorboard.SummaryWriter",
-    "WandbLogger": "wandb.init",
-    "DDPStrategy": "torch.nn.parallel.DistributedDataParallel",
+HANDS_ON = {  # classes that pass their **kwargs to another class or function, during a run
+    "pytorch_lightning.callbacks.model_summary.ModelSummary": "pytorch_lightning.utilities.model_summary.ModelSummary",
+    "pytorch_lightning.loggers.tensorboard.TensorBoardLogger": "torch.utils.tensorboard.SummaryWriter",
+    "pytorch_lightning.loggers.wandb.WandbLogger": "wandb.init",
+    "pytorch_lightning.strategies.ddp.DDPStrategy": "torch.nn.parallel.DistributedDataParallel",
 }
 
 
 def check_arguments(config: Mapping[str, Any]) -> None:
-    """See that each class gets what it needs, and nothing that it does not take.
+    """Check that each class gets all arguments that it needs, and none that it does not have.
 
     Raises:
-        ConfigError: naming the first key that is missing, or is too much.
+        ConfigError: for the first missing or unknown argument.
     """
     players = {name: {**config[name], "_target_": PLAYER} for name in ("player_d", "player_g")}
-    for part, node in _made({**config, **players}):
-        if (takes := arguments(part, node)) is None:
+    for path, node in walk({**config, **players}):
+        if not isinstance(node, Mapping) or "_target_" not in node:
+            continue
+        component, name = ".".join(path), str(node["_target_"]).rpartition(".")[2]
+        if (takes := _arguments(node["_target_"], OURS.get(component, set()))) is None:
             continue
         for key in node:
             if key not in takes and key not in RESERVED:
-                raise ConfigError(not_taken(f"{part}.{key}", node, takes))
-        if node.get("_args_") or (node.get("_partial_") and part not in OURS):
-            continue  # by position, or later
+                hint = nearest(f"{component}.{key}", (f"{component}.{other}" for other in takes))
+                raise ConfigError(f"{component}.{key}: {name} has no argument {key}{hint}")
+        if node.get("_args_") or (node.get("_partial_") and component not in OURS):
+            continue  # arguments are given by position, or later
         for key, needed in takes.items():
             if needed and key not in node:
-                name = node["_target_"].rpartition(".")[2]
-                raise ConfigError(f"{part}.{key} must be there: {name} needs it (it was taken out, or never put in)")
+                raise ConfigError(f"{component}.{key} must be there: {name} needs it (it was removed, or never given)")
 
 
-def arguments(part: str, node: Mapping[str, Any]) -> dict[str, bool] | None:
-    """Return what the class of a component takes from a configuration, and whether it needs it.
+def _arguments(target: str, ours: set[str]) -> dict[str, bool] | None:
+    """Return the names of the arguments of a class or function, and whether it needs them.
+
+    Args:
+        ours: arguments that a configuration cannot give.
 
     Returns:
-        None where it takes anything, as by **kwargs, or does not say what it takes, as a class in C.
+        None if any name is possible because of **kwargs, or if the signature is unknown, as for a class written in C.
     """
     try:
-        made = get_object(node["_target_"])
-        parameters = signature(made).parameters
-        takes = {name: p.default is Parameter.empty for name, p in parameters.items() if _is_named(p)}
-        if _uses_keywords(made, parameters):
-            takes = {**dict.fromkeys(signature(get_object(HANDS_ON[made.__name__])).parameters, False), **takes}
-    except Exception:  # also of a class that cannot be imported, which making it says
+        made = get_object(target)
+        parameters = signature(made).parameters.values()
+        takes = {
+            p.name: p.default is p.empty for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        }
+        if any(p.kind is Parameter.VAR_KEYWORD for p in parameters):
+            receiver = get_object(HANDS_ON[f"{made.__module__}.{made.__qualname__}"])
+            takes = {**dict.fromkeys(signature(receiver).parameters, False), **takes}
+    except Exception:  # a class that cannot be imported is reported when it is made
         return None
-    return {name: needed for name, needed in takes.items() if name not in OURS.get(part, ())}
-
-
-def not_taken(key: str, node: Mapping[str, Any], takes: Iterable[str]) -> str:
-    part, name = key.rpartition(".")[0], node["_target_"].rpartition(".")[2]
-    hint = nearest(key, (f"{part}.{other}" for other in takes))
-    return f"{key} is nothing that {name} takes from a configuration{hint}"
-
-
-def _uses_keywords(made: Callable[..., Any], parameters: Mapping[str, Parameter]) -> bool:
-    """Whether a function has **kwargs and does anything with them."""
-    code = getattr(unwrap(made.__init__ if isclass(made) else made), "__code__", None)
-    names = [name for name, parameter in parameters.items() if parameter.kind is Parameter.VAR_KEYWORD]
-    used = str([step.argval for step in dis.get_instructions(code)]) if code else None
-    return bool(names) and (used is None or f"'{names[0]}'" in used)
-
-
-def _is_named(parameter: Parameter) -> bool:
-    return parameter.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
-
-
-def _made(node: Any, key: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """All that has a _target_, by its dotted key."""
-    if isinstance(node, Mapping) and "_target_" in node:
-        yield key, node
-    children = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
-    for name, value in children:
-        yield from _made(value, f"{key}.{name}".lstrip("."))
+    return {name: needed for name, needed in takes.items() if name not in ours}

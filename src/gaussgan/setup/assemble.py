@@ -1,7 +1,8 @@
-"""From a composed configuration to the parts of a run, seen to fit each other."""
+"""Make the objects of a run from its configuration, and check that they fit each other."""
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import Any
 
@@ -32,15 +33,25 @@ from gaussgan.setup.memory import check_memory
 from gaussgan.setup.resume import check_state
 from gaussgan.setup.trainer import check_machine, check_trainer, make_trainer
 
+log = logging.getLogger(__name__)
+
+Run = tuple[GAN, GaussianDataModule, Trainer]
+MANY = 10_000  # replicas that take seconds to make
+_ahead: list[Run] = []  # at most one: see assemble_ahead
+
 
 @reading()
-def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
-    """What a configuration describes: the module, its data and its trainer.
+def assemble(cfg: DictConfig) -> Run:
+    """Make the module, the data and the trainer that a configuration describes.
 
     Raises:
-        ConfigError: when the parts cannot be made, or do not fit each other or the checkpoint to resume from.
+        ConfigError: when one of them cannot be made, or does not fit the others or the checkpoint to resume from.
     """
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    if _ahead and (run := _ahead.pop())[0].config == config:
+        return run
+    if cfg.replicas >= MANY:
+        log.info("making %s replicas", f"{cfg.replicas:,}")
     check_machine(cfg.trainer)
     check_arguments(config)
     check_memory(config)
@@ -68,48 +79,60 @@ def assemble(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
         trainer.strategy.checkpoint_io = WholeFiles()
     _check_protocols(cfg, gan, data)
     check_trainer(trainer, callbacks, gan, data)
-    # Lightning does so after it has restored a checkpoint, whose float64 would pass through float32.
+    # Lightning converts only after it has restored a checkpoint, so float64 would pass through float32.
     trainer.precision_plugin.convert_module(gan)
     step = None if cfg.ckpt_path is None else _check_checkpoint(cfg, gan, data, trainer)
-    if not cfg.trainer.get("fast_dev_run"):  # which logs nothing
-        trainer.loggers = make_loggers(config, step)  # last, as MLflow's makes its store
+    if not cfg.trainer.get("fast_dev_run"):  # such a run logs nothing
+        trainer.loggers = make_loggers(config, step)  # last, because MLflow's logger makes its store at once
     return gan, data, trainer
 
 
+def assemble_ahead(cfg: DictConfig) -> None:
+    """Assemble a run before Hydra writes its files, so that a refused run leaves none.
+
+    The next call of `assemble` returns it, if the configuration is the same.
+    """
+    if cfg.threads is not None:
+        torch.set_num_threads(cfg.threads)
+    _ahead[:] = [assemble(cfg)]
+
+
 def _make_data(cfg: DictConfig, config: dict[str, Any]) -> GaussianDataModule:
-    make = instantiate(cfg.data, _partial_=True)  # which does not copy the seeds of many replicas one by one
+    make = instantiate(cfg.data, _partial_=True)  # does not copy the seeds of many replicas one by one
     try:
         return make(**({"seed": seeds(config)} if cfg.replicas > 1 else {}))
     except (TypeError, ValueError) as error:
         raise ConfigError(f"data: {one_line(error)}") from error
 
 
-def _make(cfg: DictConfig, part: str, ndim: int = 2) -> Any:
-    """Instantiate a part, its numbers that differ between replicas as tensors."""
-    own = _own_numbers(cfg, part, ndim)
-    node = OmegaConf.select(cfg, part)
+def _make(cfg: DictConfig, component: str, ndim: int = 2) -> Any:
+    """Instantiate a component. Its numbers that differ between replicas become tensors."""
+    own = _own_numbers(cfg, component, ndim)
+    node = OmegaConf.select(cfg, component)
     if not own:
         return instantiate(node)
     make = instantiate(node, _partial_=True)
     return partial(make, **own) if node.get("_partial_") else make(**own)
 
 
-def _own_numbers(cfg: DictConfig, part: str, ndim: int = 2) -> dict[str, Any]:
-    """The numbers of a part that differ between replicas, in float64: [R, 1] beside their parameters, with three
-    dimensions [R, 1, 1] beside what is of single examples, or [R]; of no part those at the top."""
+def _own_numbers(cfg: DictConfig, component: str, ndim: int = 2) -> dict[str, Any]:
+    """Return the numbers of a component that differ between replicas, as float64 tensors with `ndim` dimensions.
+
+    Their shape is [R], [R, 1] to go with parameters, or [R, 1, 1] to go with examples. The component "" is the top
+    level.
+    """
 
     def tensor(values: Any) -> Any:
-        if not isinstance(values, list):
-            return values
-        return torch.tensor(values, dtype=torch.float64).view(-1, *[1] * (ndim - 1))
+        listed = isinstance(values, list)
+        return torch.tensor(values, dtype=torch.float64).view(-1, *[1] * (ndim - 1)) if listed else values
 
     own = varying(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
-    numbers = {key.rpartition(".")[2]: value for key, value in own.items() if key.rpartition(".")[0] == part}
+    numbers = {key.rpartition(".")[2]: value for key, value in own.items() if key.rpartition(".")[0] == component}
     return {key: tuple(map(tensor, value)) if key == "betas" else tensor(value) for key, value in numbers.items()}
 
 
 def _check_protocols(cfg: DictConfig, gan: GAN, data: GaussianDataModule) -> None:
-    """Try what is to be trained once; see `protocols`. What is drawn of torch's global generator is put back."""
+    """Try each object once; see `protocols`. The state of torch's global generator is kept."""
     with torch.random.fork_rng(devices=[]):
         d = data.distribution.dim
         terms = [name for name, term in cfg.penalty.items() if OmegaConf.is_dict(term)]
@@ -121,11 +144,11 @@ def _check_protocols(cfg: DictConfig, gan: GAN, data: GaussianDataModule) -> Non
         protocols.check_update(gan, data.latent_dim, d, data.batches_per_iteration)
         if gan.schedule is not None:
             protocols.check_schedule(gan.schedule)
-    data.sources[0].examples()  # which are finite, or say that they are not
+    data.sources[0].examples()  # raises if they are not finite
 
 
 def _check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, trainer: Trainer) -> int:
-    """Return the iteration that the checkpoint is of."""
+    """Check that a run fits the checkpoint to resume from, and return the checkpoint's iteration."""
     path = cfg.ckpt_path
     try:
         checkpoint = read_checkpoint(path)
@@ -133,7 +156,7 @@ def _check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, train
         raise ConfigError(f"ckpt_path: {error}") from error
     if differing := differences(checkpoint["config"], gan.config):
         typed = flatten(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
-        key = min(differing, key=lambda key: "${" in str(typed.get(key)))  # one that follows from no other, if there is
+        key = min(differing, key=lambda key: "${" in str(typed.get(key)))  # better a key that the user set directly
         theirs, ours = differing[key]
         raise ConfigError(
             f"ckpt_path: {path} comes from a run with {key}={theirs!s:.200}, and a resumed run keeps its"

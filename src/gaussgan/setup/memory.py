@@ -1,4 +1,4 @@
-"""The memory that a run needs, told from its configuration, and the memory there is."""
+"""Estimate the memory that a run needs, and refuse a run that cannot fit."""
 
 from __future__ import annotations
 
@@ -16,39 +16,38 @@ from torch import Tensor, nn
 from gaussgan.config.errors import ConfigError, gigabytes
 from gaussgan.config.per_replica import of_replica
 from gaussgan.data.distributions import Distribution
-from gaussgan.evaluation.evaluator import DIRECTIONS, MOMENT_SAMPLES
+from gaussgan.evaluation.evaluator import CHUNK, DIRECTIONS, MOMENT_SAMPLES
 from gaussgan.networks.build import build_networks
 
 PROGRAM = 4e8  # bytes of Python, torch and Lightning
-BATCH = 1_600  # of the Python objects of one batch
-COPIES = 4  # at least, of a parameter: itself, its gradient, and two in a checkpoint that is written
-MATRICES = 10  # of the data's dimension, in float64
-PART = 128  # replicas that are evaluated at a time
-SIZES = {"dim": 2, "side": 2, "modes": 1}  # of a distribution, and the powers of them in its memory
+BATCH = 1_600  # bytes of the Python objects of one batch
+COPIES = 4  # of each parameter, at least: itself, its gradient, and two in a checkpoint while it is written
+MATRICES = 10  # d × d matrices in float64
+SIZES = {"dim": 2, "side": 2, "modes": 1}  # arguments of a distribution, and the power of each in its memory
 
 Needs = dict[str, float]  # bytes, by what they are for
 
 
 def check_memory(config: Mapping[str, Any]) -> None:
-    """See that a run can fit into memory, before anything large is made.
+    """Check that a run can fit into memory, before anything large is made.
 
-    The estimate counts only what a run must hold at one time, so a run that it refuses cannot fit.
+    The estimate counts only what a run must hold at one time, so a refused run cannot fit.
 
     Args:
         config: the run's configuration in plain containers.
 
     Raises:
-        ConfigError: with the estimate, when it is more than there is.
+        ConfigError: when the estimate is above the memory of the machine or of the GPU.
     """
     _compare(_distribution_needs(config["data"]["distribution"]))
     try:
         law = instantiate(config["data"]["distribution"])
         on_device, on_host = training_needs(config, law), validation_needs(config, law)
-    except Exception:  # of a distribution that is none, as whoever makes it next says
+    except Exception:  # an invalid distribution is reported when the data are made
         return
     _compare({**on_device, **on_host})
     if config["trainer"]["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        half = {what: size / 2 for what, size in on_device.items()}  # at least, of what is made on the host
+        half = {what: size / 2 for what, size in on_device.items()}  # a lower bound: some of it stays on the host
         _compare(half, torch.cuda.mem_get_info()[1], "the GPU")
 
 
@@ -63,14 +62,14 @@ def _compare(needs: Needs, there: float | None = None, where: str = "this machin
 
 
 def needed(needs: Needs) -> float:
-    """Bytes, with those of the program."""
+    """Return the bytes that a run and the program need."""
     return PROGRAM + sum(needs.values())
 
 
 def available() -> float:
-    """The memory that this process may ever have, in bytes: the machine's, its control groups' or its own limit."""
+    """Return the memory that this process may use, in bytes: the least of all limits that are set."""
     limits = [math.inf]
-    with suppress(AttributeError, ValueError, OSError):  # which not every system has
+    with suppress(AttributeError, ValueError, OSError):  # not every system has these names
         limits.append(float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")))
     for file in _group_limits():
         with suppress(OSError, ValueError):
@@ -84,7 +83,7 @@ def available() -> float:
 
 
 def _group_limits() -> Iterator[Path]:
-    """The files of the memory limits of this process's control groups, of version 2 or 1, and of those above them."""
+    """Yield the memory-limit files of this process's control groups and their parents, of version 1 and 2."""
     with suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text().splitlines():
             _, controllers, group = line.split(":", 2)
@@ -95,13 +94,13 @@ def _group_limits() -> Iterator[Path]:
 
 
 def training_needs(config: Mapping[str, Any], law: Distribution) -> Needs:
-    """What is held while a run trains."""
+    """Return the memory that training needs."""
     data, replicas = config["data"], config["replicas"]
     n, batch, k, d = data["num_examples"], data["batch_size"], data["latent_dim"], law.dim
     width = 8 if str(config["trainer"].get("precision")).startswith("64") else 4
     noise = data.get("instance_noise")
     row = width * (d + k + 1 + (d if noise else 0))
-    # The last epoch's draws are there while those of the next are made, and of replicas once more one by one.
+    # The last epoch is kept while the next one is drawn. Replicas are drawn one by one and then stacked.
     draws = n * (row * (2 if replicas == 1 else 3) + (0 if data["fresh"] else 4 * d))
     lists = BATCH * math.ceil(n / max(1, batch * data.get("batches_per_iteration", 1)))
     parameters, activations = _network_sizes(config, d)
@@ -121,11 +120,11 @@ def training_needs(config: Mapping[str, Any], law: Distribution) -> Needs:
 
 
 def validation_needs(config: Mapping[str, Any], law: Distribution) -> Needs:
-    """What is held for evaluations."""
+    """Return the memory that evaluations need."""
     data, replicas, modes = config["data"], config["replicas"], getattr(law, "modes", None)
     samples, k = data.get("validation_samples", 2_500), data["latent_dim"]
     what = f"validation (replicas={replicas}, data.validation_samples={samples}, data.latent_dim={k})"
-    projections = 0 if law.gaussian else 32 * samples * DIRECTIONS * min(replicas, PART)
+    projections = 0 if law.gaussian else 32 * samples * DIRECTIONS * min(replicas, CHUNK)
     return {
         what: 4 * (samples * law.dim * replicas + k * max(samples * replicas, MOMENT_SAMPLES)) + projections,
         f"matrices of {law.dim} × {law.dim} numbers": 8 * MATRICES * law.dim**2,
@@ -139,8 +138,10 @@ def _distribution_needs(config: Mapping[str, Any]) -> Needs:
 
 
 def _network_sizes(config: Mapping[str, Any], dim: int) -> tuple[dict[str, int], float]:
-    """The numbers of parameters of each network, and of the numbers that one example leaves for gradients; as far as
-    they can be told of networks without memory."""
+    """Return the number of parameters of each network, and of numbers that one example keeps for the gradients.
+
+    The networks are built without memory. If that fails, nothing is counted.
+    """
     parameters: dict[str, int] = {}
     with suppress(Exception), torch.device("meta"):
         networks = build_networks(of_replica(config, 0), dim)

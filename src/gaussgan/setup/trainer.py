@@ -1,4 +1,4 @@
-"""The Trainer of a run: Lightning's, seen to do what its arguments and callbacks say."""
+"""Make the Trainer of a run, and check that its arguments fit what it trains."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy, StrategyRegistry
-from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from torch import nn
 
 from gaussgan.callbacks.check import check_monitors
@@ -25,20 +24,20 @@ from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.iterations import iteration_limits
 from gaussgan.gan.module import GAN
 
-for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # that say what only their authors ask
+for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # their messages do not help a user here
     logging.getLogger(library).setLevel(logging.WARNING)
 for asked_for in ("profilers", "callbacks.model_summary", "callbacks.early_stopping"):
     logging.getLogger(f"pytorch_lightning.{asked_for}").setLevel(logging.INFO)
-warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # Lightning's affair with torch
-# They speak of batches where there are blocks of iterations, and of a state that a checkpoint here does hold.
+warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # inside Lightning
+# The first counts batches, and here a batch is a block of iterations. The second misses a state that is saved here.
 warnings.filterwarnings("ignore", message=".*is smaller than the logging interval")
 warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
 
 
 def make_trainer(cfg: DictConfig, callbacks: Mapping[str, Callback]) -> Trainer:
-    """Make a run's Trainer, without loggers; its progress bar is ours unless there is another among the callbacks."""
+    """Make a Trainer without loggers. It gets our progress bar unless the callbacks have another."""
     bar = cfg.trainer.enable_progress_bar and not any(isinstance(each, ProgressBar) for each in callbacks.values())
-    # With 0, what other callbacks log in a block is logged at its end.
+    # With 0, the Trainer logs what other callbacks report at the end of each block.
     every = cfg.trainer.get("log_every_n_steps", 0)
     _hear(callbacks.values())
     return instantiate(
@@ -53,10 +52,10 @@ def make_trainer(cfg: DictConfig, callbacks: Mapping[str, Callback]) -> Trainer:
 
 
 def check_machine(trainer: DictConfig) -> None:
-    """Check that this machine has what a configuration of a Trainer asks for by name.
+    """Check that this machine has the accelerator, and Lightning the strategy, of a Trainer's configuration.
 
     Raises:
-        ConfigError: naming what it has.
+        ConfigError: when they do not; the message lists what they have.
     """
     here = sorted(name for name, entry in AcceleratorRegistry.items() if entry["accelerator"].is_available())
     accelerators = ["auto", *here, *(["gpu"] if {"cuda", "mps"} & {*here} else [])]
@@ -74,7 +73,7 @@ def check_trainer(trainer: Trainer, callbacks: Mapping[str, Callback], gan: GAN,
     """Check that a Trainer fits what it trains.
 
     Raises:
-        ConfigError: naming the first argument that does not.
+        ConfigError: for the first argument that does not fit.
     """
     _check_strategy(trainer, gan.replicas)
     _check_least(trainer, data)
@@ -96,14 +95,15 @@ def _check_strategy(trainer: Trainer, replicas: int) -> None:
     if replicas > 1 and trainer.world_size > 1:
         raise ConfigError(f"trainer.devices must be 1 with replicas={replicas} (got {trainer.world_size})")
     sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-    if sweeping and isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher):
+    # Only the launcher that runs the script again for each process has a cluster environment.
+    if sweeping and hasattr(trainer.strategy.launcher, "cluster_environment"):
         raise ConfigError(
             "trainer.strategy must be ddp_spawn in a sweep: the processes of ddp would each run the whole sweep again"
         )
 
 
 def _check_least(trainer: Trainer, data: GaussianDataModule) -> None:
-    """Check that a run can be as long as it must be."""
+    """Check that the least length of a run is not above its limit."""
     planned = min(iteration_limits(trainer, data).values())
     for key, iterations in (("min_epochs", data.iterations), ("min_steps", 1)):
         least = getattr(trainer, key) or 0
@@ -116,16 +116,16 @@ def _check_batch_norm(trainer: Trainer, gan: GAN, data: GaussianDataModule) -> N
         return
     if trainer.world_size > 1:
         raise ConfigError(
-            f"trainer.devices must be 1 with batch norm, whose means are of a whole batch (got {trainer.world_size})"
+            f"trainer.devices must be 1 with batch norm, which needs the whole batch (got {trainer.world_size})"
         )
     if data.fewest_rows(1) < 2:
         raise ConfigError(
-            "data.num_examples must leave every batch two examples for batch norm, the last of an epoch included (got"
+            "data.num_examples must leave every batch two examples for batch norm, also the last batch of an epoch (got"
             f" {data.num_examples})"
         )
 
 
 def _hear(callbacks: Iterable[Callback]) -> None:
-    """Let Lightning's messages through where a callback is told to be verbose."""
+    """Show Lightning's messages if a callback is verbose."""
     verbose = any(getattr(callback, "verbose", False) for callback in callbacks)
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.INFO if verbose else logging.WARNING)

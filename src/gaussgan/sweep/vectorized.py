@@ -13,9 +13,8 @@ from hydra.core.utils import JobReturn, JobStatus, configure_log, env_override, 
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from gaussgan.cli.launch import FULL, report
 from gaussgan.config.check import check
-from gaussgan.config.errors import one_line
+from gaussgan.config.errors import FULL, one_line, report
 from gaussgan.runs.directory import holds_a_run
 from gaussgan.runs.signals import exit_code, noting, received
 from gaussgan.sweep.grouping import kind, reason_alone, spans
