@@ -1,4 +1,7 @@
-"""What happens around the training loop: evaluation, pictures, checkpoints and the run's record."""
+"""What happens around training: evaluation, pictures, checkpoints, the record, the progress bar.
+
+The numbers that a callback logs come from `evaluation`; the files that it writes are described in `runs`.
+"""
 
 from gaussgan.callbacks.checkpoints import Checkpoints
 from gaussgan.callbacks.evaluation import Evaluation

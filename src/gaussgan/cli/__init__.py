@@ -1,4 +1,4 @@
 """The command line: Hydra's, with one line for each mistake.
 
-The rules for keys are in `config`.
+The rules for keys belong in `config`.
 """

@@ -1,4 +1,4 @@
-"""The game: what each player minimises, how the two move, and the LightningModule that trains them.
+"""The game: losses, update rules and optimizers of the two players, and the LightningModule that trains them.
 
-How far a generator is from the truth belongs in `evaluation`.
+Measures of how far a generator is from the truth belong in `evaluation`.
 """

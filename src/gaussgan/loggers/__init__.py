@@ -1,4 +1,4 @@
-"""Loggers: made from the configuration, told the numbers and pictures of a run, and closed.
+"""Loggers: how they are made, what they are told, and how they are closed.
 
-Which numbers there are is decided in `callbacks`.
+The choice of numbers and pictures belongs in `callbacks`.
 """

@@ -1,4 +1,4 @@
-"""A run's directory: who may write there, its checkpoints and record, and a run loaded back.
+"""The directory of a run: who may write there, its checkpoints and record, and loading a run.
 
-What happens while a run trains belongs in `callbacks`.
+Code that runs during training belongs in `callbacks`.
 """

@@ -1,4 +1,4 @@
-"""From a configuration to the objects of a run, checked against each other and against the machine.
+"""The way from a configuration to the objects of a run: they are made, and checked against each other and the machine.
 
-What can be told without torch is checked in `config`.
+Checks that need no torch belong in `config`.
 """

@@ -1,1 +1,4 @@
-"""A sweep whose jobs are trained together where they differ in numbers alone. Imported when it is launched."""
+"""Sweeps: jobs that differ only in numbers are trained together.
+
+The training of one run belongs in `train`.
+"""
