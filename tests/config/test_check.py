@@ -249,7 +249,7 @@ def test_a_checkpoint_that_is_truncated_or_anothers(compose: Compose, tmp_path: 
         "text": b"not a checkpoint",
     }.items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(ConfigError, match=f"ckpt_path: .*{name} is no whole checkpoint"):
+        with pytest.raises(ConfigError, match=f"ckpt_path: .*{name} is damaged or is not a gaussgan checkpoint"):
             train(compose(*small, f"ckpt_path={tmp_path / name}", name="other"))
     for change, key in (
         ("discriminator.widths=[4]", "discriminator.widths"),

@@ -27,8 +27,10 @@ from gaussgan.gan.module import GAN
 from gaussgan.loggers.make import make_loggers
 from gaussgan.networks.build import build_networks
 from gaussgan.runs.checkpoint import expecting_checkpoint, read_checkpoint
-from gaussgan.setup import protocols
 from gaussgan.setup.arguments import check_arguments
+from gaussgan.setup.check_distribution import check_distribution
+from gaussgan.setup.check_game import check_objective, check_optimizers, check_penalties, check_schedule, check_update
+from gaussgan.setup.check_networks import check_networks
 from gaussgan.setup.memory import check_memory
 from gaussgan.setup.resume import check_state
 from gaussgan.setup.trainer import check_machine, check_trainer, make_trainer
@@ -57,7 +59,7 @@ def assemble(cfg: DictConfig) -> Run:
     check_memory(config)
     try:
         data = _make_data(cfg, config)
-        protocols.check_distribution(data.distribution)
+        check_distribution(data.distribution)
         networks = build_networks(config, data.distribution.dim)
         gan = GAN(
             **networks,
@@ -77,7 +79,7 @@ def assemble(cfg: DictConfig) -> Run:
         raise ConfigError(one_line(error)) from error
     if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
         trainer.strategy.checkpoint_io = WholeFiles()
-    _check_protocols(cfg, gan, data)
+    _try_once(cfg, gan, data)
     check_trainer(trainer, callbacks, gan, data)
     # Lightning converts only after it has restored a checkpoint, so float64 would pass through float32.
     trainer.precision_plugin.convert_module(gan)
@@ -131,19 +133,19 @@ def _own_numbers(cfg: DictConfig, component: str, ndim: int = 2) -> dict[str, An
     return {key: tuple(map(tensor, value)) if key == "betas" else tensor(value) for key, value in numbers.items()}
 
 
-def _check_protocols(cfg: DictConfig, gan: GAN, data: GaussianDataModule) -> None:
-    """Try each object once; see `protocols`. The state of torch's global generator is kept."""
+def _try_once(cfg: DictConfig, gan: GAN, data: GaussianDataModule) -> None:
+    """Try each object once. The state of torch's global generator is kept."""
     with torch.random.fork_rng(devices=[]):
         d = data.distribution.dim
         terms = [name for name, term in cfg.penalty.items() if OmegaConf.is_dict(term)]
         again = build_networks(of_replica(gan.config, 0), d)
-        protocols.check_networks(gan, data.latent_dim, d, again)
-        protocols.check_objective(gan.game.objective, gan.replicas)
-        protocols.check_penalties(dict(zip(terms, gan.game.penalties, strict=True)), gan, d)
-        protocols.check_optimizers(gan)
-        protocols.check_update(gan, data.latent_dim, d, data.batches_per_iteration)
+        check_networks(gan, data.latent_dim, d, again)
+        check_objective(gan.game.objective, gan.replicas)
+        check_penalties(dict(zip(terms, gan.game.penalties, strict=True)), gan, d)
+        check_optimizers(gan)
+        check_update(gan, data.latent_dim, d, data.batches_per_iteration)
         if gan.schedule is not None:
-            protocols.check_schedule(gan.schedule)
+            check_schedule(gan.schedule)
     data.sources[0].examples()  # raises if they are not finite
 
 

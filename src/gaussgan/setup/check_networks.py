@@ -1,0 +1,70 @@
+"""Try both networks once, before the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gaussgan.config.errors import ConfigError, one_line
+from gaussgan.gan.module import GAN
+from gaussgan.networks.moments import has_closed_form
+from gaussgan.networks.replicas import Replicas
+from gaussgan.rng import normal, stream
+from gaussgan.setup.trial import ONLY_PASSED, ROWS, check_numbers, naming
+
+
+def check_networks(gan: GAN, latent_dim: int, d: int, again: Mapping[str, nn.Module]) -> None:
+    """Check that both networks fit each other and the data, can be trained, and depend only on their seeds.
+
+    Args:
+        again: the networks of the first replica, made a second time.
+    """
+    leading = [gan.replicas] if gan.replicas > 1 else []
+    latents = normal(*leading, ROWS, latent_dim, generator=stream(0, "protocol"))
+    with gan.evaluating(), torch.enable_grad():
+        fake = _forward(gan, "generator", latents, "data.latent_dim")
+        if fake.shape != (*leading, ROWS, d):
+            raise ConfigError(f"generator.out_features must be {d}, the data's dimension (got {fake.shape[-1]})")
+        _check_parameters("generator", gan.generator, fake)
+        logits = _forward(gan, "discriminator", fake.detach(), "the data's dimension")
+        if logits.shape != (*leading, ROWS, 1):
+            raise ConfigError(f"discriminator.out_features must be 1, a logit (got {logits.shape[-1]})")
+        _check_parameters("discriminator", gan.discriminator, logits)
+    if has_closed_form(gan.generator):
+        with naming("generator"), torch.no_grad():
+            for moment, shape in zip(gan.generator.moments(), ((d,), (d, d)), strict=True):  # type: ignore[operator]
+                check_numbers("generator: each of its moments()", moment, (*leading, *shape), finite=False)
+    for name, network in again.items():
+        ours = getattr(gan, name)
+        ours = ours.network(0) if isinstance(ours, Replicas) else ours
+        with naming(name):
+            if not all(torch.equal(value, network.state_dict()[key]) for key, value in ours.state_dict().items()):
+                raise ConfigError(f"{name}: {type(network).__name__} must draw its parameters {ONLY_PASSED}")
+
+
+def _forward(gan: GAN, name: str, x: Tensor, what: str) -> Tensor:
+    """Return what a network makes of a batch."""
+    width = x.shape[-1]
+    try:
+        y = getattr(gan, name)(x)
+    except Exception as error:
+        got = gan.config[name].get("in_features")
+        if got in (None, width):
+            raise ConfigError(f"{name}: {one_line(error)}, for inputs of width {width}, {what}") from error
+        raise ConfigError(f"{name}.in_features must be {width}, {what} (got {got})") from error
+    shape = y.shape if isinstance(y, Tensor) and y.ndim else ()
+    check_numbers(f"{name}: what it returns", y, shape, finite=False)
+    return y
+
+
+def _check_parameters(name: str, network: nn.Module, output: Tensor) -> None:
+    """Check that an output depends on all parameters of a network."""
+    trained = {key: parameter for key, parameter in network.named_parameters() if parameter.requires_grad}
+    slopes: Sequence[Tensor | None] = ()
+    if trained and output.requires_grad:
+        slopes = torch.autograd.grad(output.sum(), [*trained.values()], allow_unused=True)
+    used = [key for key, slope in zip(trained, slopes, strict=False) if slope is not None]
+    if lost := [key.removeprefix("stacked.") for key, _ in network.named_parameters() if key not in used]:
+        raise ConfigError(f"{name}: its output must depend on all its parameters (frozen or unused: {', '.join(lost)})")
