@@ -11,28 +11,23 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
-from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from gaussgan.callbacks.check import check_callbacks
 from gaussgan.callbacks.checkpoints import WholeFiles
 from gaussgan.config.check import reading
-from gaussgan.config.dotted import flatten
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.per_replica import of_replica, seeds, varying
-from gaussgan.config.recipe import differences
 from gaussgan.data.datamodule import GaussianDataModule
-from gaussgan.data.iterations import iteration_limits
 from gaussgan.gan.module import GAN
 from gaussgan.loggers.make import make_loggers
 from gaussgan.networks.build import build_networks
-from gaussgan.runs.checkpoint import expecting_checkpoint, read_checkpoint
 from gaussgan.setup.arguments import check_arguments
 from gaussgan.setup.check_distribution import check_distribution
 from gaussgan.setup.check_game import check_objective, check_optimizers, check_penalties, check_schedule, check_update
 from gaussgan.setup.check_networks import check_networks
 from gaussgan.setup.memory import check_memory
-from gaussgan.setup.resume import check_state
+from gaussgan.setup.resume import check_checkpoint
 from gaussgan.setup.trainer import check_machine, check_trainer, make_trainer
 
 log = logging.getLogger(__name__)
@@ -83,7 +78,7 @@ def assemble(cfg: DictConfig) -> Run:
     check_trainer(trainer, callbacks, gan, data)
     # Lightning converts only after it has restored a checkpoint, so float64 would pass through float32.
     trainer.precision_plugin.convert_module(gan)
-    step = None if cfg.ckpt_path is None else _check_checkpoint(cfg, gan, data, trainer)
+    step = None if cfg.ckpt_path is None else check_checkpoint(cfg, gan, data, trainer)
     if not cfg.trainer.get("fast_dev_run"):  # such a run logs nothing
         trainer.loggers = make_loggers(config, step)  # last, because MLflow's logger makes its store at once
     return gan, data, trainer
@@ -147,45 +142,3 @@ def _try_once(cfg: DictConfig, gan: GAN, data: GaussianDataModule) -> None:
         if gan.schedule is not None:
             check_schedule(gan.schedule)
     data.sources[0].examples()  # raises if they are not finite
-
-
-def _check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, trainer: Trainer) -> int:
-    """Check that a run fits the checkpoint to resume from, and return the checkpoint's iteration."""
-    path = cfg.ckpt_path
-    try:
-        checkpoint = read_checkpoint(path)
-    except ConfigError as error:
-        raise ConfigError(f"ckpt_path: {error}") from error
-    if differing := differences(checkpoint["config"], gan.config):
-        typed = flatten(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
-        key = min(differing, key=lambda key: "${" in str(typed.get(key)))  # better a key that the user set directly
-        theirs, ours = differing[key]
-        raise ConfigError(
-            f"ckpt_path: {path} comes from a run with {key}={theirs!s:.200}, and a resumed run keeps its"
-            f" recipe (got {ours!s:.200})"
-        )
-    done: int = checkpoint["global_step"]
-    for key, end in iteration_limits(trainer, data).items():
-        if end < done:
-            raise ConfigError(
-                f"ckpt_path: {path} is at iteration {done}, beyond trainer.{key}={getattr(trainer, key)}, which ends at"
-                f" {end}; give the run's own, or more"
-            )
-    planned = min(iteration_limits(trainer, data).values())
-    if gan.schedule is not None and checkpoint.get("planned_iterations", planned) != planned:
-        raise ConfigError(
-            f"ckpt_path: {path} follows its schedule to iteration {checkpoint['planned_iterations']}; give its own"
-            f" trainer.max_epochs and trainer.max_steps (these end at {planned})"
-        )
-    shapes = {name: value.shape for name, value in gan.state_dict().items()}
-    if shapes != {name: value.shape for name, value in checkpoint["state_dict"].items()}:
-        raise ConfigError(f"ckpt_path: {path} comes from other networks than this run's")
-    try:
-        with expecting_checkpoint(path):
-            check_state(checkpoint, gan, data, trainer)
-    except ConfigError as error:
-        raise ConfigError(f"ckpt_path: {error}") from error
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, Timer) and (left := callback.time_remaining()) is not None and left <= 0:
-            raise ConfigError(f"ckpt_path: {path} has used up its time; give trainer.max_time a longer one, or null")
-    return done

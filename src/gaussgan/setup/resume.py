@@ -2,20 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 
 import pytorch_lightning
 import torch
+from omegaconf import DictConfig, OmegaConf
 from packaging.version import Version
 from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import Timer
 from torch.optim.lr_scheduler import LambdaLR
 
 from gaussgan.callbacks.evaluation import evaluation_of
+from gaussgan.config.dotted import flatten
+from gaussgan.config.errors import ConfigError
+from gaussgan.config.recipe import differences
 from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.iterations import iteration_limits
 from gaussgan.gan.module import GAN
-from gaussgan.runs.checkpoint import check_form
+from gaussgan.runs.checkpoint import check_form, expecting_checkpoint, read_checkpoint
+
+
+def check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, trainer: Trainer) -> int:
+    """Check that a run fits the checkpoint to resume from, and return the checkpoint's iteration."""
+    path = cfg.ckpt_path
+    with naming_ckpt_path():
+        checkpoint = read_checkpoint(path)
+    if differing := differences(checkpoint["config"], gan.config):
+        typed = flatten(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
+        key = min(differing, key=lambda key: "${" in str(typed.get(key)))  # better a key that the user set directly
+        theirs, ours = differing[key]
+        raise ConfigError(
+            f"ckpt_path: {path} comes from a run with {key}={theirs!s:.200}, and a resumed run keeps its"
+            f" recipe (got {ours!s:.200})"
+        )
+    done: int = checkpoint["global_step"]
+    for key, end in iteration_limits(trainer, data).items():
+        if end < done:
+            raise ConfigError(
+                f"ckpt_path: {path} is at iteration {done}, beyond trainer.{key}={getattr(trainer, key)}, which ends at"
+                f" {end}; give the run's own, or more"
+            )
+    planned = min(iteration_limits(trainer, data).values())
+    if gan.schedule is not None and checkpoint.get("planned_iterations", planned) != planned:
+        raise ConfigError(
+            f"ckpt_path: {path} follows its schedule to iteration {checkpoint['planned_iterations']}; give its own"
+            f" trainer.max_epochs and trainer.max_steps (these end at {planned})"
+        )
+    with naming_ckpt_path(), expecting_checkpoint(path):
+        check_state(checkpoint, gan, data, trainer)
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, Timer) and (left := callback.time_remaining()) is not None and left <= 0:
+            raise ConfigError(f"ckpt_path: {path} has used up its time; give trainer.max_time a longer one, or null")
+    return done
+
+
+@contextmanager
+def naming_ckpt_path() -> Iterator[None]:
+    """Name the key in what is wrong with the file."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"ckpt_path: {error}") from error
 
 
 def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModule, trainer: Trainer) -> None:
