@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import threading
@@ -23,12 +22,9 @@ from gaussgan.cli.hints import explain
 from gaussgan.config.check import check, check_hydra, reading
 from gaussgan.config.errors import ConfigError, shortage
 from gaussgan.runs.directory import abandon_sweep, claim, claim_sweep, is_first_process, record_end, refuse_if_taken
+from gaussgan.runs.job_errors import FULL, report, was_reported
 from gaussgan.runs.signals import exit_code, noting, received
 
-log = logging.getLogger(__name__)
-
-FULL = os.environ.get("HYDRA_FULL_ERROR") == "1"  # as a person set it; launch sets it as well
-_reported: list[Exception] = []
 _sweeps: list[Path] = []
 
 
@@ -115,7 +111,7 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        if any(error is told for told in _reported):
+        if was_reported(error):
             sys.exit(1)  # the first of a sweep's failures
         if FULL:
             raise
@@ -149,13 +145,6 @@ def _directory(config: DictConfig, key: str) -> Path:
     if not isinstance(directory, str) or not directory.strip():
         raise ConfigError(f"{key} must be the name of a directory (got {directory!r})")
     return Path(directory)
-
-
-def report(error: Exception) -> None:
-    """Log the error that a job ended with: one line, or a defect's traceback."""
-    line = shortage(error)
-    log.error(line or error, exc_info=error if FULL or not (line or isinstance(error, ConfigError)) else None)
-    _reported.append(error)
 
 
 def _thread_ended(ended: threading.ExceptHookArgs) -> None:

@@ -1,1 +1,1 @@
-"""A sweep whose jobs are trained together where they differ in numbers alone. Imported when it is launched."""
+"""Sweeps whose jobs differ only in numbers: these jobs are trained together. Imported when a sweep is launched."""
