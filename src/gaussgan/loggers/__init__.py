@@ -1,4 +1,1 @@
-"""Loggers: made from the configuration, told the numbers and pictures of a run, and closed.
-
-Which numbers there are is decided in `callbacks`.
-"""
+"""Loggers: made from the configuration, told about a run, and closed. The callbacks decide what is logged."""
