@@ -28,7 +28,7 @@ from gaussgan.loggers.make import closing
 from gaussgan.networks.moments import has_closed_form
 from gaussgan.runs.directory import RECORD, claim, is_first_process, read_record, record_end
 from gaussgan.runs.signals import exit_code, noting
-from gaussgan.runs.table import print_replicas, print_summary
+from gaussgan.runs.table import print_run
 from gaussgan.setup.assemble import assemble
 
 log = logging.getLogger(__name__)
@@ -104,13 +104,9 @@ def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Pa
     record = read_record(directory)
     if record["status"] == "diverged":
         log.error(record["error"])
-    exact = has_closed_form(gan.generator)
-    if gan.replicas > 1:
-        print_replicas(record, data.distribution, directory, exact)
-    else:
-        with gan.evaluating():
-            learned = data.validation.moments(gan.generator)
-        print_summary(record, data.distribution, directory, exact, learned)
+    with gan.evaluating():
+        learned = None if gan.replicas > 1 else data.validation.moments(gan.generator)
+    print_run(record, data.distribution, directory, has_closed_form(gan.generator), learned)
     if record["status"] == "interrupted":
         raise SystemExit(exit_code())
     return final_score(record)

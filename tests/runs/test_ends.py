@@ -125,9 +125,9 @@ def test_a_run_that_signals_end_goes_on_or_starts_again(
 
 
 def test_making_replicas_can_be_stopped(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gaussgan.runs import load as runs
+    from gaussgan.networks import build
 
-    draw, drawn = runs.stream, []
+    draw, drawn = build.stream, []
 
     def stop(*args: Any) -> torch.Generator:
         drawn.append(args)
@@ -135,7 +135,7 @@ def test_making_replicas_can_be_stopped(compose: Compose, monkeypatch: pytest.Mo
             send((signal.SIGTERM,))
         return draw(*args)
 
-    monkeypatch.setattr(runs, "stream", stop)
+    monkeypatch.setattr(build, "stream", stop)
     with pytest.raises(SystemExit):
         train(compose("replicas=50", *RECIPE))
     assert len(drawn) == 10

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.runs.signals import received, stopped_by
@@ -151,7 +151,8 @@ def write_record(directory: Path, record: Mapping[str, Any]) -> None:
     further = {key: value for key, value in record.items() if key.startswith(OPTIONAL)}
     values = {field: record.get(field) for field in FIELDS} | further | {"tags": record.get("tags") or []}
     finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
-    write_whole(directory / RECORD, f"{json.dumps({**finite, 'versions': versions()}, indent=2)}\n".encode())
+    text = json.dumps({**finite, "versions": versions()}, indent=2, default=list)  # default: OmegaConf's lists
+    write_whole(directory / RECORD, f"{text}\n".encode())
 
 
 def read_record(directory: Path) -> dict[str, Any]:
@@ -201,8 +202,7 @@ def record_end(directory: Path, error: BaseException, config: Mapping[str, Any] 
 
 def identity(config: Mapping[str, Any] | DictConfig) -> dict[str, Any]:
     """Return what every record says of a run: its seed and its tags."""
-    values = {key: config.get(key) for key in ("seed", "tags")}
-    return {key: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for key, v in values.items()}
+    return {key: config.get(key) for key in ("seed", "tags")}
 
 
 def ending(error: BaseException) -> tuple[str, str]:

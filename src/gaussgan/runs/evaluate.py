@@ -1,4 +1,4 @@
-"""A finished run, looked at anew: its distances, and at which sample size it is told apart from the truth."""
+"""A finished run, measured again: its distances, and the sample size at which it is told apart from the truth."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ SIZES = (100, 300, 1_000, 3_000, 10_000)
 
 
 class Verdict(NamedTuple):
-    """What n real and n generated examples say about their difference."""
+    """What two tests say about n real and n generated examples.
+
+    Args:
+        energy: the energy distance, with its p-value from permutations.
+        classifier: the accuracy of a classifier that was trained to tell them apart.
+        best: the best possible accuracy; None where it is unknown.
+    """
 
     n: int
     energy: float
@@ -30,8 +36,7 @@ class Verdict(NamedTuple):
 
 
 def measure(run: Run) -> dict[str, float]:
-    """The distances of the run's generator by `Validation`, that of its moving average where there is one, and mle/w2,
-    the error of its training set's moments.
+    """Measure the distances of a run's generator and of its moving average, and mle/w2, the baseline.
 
     Raises:
         ConfigError: when the run's configuration describes no data, or more than fits in memory.
@@ -41,16 +46,17 @@ def measure(run: Run) -> dict[str, float]:
         distances = distances_with_average(data.validation, run.generator, run.generator_ema)
         values = {name: value.item() for name, value in distances.items()}
         mle = data.mle_w2(run.iterations)
-    except Exception as error:  # whatever data say that cannot be, or do not fit in memory
+    except Exception as error:  # data may raise anything
         raise ConfigError(f"{run.directory} cannot be measured: {one_line(error)}") from error
     return values if mle is None else {**values, "mle/w2": mle.item()}
 
 
 @torch.no_grad()
 def compare(run: Run, sizes: Sequence[int] = SIZES, permutations: int = 199, seed: int = 0) -> Iterator[Verdict]:
-    """For each n, draw n real and n generated examples afresh and try to tell them apart.
+    """For each n, draw n real and n generated examples and try to tell them apart.
 
-    `best` is that of the exact likelihood ratio; it is None where one of the two laws has no density in closed form.
+    `best` is the accuracy of the exact likelihood ratio. It is None where one of the two distributions has no density
+    in closed form.
     """
     for n in sizes:
         real = examples_of(run.distribution, n, stream(seed, "evaluation_real", n))
@@ -63,7 +69,7 @@ def compare(run: Run, sizes: Sequence[int] = SIZES, permutations: int = 199, see
 
 
 def told_apart_from(verdicts: Sequence[Verdict], level: float = 0.05) -> int | None:
-    """The least n from which on the permutation test rejects at every larger one too; None where it never does."""
+    """Return the least n at which, and above which, the permutation test always rejects; None where there is none."""
     least = None
     for verdict in sorted(verdicts, key=lambda verdict: -verdict.n):
         if not verdict.energy_p <= level:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,49 +39,40 @@ SHARES = {
 }
 
 
-def print_summary(
-    record: Mapping[str, Any], distribution: Law, directory: Path, exact: bool, learned: tuple[Tensor, Tensor]
+def print_run(
+    record: Mapping[str, Any],
+    distribution: Law,
+    directory: Path,
+    exact: bool,
+    learned: tuple[Tensor, Tensor] | None,
 ) -> None:
-    """Print the end of a single run: the learned distribution beside the true one, all measures, and the files.
+    """Print the end of a run: a table of all that was measured, and the files.
+
+    For replicas, the table shows medians, 90th percentiles and means.
 
     Args:
         record: the contents of metrics.json.
         exact: whether the moments of the generator are known in closed form.
-        learned: mean and covariance of the generator.
+        learned: mean and covariance of the generator; None for replicas.
     """
-    rows = [
-        ("mean", _matrix(learned[0]), _matrix(distribution.mean)),
-        ("covariance", _matrix(learned[1]), _matrix(distribution.cov)),
-        *measures(record, distribution, exact),
-        *((name, _number(record[tag]), "") for tag, name in LOSSES.items()),
-        ("examples/s", _speed(record), ""),
-    ]
-    _print(record, "", ("learned", "true"), rows, [], directory)
-
-
-def print_replicas(record: Mapping[str, Any], distribution: Law, directory: Path, exact: bool) -> None:
-    """Print the end of a run of replicas: medians, 90th percentiles and means, shares, and the files."""
-    values = _with_infinities(record, distribution)
-    names = {**MEASURES, "mle/w2": "maximum likelihood's w2", **LOSSES}
-    rows = [
-        (name + _note(tag, exact), *(_number(values.get(key)) for key in (f"{tag}_median", f"{tag}_p90", tag)))
-        for tag, name in names.items()
-        if tag in values
-    ]
-    shares = [f"{name:36}{record[key]:7.1%}" for key, name in SHARES.items() if record.get(key) is not None]
-    columns = ("median", "90% are below", "mean, not diverged")
-    lines = [*shares, f"{'examples/s':36}{_speed(record)}"]
-    _print(record, f"{record['replicas']:,} replicas, ", columns, rows, lines, directory)
-
-
-def _print(
-    record: Mapping[str, Any],
-    what: str,
-    columns: Iterable[str],
-    rows: Iterable[Sequence[str]],
-    lines: Sequence[str],
-    directory: Path,
-) -> None:
+    values, speed, lines = _with_infinities(record, distribution), f"{record['examples_per_second'] or 0:,.0f}", []
+    if learned is None:
+        names = {**MEASURES, "mle/w2": "maximum likelihood's w2", **LOSSES}
+        what, columns = f"{record['replicas']:,} replicas, ", ["median", "90% are below", "mean, not diverged"]
+        rows = [
+            (name + _note(tag, exact), *(_number(values.get(key)) for key in (f"{tag}_median", f"{tag}_p90", tag)))
+            for tag, name in names.items()
+            if tag in values
+        ]
+        lines += [f"{name:36}{values[tag]:7.1%}" for tag, name in SHARES.items() if values.get(tag) is not None]
+        lines += [f"{'examples/s':36}{speed}"]
+    else:
+        moments = zip(("mean", "covariance"), learned, (distribution.mean, distribution.cov), strict=True)
+        what, columns = "", ["learned", "true"]
+        rows = [(name, _matrix(ours), _matrix(theirs)) for name, ours, theirs in moments]
+        rows += measures(record, distribution, exact)
+        rows += [(name, _number(record[tag]), "") for tag, name in LOSSES.items()]
+        rows += [("examples/s", speed, "")]
     title = f"{what}{record['status']} after {record['iterations']:,} iterations"
     table = Table("", box=SIMPLE_HEAD, title=title, title_justify="left")
     for column in columns:
@@ -90,11 +81,10 @@ def _print(
         table.add_row(*row)
     console = Console(soft_wrap=True)
     console.print(table)
-    figures = [f"figure     {figure}" for figure in sorted((directory / "figures").glob("*.png"))]
-    logged = any(directory.glob("events.out.tfevents.*"))
-    dashboard = [f"dashboard  tensorboard --logdir {directory.parent}"] if logged else []
-    error = [record["error"]] if record["error"] else []
-    for line in (*lines, *error, f"run        {directory}", *figures, *dashboard):
+    lines += [record["error"]] if record["error"] else []
+    lines += [f"run        {directory}", *(f"figure     {path}" for path in sorted(directory.glob("figures/*.png")))]
+    lines += [f"dashboard  tensorboard --logdir {directory.parent}"] if any(directory.glob("events.out.tf*")) else []
+    for line in lines:
         console.print(line, highlight=False)
 
 
@@ -127,10 +117,6 @@ def _with_infinities(record: Mapping[str, Any], distribution: Law) -> dict[str, 
 
 def _note(tag: str, exact: bool) -> str:
     return "" if exact or tag not in ("val/w2", "val/kl") else " (by sample moments)"
-
-
-def _speed(record: Mapping[str, Any]) -> str:
-    return f"{record['examples_per_second'] or 0:,.0f}"
 
 
 def _number(value: float | None) -> str:

@@ -86,30 +86,22 @@ def hydra_config(cfg: Any) -> Iterator[None]:
 class JobLogs(logging.Handler):
     """Copies each log record to the files of all jobs, unless the record belongs to one job.
 
-    It belongs to one job if it has a `run_dir`, or if it is logged within `only`. A file is open only while a record is
-    written: a thousand jobs would need more open files than a process may have.
+    The owner is the job whose `run_dir` the record has, or else `owner`, if that is set. A file is open only while a
+    record is written: a thousand jobs would need more open files than a process may have.
     """
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         super().__init__()
         self._files = {str(job.run_dir): job.files for job in jobs}
-        self._only: str | None = None
+        self.owner: str | None = None  # a job's run_dir
 
     def emit(self, record: logging.LogRecord) -> None:
-        owner = getattr(record, "run_dir", self._only)
+        owner = getattr(record, "run_dir", self.owner)
         for run_dir, files in self._files.items():
             for file in files if owner in (None, run_dir) else ():
                 if record.levelno >= file.level:
                     file.handle(record)
                     file.close()
-
-    @contextmanager
-    def only(self, job: Job) -> Iterator[None]:
-        self._only = str(job.run_dir)
-        try:
-            yield
-        finally:
-            self._only = None
 
 
 @contextmanager

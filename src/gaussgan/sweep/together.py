@@ -15,7 +15,6 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import Logger
 
-from gaussgan.callbacks import Checkpoints, Record
 from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.callbacks.record import Ending, record_run
 from gaussgan.config.errors import ConfigError
@@ -93,16 +92,15 @@ def _train(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
 
 def _joint(configs: Sequence[dict[str, Any]], directory: Path) -> DictConfig:
     """Return the configuration of the run whose replicas these are, in a directory of its own, without figures."""
-    joint = together(configs)
-    callbacks = {"checkpoints": Checkpoints, "record": Record, "kept": KeptEpochs}
-    joint["callbacks"] = {
-        "evaluation": joint["callbacks"]["evaluation"],
-        **{
-            key: {"_target_": f"{kind.__module__}.{kind.__name__}", "directory": str(directory)}
-            for key, kind in callbacks.items()
-        },
+    targets = {
+        "checkpoints": "gaussgan.callbacks.Checkpoints",
+        "record": "gaussgan.callbacks.Record",
+        "kept": "gaussgan.sweep.kept_epochs.KeptEpochs",
     }
-    return OmegaConf.create({**joint, "logger": None, "run_dir": str(directory)})
+    joint = together(configs)
+    callbacks = {"evaluation": joint["callbacks"]["evaluation"]}
+    callbacks |= {name: {"_target_": target, "directory": str(directory)} for name, target in targets.items()}
+    return OmegaConf.create({**joint, "callbacks": callbacks, "logger": None, "run_dir": str(directory)})
 
 
 def _leave_runs(

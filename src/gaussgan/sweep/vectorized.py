@@ -98,7 +98,8 @@ class Sweep:
                 outcomes = [error if holds_a_run(job.run_dir) else None for job in jobs]
             ended = [(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True) if outcome is not None]
             for job, outcome in ended:
-                with hydra_config(job.returned.hydra_cfg), logs.only(job):
+                logs.owner = str(job.run_dir)
+                with hydra_config(job.returned.hydra_cfg):
                     if isinstance(outcome, Exception):
                         report(outcome)
                     job.end(self.context, outcome)
