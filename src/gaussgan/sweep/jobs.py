@@ -37,18 +37,20 @@ class Job:
     def begin(self, context: HydraContext, task: TaskFunction) -> None:
         """Do what `run_job` does before a task: make the directory and .hydra, open the log, call on_job_start.
 
-        It takes a third of run_job's time, with one copy by pickle instead of two, and a faster YAML writer.
+        It takes half of run_job's time: it copies by pickle, and has a faster YAML writer.
         """
         config = self.config
         with hydra_config(config):  # the directory's name may refer to it
             directory = Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir)).absolute()
             with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
                 config.hydra.runtime.output_dir = str(directory)
-            HydraConfig.instance().set_config(config)
-            cfg: DictConfig = pickle.loads(pickle.dumps(config))
-            hydra_cfg: Any = HydraConfig.instance().cfg
-            with read_write(cfg), open_dict(cfg):
-                del cfg["hydra"]
+            OmegaConf.set_readonly(config.hydra, True)
+            pickled = pickle.dumps(config)
+            cfg, hydra_cfg = pickle.loads(pickled), pickle.loads(pickled)
+            for part, others in ((cfg, ["hydra"]), (hydra_cfg, [key for key in config if key != "hydra"])):
+                with read_write(part), open_dict(part):
+                    for key in others:
+                        del part[key]
             overrides: Any = OmegaConf.to_container(config.hydra.overrides.task)
             name = JobRuntime.instance().get("name")
             self.returned = JobReturn(overrides, cfg, hydra_cfg, working_dir=str(Path.cwd()), task_name=name)

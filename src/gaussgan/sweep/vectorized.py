@@ -81,11 +81,11 @@ class Sweep:
 
     def _train(self, jobs: Sequence[Job]) -> Sequence[Job]:
         """Train jobs that have begun. Return those that have ended, well or not; the others are still to be run."""
-        logs, first = JobLogs(jobs), jobs[0].returned.hydra_cfg
+        logs, first = JobLogs(jobs), jobs[0].config
         outcomes: Sequence[float | Exception | None]
         with logging_to(logs):
             try:
-                with hydra_config(first), env_override(first.hydra.job.env_set), noting():  # type: ignore[union-attr]
+                with hydra_config(first), env_override(first.hydra.job.env_set), noting():
                     from gaussgan.sweep.together import train_together  # imports torch, which reads the environment
 
                     numbers = spans([job.number for job in jobs])
@@ -99,7 +99,7 @@ class Sweep:
             ended = [(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True) if outcome is not None]
             for job, outcome in ended:
                 logs.owner = str(job.run_dir)
-                with hydra_config(job.returned.hydra_cfg):
+                with hydra_config(job.config):
                     if isinstance(outcome, Exception):
                         report(outcome)
                     job.end(self.context, outcome)
