@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ def train(cfg: DictConfig) -> float:
         ConfigError: when something in the configuration is wrong.
         SystemExit: with 128 + the signal's number, when a signal ended the run.
     """
+    freeze_once()
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)
     directory = Path(cfg.run_dir)
@@ -73,26 +74,19 @@ def fit(gan: GAN, data: GaussianDataModule, trainer: Trainer, ckpt_path: str | N
                 *(trainer.max_epochs, limits["max_epochs"], limits["max_steps"]),
             )
     try:
-        with suppress(Diverged), closing(trainer.loggers), _frozen():
+        with suppress(Diverged), closing(trainer.loggers):
             trainer.fit(gan, data, ckpt_path=ckpt_path, weights_only=True)
     except MisconfigurationException as error:  # from a callback or a logger, before training
         raise ConfigError(one_line(error)) from error
 
 
-@contextmanager
-def _frozen() -> Iterator[None]:
-    """Hide all that exists from the garbage collector for a while: searching it would stop a run for 1/3 s.
+def freeze_once() -> None:
+    """Hide all that exists, mostly modules, from the garbage collector: searching it would stop a run for 1/3 s.
 
-    Where a caller has frozen objects, nothing is done, as they could not be told from others afterwards.
+    It is done once in a process, before anything is assembled, and not where a caller has done it.
     """
-    if gc.get_freeze_count():
-        yield
-        return
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
+    if not gc.get_freeze_count():
+        gc.freeze()
 
 
 def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Path) -> float:

@@ -31,7 +31,7 @@ from gaussgan.runs.replica_checkpoint import single_checkpoint
 from gaussgan.runs.signals import exit_code, noting
 from gaussgan.setup.assemble import assemble
 from gaussgan.sweep.kept_epochs import KeptEpochs
-from gaussgan.train import final_score, fit, train
+from gaussgan.train import final_score, fit, freeze_once, train
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,7 @@ def _train(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
     if directory.exists():
         raise ConfigError(f"hydra.sweep.dir: {directory} holds runs that were stopped, as replicas: see load_run there")
     directory.mkdir()
+    freeze_once()
     log.info("until they are done, they are the replicas of %s", directory)
     try:
         gan, data, trainer = assemble(_joint(configs, directory))
