@@ -29,83 +29,89 @@ from gaussgan.loggers.make import closing
 from gaussgan.networks.moments import has_closed_form
 from gaussgan.runs.directory import RECORD, claim, is_first_process, read_record, record_end
 from gaussgan.runs.signals import exit_code, noting
-from gaussgan.runs.table import print_replicas, print_summary
+from gaussgan.runs.table import print_run
 from gaussgan.setup.assemble import assemble
 
 log = logging.getLogger(__name__)
 
-gc.freeze()  # what was imported stays; searching it for garbage would stop a run for a third of a second
-
 
 def train(cfg: DictConfig) -> float:
-    """Train as the configuration says, leave a run directory behind, and return the run's `score`: `val/w2` for a
-    Gaussian law, infinite if it diverged.
+    """Train as the configuration says, leave a run directory behind, and return the run's `final_score`.
 
     Raises:
-        ConfigError: when something in the configuration cannot be.
+        ConfigError: when something in the configuration is wrong.
         SystemExit: with 128 + the signal's number, when a signal ended the run.
     """
+    freeze_once()
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)
     directory = Path(cfg.run_dir)
     with noting(), claim(directory, cfg.ckpt_path) if is_first_process() else nullcontext():
         try:
             check(cfg)
-            gan, data, trainer = fit(cfg)
+            if cfg.replicas > 1 and is_first_process():
+                log.info("making %s replicas", f"{cfg.replicas:,}")
+            gan, data, trainer = assemble(cfg)
+            fit(gan, data, trainer, cfg.ckpt_path)
             return conclude(gan, data, trainer, directory) if trainer.is_global_zero else math.nan
         except BaseException as error:
             if is_first_process():
-                with suppress(ConfigError):  # the error is what a person should see
+                with suppress(ConfigError):  # a person should see the first error
                     record_end(directory, error, cfg)
             raise
 
 
-def fit(cfg: DictConfig) -> tuple[GAN, GaussianDataModule, Trainer]:
-    """Train as the configuration says, and leave what it should leave in its directory."""
-    gan, data, trainer = assemble(cfg)
+def fit(gan: GAN, data: GaussianDataModule, trainer: Trainer, ckpt_path: str | None = None) -> None:
+    """Train an assembled run. Its callbacks leave the files of its directory, also when it diverges."""
     if is_first_process():
-        Path(cfg.run_dir, RECORD).unlink(missing_ok=True)  # what it says is about to be untrue
-        _say_what_to_expect(data, trainer)
+        Path(gan.config["run_dir"], RECORD).unlink(missing_ok=True)  # it is about to be untrue
+        log.info("data ~ %s", name_of(data.distribution))
+        if hooks := uncalled(trainer.callbacks):  # type: ignore[attr-defined]
+            log.warning("never called here: %s", ", ".join(hooks))
+        limits = iteration_limits(trainer, data)
+        if limits.get("max_epochs", math.inf) < limits.get("max_steps", 0):
+            log.info(
+                "trainer.max_epochs=%d ends the run at iteration %d, before trainer.max_steps=%d",
+                *(trainer.max_epochs, limits["max_epochs"], limits["max_steps"]),
+            )
     try:
-        with closing(trainer.loggers):
-            trainer.fit(gan, data, ckpt_path=cfg.ckpt_path, weights_only=True)
-    except Diverged as error:
-        log.error(error)
-    except MisconfigurationException as error:  # by a callback or a logger, before it trains
+        with suppress(Diverged), closing(trainer.loggers):
+            trainer.fit(gan, data, ckpt_path=ckpt_path, weights_only=True)
+    except MisconfigurationException as error:  # from a callback or a logger, before training
         raise ConfigError(one_line(error)) from error
-    return gan, data, trainer
 
 
-def _say_what_to_expect(data: GaussianDataModule, trainer: Trainer) -> None:
-    log.info("data ~ %s%s", name_of(data.distribution), f", {data.replicas:,} replicas" if data.replicas > 1 else "")
-    if hooks := uncalled(trainer.callbacks):  # type: ignore[attr-defined]
-        log.warning("never called here: %s", ", ".join(hooks))
-    limits = iteration_limits(trainer, data)
-    if limits.get("max_epochs", math.inf) < limits.get("max_steps", 0):
-        log.info(
-            "trainer.max_epochs=%d ends the run at iteration %d, before trainer.max_steps=%d",
-            *(trainer.max_epochs, limits["max_epochs"], limits["max_steps"]),
-        )
+def freeze_once() -> None:
+    """Hide all that exists, mostly modules, from the garbage collector: searching it would stop a run for 1/3 s.
+
+    It is done once in a process, before anything is assembled, and not where a caller has done it.
+    """
+    if not gc.get_freeze_count():
+        gc.freeze()
 
 
 def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Path) -> float:
-    """Say how the run ended, and answer for it to the caller."""
+    """Print the table of a run that has ended, and return its `final_score`.
+
+    Raises:
+        SystemExit: when a signal ended the run.
+    """
     record = read_record(directory)
-    exact = has_closed_form(gan.generator)
-    if gan.replicas > 1:
-        print_replicas(record, data.distribution, directory, exact)
-    else:
-        with gan.evaluating():
-            learned = evaluation_of(trainer).evaluator(data).moments(gan.generator)
-        print_summary(record, data.distribution, learned, directory, exact)
+    if record["status"] == "diverged":
+        log.error(record["error"])
+    with gan.evaluating():
+        learned = None if gan.replicas > 1 else evaluation_of(trainer).evaluator(data).moments(gan.generator)
+    print_run(record, data.distribution, directory, has_closed_form(gan.generator), learned)
     if record["status"] == "interrupted":
         raise SystemExit(exit_code())
-    return returned(record)
+    return final_score(record)
 
 
-def returned(record: Mapping[str, Any]) -> float:
-    """The distance by which a run is judged, of replicas their median, in which those that diverged count as infinite;
-    infinite where it diverged, or is beyond all numbers."""
+def final_score(record: Mapping[str, Any]) -> float:
+    """Return the distance by which a run is judged; infinity where it diverged or is beyond all numbers.
+
+    It is `val/w2` for a Gaussian distribution. For replicas it is the median; a diverged replica counts as infinity.
+    """
     tag = score(record)
     distance = record.get(f"{tag}_median", record.get(tag))
     return math.inf if distance is None or math.isnan(distance) else distance

@@ -1,7 +1,7 @@
-"""hydra/launcher=vectorized: a sweep's jobs that differ in numbers alone are trained together.
+"""hydra/launcher=vectorized: the jobs of a sweep that differ only in numbers are trained together.
 
-Hydra imports this file whenever it starts: what is heavy is imported when there is something to launch. It does so
-before the module is in sys.modules, where a dataclass would look for annotations that are text.
+Hydra imports this file at every start. Slow imports therefore wait until there is something to launch. At this import
+the module is not yet in sys.modules, where a dataclass looks up annotations that are text: they must be objects here.
 """
 
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ from omegaconf import DictConfig
 @dataclass
 class VectorizedConf:
     _target_: str = "hydra_plugins.gaussgan_vectorized.VectorizedLauncher"
-    max_replicas: Any = 1024  # of one group, a larger one is cut; setup says what it may be
+    max_replicas: Any = 1024  # a larger group is cut; `setup` checks the value
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="vectorized", node=VectorizedConf, provider="gaussgan")
 
 
 class VectorizedLauncher(Launcher):
-    """Leaves and returns what Hydra's basic launcher would, but for the figures of jobs that are trained together."""
+    """A launcher that does what Hydra's basic one does, except that jobs trained together leave no figures."""
 
     def __init__(self, max_replicas: int | None) -> None:
         self.max_replicas = max_replicas
@@ -38,8 +38,8 @@ class VectorizedLauncher(Launcher):
         text, holds = or_null(whole(1))
         if not holds(self.max_replicas):
             raise ConfigError(f"hydra.launcher.max_replicas must be {text} (got {self.max_replicas})")
-        # The sweeper, which composes every job as well, has the same context.
-        hydra_context.config_loader = Composer(hydra_context.config_loader.get_search_path())
+        # The sweeper has the same context, and composes every job too.
+        hydra_context.config_loader = Composer(hydra_context.config_loader)  # type: ignore[assignment]
         self.context, self.task, self.config = hydra_context, task_function, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:

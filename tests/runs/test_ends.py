@@ -6,6 +6,7 @@ import io
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -174,6 +175,7 @@ def test_a_full_disk_costs_a_line_and_nothing_else(
     for left in range(9):
         room = left
         monkeypatch.setattr(Path, "write_bytes", cramped)
+        monkeypatch.setattr(shutil, "copyfile", lambda source, target: cramped(target, source.read_bytes()))
         line = ""
         try:
             train(compose(*RECIPE, "~callbacks.pictures"))

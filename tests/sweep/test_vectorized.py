@@ -289,7 +289,9 @@ def test_a_group_that_fails_as_a_whole(
     results = launch("seed=1", "seed=2", "seed=3")
     assert [result.status.name for result in results] == ["COMPLETED", "FAILED", "COMPLETED"]
     assert [results[i].return_value for i in (0, 2)] == [1001, 1003]
-    assert capsys.readouterr().err.count("They could not be, and are run one by one: out of memory") == 1
+    assert (
+        capsys.readouterr().err.count("The runs cannot be trained as one, and are run one by one: out of memory") == 1
+    )
     assert lines(tmp_path / "vectorized" / "2")[-1] == "alone"
 
 
@@ -368,7 +370,7 @@ def test_composes_as_hydra_does(application: Hydra, structure: str) -> None:
     options = ["hydra/launcher=vectorized", "hydra.sweep.dir=somewhere", "+hydra.job.env_set.X=y"]
     master = application.compose_config("train", options, RunMode.MULTIRUN)
     theirs: Any = application.config_loader
-    ours = Composer(theirs.get_search_path())
+    ours = Composer(theirs)
     draw = random.Random(structure)
     order = draw.random()
     for _ in range(3):
@@ -395,7 +397,7 @@ def test_numbers_are_set_in_a_copy(application: Hydra, monkeypatch: pytest.Monke
         ConfigLoaderImpl, "load_sweep_config", lambda *a: calls.append(a[2]) or original(*a)
     )  # fmt: skip
     master = application.compose_config("train", [], RunMode.MULTIRUN)
-    ours = Composer(application.config_loader.get_search_path())
+    ours = Composer(application.config_loader)
     drawn = [(seed, weight) for seed in range(5) for weight in (0.5, 1.5)]
     cfgs = [ours.load_sweep_config(master, ["penalty=r1", f"seed={s}", f"penalty.weight={w}"]) for s, w in drawn]
     assert [(cfg.data.seed, cfg.penalty.r1.weight) for cfg in cfgs] == drawn

@@ -1,4 +1,4 @@
-"""What a run can go on from, whatever becomes of its process."""
+"""The checkpoints from which a run goes on, whatever becomes of its process."""
 
 from __future__ import annotations
 
@@ -18,33 +18,23 @@ from gaussgan.runs.checkpoint import save_checkpoint
 from gaussgan.runs.directory import BEST, LAST, copy_whole, writing
 
 
-class WholeFiles(TorchCheckpointIO):
-    """Lightning's checkpoints of any callback, written beside their place and not in TMPDIR; whole or not at all."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        if storage_options is not None or "://" in str(path):
-            super().save_checkpoint(checkpoint, path, storage_options)
-        else:
-            with writing("hydra.run.dir"):
-                Path(path).parent.mkdir(parents=True, exist_ok=True)
-            save_checkpoint(checkpoint, Path(path))
-
-
 class Checkpoints(Checkpoint):
-    """`checkpoints/last.ckpt` at the start, after each epoch, and wherever training stops within one;
-    `checkpoints/best.ckpt` where `val/w2` (or what stands for it, by `score`) was least after an epoch, or where a run
-    ends within its first. Either is replaced whole or not at all."""
+    """`checkpoints/last.ckpt` and `checkpoints/best.ckpt`, each replaced whole or not at all.
+
+    The last is written at the start, after each epoch, and where training stops within an epoch. The best is the epoch
+    with the least `score`; if training ends within the first epoch, it is that end.
+    """
 
     def __init__(self, directory: str) -> None:
         self.last, self.best = Path(directory) / LAST, Path(directory) / BEST
         self.least = math.inf
 
     def on_fit_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        """A run that goes on in another directory takes its checkpoints along."""
-        if trainer.is_global_zero:
-            with writing("hydra.run.dir"):
-                self.last.parent.mkdir(parents=True, exist_ok=True)
-        if trainer.ckpt_path and trainer.is_global_zero:
+        if not trainer.is_global_zero:
+            return
+        with writing("hydra.run.dir"):
+            self.last.parent.mkdir(parents=True, exist_ok=True)
+        if trainer.ckpt_path:  # a run that goes on in another directory takes its checkpoints along
             source = Path(trainer.ckpt_path)
             # last.ckpt comes second: until it is there, the same command may be given again.
             for path, target in ((source.with_name(self.best.name), self.best), (source, self.last)):
@@ -64,8 +54,8 @@ class Checkpoints(Checkpoint):
         row = gan.history[-1]
         error = middle(row, score(row), gan.diverged)
         improved = error < self.least
-        if data_of(trainer).loader.within_epoch:  # it is saved, as what a run that never stopped would go on from
-            if improved and math.isinf(self.least) and trainer.is_global_zero:  # it is the first
+        if data_of(trainer).loader.within_epoch:  # already saved, in the state from which a run goes on
+            if improved and math.isinf(self.least) and trainer.is_global_zero:  # no epoch is complete
                 copy_whole(self.last, self.best)
             return
         self.least = min(error, self.least)
@@ -74,7 +64,7 @@ class Checkpoints(Checkpoint):
     def _save(self, trainer: Trainer, improved: bool = False) -> None:
         if trainer.is_global_zero:
             with writing("hydra.run.dir"):
-                self.last.parent.mkdir(exist_ok=True)  # not the run's directory, which somebody has taken away
+                self.last.parent.mkdir(exist_ok=True)  # but not the run's directory, if somebody has taken it away
         # The best first: a run that dies in between resumes from before this epoch, and improves again.
         trainer.save_checkpoint(self.best if improved else self.last)
         if improved and trainer.is_global_zero:
@@ -85,3 +75,15 @@ class Checkpoints(Checkpoint):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.least = float(state["least"])
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Writes Lightning's checkpoints, of any callback, whole or not at all: first beside their place, not in TMPDIR."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        if storage_options is not None or "://" in str(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+        else:
+            with writing("hydra.run.dir"):
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+            save_checkpoint(checkpoint, Path(path))

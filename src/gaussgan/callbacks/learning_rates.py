@@ -1,4 +1,4 @@
-"""The learning rates of both players over a run."""
+"""The learning rates of both players during a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gaussgan.loggers.log import log_numbers
 
 
 class LearningRateMonitor(Callback):
-    """Log lr/discriminator and lr/generator: the learning rates that the next iteration uses.
+    """Logs lr/discriminator and lr/generator, the learning rates of the next iteration.
 
     They are logged before the first iteration, after every epoch, and every `trainer.log_every_n_steps` iterations. For
     replicas whose learning rates differ, quantiles are logged as for all measures: lr/generator_median and so on.

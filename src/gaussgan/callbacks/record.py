@@ -1,19 +1,20 @@
-"""What became of a run, in its metrics.json."""
+"""The record of a run, metrics.json, and the signals that end a run."""
 
 from __future__ import annotations
 
 import logging
-import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from pytorch_lightning import Callback, Trainer
+from torch import Tensor
 
 from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.config.errors import ConfigError
+from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.iterations import data_of, planned_iterations
 from gaussgan.evaluation.baseline import mle_w2
 from gaussgan.evaluation.summary import replica_rows, summary
@@ -25,12 +26,67 @@ from gaussgan.runs.directory import ending, identity, write_record, write_replic
 log = logging.getLogger(__name__)
 
 
-class Record(Callback):
-    """metrics.json, and replicas.csv where there are several, however the run ends; and the signals that end it,
-    after the block that is under way.
+class Ending(NamedTuple):
+    """How a run ended.
 
-    A signal is only noted when it comes, and acted upon after a block, before `Checkpoints` looks: so whatever is
-    recorded as interrupted can be resumed. Ranks of a distributed run stop together. A second Ctrl-C ends it at once.
+    Args:
+        iterations: the iterations that count; for a run that diverged, those up to there.
+        trained: the iterations that were trained; for a run that diverged, its last block included.
+        seconds: the time that these took.
+    """
+
+    status: str
+    error: str | None
+    iterations: int
+    trained: int
+    seconds: float
+
+
+def record_run(
+    directory: Path,
+    config: Mapping[str, Any],
+    data: GaussianDataModule,
+    ending: Ending,
+    history: Sequence[dict[str, Any]],
+    diverged: Mapping[int, Diverged],
+    baseline: Tensor | None,
+) -> dict[str, Any]:
+    """Write metrics.json and, for several replicas, replicas.csv. Return the record.
+
+    Args:
+        data: the data of the run, or of a run in which this one was a replica.
+        history: the rows of the run. Only a row of the very end is recorded: an exception leaves no result.
+        diverged: the replicas that diverged.
+        baseline: the w2 of the maximum-likelihood fit.
+    """
+    iterations, replicas = ending.iterations, config["replicas"]
+    row = next((row for row in history[-1:] if row["iteration"] == iterations), {})
+    if baseline is not None:
+        row = {**row, "mle/w2": baseline}
+    if replicas > 1 and iterations:
+        write_replicas(directory, replica_rows(row, ending.status, diverged, config))
+    speed = replicas * data.examples_seen(ending.trained) / ending.seconds if ending.seconds else None
+    record = {
+        **summary(row, diverged),
+        "status": ending.status,
+        "error": ending.error,
+        **identity(config),
+        "replicas": replicas,
+        "iterations": iterations,
+        "examples": replicas * data.examples_seen(iterations),
+        "seconds": round(ending.seconds, 3),
+        "examples_per_second": None if speed is None else round(speed, 1),
+    }
+    write_record(directory, record)
+    return record
+
+
+class Record(Callback):
+    """Records a run however it ends, and ends it after a block when a signal comes.
+
+    A signal is only noted when it comes. After the block the run acts on it, before `Checkpoints` looks: whatever is
+    recorded as interrupted can be resumed. The ranks of a distributed run stop together. A second Ctrl-C ends the run
+    at once.
     """
 
     def __init__(self, directory: str) -> None:
@@ -52,77 +108,38 @@ class Record(Callback):
             signum, stop = trainer.strategy.reduce(wishes, reduce_op="max").tolist()
             self.signum = signum or None
         trainer.should_stop = bool(stop) or self.signum is not None
-        if self.signum is not None:  # a person's wish goes over trainer.min_epochs and trainer.min_steps
+        if self.signum is not None:  # a person's wish overrides trainer.min_epochs and trainer.min_steps
             trainer.fit_loop.min_epochs = trainer.fit_loop.epoch_loop.min_steps = None
 
     def on_fit_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         planned = planned_iterations(trainer)
-        if self.signum is None or trainer.global_step == planned:
-            if trainer.global_step < planned and trainer.is_global_zero:
-                log.info(
-                    "a callback or trainer.max_time ended the run, at iteration %s of %s",
-                    *(f"{n:,}" for n in (trainer.global_step, planned)),
-                )
-            self._write(trainer, gan, "completed", None, trainer.global_step)
-        else:
-            stopped_by = f"stopped by {signal.Signals(self.signum).name}"
-            self._write(trainer, gan, "interrupted", stopped_by, trainer.global_step)
+        if self.signum is not None and trainer.global_step != planned:
+            self._record(trainer, gan, "interrupted", signals.stopped_by(self.signum))
+            return
+        if trainer.global_step < planned and trainer.is_global_zero:
+            log.info(
+                "a callback or trainer.max_time ended the run, at iteration %s of %s",
+                *(f"{n:,}" for n in (trainer.global_step, planned)),
+            )
+        self._record(trainer, gan, "completed", None)
 
     def on_exception(self, trainer: Trainer, gan: GAN, exception: BaseException) -> None:  # type: ignore[override]
         if isinstance(exception, Diverged):
-            self._write(trainer, gan, "diverged", str(exception), exception.iteration)
+            self._record(trainer, gan, "diverged", str(exception), exception.iteration)
         else:
             with suppress(ConfigError):  # the error is what a person should see
-                self._write(trainer, gan, **ending(exception), iterations=trainer.global_step)
+                status, error = ending(exception)
+                self._record(trainer, gan, status, error)
 
-    def _write(self, trainer: Trainer, gan: GAN, status: str, error: str | None, iterations: int) -> None:
-        if not trainer.is_global_zero:
+    def _record(
+        self, trainer: Trainer, gan: GAN, status: str, error: str | None, iterations: int | None = None
+    ) -> None:
+        data, step = data_of(trainer), trainer.global_step
+        if not trainer.is_global_zero or data is None:  # of spawned processes, the first records the run
             return
-        data = data_of(trainer)
-        if data is None:  # the parent of spawned processes, the first of which has written what it knows
-            return
-        seconds = evaluation_of(trainer).total_seconds()
-        # What was measured elsewhere than at the end is not the end's: an exception leaves no result.
-        row = last_row(gan.history, iterations)
-        measured = iterations and status != "failed"  # what failed might be memory
-        if measured and (mle := mle_w2(data, iterations)) is not None:
-            row = {**row, "mle/w2": mle}
-        if gan.replicas > 1 and iterations:
-            write_replicas(self.directory, replica_rows(row, status, gan.diverged, gan.config))
-        numbers = summary(row, gan.diverged)
-        examples = gan.replicas * data.examples_seen(iterations)
-        done = gan.replicas * data.examples_seen(trainer.global_step)
-        write_record(self.directory, record_of(gan.config, numbers, status, error, iterations, examples, seconds, done))
-
-
-def last_row(history: Sequence[dict[str, Any]], iterations: int) -> dict[str, Any]:
-    """The last row of a run that came so far, if it is of its end."""
-    return history[-1] if history and history[-1]["iteration"] == iterations else {}
-
-
-def record_of(
-    config: Mapping[str, Any],
-    numbers: Mapping[str, float],
-    status: str,
-    error: str | None,
-    iterations: int,
-    examples: int,
-    seconds: float,
-    done: float,
-) -> dict[str, Any]:
-    """What metrics.json says of a run.
-
-    Args:
-        done: the examples that the seconds were spent on: of a run that diverged, all those of its last block.
-    """
-    return {
-        **numbers,
-        "status": status,
-        "error": error,
-        **identity(config),
-        "replicas": config["replicas"],
-        "iterations": iterations,
-        "examples": examples,
-        "seconds": round(seconds, 3),
-        "examples_per_second": round(done / seconds, 1) if seconds else None,
-    }
+        end = Ending(
+            status, error, step if iterations is None else iterations, step, evaluation_of(trainer).total_seconds()
+        )
+        measured = end.iterations and status != "failed"  # after a failure there may be no memory for it
+        baseline = mle_w2(data, end.iterations) if measured else None
+        record_run(self.directory, gan.config, data, end, gan.history, gan.diverged, baseline)

@@ -1,4 +1,4 @@
-"""Where a small game has been."""
+"""The path of a small game through its parameters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gaussgan.gan.module import GAN
 
 
 class Trajectory(Callback):
-    """Keeps the parameters of both players, G's before D's, after each block of iterations, in `gan.trajectory`."""
+    """Keeps the parameters of both players after each block of iterations in `gan.trajectory`: G's, then D's."""
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         if not gan.trajectory:

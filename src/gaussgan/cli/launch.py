@@ -21,8 +21,9 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from gaussgan.cli.hints import explain
 from gaussgan.cli.hydra_private import parse_command_line
 from gaussgan.config.check import check, check_hydra, reading
-from gaussgan.config.errors import FULL, ConfigError, one_line, report, reported, shortage
+from gaussgan.config.errors import ConfigError, one_line, shortage
 from gaussgan.runs.directory import abandon_sweep, claim, claim_sweep, is_first_process, record_end, refuse_if_taken
+from gaussgan.runs.job_errors import FULL, report, was_reported
 from gaussgan.runs.signals import exit_code, noting, received
 
 _sweeps: list[Path] = []
@@ -97,7 +98,7 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        if any(error is told for told in reported):
+        if was_reported(error):
             sys.exit(1)  # Hydra raises the first failure of a sweep again
         if FULL:
             raise

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import errno
-import logging
-import os
 import re
 
 from hydra.errors import InstantiationException
 
-log = logging.getLogger(__name__)
-
-FULL = os.environ.get("HYDRA_FULL_ERROR") == "1"  # what the user set, before the command line sets it
-reported: list[Exception] = []  # the errors that were logged already
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 ALLOCATORS = r"can't allocate memory|[Oo]ut of memory|Unable to allocate|Storage size calculation overflowed"
 
@@ -43,13 +37,6 @@ def shortage(error: BaseException) -> str | None:
         asked = "" if size is None else f" ({size[2] or gigabytes(int(size[1]))} asked for at once)"
         return f"there is not enough memory{asked}"
     return None
-
-
-def report(error: Exception) -> None:
-    """Log the error that ended a job: one line, or a traceback for a defect of the code."""
-    line = shortage(error)
-    log.error(line or error, exc_info=error if FULL or not (line or isinstance(error, ConfigError)) else None)
-    reported.append(error)
 
 
 def gigabytes(size: float) -> str:

@@ -19,12 +19,12 @@ from gaussgan.config.dotted import to_yaml
 class CSVLogger(Logger):
     """`metrics.csv`, with a row for each iteration at which something is logged.
 
-    Each row is written at once, and what is logged at the same iteration shares a row. Lightning's own `CSVLogger`
-    deletes the file when a run is resumed in its directory; this one keeps the rows before `purge_step`.
+    Each row is written at once. All that is logged at one iteration shares a row. Lightning's own `CSVLogger` deletes
+    the file when a run is resumed in its directory; this one keeps the rows before `purge_step`.
 
     Args:
         save_dir: the directory of the file.
-        purge_step: rows of this iteration and later ones are dropped.
+        purge_step: the rows of this iteration and of later ones are dropped.
     """
 
     name, version = "", ""
@@ -34,7 +34,7 @@ class CSVLogger(Logger):
         self.path = Path(save_dir) / "metrics.csv"
         self.purge_step: float = purge_step
         self.columns: list[str] = []
-        self.step, self.start = -1, 0  # of the last row, and where it begins in the file
+        self.step, self.start = -1, 0  # the last row's iteration, and its place in the file
         self.row: dict[str, Any] = {}
 
     @property

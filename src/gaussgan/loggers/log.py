@@ -1,10 +1,9 @@
-"""Loggers: made from the configuration, told the numbers and pictures of a run, and closed."""
+"""What loggers are told: the configuration, numbers and pictures of a run."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from gaussgan.config.dotted import to_yaml
 from gaussgan.config.recipe import hyperparameters
 from gaussgan.evaluation.evaluator import score
 from gaussgan.evaluation.summary import aggregate
-from gaussgan.loggers.make import IDS, SERVICES
+from gaussgan.loggers.make import IDS, SERVICES, closing
 from gaussgan.runs.directory import SWEEP
 
 
@@ -31,78 +30,83 @@ def log_configuration(
     step: int,
     first: Sequence[str],
 ) -> None:
-    """Tell the loggers what a run is, and keep the ids under which services know it.
+    """Log what a run is, and keep the ids that services gave the run.
 
     Args:
-        distances: those at the start.
+        distances: the distances at the start.
+        step: the iteration at the start.
         first: the keys of the hyperparameters that are shown first, see `typed`.
     """
+    numbers, start = hyperparameters(config, first), aggregate(distances)
     for logger in loggers:
-        _log_configuration(logger, config, hyperparameters(config, first), aggregate(distances), step)
-    named = zip(config.get("logger") or (), loggers, strict=False)  # there are none in a fast_dev_run
-    if ids := {name: logger.version for name, logger in named if isinstance(logger, tuple(SERVICES))}:
+        if isinstance(logger, TensorBoardLogger):
+            _describe_to_tensorboard(logger, config, numbers, start, step)
+        elif isinstance(logger, MLFlowLogger):
+            known = logger.experiment.get_run(logger.run_id).data.params  # MLflow lets none of them change
+            logger.experiment.update_run(logger.run_id, status="RUNNING")
+            logger.log_hyperparams({key: value for key, value in numbers.items() if key not in known})
+        else:
+            logger.log_hyperparams(numbers)
+    named = zip(config.get("logger") or (), loggers, strict=False)  # a fast_dev_run has no loggers
+    if ids := {name: logger.version for name, logger in named if isinstance(logger, SERVICES)}:
         (Path(config["run_dir"]) / IDS).write_text(json.dumps(ids) + "\n")
 
 
-@singledispatch
-def _log_configuration(
-    logger: Logger, config: Mapping[str, Any], numbers: dict[str, Any], start: Mapping[str, float], step: int
-) -> None:
-    logger.log_hyperparams(numbers)
-
-
-@_log_configuration.register
-def _(
+def _describe_to_tensorboard(
     logger: TensorBoardLogger, config: Mapping[str, Any], numbers: dict[str, Any], start: Mapping[str, float], step: int
 ) -> None:
     if step and len([*Path(logger.log_dir).glob("events.out.tfevents.*")]) > 1:
         return  # an earlier file has all of it, and the score of this step
-    tag = f"{score(start)}_median" if f"{score(start)}_median" in start else score(start)
-    logger.log_hyperparams(numbers, {tag: start[tag]}, step=step)  # HPARAMS then follows this tag
+    tag = score(start)
+    shown = f"{tag}_median" if f"{tag}_median" in start else tag
+    logger.log_hyperparams(numbers, {shown: start[shown]}, step=step)  # HPARAMS then follows this tag
     hparams = Path(logger.log_dir, logger.NAME_HPARAMS_FILE)
-    if not hparams.exists():  # else Lightning writes it in the end, and dumps every value twice
+    if not hparams.exists():  # else Lightning writes it at the end, and dumps every value twice
         hparams.write_text(to_yaml(numbers))
     logger.experiment.add_text("config", f"```yaml\n{to_yaml(config)}```")
-    if tag.endswith("_median"):
-        logger.experiment.add_custom_scalars({"replicas: median, 10th to 90th percentile": bands(start)})
-
-
-@_log_configuration.register
-def _(
-    logger: MLFlowLogger, config: Mapping[str, Any], numbers: dict[str, Any], start: Mapping[str, float], step: int
-) -> None:
-    run = logger.experiment.get_run(logger.run_id)
-    logger.experiment.update_run(logger.run_id, status="RUNNING")
-    logger.log_hyperparams({key: value for key, value in numbers.items() if key not in run.data.params})  # immutable
-
-
-def bands(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Charts for TensorBoard's Custom Scalars: the score and both losses of replicas."""
-    tags = (score(row), "train/loss_d", "train/loss_g")
-    return {tag: ["Margin", [f"{tag}_{name}" for name in ("median", "p10", "p90")]] for tag in tags}
+    if shown != tag:
+        tags = (tag, "train/loss_d", "train/loss_g")
+        bands = {tag: ["Margin", [f"{tag}_{name}" for name in ("median", "p10", "p90")]] for tag in tags}
+        logger.experiment.add_custom_scalars({"replicas: median, 10th to 90th percentile": bands})
 
 
 def log_numbers(loggers: Sequence[Logger], numbers: Mapping[str, float], step: int) -> None:
-    """Log numbers at an iteration; nothing where there are none."""
+    """Log numbers at an iteration; nothing where there are no numbers."""
     for logger in loggers if numbers else ():
         logger.log_metrics(dict(numbers), step=step)
 
 
-@singledispatch
 def log_picture(logger: Logger, tag: str, image: Any, step: int) -> None:
-    """Log a rendered figure, [height, width, RGB], to a logger that can show it."""
-    if log_image := getattr(logger, "log_image", None):
+    """Log a rendered figure, [height, width, RGB], if the logger can show it."""
+    if isinstance(logger, TensorBoardLogger):
+        logger.experiment.add_image(tag, image, step, dataformats="HWC")
+    elif isinstance(logger, MLFlowLogger):
+        logger.experiment.log_image(logger.run_id, image, key=tag, step=step)
+    elif log_image := getattr(logger, "log_image", None):
         log_image(tag, [image], step=step)
 
 
-@log_picture.register
-def _(logger: TensorBoardLogger, tag: str, image: Any, step: int) -> None:
-    logger.experiment.add_image(tag, image, step, dataformats="HWC")
+def log_finished_run(
+    loggers: Sequence[Logger],
+    config: Mapping[str, Any],
+    distances: Mapping[str, Any],
+    history: Sequence[Mapping[str, Any]],
+    first: Sequence[str],
+) -> None:
+    """Log a single run after its end, as it would have been logged while it went on, and close its loggers.
 
-
-@log_picture.register
-def _(logger: MLFlowLogger, tag: str, image: Any, step: int) -> None:
-    logger.experiment.log_image(logger.run_id, image, key=tag, step=step)
+    Args:
+        distances: the distances at iteration 0.
+        history: the rows of the run.
+        first: as for `log_configuration`.
+    """
+    with closing(loggers):
+        log_configuration(loggers, config, distances, 0, first)
+        for row in history:
+            numbers = {tag: value for tag, value in row.items() if tag not in ("iteration", "epoch")}
+            log_numbers(loggers, numbers, int(row["iteration"]))
+        for logger in loggers:
+            logger.finalize("success")
 
 
 def typed() -> list[str]:

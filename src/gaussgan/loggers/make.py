@@ -1,4 +1,4 @@
-"""Loggers made from the configuration, and closed."""
+"""Loggers, made from the configuration and closed."""
 
 from __future__ import annotations
 
@@ -16,35 +16,37 @@ from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.loggers.csv_logger import CSVLogger
 from gaussgan.runs.directory import writing
 
-IDS = "loggers.json"  # in a run's directory: the ids that W&B and MLflow gave the run
+IDS = "loggers.json"  # a file of a run's directory: the ids that W&B and MLflow gave the run
 
-
-SERVICES: dict[type[Logger], str] = {WandbLogger: "id", MLFlowLogger: "run_id"}  # the argument that takes an id
-
-
-EXTRAS: dict[type[Logger], str] = {WandbLogger: "wandb", MLFlowLogger: "mlflow"}
-
-
-KINDS: tuple[type[Logger], ...] = (CSVLogger, TensorBoardLogger, *SERVICES)
+# For a class of loggers: its argument for where a resumed run goes on, and the extra that installs it. The argument is
+# a step or, for a service, the id that it gave the run.
+KINDS: dict[type[Logger], tuple[str, str | None]] = {
+    CSVLogger: ("purge_step", None),
+    TensorBoardLogger: ("purge_step", None),
+    WandbLogger: ("id", "wandb"),
+    MLFlowLogger: ("run_id", "mlflow"),
+}
+SERVICES = tuple(kind for kind, (_, extra) in KINDS.items() if extra)
 
 
 def make_loggers(config: Mapping[str, Any], step: int | None = None) -> list[Logger]:
-    """Make the loggers of a configuration. A resumed run goes on in its logs: what they hold of later iterations, as
-    after a kill, is dropped where that can be done.
+    """Make the loggers of a configuration.
+
+    A resumed run goes on in its logs. What they hold of later iterations, as after a kill, is dropped where the logger
+    can do that.
 
     Args:
         step: the iteration from which the run is resumed; None where it starts.
 
     Raises:
-        ConfigError: when one of them cannot be made, or cannot reach its service.
+        ConfigError: when a logger cannot be made, cannot reach its service, or cannot write.
     """
-    path = Path(config["run_dir"]) / IDS
-    ids = json.loads(path.read_text()) if step is not None and path.exists() else {}
-    purge_step = step + 1 if step else 0
+    directory = Path(config["run_dir"])
+    ids = json.loads((directory / IDS).read_text()) if step is not None and (directory / IDS).exists() else {}
     loggers = []
     for name, node in (config.get("logger") or {}).items():
-        loggers.append(logger := _make(name, node, ids.get(name), purge_step))
-        if logger.save_dir and Path(logger.save_dir) != path.parent:  # which is claimed by the run
+        loggers.append(logger := _make(name, node, ids.get(name), step + 1 if step else 0))
+        if logger.save_dir and Path(logger.save_dir) != directory:  # the run has claimed its directory
             with writing(f"logger.{name}"):
                 Path(logger.save_dir).mkdir(parents=True, exist_ok=True)
                 TemporaryFile(dir=logger.save_dir).close()
@@ -55,20 +57,19 @@ def _make(name: str, node: Mapping[str, Any], identity: str | None, purge_step: 
     kind: type[Logger] | None = None
     try:
         make = instantiate(node, _partial_=True, _convert_="all")
-        kind = next((known for known in KINDS if isinstance(make.func, type) and issubclass(make.func, known)), None)
-        if kind in SERVICES and make.keywords.get(SERVICES[kind]) is None:
-            make.keywords[SERVICES[kind]] = identity
-        elif kind in (CSVLogger, TensorBoardLogger):
-            make.keywords.setdefault("purge_step", purge_step)
-        logger = make()
+        kind = next((each for each in KINDS if isinstance(make.func, type) and issubclass(make.func, each)), None)
+        if kind and make.keywords.get(argument := KINDS[kind][0]) is None:
+            make.keywords[argument] = identity if kind in SERVICES else purge_step
+        logger: Logger = make()
         if kind is WandbLogger and not (make.keywords.get("offline") or "mode" in make.keywords):
             import wandb
 
             wandb.login()  # now rather than when the run begins
     except ModuleNotFoundError as error:
-        extra = f"pip install -c constraints.txt -e '.[{EXTRAS[kind]}]'" if kind in EXTRAS else one_line(error)
-        raise ConfigError(f"logger.{name} needs a package that is not installed: {extra}") from error
-    except Exception as error:  # whatever a service says
+        extra = kind and KINDS[kind][1]
+        what = f"pip install -c constraints.txt -e '.[{extra}]'" if extra else one_line(error)
+        raise ConfigError(f"logger.{name} needs a package that is not installed: {what}") from error
+    except Exception as error:  # a service may raise anything
         hint = f" Without it: logger.{name}.offline=true" if kind is WandbLogger else ""
         raise ConfigError(f"logger.{name}: {one_line(error)}{hint}") from error
     return logger
@@ -76,7 +77,7 @@ def _make(name: str, node: Mapping[str, Any], identity: str | None, purge_step: 
 
 @contextmanager
 def closing(loggers: Sequence[Logger]) -> Iterator[None]:
-    """End W&B's run afterwards, which Lightning leaves open: the next run of the process would be logged into it."""
+    """End W&B's run afterwards. Lightning leaves it open, and the next run of the process would be logged into it."""
     failed = True
     try:
         yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
@@ -19,7 +18,7 @@ from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.per_replica import entries
 from gaussgan.config.schema import OPTIONAL, RULES
 from gaussgan.gan.state import TAGS
-from gaussgan.runs.directory import write_whole
+from gaussgan.runs.directory import replacing
 
 READ = ("seed", "replicas", "threads", "ema_half_life", "data.", "generator.", "discriminator.")  # when a run is loaded
 MOST_ENTRIES = 2_000_000  # in all lists and mappings of a checkpoint
@@ -74,9 +73,8 @@ def expecting_checkpoint(path: str | Path) -> Iterator[None]:
 
 def save_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
     """Write a checkpoint, whole or not at all."""
-    content = io.BytesIO()
-    torch.save(checkpoint, content)
-    write_whole(path, content.getbuffer())
+    with replacing(path) as temporary:
+        torch.save(checkpoint, temporary)
 
 
 def check_form(value: Any, form: Any, key: str = "checkpoint") -> None:

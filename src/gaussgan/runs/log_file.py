@@ -1,4 +1,4 @@
-"""A log file that a full disk cuts short."""
+"""A log file that may end early: on a full disk its further lines are on the console only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gaussgan.config.errors import shortage
 
 
 class LogFile(logging.FileHandler):
-    """A log file that a full disk cuts short. The console has its lines."""
+    """A log file that drops lines, without a traceback for each, while the disk is full."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]

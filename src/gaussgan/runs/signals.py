@@ -1,7 +1,7 @@
-"""Ctrl-C, SIGTERM, and SIGHUP from a terminal that is closed.
+"""The signals that end a run: Ctrl-C, SIGTERM, and SIGHUP from a terminal that is closed.
 
-Before training a signal ends the process at once. While it trains, a signal is a note that the run reads between
-blocks, so that it never stops in an update.
+Before training, a signal ends the process at once. During training, a signal is noted. The run reads the note between
+blocks, so that it never stops within an update.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _noting = _waiting = False
 
 
 def received() -> int | None:
-    """The number of the first signal since noting began; None where there was none."""
+    """Return the number of the first signal since noting began; None where there was none."""
     return _received
 
 
 def exit_code() -> int:
-    """Of a process that a signal ended: 128 + its number."""
-    return 128 + (_received or signal.SIGTERM)  # which another rank may have received
+    """Return the exit code of a process that a signal ended: 128 + its number."""
+    return 128 + (_received or signal.SIGTERM)  # another rank may have received it
 
 
-def stopped_by() -> str | None:
-    """The first signal in words; None where there was none."""
-    return f"stopped by {signal.Signals(_received).name}" if _received else None
+def stopped_by(signum: int) -> str:
+    """Name a signal, as records do."""
+    return f"stopped by {signal.Signals(signum).name}"
 
 
 def wait() -> None:
@@ -41,11 +41,10 @@ def wait() -> None:
 
 
 def install() -> None:
-    """Note the next signal, and end the process by SystemExit unless the signal is to `wait`; a second Ctrl-C ends the
-    process at once in any case.
+    """Note the next signal, and end the process by SystemExit unless the signal is to `wait`.
 
-    A process that has spawned others, which do the training, passes the signal on to them and waits for them. What is
-    ignored, as SIGHUP under nohup, stays so.
+    A second Ctrl-C ends the process at once in any case. A process that has spawned others, which do the training,
+    passes the signal on to them and waits for them. A signal that is ignored, as SIGHUP is under nohup, stays ignored.
     """
 
     def note(signum: int, _: Any) -> None:
@@ -60,7 +59,7 @@ def install() -> None:
             wait()  # the end is under way
             raise SystemExit(exit_code())
 
-    if threading.current_thread() is threading.main_thread():  # Python delivers signals to no other
+    if threading.current_thread() is threading.main_thread():  # Python delivers signals to the main thread only
         for signum in NOTED:
             if signal.getsignal(signum) is not signal.SIG_IGN:
                 signal.signal(signum, note)
@@ -68,7 +67,7 @@ def install() -> None:
 
 @contextmanager
 def noting() -> Iterator[None]:
-    """Note signals for a while. Within itself it does nothing more, so that what came before is not forgotten.
+    """Note signals for a while. A call within another changes nothing, so that an earlier signal is not forgotten.
 
     Raises:
         SystemExit: with 128 + the first signal's number, whatever code a second Ctrl-C made of it.

@@ -16,71 +16,6 @@ from torch.special import gammainc
 
 from gaussgan.data.distributions import Distribution, has_density
 
-
-def print_summary(
-    record: Mapping[str, Any],
-    law: Distribution,
-    learned: tuple[Tensor, Tensor],
-    directory: Path,
-    exact: bool,
-) -> None:
-    """The end of a run as one table: the learned law beside the true one, w2 beside that of the maximum-likelihood fit,
-    losses, speed, place."""
-    table = _table(record, "", "learned", "true")
-    for name, ours, theirs in zip(("mean", "covariance"), learned, (law.mean, law.cov), strict=True):
-        table.add_row(name, _matrix(ours), _matrix(theirs))
-    for name, value, best in measures(record, law, exact):
-        table.add_row(name, value, best)
-    for tag, name in LOSSES.items():
-        table.add_row(name, _number(record[tag]), "")
-    table.add_row("examples/s", f"{record['examples_per_second'] or 0:,.0f}", "")
-    console = Console(soft_wrap=True)
-    console.print(table)
-    _print_places(console, record, directory)
-
-
-def _table(record: Mapping[str, Any], what: str, *columns: str) -> Table:
-    title = f"{what}{record['status']} after {record['iterations']:,} iterations"
-    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left")
-    table.add_column("")
-    for column in columns:
-        table.add_column(column, justify="right")
-    return table
-
-
-def _print_places(console: Console, record: Mapping[str, Any], directory: Path) -> None:
-    if record["error"]:
-        console.print(record["error"], highlight=False)
-    console.print(f"run        {directory}", highlight=False)
-    for figure in sorted((directory / "figures").glob("*.png")):
-        console.print(f"figure     {figure}", highlight=False)
-    if any(directory.glob("events.out.tfevents.*")):
-        console.print(f"dashboard  tensorboard --logdir {directory.parent}", highlight=False)
-
-
-def measures(values: Mapping[str, Any], law: Distribution, exact: bool) -> Iterator[tuple[str, str, str]]:
-    """Of each measure that was taken: its name, its value, and what it would be at best."""
-    values = _with_infinities(values, law)
-    best = {
-        "val/w2": f"{_number(values.get('mle/w2'))} (maximum likelihood)",
-        "val/modes": f"{len(getattr(law, 'modes', ()))}",
-        "val/high_quality": f"{gammainc(torch.tensor(law.dim / 2), torch.tensor(9 / 2)):.4f}",  # χ² of d at 3²
-    }
-    for tag, name in MEASURES.items():
-        if values.get(tag) is not None:
-            note = "" if exact or tag not in ("val/w2", "val/kl") else " (by sample moments)"
-            value = f"{values[tag]:.0f}" if tag == "val/modes" else _number(values[tag])
-            yield name + note, value, best.get(tag, "0")
-
-
-def _with_infinities(record: Mapping[str, Any], law: Distribution) -> dict[str, Any]:
-    """A record with the infinite numbers that JSON cannot hold: what is missing beside a number that is finite."""
-    beside = {"val/logit_error": "val/js", **({"val/kl": "val/w2"} if law.gaussian and has_density(law) else {})}
-    tags = {f"{tag}{of}": f"{other}{of}" for tag, other in beside.items() for of in ("", "_median", "_p90")}
-    infinite = [tag for tag in tags if tag in record and record[tag] is None]
-    return {**record, **{tag: math.inf for tag in infinite if record.get(tags[tag]) is not None}}
-
-
 MEASURES = {
     "val/w2": "w2 to the true law",
     "val/w2_ema": "w2 of the averaged generator",
@@ -95,25 +30,7 @@ MEASURES = {
     "val/logit_error": "D's logit from log p/q",
     "val/distance": "distance from the equilibrium",
 }
-
-
-def print_replicas(record: Mapping[str, Any], law: Distribution, directory: Path, exact: bool) -> None:
-    """The end of a run of many replicas as one table: medians, 90th percentiles and means; shares; speed, place."""
-    table = _table(record, f"{record['replicas']:,} replicas, ", "median", "90% are below", "mean, not diverged")
-    record = _with_infinities(record, law)
-    for tag, name in {**MEASURES, "mle/w2": "maximum likelihood's w2", **LOSSES}.items():
-        if tag in record:
-            note = "" if exact or tag not in ("val/w2", "val/kl") else " (by sample moments)"
-            table.add_row(name + note, *(_number(record.get(key)) for key in (f"{tag}_median", f"{tag}_p90", tag)))
-    console = Console(soft_wrap=True)
-    console.print(table)
-    for key, name in SHARES.items():
-        if record.get(key) is not None:
-            console.print(f"{name:36}{record[key]:7.1%}", highlight=False)
-    console.print(f"{'examples/s':36}{record['examples_per_second'] or 0:,.0f}", highlight=False)
-    _print_places(console, record, directory)
-
-
+LOSSES = {"train/loss_d": "discriminator's loss", "train/loss_g": "generator's loss"}
 SHARES = {
     "share_diverged": "diverged",
     "share_log2": "losses read 0.693/0.693",
@@ -121,7 +38,84 @@ SHARES = {
 }
 
 
-LOSSES = {"train/loss_d": "discriminator's loss", "train/loss_g": "generator's loss"}
+def print_run(
+    record: Mapping[str, Any],
+    distribution: Distribution,
+    directory: Path,
+    exact: bool,
+    learned: tuple[Tensor, Tensor] | None,
+) -> None:
+    """Print the end of a run: a table of all that was measured, and the files.
+
+    For replicas, the table shows medians, 90th percentiles and means.
+
+    Args:
+        record: the contents of metrics.json.
+        exact: whether the moments of the generator are known in closed form.
+        learned: mean and covariance of the generator; None for replicas.
+    """
+    values, speed, lines = _with_infinities(record, distribution), f"{record['examples_per_second'] or 0:,.0f}", []
+    if learned is None:
+        names = {**MEASURES, "mle/w2": "maximum likelihood's w2", **LOSSES}
+        what, columns = f"{record['replicas']:,} replicas, ", ["median", "90% are below", "mean, not diverged"]
+        rows = [
+            (name + _note(tag, exact), *(_number(values.get(key)) for key in (f"{tag}_median", f"{tag}_p90", tag)))
+            for tag, name in names.items()
+            if tag in values
+        ]
+        lines += [f"{name:36}{values[tag]:7.1%}" for tag, name in SHARES.items() if values.get(tag) is not None]
+        lines += [f"{'examples/s':36}{speed}"]
+    else:
+        moments = zip(("mean", "covariance"), learned, (distribution.mean, distribution.cov), strict=True)
+        what, columns = "", ["learned", "true"]
+        rows = [(name, _matrix(ours), _matrix(theirs)) for name, ours, theirs in moments]
+        rows += measures(record, distribution, exact)
+        rows += [(name, _number(record[tag]), "") for tag, name in LOSSES.items()]
+        rows += [("examples/s", speed, "")]
+    title = f"{what}{record['status']} after {record['iterations']:,} iterations"
+    table = Table("", box=SIMPLE_HEAD, title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(soft_wrap=True)
+    console.print(table)
+    lines += [record["error"]] if record["error"] else []
+    lines += [f"run        {directory}", *(f"figure     {path}" for path in sorted(directory.glob("figures/*.png")))]
+    lines += [f"dashboard  tensorboard --logdir {directory.parent}"] if any(directory.glob("events.out.tf*")) else []
+    for line in lines:
+        console.print(line, highlight=False)
+
+
+def measures(values: Mapping[str, Any], distribution: Distribution, exact: bool) -> Iterator[tuple[str, str, str]]:
+    """Yield the name, the value and the best possible value of each measure that was taken, as text."""
+    values = _with_infinities(values, distribution)
+    best = {
+        "val/w2": f"{_number(values.get('mle/w2'))} (maximum likelihood)",
+        "val/modes": f"{len(getattr(distribution, 'modes', ()))}",
+        "val/high_quality": f"{gammainc(torch.tensor(distribution.dim / 2), torch.tensor(9 / 2)):.4f}",  # χ² at 3²
+    }
+    for tag, name in MEASURES.items():
+        if values.get(tag) is not None:
+            value = f"{values[tag]:.0f}" if tag == "val/modes" else _number(values[tag])
+            yield name + _note(tag, exact), value, best.get(tag, "0")
+
+
+def _with_infinities(record: Mapping[str, Any], distribution: Distribution) -> dict[str, Any]:
+    """Return a record with the infinite numbers that JSON cannot hold.
+
+    A missing number is infinite if its companion, which is measured along with it, is finite.
+    """
+    companions = {"val/logit_error": "val/js"}
+    if distribution.gaussian and has_density(distribution):
+        companions["val/kl"] = "val/w2"
+    tags = {f"{tag}{of}": f"{other}{of}" for tag, other in companions.items() for of in ("", "_median", "_p90")}
+    infinite = [tag for tag in tags if tag in record and record[tag] is None and record.get(tags[tag]) is not None]
+    return {**record, **dict.fromkeys(infinite, math.inf)}
+
+
+def _note(tag: str, exact: bool) -> str:
+    return "" if exact or tag not in ("val/w2", "val/kl") else " (by sample moments)"
 
 
 def _number(value: float | None) -> str:

@@ -1,14 +1,14 @@
-"""A sweep's configurations, composed by Hydra once for jobs that differ in numbers alone: a copy costs 1/20 of that."""
+"""The configurations of a sweep's jobs, composed by Hydra once for all jobs that differ only in numbers."""
 
 from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
-from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType, ValueType
 from hydra.errors import HydraException
@@ -17,25 +17,27 @@ from omegaconf import DictConfig, OmegaConf
 from gaussgan.config.per_replica import may_vary
 
 
-class Composer(ConfigLoaderImpl):
-    """Hydra's own loader, but for `load_sweep_config`, which gives the same in less time.
+class Composer:
+    """Hydra's config loader with a faster `load_sweep_config`, which returns the same configurations.
 
-    Overrides of numbers that `may_vary` are set in a copy of what Hydra composed for the first such list of overrides,
-    as Hydra itself sets them: after all groups are merged, before interpolations are resolved. Whatever else an
-    override says is part of what is composed. The files of conf/ are therefore read once, not once for every job.
+    The shape of a job is its overrides without the values of numbers that `may_vary`. Hydra composes the first job of
+    each shape. For every other job of the shape, the numbers are set in a copy, at the point where Hydra sets them too:
+    after all groups are merged and before interpolations are resolved. A copy takes 1/20 of Hydra's time.
     """
 
-    def __init__(self, config_search_path: ConfigSearchPath) -> None:
-        super().__init__(config_search_path)
-        self._parser = OverridesParser.create(config_loader=self)
-        self._parsed: dict[str, Override] = {}
-        self._templates: dict[tuple[str, ...], bytes | None] = {}  # None where copies would not be the same
+    def __init__(self, loader: ConfigLoader) -> None:
+        self._loader = loader
+        self._parse = cache(OverridesParser.create(config_loader=loader).parse_override)
+        self._templates: dict[tuple[str, ...], bytes | None] = {}  # None where a copy would differ
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         try:
             overrides = [self._parse(line) for line in sweep_overrides]
-        except HydraException:  # which the loader raises in its own way
-            return super().load_sweep_config(master_config, sweep_overrides)
+        except HydraException:  # Hydra's loader raises its own error
+            return self._loader.load_sweep_config(master_config, sweep_overrides)
         numbers = [override for override in overrides if _kind(override)]
         common: Any = OmegaConf.to_container(master_config.hydra.overrides.hydra, resolve=False)
         shape = (*common, "", *(_kind(o) or str(o.input_line) for o in overrides))
@@ -43,36 +45,34 @@ class Composer(ConfigLoaderImpl):
             config: DictConfig = pickle.loads(template)
             for override in numbers:
                 OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
-            _derive(config, overrides)
+            _update_hydra(config, [override for override in overrides if not override.is_hydra_override()])
             OmegaConf.copy_cache(from_config=master_config, to_config=config)
             return config
-        config = super().load_sweep_config(master_config, sweep_overrides)
+        config = self._loader.load_sweep_config(master_config, sweep_overrides)
         if shape not in self._templates:
             others = [override for override in overrides if override not in numbers]
-            self._templates[shape] = pickle.dumps(config) if _is_plain(config, numbers, others) else None
+            self._templates[shape] = pickle.dumps(config) if _can_be_copied(config, numbers, others) else None
         return config
-
-    def _parse(self, line: str) -> Override:
-        if line not in self._parsed:
-            self._parsed[line] = self._parser.parse_override(line)
-        return self._parsed[line]
 
 
 def _kind(override: Override) -> str | None:
-    """For an override that sets a number that may vary, or a list of them, all but the numbers; None for any other."""
+    """Return the key and the types of an override that sets numbers that may vary; None for any other override."""
     plain = override.type is OverrideType.CHANGE and override.value_type is ValueType.ELEMENT
     if not (plain and override.package is None and may_vary(override.key_or_group)):
         return None
     value = override.value()
     types = [type(number) for number in (value if isinstance(value, list) else [value])]
-    if not all(t in (int, float) for t in types):
+    if not {*types} <= {int, float}:
         return None
     return f"{override.key_or_group}={types if isinstance(value, list) else types[0]}"
 
 
-def _is_plain(config: DictConfig, numbers: Sequence[Override], others: Sequence[Override]) -> bool:
-    """Whether in a copy just the numbers are to be set: no other override has to do with their keys, but for the choice
-    of a group, which comes before them all; they choose no group; and Hydra's part does not copy the environment."""
+def _can_be_copied(config: DictConfig, numbers: Sequence[Override], others: Sequence[Override]) -> bool:
+    """Check that a copy with other numbers is what Hydra would compose.
+
+    The numbers choose no config group. No other override touches their keys, except by choosing a group, which Hydra
+    does first. Hydra copies nothing from the environment.
+    """
     choices = config.hydra.runtime.choices
     keys = [override.key_or_group for override in numbers]
     values = [o for o in others if o.key_or_group not in choices or isinstance(o.value(), dict) or o.is_delete()]
@@ -84,13 +84,11 @@ def _related(a: str, b: str) -> bool:
     return a == b or a.startswith(f"{b}.") or b.startswith(f"{a}.") or "[" in a + b
 
 
-def _derive(config: DictConfig, overrides: Sequence[Override]) -> None:
-    """What of Hydra's part follows from the overrides, or from when it is composed."""
-    task = [override for override in overrides if not override.is_hydra_override()]
+def _update_hydra(config: DictConfig, task: Sequence[Override]) -> None:
+    """Update what Hydra derives from the overrides of a job, and its working directory."""
     for i, override in enumerate(task):
         config.hydra.overrides.task[i] = override.input_line
     style: Any = config.hydra.job.config.override_dirname
-    config.hydra.job.override_dirname = get_overrides_dirname(
-        overrides=task, exclude_keys=style.exclude_keys, item_sep=style.item_sep, kv_sep=style.kv_sep
-    )
+    shown = sorted(str(override.input_line) for override in task if override.key_or_group not in style.exclude_keys)
+    config.hydra.job.override_dirname = style.item_sep.join(shown).replace("=", style.kv_sep)
     config.hydra.runtime.cwd = str(Path.cwd())

@@ -1,4 +1,4 @@
-"""A job of a sweep, up to where its task would begin."""
+"""The jobs of a sweep: begun by Hydra one by one, then trained together, with one log for all."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.callbacks import Callbacks
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn, JobRuntime, configure_log, env_override
-from hydra.types import TaskFunction
-from omegaconf import DictConfig, OmegaConf, flag_override, open_dict, read_write
+from hydra.core.utils import JobReturn, JobRuntime, JobStatus, configure_log, env_override, run_job
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from gaussgan.config.dotted import to_yaml
-from gaussgan.sweep.logs import files
 
 
 @dataclass(eq=False)
@@ -26,58 +24,100 @@ class Job:
     overrides: Sequence[str]
     config: DictConfig  # with hydra
     returned: JobReturn = field(default_factory=JobReturn)
-    task: dict[str, Any] = field(default_factory=dict)  # without hydra and resolved, from when the job has begun
-    files: list[logging.FileHandler] = field(default_factory=list)  # of its log
+    task: dict[str, Any] = field(default_factory=dict)  # the configuration of a job that has begun, resolved
+    files: list[logging.FileHandler] = field(default_factory=list)  # the files of its log
 
     @property
     def run_dir(self) -> Path:
         return Path(self.task["run_dir"])
 
+    def run(self, context: HydraContext, task: TaskFunction) -> None:
+        self.returned = run_job(task, self.config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
 
-def begin(job: Job, task: TaskFunction, callbacks: Callbacks) -> None:
-    """What hydra.core.utils.run_job does before a task: the directory, .hydra, the log, on_job_start.
+    def begin(self, context: HydraContext, task: TaskFunction) -> None:
+        """Do what `run_job` does before a task: make the directory and .hydra, open the log, call on_job_start.
 
-    It takes half of the time, as it copies a configuration by pickle, and not three times.
-    """
-    config = job.config
-    with hydra_config(config):  # for the interpolations of its directory's name
-        directory = Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir)).absolute()
-        with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
-            config.hydra.runtime.output_dir = str(directory)
-        OmegaConf.set_readonly(config.hydra, True)
-        copies = pickle.dumps(config)
-        cfg, hydra_cfg = pickle.loads(copies), pickle.loads(copies)
-        for part, keys in ((cfg, ["hydra"]), (hydra_cfg, [key for key in hydra_cfg if key != "hydra"])):
-            with flag_override(part, ["readonly", "struct"], False):
-                for key in keys:
-                    del part[key]
-        hydra_cfg.hydra._set_parent(config)  # as Hydra does, for interpolations of what is not its own
-        hydra, HydraConfig.instance().cfg = hydra_cfg.hydra, hydra_cfg
-        job.returned = JobReturn(
-            overrides=OmegaConf.to_container(config.hydra.overrides.task),  # type: ignore[arg-type]
-            cfg=cfg,
-            hydra_cfg=hydra_cfg,
-            working_dir=str(Path.cwd()),
-            task_name=JobRuntime.instance().get("name"),
-        )
-        directory.mkdir(parents=True, exist_ok=True)
-        configure_log(hydra.job_logging, hydra.verbose)
-        if hydra.output_subdir is not None:
-            (directory / hydra.output_subdir).mkdir(exist_ok=True)
-            for name, part in (("config", cfg), ("hydra", hydra_cfg), ("overrides", hydra.overrides.task)):
-                text = to_yaml(OmegaConf.to_container(part, resolve=False, enum_to_str=True))
-                (directory / hydra.output_subdir / f"{name}.yaml").write_text(text, encoding="utf-8")
-        with env_override(hydra.job.env_set):
-            callbacks.on_job_start(config=config, task_function=task)
-        job.task, job.files = OmegaConf.to_container(cfg, resolve=True), files()  # type: ignore[assignment]
+        It takes half of run_job's time: it copies by pickle, and has a faster YAML writer.
+        """
+        config = self.config
+        with hydra_config(config):  # the directory's name may refer to it
+            directory = Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir)).absolute()
+            with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
+                config.hydra.runtime.output_dir = str(directory)
+            OmegaConf.set_readonly(config.hydra, True)
+            pickled = pickle.dumps(config)
+            cfg, hydra_cfg = pickle.loads(pickled), pickle.loads(pickled)
+            for part, others in ((cfg, ["hydra"]), (hydra_cfg, [key for key in config if key != "hydra"])):
+                with read_write(part), open_dict(part):
+                    for key in others:
+                        del part[key]
+            overrides: Any = OmegaConf.to_container(config.hydra.overrides.task)
+            name = JobRuntime.instance().get("name")
+            self.returned = JobReturn(overrides, cfg, hydra_cfg, working_dir=str(Path.cwd()), task_name=name)
+            directory.mkdir(parents=True, exist_ok=True)
+            configure_log(config.hydra.job_logging, config.hydra.verbose)
+            if config.hydra.output_subdir is not None:
+                (directory / config.hydra.output_subdir).mkdir(exist_ok=True)
+                parts = {"config": cfg, "hydra": hydra_cfg, "overrides": config.hydra.overrides.task}
+                for name, part in parts.items():
+                    text = to_yaml(OmegaConf.to_container(part, resolve=False, enum_to_str=True))
+                    (directory / config.hydra.output_subdir / f"{name}.yaml").write_text(text, encoding="utf-8")
+            with env_override(config.hydra.job.env_set):
+                context.callbacks.on_job_start(config=config, task_function=task)
+            self.task = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+        self.files = _log_files()
+
+    def end(self, context: HydraContext, outcome: float | Exception) -> None:
+        """Do what `run_job` does after a task that returned or raised the outcome."""
+        self.returned.return_value = outcome
+        self.returned.status = JobStatus.FAILED if isinstance(outcome, Exception) else JobStatus.COMPLETED
+        context.callbacks.on_job_end(config=self.config, job_return=self.returned)
 
 
 @contextmanager
 def hydra_config(cfg: Any) -> Iterator[None]:
-    """Hydra's own configuration for a while."""
+    """Set Hydra's own configuration for a while."""
     instance = HydraConfig.instance()
     before, instance.cfg = instance.cfg, cfg
     try:
         yield
     finally:
         instance.cfg = before
+
+
+class JobLogs(logging.Handler):
+    """Copies each log record to the files of all jobs, unless the record belongs to one job.
+
+    The owner is the job whose `run_dir` the record has, or else `owner`, if that is set. A file is open only while a
+    record is written: a thousand jobs would need more open files than a process may have.
+    """
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        super().__init__()
+        self._files = {str(job.run_dir): job.files for job in jobs}
+        self.owner: str | None = None  # a job's run_dir
+
+    def emit(self, record: logging.LogRecord) -> None:
+        owner = getattr(record, "run_dir", self.owner)
+        for run_dir, files in self._files.items():
+            for file in files if owner in (None, run_dir) else ():
+                if record.levelno >= file.level:
+                    file.handle(record)
+                    file.close()
+
+
+@contextmanager
+def logging_to(logs: JobLogs) -> Iterator[None]:
+    """Replace the files of the root logger, which belong to the last job that began."""
+    root = logging.getLogger()
+    for handler in _log_files():
+        root.removeHandler(handler)
+    root.addHandler(logs)
+    try:
+        yield
+    finally:
+        root.removeHandler(logs)
+
+
+def _log_files() -> list[logging.FileHandler]:
+    return [handler for handler in logging.getLogger().handlers if isinstance(handler, logging.FileHandler)]

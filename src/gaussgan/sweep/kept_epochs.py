@@ -1,9 +1,8 @@
-"""Which epochs of a run of replicas their single runs would have kept."""
+"""The checkpoints of a run of replicas that their single runs would have kept."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from pytorch_lightning import Trainer
@@ -16,17 +15,18 @@ from gaussgan.runs.directory import LAST, copy_whole
 
 
 class KeptEpochs(Checkpoint):
-    """Keeps checkpoints of a run of replicas, as ITERATION.ckpt: of each epoch that is the best of one, as
-    `Checkpoints` has it, or its last before it diverged. Comes after `Checkpoints`, whose file it copies.
+    """Keeps the checkpoints of some epochs, as ITERATION.ckpt: the best of a replica, or its last before it diverged.
+
+    Comes after `Checkpoints`, whose file it copies, and whose rule for the best epoch it follows.
 
     Args:
-        directory: the run's.
+        directory: the run's directory.
     """
 
     def __init__(self, directory: str) -> None:
         self.file = Path(directory) / LAST
-        self.best: dict[int, Path] = {}  # from replicas to the checkpoints in which they are at their best
-        self.last: dict[int, Path] = {}  # of those that diverged, to the last before
+        self.best: dict[int, Path] = {}  # by the number of the replica
+        self.last: dict[int, Path] = {}  # only of replicas that diverged
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         self.least = torch.full((gan.replicas,), torch.inf, dtype=torch.float64)
@@ -52,6 +52,3 @@ class KeptEpochs(Checkpoint):
 
     def _copy(self, trainer: Trainer) -> Path:
         return copy_whole(self.file, self.file.with_name(f"{trainer.global_step}.ckpt"))
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
