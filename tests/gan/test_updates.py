@@ -24,10 +24,10 @@ class Point(nn.Module):
         self.value = nn.Parameter(torch.tensor([value], dtype=torch.float64))
 
 
-def bilinear_game(step: float, momentum: float = 0.0) -> tuple[Player, Player]:
+def bilinear_game(step: float, momentum: float = 0.0, optimizer: type = SGD) -> tuple[Player, Player]:
     """min over x, max over y of x·y, from near its equilibrium 0."""
     x, y = Point(0.0), Point(0.0)
-    sgd = partial(SGD, lr=step, momentum=momentum)
+    sgd = partial(optimizer, lr=step, momentum=momentum)
     return Player(x, lambda _: x.value * y.value, sgd), Player(y, lambda _: -x.value * y.value, sgd)
 
 
@@ -52,6 +52,14 @@ def test_bilinear_game(update: Update, momentum: float, moduli: tuple[float, flo
     """Gidel et al. 2019, arXiv 1802.10551 and 1807.04740, at steps 0.1 and 0.3."""
     game = bilinear_game(step=(0.1, 0.3)[i], momentum=momentum)
     assert radius(update_jacobian(update, *game, None)) == pytest.approx(moduli[i], abs=1e-6)
+
+
+@pytest.mark.parametrize("update", [Alternating(), Simultaneous(), Optimistic()])
+def test_the_momentum_of_torchs_optimizers_counts_too(update: Update) -> None:
+    games = (bilinear_game(0.1, 0.5, optimizer) for optimizer in (SGD, torch.optim.SGD))
+    ours, theirs = (radius(update_jacobian(update, *game, None)) for game in games)
+    assert ours == pytest.approx(theirs, abs=1e-9)
+    assert ours != pytest.approx(radius(update_jacobian(update, *bilinear_game(0.1), None)), abs=1e-3)
 
 
 def dirac_gan(objective: Objective, rule: Update, *penalties: Penalty, h: float = 0.2) -> GAN:

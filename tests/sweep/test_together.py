@@ -137,7 +137,7 @@ def test_a_directory_that_cannot_be_written_fails_alone(both: Callable) -> None:
 
 
 def test_a_second_ctrl_c_leaves_what_was_done(both: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    keep_account = GAN._close
+    keep_account = GAN._add_to_epoch
 
     def interrupted(gan: GAN, *arguments: Any) -> None:
         keep_account(gan, *arguments)
@@ -145,7 +145,7 @@ def test_a_second_ctrl_c_leaves_what_was_done(both: Callable, monkeypatch: pytes
             for _ in range(2):
                 signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(GAN, "_close", interrupted)
+    monkeypatch.setattr(GAN, "_add_to_epoch", interrupted)
     _, joint = both()
     with pytest.raises(SystemExit) as ended:
         train_together(joint)

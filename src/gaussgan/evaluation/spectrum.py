@@ -30,18 +30,18 @@ def update_jacobian(update: Update, discriminator: Player, generator: Player, ba
     Near an equilibrium the iteration converges if all eigenvalues lie within the unit circle. The largest modulus is
     then the rate of convergence.
     """
-    iterate = Iteration(update, discriminator, generator)
-    state = State(discriminator.state, generator.state, start(update, discriminator, generator))
-    everything, thetas = state.tensors(), [discriminator.theta, generator.theta]
-    vectors = [*_vectors(state.discriminator), *_vectors(state.generator)]
-    vectors += [tensor for tensor in state.memory if tensor.shape in {theta.shape for theta in thetas}]
-    began, point = [[tensor.clone() for tensor in tensors] for tensors in (everything, thetas)]
-    iterate(state, batch)  # so that there is something to remember
+    iterate, memory = Iteration(update, discriminator, generator), start(update, discriminator, generator)
+    thetas, state = [discriminator.theta, generator.theta], State(discriminator.state, generator.state, memory)
+    point, began = _clones(thetas), _clones(state.tensors())
+    iterate(state, batch)  # so that there is something to remember; torch's own optimizers make their state here
     _copy(thetas, point)
-    here = [tensor.clone() for tensor in everything]
+    there = State(discriminator.state, generator.state, memory)
+    everything, here = there.tensors(), _clones(there.tensors())
+    vectors = [*_vectors(there.discriminator), *_vectors(there.generator)]
+    vectors += [tensor for tensor in memory if tensor.shape in {theta.shape for theta in thetas}]
 
     def after(vector: Tensor, i: int, step: float) -> Tensor:
-        """The state one iteration after one number of it was changed by a step."""
+        """Return the state one iteration after one of its numbers was changed."""
         _copy(everything, here)
         vector[i] += step
         iterate(state, batch)
@@ -52,7 +52,7 @@ def update_jacobian(update: Update, discriminator: Player, generator: Player, ba
         for vector in vectors
         for i in range(vector.numel())
     ]
-    _copy(everything, began)
+    _copy(state.tensors(), began)
     return torch.stack(columns, 1)
 
 
@@ -71,6 +71,10 @@ def linearised(gan: GAN) -> tuple[Player, Player]:
 def _vectors(state: PlayerState) -> list[Tensor]:
     """Return θ and the vectors like it that the optimizer remembers."""
     return [tensor for tensor in (state.theta, *state.optimizer.values()) if tensor.shape == state.theta.shape]
+
+
+def _clones(tensors: list[Tensor]) -> list[Tensor]:
+    return [tensor.clone() for tensor in tensors]
 
 
 def _copy(tensors: list[Tensor], values: list[Tensor]) -> None:

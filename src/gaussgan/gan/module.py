@@ -17,14 +17,14 @@ from gaussgan import __version__
 from gaussgan.data.iterations import data_of, planned_iterations
 from gaussgan.data.loader import Batch, Block
 from gaussgan.gan.averaging import averaging_rate
-from gaussgan.gan.divergence import Diverged, all_finite, divergence
+from gaussgan.gan.divergence import Diverged, all_finite, freeze, newly_diverged
 from gaussgan.gan.game import Game, OptimizerFactory
 from gaussgan.gan.history import pack, unpack
 from gaussgan.gan.iteration import Iteration
 from gaussgan.gan.lightning_loop import count_iterations, set_epoch_length
 from gaussgan.gan.objectives import Objective
 from gaussgan.gan.penalties import Penalty
-from gaussgan.gan.player import flatten
+from gaussgan.gan.player import Loss, flatten
 from gaussgan.gan.state import TAGS, AverageState, EpochSums, State
 from gaussgan.gan.updates import Losses, Update, start
 from gaussgan.networks.replicas import Replicas
@@ -94,7 +94,17 @@ class GAN(LightningModule):
     def training_step(self, block: Block, _: int) -> None:
         before = [tensor.clone() for tensor in self._rows()]
         losses = [self._iterate(batch) for batch in block]
-        self._close(block, losses, before)
+        count_iterations(self.trainer, len(block))
+        losses_d, losses_g = ([*chain.from_iterable(each)] for each in zip(*losses, strict=True))
+        joined = [torch.cat([loss.values for loss in each], -2) for each in (losses_d, losses_g)]
+        self._add_to_epoch(joined, losses_d)
+        finite = all_finite([*joined, self.state.discriminator.theta, self.state.generator.theta], self.replicas)
+        # A rank may see finite losses of its shard alone; all of them stop.
+        if self.diverged or not self.trainer.strategy.reduce_boolean_decision(bool(finite.all())):
+            self._freeze_diverged({"discriminator": losses_d, "generator": losses_g}, finite, len(block), before)
+        if self.generator_ema is not None:
+            for ours, theirs in zip(self.generator_ema.buffers(), self.generator.buffers(), strict=True):
+                ours.copy_(theirs)
 
     def _iterate(self, batch: Batch) -> Losses:
         losses = self.iteration(self.state, batch)
@@ -102,42 +112,26 @@ class GAN(LightningModule):
             scheduler.step()
         return losses
 
-    def _close(self, block: Block, losses: list[Losses], before: list[Tensor]) -> None:
-        """Count the iterations of a block, add up their losses, and check that all numbers are finite."""
-        count_iterations(self.trainer, len(block))
-        losses_d, losses_g = ([*chain.from_iterable(each)] for each in zip(*losses, strict=True))
-        values_d, values_g = (torch.cat([loss.values for loss in each], -2) for each in (losses_d, losses_g))
+    def _add_to_epoch(self, values: list[Tensor], losses_d: list[Loss]) -> None:
+        """Add the losses of both players and the logits of a block to the sums of its epoch."""
         logits = [torch.cat(each, -2) for each in zip(*((loss.real, loss.fake) for loss in losses_d), strict=True)]
         verdicts = [each.sigmoid() for each in logits] if self.logistic else logits
-        number, epoch = data_of(self.trainer).loader.epoch, self.state.epoch
-        epoch = epoch if epoch.epoch == number else EpochSums(epoch=number)
-        self.state = self.state._replace(epoch=epoch.add([values_d, values_g, *verdicts]))
-        thetas = [self.state.discriminator.theta, self.state.generator.theta]
-        finite = all_finite([values_d, values_g, *thetas], self.replicas)
-        # A rank may see finite losses of its shard alone; all of them stop.
-        if self.diverged or not self.trainer.strategy.reduce_boolean_decision(bool(finite.all())):
-            values = {"discriminator": losses_d, "generator": losses_g}
-            self._freeze(block, {name: [loss.values for loss in each] for name, each in values.items()}, finite, before)
-        if self.generator_ema is not None:
-            for ours, theirs in zip(self.generator_ema.buffers(), self.generator.buffers(), strict=True):
-                ours.copy_(theirs)
+        number, sums = data_of(self.trainer).loader.epoch, self.state.epoch
+        sums = sums if sums.epoch == number else EpochSums(epoch=number)
+        self.state = self.state._replace(epoch=sums.add([*values, *verdicts]))
 
-    def _freeze(
-        self, block: Block, losses: Mapping[str, Sequence[Tensor]], finite: Tensor, before: list[Tensor]
+    def _freeze_diverged(
+        self, losses: Mapping[str, list[Loss]], finite: Tensor, iterations: int, before: list[Tensor]
     ) -> None:
         """Note the replicas that diverged in a block, and give all that have diverged back what they had before it.
 
         Raises:
             Diverged: when no replica is left.
         """
-        first = self.global_step - len(block) + 1
-        spoilt = finite.logical_not().nonzero().flatten().tolist() if self.replicas > 1 else [0]
-        new = {i: divergence(losses, i, first, len(block)) for i in spoilt if i not in self.diverged}
+        values = {player: [loss.values for loss in each] for player, each in losses.items()}
+        new = newly_diverged(values, finite, self.diverged, self.global_step - iterations + 1, iterations)
         self.state = self.state._replace(diverged={**self.diverged, **new})
-        if len(self.diverged) == self.replicas:
-            raise max(self.diverged.values(), key=lambda error: error.iteration)
-        for tensor, value in zip(self._rows(), before, strict=True):
-            tensor[[*self.diverged]] = value[[*self.diverged]]
+        freeze(self._rows(), before, self.diverged, self.replicas)
 
     def _rows(self) -> list[Tensor]:
         """The tensors of the state that have a row for each replica; none of a single run."""
