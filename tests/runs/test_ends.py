@@ -3,6 +3,7 @@ it is."""
 
 import errno
 import io
+import io
 import json
 import os
 import resource
@@ -14,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import torch
@@ -161,21 +162,30 @@ def test_a_full_disk_costs_a_line_and_nothing_else(
     compose: Compose, alone: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whichever file is the first that cannot be written, and half of it is."""
-    write, room = Path.write_bytes, 0
+    save, room = torch.save, 0
 
-    def cramped(path: Path, content: bytes) -> int:
+    def cramped(file: IO[bytes], content: bytes) -> None:
         nonlocal room
         room -= 1
         if room < 0:
-            write(path, content[: len(content) // 2])
+            file.write(content[: len(content) // 2])
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return write(path, content)
+        file.write(content)
+
+    def write_bytes(path: Path, content: bytes) -> None:
+        with path.open("wb") as file:
+            cramped(file, content)
+
+    def save_checkpoint(checkpoint: dict[str, Any], file: IO[bytes]) -> None:
+        save(checkpoint, content := io.BytesIO())
+        cramped(file, content.getvalue())
 
     directory, left = Path(compose().run_dir), 0
     for left in range(9):
         room = left
-        monkeypatch.setattr(Path, "write_bytes", cramped)
-        monkeypatch.setattr(shutil, "copyfile", lambda source, target: cramped(target, source.read_bytes()))
+        monkeypatch.setattr(Path, "write_bytes", write_bytes)
+        monkeypatch.setattr(torch, "save", save_checkpoint)
+        monkeypatch.setattr(shutil, "copyfile", lambda source, target: write_bytes(target, source.read_bytes()))
         line = ""
         try:
             train(compose(*RECIPE, "~callbacks.pictures"))

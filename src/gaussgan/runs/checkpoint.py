@@ -73,8 +73,8 @@ def expecting_checkpoint(path: str | Path) -> Iterator[None]:
 
 def save_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
     """Write a checkpoint, whole or not at all."""
-    with replacing(path) as temporary:
-        torch.save(checkpoint, temporary)
+    with replacing(path) as temporary, temporary.open("wb") as file:  # torch would not say that a disk is full
+        torch.save(checkpoint, file)
 
 
 def check_form(value: Any, form: Any, key: str = "checkpoint") -> None:

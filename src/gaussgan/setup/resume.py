@@ -96,6 +96,8 @@ def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModul
         "average_weight": None if state.average is None else state.average.weight,
         "loops": {loop: getattr(trainer, loop).state_dict() for loop in loops},
     }
+    if checkpoint["state_dict"].keys() != gan.state_dict().keys():
+        raise ValueError("state_dict is of other networks")
     for key, form in own.items():
         check_form(checkpoint[key], form, key)
     check_form([*path], [thetas] * len(path), "trajectory")
