@@ -3,7 +3,6 @@ it is."""
 
 import errno
 import io
-import io
 import json
 import os
 import resource
