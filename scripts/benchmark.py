@@ -1,11 +1,11 @@
-"""Time three loops on the same work, one thread each, in turn: python scripts/benchmark.py
+"""Compare the speed of three training loops on one thread: python scripts/benchmark.py
 
 - textbook: plain PyTorch with a DataLoader, two Adams and float(loss) after every step
 - naive Lightning: a DataLoader, toggled optimizers, self.log in every step, a progress bar and TensorBoard
 - gaussgan: this template with everything on: progress bar, TensorBoard, checkpoints, figures, evaluation
 
-Each runs in a process of its own, several rounds of all three; what is compared are medians of examples per second.
-Lightning's loops are timed from the call of fit to its return: set-up, final checkpoint and final figure included.
+Each loop runs in its own process, one after the other, for several rounds. The result is the median of examples per
+second. For Lightning the time is that of `fit`, including set-up, the final checkpoint and the final figure.
 """
 
 import argparse
@@ -21,14 +21,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-SECONDS = "seconds.txt"  # what a process has to say: its output is full of progress bars
+SECONDS = "seconds.txt"  # holds the result of a process, whose output is full of progress bars
 ROOT = Path(__file__).resolve().parents[1]
-# Lightning's loops draw their bars with rich, which does so for a terminal, or where it is told to.
-DRAWING = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": "100"}
+# Lightning draws progress bars with rich, which needs a terminal or these variables.
+WITH_BARS = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": "100"}
 
 
 def textbook(epochs: int, directory: Path) -> float:
-    """Dive into Deep Learning's loop (section 20.1), without its drawing."""
+    """Time the loop of Dive into Deep Learning (section 20.1), without its figures."""
     import torch
     from torch import nn
     from torch.utils.data import DataLoader, TensorDataset
@@ -59,7 +59,7 @@ def textbook(epochs: int, directory: Path) -> float:
 
 
 def naive_lightning(epochs: int, directory: Path) -> float:
-    """What a person writes who follows Lightning's page on manual optimization."""
+    """Time a loop that follows Lightning's page on manual optimization."""
     import pytorch_lightning as pl
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits as bce
@@ -107,10 +107,10 @@ def naive_lightning(epochs: int, directory: Path) -> float:
 
 
 def gaussgan(epochs: int, directory: Path, replicas: int = 1) -> float:
-    """This template's default run, everything on."""
+    """Time this template's default run with everything on."""
     import hydra
 
-    from gaussgan.train import assemble  # as scripts/train.py comes by it
+    from gaussgan.setup.assemble import assemble
 
     with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         run = ["trainer=cpu", f"replicas={replicas}", f"trainer.max_epochs={epochs}", f"run_dir={directory}"]
@@ -128,7 +128,7 @@ LOOPS: dict[str, Callable[..., float]] = {
 
 
 def _system() -> Any:
-    """The textbook's networks and 1,000 of its examples."""
+    """Return the textbook's generator, discriminator and 1,000 examples."""
     import torch
     from torch import nn
 
@@ -142,11 +142,11 @@ def _system() -> Any:
 
 
 def measure(name: str, epochs: int, replicas: int = 1) -> float:
-    """Examples per second of a loop, of all replicas together, in a process of its own on one thread."""
+    """Run a loop in its own process on one thread, and return examples per second, summed over replicas."""
     with tempfile.TemporaryDirectory() as directory:
         command = [sys.executable, __file__, "--loop", name, "--epochs", str(epochs), "--directory", directory]
         command += ["--replicas", str(replicas)] if replicas > 1 else []
-        process = subprocess.run(command, capture_output=True, text=True, check=False, env=DRAWING)
+        process = subprocess.run(command, capture_output=True, text=True, check=False, env=WITH_BARS)
         if process.returncode:
             sys.exit(f"{name} failed:\n{process.stderr}")
         return 1000 * epochs * replicas / float((Path(directory) / SECONDS).read_text())
@@ -155,7 +155,7 @@ def measure(name: str, epochs: int, replicas: int = 1) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=60, help="of 125 iterations (default: 60)")
+    parser.add_argument("--epochs", type=int, default=60, help="epochs of 125 iterations (default: 60)")
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     parser.add_argument("--loop", choices=LOOPS, help=argparse.SUPPRESS)
     parser.add_argument("--directory", type=Path, help=argparse.SUPPRESS)
@@ -185,7 +185,7 @@ def main() -> None:
 
 
 def report(result: dict[str, Any], path: Path | None) -> None:
-    """The numbers as JSON, on one line and in a file."""
+    """Print the numbers as one line of JSON, and write them to a file."""
     print(f"\n{json.dumps(result)}")
     if path:
         path.write_text(json.dumps(result, indent=2) + "\n")

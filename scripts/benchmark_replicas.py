@@ -1,9 +1,9 @@
-"""Time many runs as one program beside the same runs one after the other: python scripts/benchmark_replicas.py
+"""Compare many runs in one program with the same runs one after the other: python scripts/benchmark_replicas.py
 
-- replicas: the default run, everything on, with R replicas, beside the textbook's loop run R times in turn
-- sweep: one sweep by the vectorized and by the basic launcher, from the command to its end
+- replicas: the default run with everything on and R replicas, compared with R runs of the textbook's loop
+- sweep: one sweep with the vectorized launcher and with the basic launcher, from the start of the command to its end
 
-Everything is timed in processes of its own, on one thread.
+Every run has its own process on one thread.
 """
 
 import argparse
@@ -16,13 +16,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmark import DRAWING, ROOT, measure, report
+from benchmark import ROOT, WITH_BARS, measure, report
 
 REPLICAS = (1, 16, 256, 1024, 4096)
 
 
 def sweep(launcher: str, jobs: int) -> float:
-    """Seconds that a sweep of so many jobs, over seeds and two rates, takes in all."""
+    """Return the seconds that a sweep of n jobs, over seeds and two learning rates, takes in total."""
     with tempfile.TemporaryDirectory() as directory:
         numbers = (f"seed=range({jobs // 2})", "optimizer_d.lr=0.02,0.05")
         command = [sys.executable, str(ROOT / "scripts" / "train.py"), "-m", f"hydra/launcher={launcher}", *numbers]
@@ -32,7 +32,7 @@ def sweep(launcher: str, jobs: int) -> float:
             capture_output=True,
             text=True,
             check=False,
-            env=DRAWING,
+            env=WITH_BARS,
         )
         seconds = time.perf_counter() - started
         records = len([*Path(directory).glob("*/metrics.json")])
@@ -44,8 +44,8 @@ def sweep(launcher: str, jobs: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=20, help="of 125 iterations (default: 20)")
-    parser.add_argument("--jobs", type=int, default=128, help="of the sweep; 0 leaves it out (default: 128)")
+    parser.add_argument("--epochs", type=int, default=20, help="epochs of 125 iterations (default: 20)")
+    parser.add_argument("--jobs", type=int, default=128, help="jobs of the sweep; 0 for no sweep (default: 128)")
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     arguments = parser.parse_args()
 
@@ -56,7 +56,7 @@ def main() -> None:
             values.append(measure(loop, arguments.epochs, replicas))
             print(f"round {number}/{arguments.rounds}  {name!s:>8} {values[-1]:11,.0f} examples/s", file=sys.stderr)
     medians = {name: median(values) for name, values in speeds.items()}
-    print(f"\n{'replicas':>8}{'examples/s':>14}{'textbook in turn':>18}")
+    print(f"\n{'replicas':>8}{'examples/s':>14}{'over textbook':>18}")
     for name, value in medians.items():
         print(f"{name!s:>8}{value:14,.0f}{value / medians['textbook']:16.1f} ×")
     result = {"machine": platform.platform(), "rounds": speeds, "medians": medians}

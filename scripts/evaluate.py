@@ -1,4 +1,4 @@
-"""Measure a finished run anew: python scripts/evaluate.py RUN"""
+"""Measure a finished run again: python scripts/evaluate.py RUN"""
 
 import argparse
 import math
@@ -9,24 +9,26 @@ from gaussgan.config.errors import ConfigError
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Distances of a run, and at which n it is told from the truth.")
+    parser = argparse.ArgumentParser(
+        description="Measure the distances of a run, and find the sample size at which a test detects a difference."
+    )
     parser.add_argument("run", help="a run directory, such as logs/runs/2026-01-31_12-00-00-000000")
-    parser.add_argument("--best", action="store_true", help="the parameters with the least val/w2, not the last ones")
-    parser.add_argument("--replica", type=int, help="which of a run of several, from 0 on")
-    parser.add_argument("--permutations", type=int, default=199, help="of the permutation test (default: 199)")
-    parser.add_argument("--seed", type=int, default=0, help="of the fresh samples (default: 0)")
+    parser.add_argument("--best", action="store_true", help="load best.ckpt, with the smallest score, not last.ckpt")
+    parser.add_argument("--replica", type=int, help="the number of one replica, starting at 0")
+    parser.add_argument("--permutations", type=int, default=199, help="for the permutation test (default: 199)")
+    parser.add_argument("--seed", type=int, default=0, help="for the fresh samples (default: 0)")
     parser.add_argument("--trust", action="store_true", help="run code that the run names, such as your own classes")
     arguments = parser.parse_args()
     if arguments.permutations < 1:
         parser.error(f"--permutations must be at least 1 (got {arguments.permutations})")
 
     if arguments.trust:
-        sys.path.append(str(Path.cwd()))  # where a reader's own classes are, which python SCRIPT leaves out
+        sys.path.append(str(Path.cwd()))  # for the user's own classes; python SCRIPT does not add it
     import torch
 
     from gaussgan.networks.moments import has_closed_form
     from gaussgan.runs.directory import BEST, LAST, RECORD, read_record, read_replicas
-    from gaussgan.runs.evaluate import compare, measure, told_apart_from
+    from gaussgan.runs.evaluate import compare, measure, smallest_rejected_n
     from gaussgan.runs.load import load_run
     from gaussgan.runs.table import measures
 
@@ -42,7 +44,7 @@ def main() -> None:
         if record["status"] == "diverged":
             record["error"] = f"replica {arguments.replica} diverged"
     if record["status"] == "diverged":
-        print(f"{record.get('error')}: what follows is of its last checkpoint, before that")
+        print(f"{record.get('error')}: the numbers below are from the last checkpoint before that")
     elif record["status"] != "completed":
         print(f"the run is {record['status']}" + (f": {record['error']}" if record.get("error") else ""))
     print(f"{'':45}{'learned':>9}   true")
@@ -53,21 +55,18 @@ def main() -> None:
     verdicts = []
     for verdict in compare(run, permutations=arguments.permutations, seed=arguments.seed):
         n, energy, p, classifier, best = verdict
-        most = f"{best.value:.3f}" if best else "unknown"
+        optimum = f"{best.value:.3f}" if best else "unknown"
         print(
-            f"{n:7,}   {energy:15.5f}   {p:6.3f}   {classifier.value:13.3f} ± {classifier.error:.3f}   {most:>13}",
+            f"{n:7,}   {energy:15.5f}   {p:6.3f}   {classifier.value:13.3f} ± {classifier.error:.3f}   {optimum:>13}",
             flush=True,
         )
         verdicts.append(verdict)
-    least = told_apart_from(verdicts)
+    smallest = smallest_rejected_n(verdicts)
     if any(math.isnan(verdict.energy_p) for verdict in verdicts):
-        print("\nThe generated examples are beyond all numbers: there is no test of them")
+        print("\nNo test is possible: some generated examples are not finite")
         return
-    print(
-        "\nTold apart "
-        + (f"from n = {least:,} on" if least else "at none of these n")
-        + " (permutation test, p ≤ 0.05)"
-    )
+    answer = f"A difference is detected from n = {smallest:,} on" if smallest else "No difference is detected"
+    print(f"\n{answer} (permutation test, p ≤ 0.05)")
 
 
 if __name__ == "__main__":

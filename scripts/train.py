@@ -1,4 +1,4 @@
-"""Train one GAN, or with -m a sweep of them: python scripts/train.py [key=value ...]"""
+"""Train one GAN, or many with -m: python scripts/train.py [key=value ...]"""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from gaussgan.cli.launch import launch
 
 
 def task(cfg: DictConfig) -> float:
-    from gaussgan.train import train  # torch and Lightning, once the configuration stands
+    from gaussgan.train import train  # imports torch and Lightning, so only after the configuration is checked
 
     return train(cfg)
 

@@ -11,9 +11,9 @@ from torch import Tensor
 def stream(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
     """Return a new generator for the draws of one seed, for one purpose, in one epoch.
 
-    It depends on nothing else. So a resumed run, a replica and a rank draw the numbers that a single uninterrupted run
-    draws. The generator is on the CPU, so every device sees the same numbers. Torch's CPU generator keeps 32 bits of a
-    seed: two streams coincide with probability 2⁻³².
+    It depends on nothing else. So a resumed run, a replica and a rank draw the same numbers as a single, uninterrupted
+    run. The generator is on the CPU, so every device sees the same numbers. Torch's CPU generator uses only 32 bits of
+    a seed, so two streams are equal with probability 2⁻³².
     """
     digest = blake2b(f"{seed}/{purpose}/{epoch}".encode(), digest_size=4).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "little"))

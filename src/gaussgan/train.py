@@ -1,4 +1,4 @@
-"""One run, from a composed configuration to its record."""
+"""Train one run, from a composed configuration to its record."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ log = logging.getLogger(__name__)
 
 
 def train(cfg: DictConfig) -> float:
-    """Train as the configuration says, leave a run directory behind, and return the run's `final_score`.
+    """Train the run of a configuration, write its directory, and return its `final_score`.
 
     Raises:
-        ConfigError: when something in the configuration is wrong.
+        ConfigError: when the configuration is wrong.
         SystemExit: with 128 + the signal's number, when a signal ended the run.
     """
     freeze_once()
@@ -56,18 +56,18 @@ def train(cfg: DictConfig) -> float:
             return conclude(gan, data, trainer, directory) if trainer.is_global_zero else math.nan
         except BaseException as error:
             if is_first_process():
-                with suppress(ConfigError):  # a person should see the first error
+                with suppress(ConfigError):  # the user should see the first error
                     record_end(directory, error, cfg)
             raise
 
 
 def fit(gan: GAN, data: GaussianDataModule, trainer: Trainer, ckpt_path: str | None = None) -> None:
-    """Train an assembled run. Its callbacks leave the files of its directory, also when it diverges."""
+    """Train an assembled run. Its callbacks write the files of its directory, even if it diverges."""
     if is_first_process():
-        Path(gan.config["run_dir"], RECORD).unlink(missing_ok=True)  # it is about to be untrue
+        Path(gan.config["run_dir"], RECORD).unlink(missing_ok=True)  # it is out of date from here on
         log.info("data ~ %s", name_of(data.distribution))
         if hooks := uncalled(trainer.callbacks):  # type: ignore[attr-defined]
-            log.warning("never called here: %s", ", ".join(hooks))
+            log.warning("these hooks are never called in this template: %s", ", ".join(hooks))
         limits = iteration_limits(trainer, data)
         if limits.get("max_epochs", math.inf) < limits.get("max_steps", 0):
             log.info(
@@ -82,9 +82,9 @@ def fit(gan: GAN, data: GaussianDataModule, trainer: Trainer, ckpt_path: str | N
 
 
 def freeze_once() -> None:
-    """Hide all that exists, mostly modules, from the garbage collector: searching it would stop a run for 1/3 s.
+    """Exclude all objects that exist now, mostly modules, from garbage collection. It would pause a run for 1/3 s.
 
-    It is done once in a process, before anything is assembled, and not where a caller has done it.
+    This happens once in a process, before a run is assembled. Nothing happens if the caller has already done it.
     """
     if not gc.get_freeze_count():
         gc.freeze()
@@ -108,7 +108,7 @@ def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Pa
 
 
 def final_score(record: Mapping[str, Any]) -> float:
-    """Return the distance by which a run is judged; infinity where it diverged or is beyond all numbers.
+    """Return the distance by which runs are compared; infinity if it is not finite or the run diverged.
 
     It is `val/w2` for a Gaussian distribution. For replicas it is the median; a diverged replica counts as infinity.
     """

@@ -1,7 +1,8 @@
-"""hydra/launcher=vectorized: the jobs of a sweep that differ only in numbers are trained together.
+"""hydra/launcher=vectorized: trains the jobs of a sweep together if they differ only in numbers.
 
-Hydra imports this file at every start. Slow imports therefore wait until there is something to launch. At this import
-the module is not yet in sys.modules, where a dataclass looks up annotations that are text: they must be objects here.
+Hydra imports this file at every start, so slow imports are inside functions. During that import the module is not in
+sys.modules. A dataclass would look up string annotations there, so this file has no `from __future__ import
+annotations`.
 """
 
 from collections.abc import Sequence
@@ -18,14 +19,14 @@ from omegaconf import DictConfig
 @dataclass
 class VectorizedConf:
     _target_: str = "hydra_plugins.gaussgan_vectorized.VectorizedLauncher"
-    max_replicas: Any = 1024  # a larger group is cut; `setup` checks the value
+    max_replicas: Any = 1024  # a larger group is split; `setup` checks the value
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="vectorized", node=VectorizedConf, provider="gaussgan")
 
 
 class VectorizedLauncher(Launcher):
-    """A launcher that does what Hydra's basic one does, except that jobs trained together leave no figures."""
+    """Does the same as Hydra's basic launcher, except that jobs that are trained together write no figures."""
 
     def __init__(self, max_replicas: int | None) -> None:
         self.max_replicas = max_replicas
@@ -38,7 +39,7 @@ class VectorizedLauncher(Launcher):
         text, holds = or_null(whole(1))
         if not holds(self.max_replicas):
             raise ConfigError(f"hydra.launcher.max_replicas must be {text} (got {self.max_replicas})")
-        # The sweeper has the same context, and composes every job too.
+        # The sweeper shares this context and composes every job, too. So it becomes faster as well.
         hydra_context.config_loader = Composer(hydra_context.config_loader)  # type: ignore[assignment]
         self.context, self.task, self.config = hydra_context, task_function, config
 

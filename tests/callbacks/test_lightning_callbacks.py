@@ -201,4 +201,4 @@ def test_what_other_callbacks_log_is_logged_and_hooks_that_never_come_are_named(
     scalars = EventAccumulator(cfg.run_dir).Reload().Tags()["scalars"]
     assert {"mine", "block"} < {*scalars}
     assert any(tag.startswith("DeviceStatsMonitor") for tag in scalars)
-    assert "never called here: Logs.on_validation_end" in caplog.text
+    assert "never called in this template: Logs.on_validation_end" in caplog.text

@@ -99,9 +99,9 @@ def test_the_table_says_what_is_infinite_and_what_is_small() -> None:
     values = {"val/w2": 3e-5, "val/kl": None, "val/js": 0.7, "val/logit_error": None, "mle/w2": 0.1}  # as recorded
     record: dict[str, Any] = {**values, "val/distance": 8.5e-17}
     rows = {name: value for name, value, _ in measures(record, AffineGaussian([[1.0]], [0.0]), exact=True)}
-    assert rows["KL(true ‖ learned), nats"] == rows["D's logit from log p/q"] == "infinite"
-    assert rows["w2 to the true law"] == "3e-05"
-    assert rows["distance from the equilibrium"] == "8.5e-17"
+    assert rows["KL(true ‖ learned), nats"] == rows["error of D's logit"] == "infinite"
+    assert rows["w2 to the true distribution"] == "3e-05"
+    assert rows["distance from equilibrium"] == "8.5e-17"
     assert not any("KL" in name for name, *_ in measures(record, Dirac([0.0]), exact=True))
 
 

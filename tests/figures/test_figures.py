@@ -279,7 +279,7 @@ def test_a_point_mass_is_drawn_among_what_is_generated(d: int, scale: float) -> 
         if scale == 0.01:
             assert 0.03 < high - low < 0.2
             labels = " ".join(text.get_text() for text in figure.axes[0].get_legend().get_texts())
-            assert "out of sight" not in labels
+            assert "not visible" not in labels
 
 
 @pytest.mark.parametrize("d", [1, 2])

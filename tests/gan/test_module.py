@@ -15,7 +15,7 @@ from gaussgan.config.errors import ConfigError
 from gaussgan.data.loader import Batch
 from gaussgan.evaluation.evaluator import evaluator_of
 from gaussgan.evaluation.spectrum import linearised
-from gaussgan.gan.game import Shown
+from gaussgan.gan.game import FakeCache
 from gaussgan.setup.assemble import assemble
 from gaussgan.train import train
 from test_resume import assert_same
@@ -178,7 +178,7 @@ def test_what_is_generated_is_used_by_both_players(
             lambda module, *_, calls=calls: calls.append(1) if module.training else None
         )
         if name == "twice":
-            monkeypatch.setattr(Shown, "take", lambda *_: None)
+            monkeypatch.setattr(FakeCache, "take", lambda *_: None)
         trainer.fit(gan, data)
         if name == "once":
             assert len(calls) == runs * gan.global_step

@@ -7,7 +7,7 @@ import torch
 from test_architectures import MAKERS
 from torch import Tensor, nn
 
-from gaussgan.gan.penalties import slope
+from gaussgan.gan.penalties import input_gradient
 from gaussgan.networks import MLP, Linear, Location
 from gaussgan.networks.replicas import Replicas
 from gaussgan.rng import normal, stream
@@ -83,7 +83,7 @@ def test_each_row_is_its_network(make: Callable[[torch.Generator], nn.Module], t
         together = replicas(x)
         gradients = torch.autograd.grad(together.square().sum(), list(replicas.parameters()))
         flat = isinstance(alone[0], Location)
-        slopes = None if flat else slope(lambda rows: replicas(rows)[..., :1], x)
+        slopes = None if flat else input_gradient(lambda rows: replicas(rows)[..., :1], x)
         for i, network in enumerate(alone):
             network.train(training)
             output = network(x[i])
@@ -92,7 +92,8 @@ def test_each_row_is_its_network(make: Callable[[torch.Generator], nn.Module], t
             for ours, theirs in zip(gradients, expected, strict=True):
                 torch.testing.assert_close(ours[i], theirs)
             if slopes is not None:
-                torch.testing.assert_close(slopes[i], slope(lambda rows, n=network: n(rows)[..., :1], x[i]))
+                expected_slopes = input_gradient(lambda rows, n=network: n(rows)[..., :1], x[i])
+                torch.testing.assert_close(slopes[i], expected_slopes)
     for i, network in enumerate(alone):
         torch.testing.assert_close(replicas.network(i).state_dict(), network.state_dict())
 

@@ -10,7 +10,7 @@ from gaussgan import load_run
 from gaussgan.evaluation.evaluator import Evaluator
 from gaussgan.evaluation.two_sample import Accuracy
 from gaussgan.runs.directory import read_record
-from gaussgan.runs.evaluate import Verdict, compare, measure, told_apart_from
+from gaussgan.runs.evaluate import Verdict, compare, measure, smallest_rejected_n
 from gaussgan.train import train
 
 
@@ -22,7 +22,7 @@ def test_a_run_is_measured_as_its_record_says_and_told_apart(compose: Callable[.
     expected = {name: pytest.approx(record[name], rel=1e-6) for name in ("val/w2", "val/kl", "val/w2_ema", "mle/w2")}
     assert measure(run) == expected
     verdicts = list(compare(run, sizes=(50, 200), permutations=19))
-    assert told_apart_from(verdicts) == 50  # after ten iterations anybody sees it
+    assert smallest_rejected_n(verdicts) == 50  # after ten iterations anybody sees it
     assert verdicts[1].best is not None
     assert verdicts[1].best.value > 0.95
 
@@ -43,7 +43,7 @@ def test_the_truth_is_not_told_apart(compose: Callable[..., DictConfig]) -> None
         run.generator.weight.copy_(run.distribution.A.T)
         run.generator.bias.copy_(run.distribution.mean)
     assert measure(run)["val/w2"] < 1e-6
-    assert told_apart_from(list(compare(run, sizes=(100, 1000)))) is None
+    assert smallest_rejected_n(list(compare(run, sizes=(100, 1000)))) is None
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,13 @@ def test_a_run_on_any_distribution_is_measured_anew(compose: Callable[..., DictC
 
 def test_told_apart_needs_a_p_value() -> None:
     nothing = Accuracy(0.5, 0.0, 1.0)
-    assert told_apart_from([Verdict(100, 1.0, 0.01, nothing, None)]) == 100
-    assert told_apart_from([Verdict(100, math.nan, math.nan, nothing, None)]) is None
+    assert smallest_rejected_n([Verdict(100, 1.0, 0.01, nothing, None)]) == 100
+    assert smallest_rejected_n([Verdict(100, math.nan, math.nan, nothing, None)]) is None
 
 
 def test_a_diverged_run_is_called_so(compose: Callable[..., DictConfig], evaluated: Callable[..., str]) -> None:
     cfg = compose("optimizer_g.lr=1e38", "~callbacks.pictures")
     train(cfg)
-    told = evaluated(cfg.run_dir)
-    assert "is not finite at iteration" in told
-    assert "what follows is of its last checkpoint, before that" in told
+    output = evaluated(cfg.run_dir)
+    assert "is not finite at iteration" in output
+    assert "the numbers below are from the last checkpoint before that" in output

@@ -277,7 +277,7 @@ def test_other_files_are_no_checkpoints(run: Path, tmp_path: Path) -> None:
         archive.writestr("archive/data.pkl", bytes(10**7))
     assert "not a plain file" in refusal(lambda: load_run(tmp_path))
     for nowhere in (tmp_path / LAST, tmp_path / "nothing"):
-        assert "is no run directory" in refusal(lambda nowhere=nowhere: load_run(nowhere))
+        assert "is not a run directory" in refusal(lambda nowhere=nowhere: load_run(nowhere))
     assert not (tmp_path / "m").exists()
 
 

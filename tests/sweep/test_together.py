@@ -154,7 +154,7 @@ def test_a_second_ctrl_c_leaves_what_was_done(both: Callable, monkeypatch: pytes
     assert load_run(left, replica=2).iterations == 6
     record = read_record(Path(joint[2].run_dir))
     assert (record["status"], record["error"]) == ("interrupted", f"stopped by SIGINT, as replica 2 of {left}")
-    with pytest.raises(ConfigError, match="holds runs that were stopped"):
+    with pytest.raises(ConfigError, match="holds stopped runs"):
         train_together(joint)
 
 

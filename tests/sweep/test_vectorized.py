@@ -30,7 +30,7 @@ from omegaconf.base import Container, Node
 from conftest import PATIENCE, ROOT
 from gaussgan.config.errors import ConfigError
 from gaussgan.sweep.composing import Composer
-from gaussgan.sweep.grouping import kind, reason_alone, spans
+from gaussgan.sweep.grouping import group_key, job_ranges, reason_alone
 
 QUIET = (
     "trainer=cpu", "trainer.precision=64-true", "trainer.enable_progress_bar=false", "data.num_examples=40",
@@ -127,7 +127,7 @@ def test_a_sweep_by_either_launcher(tmp_path: Path) -> None:
     errors = {launcher: process.communicate(timeout=PATIENCE)[1] for launcher, process in processes.items()}
     assert [process.returncode for process in processes.values()] == [1, 1], errors
     assert "3 runs trained" not in errors["basic"]
-    assert "4 runs trained as one, without figures: #0, #2–#3, #5" in errors["vectorized"]
+    assert "Training 4 runs together, without figures: #0, #2–#3, #5" in errors["vectorized"]
     for told in errors.values():
         assert told.count("optimizer_d.lr must be a finite number above 0 (got -1)") == 2, told
         assert "Traceback" not in told
@@ -167,7 +167,7 @@ def test_jobs_are_grouped_by_structure(launch: Launch, groups: Groups, tmp_path:
     assert "${" not in OmegaConf.to_yaml(cfg)
     assert "hydra" not in cfg
     assert lines(tmp_path / "vectorized" / "9") == [
-        "2 runs trained as one, without figures: #7, #9",
+        "Training 2 runs together, without figures: #7, #9",
         "for all",
         "for seed 3",
     ]
@@ -181,7 +181,7 @@ def test_what_follows_from_a_number_is_structure(compose: Callable[..., DictConf
     def one(*overrides: str) -> str:
         cfg = compose(*overrides)
         cfg.run_dir = "${oc.env:PATH}"
-        return kind(cfg, OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
+        return group_key(cfg, OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
 
     assert one("seed=1") == one("seed=2")
     assert one("data.num_examples=${seed}", "seed=50") != one("data.num_examples=${seed}", "seed=60")
@@ -253,7 +253,7 @@ def test_jobs_that_are_trained_alone(
 
 
 def test_spans() -> None:
-    assert spans([0, 1, 2, 4, 7, 8]) == "#0–#2, #4, #7–#8"
+    assert job_ranges([0, 1, 2, 4, 7, 8]) == "#0–#2, #4, #7–#8"
 
 
 def test_a_large_group_is_cut(launch: Launch, groups: Groups) -> None:
@@ -290,7 +290,7 @@ def test_a_group_that_fails_as_a_whole(
     assert [result.status.name for result in results] == ["COMPLETED", "FAILED", "COMPLETED"]
     assert [results[i].return_value for i in (0, 2)] == [1001, 1003]
     assert (
-        capsys.readouterr().err.count("The runs cannot be trained as one, and are run one by one: out of memory") == 1
+        capsys.readouterr().err.count("The runs cannot be trained together and are run one by one: out of memory") == 1
     )
     assert lines(tmp_path / "vectorized" / "2")[-1] == "alone"
 

@@ -15,14 +15,14 @@ def check_count(name: str, value: int) -> None:
         raise ValueError(f"{name} must be a whole number of at least 1 (got {value})")
 
 
-def positive(name: str, value: float) -> float:
+def positive_number(name: str, value: float) -> float:
     """Return a finite number above 0 as a float, or raise ValueError."""
-    if numbers(name, value, ndim=0, form="a number") <= 0:
+    if number_tensor(name, value, ndim=0, form="a number") <= 0:
         raise ValueError(f"{name} must be above 0 (got {value})")
     return float(value)
 
 
-def numbers(name: str, value: Sequence | Tensor | float, ndim: int, form: str) -> Tensor:
+def number_tensor(name: str, value: Sequence | Tensor | float, ndim: int, form: str) -> Tensor:
     """Return nested lists of numbers as a tensor of float64.
 
     Args:
@@ -30,10 +30,10 @@ def numbers(name: str, value: Sequence | Tensor | float, ndim: int, form: str) -
         form: the expected form in words, for the message.
 
     Raises:
-        ValueError: when the form is another, when there are no numbers, or when one is not finite in float32.
+        ValueError: when the value has another form, holds no numbers, or holds a number that is not finite in float32.
     """
     try:
-        if any(isinstance(entry, bool) for entry in _entries(value)):  # torch would take them for numbers
+        if any(isinstance(entry, bool) for entry in _entries(value)):  # torch would convert them to numbers
             raise TypeError
         tensor = torch.as_tensor(value, dtype=torch.float64)
     except (TypeError, ValueError):
@@ -48,20 +48,20 @@ def numbers(name: str, value: Sequence | Tensor | float, ndim: int, form: str) -
 def check_resolution(A: Tensor, shift: Tensor) -> None:
     """Check that float32 can hold examples Z A + shift with Z ~ N(0, I).
 
-    Rounding changes a coordinate by up to eps times its root mean square. In each direction that may be at most 1% of
-    the standard deviation. The directions are the principal axes in units of the coordinates; a direction with standard
-    deviation 0 does not count.
+    Rounding changes a coordinate by up to eps times its root mean square. This error may be at most 1% of the standard
+    deviation in each direction. The directions are the principal axes after each coordinate is scaled to standard
+    deviation 1. Directions with standard deviation 0 are not checked.
 
     Args:
         A: [k, d].
         shift: [d].
 
     Raises:
-        ValueError: when rounding changes more than that, or when an example could be infinite.
+        ValueError: when the rounding error is larger, or when an example could be infinite.
     """
     float32, std = torch.finfo(torch.float32), A.norm(dim=0)
     if ((largest := shift.abs() + 10 * std) > float32.max).any():
-        raise ValueError(f"examples must be within {float32.max:.2g} of 0, as float32 is (got {largest.max():.2g})")
+        raise ValueError(f"examples must be within {float32.max:.2g} of 0 to fit float32 (got {largest.max():.2g})")
     rounding = float32.eps * torch.hypot(std, shift) + float32.tiny
     unit = std.where(std > 0, 1)
     _, stds, axes = torch.linalg.svd(A / unit, full_matrices=False)
@@ -70,8 +70,8 @@ def check_resolution(A: Tensor, shift: Tensor) -> None:
     error = (errors / stds)[real].max().item() if real.any() else 0.0
     if error > 0.01:
         raise ValueError(
-            "the distribution must be nearer to 0, or wider in its thinnest direction: float32 may round examples by"
-            f" 0.01 of the standard deviation there (got {error:.2g})"
+            "the distribution must be closer to 0, or wider in its narrowest direction: there, float32 may round"
+            f" examples by at most 0.01 standard deviations (got {error:.2g})"
         )
 
 

@@ -25,13 +25,14 @@ class GaussianDataModule(LightningDataModule):
         num_examples: examples in an epoch.
         batch_size: examples in one step of the discriminator.
         steps_per_execution: K, the iterations of one `training_step`. It changes only the speed.
-        fresh: draw new examples in every epoch; by default one training set is drawn at the start.
+        fresh: draw new examples in every epoch. If false, one training set is drawn at the start.
         latent_dim: k, the width of the generator's latents.
         seed: the run's seed; for R replicas a list of R seeds. Then every draw has a leading dimension R.
         batches_per_iteration: the discriminator's steps in an iteration.
-        instance_noise: standard deviation of the noise that is added to everything the discriminator sees, drawn anew
-            in every epoch (Sønderby et al. 2017, arXiv 1610.04490); a list of R numbers where replicas differ.
-        validation_samples: real and generated examples, of each, for measures that need samples.
+        instance_noise: standard deviation of the noise that is added to everything the discriminator sees
+            (Sønderby et al. 2017, arXiv 1610.04490). It is drawn again in every epoch. A list of R numbers if replicas
+            differ.
+        validation_samples: the number of real examples, and of generated examples, for measures that need samples.
 
     Raises:
         ValueError: when a count is below 1, when batch_size is too large for num_examples, or when an epoch's last
@@ -56,13 +57,13 @@ class GaussianDataModule(LightningDataModule):
                 raise ValueError(f"{name} must be at least 1 (got {count})")
         n, steps = self.num_examples, self.batches_per_iteration
         if self.batch_size * steps > n:
-            most, size = n // steps, self.batch_size
-            raise ValueError(f"batch_size must be at most num_examples / update.d_steps = {most} (got {size})")
-        self.batch_size *= steps  # of an iteration
+            limit, size = n // steps, self.batch_size
+            raise ValueError(f"batch_size must be at most num_examples / update.d_steps = {limit} (got {size})")
+        self.batch_size *= steps  # from here on, the examples of an iteration
         if 0 < n % self.batch_size < steps:
             raise ValueError(
-                f"num_examples must leave an epoch's last iteration an example for each of update.d_steps ="
-                f" {steps} steps (got {n}, which leaves {n % self.batch_size})"
+                f"num_examples must leave at least update.d_steps = {steps} examples for an epoch's last iteration"
+                f" (got {n}, which leaves {n % self.batch_size})"
             )
         self.seeds = [self.seed] if isinstance(self.seed, int) else [*self.seed]
         noise = self.instance_noise
@@ -74,11 +75,11 @@ class GaussianDataModule(LightningDataModule):
         self._loader_state: dict[str, int] = {}
 
     def examples(self, epoch: int = 0) -> Tensor:
-        """Return the examples of an epoch in the order in which they were drawn, [(R,) num_examples, d]."""
+        """Return the examples of an epoch in the order of drawing, [(R,) num_examples, d]."""
         return self._stack([source.examples(epoch) for source in self.sources])
 
     def moments(self, iterations: int) -> tuple[Tensor, Tensor]:
-        """Return the maximum-likelihood fit to everything that is drawn for the first iterations of a run.
+        """Return the maximum-likelihood fit to all examples that are drawn for the first iterations of a run.
 
         Returns:
             The mean, [(R,) d], and the covariance, [(R,) d, d].
@@ -89,7 +90,7 @@ class GaussianDataModule(LightningDataModule):
 
     @property
     def replicas(self) -> int:
-        """R."""
+        """R, the number of seeds."""
         return len(self.seeds)
 
     @property
@@ -111,7 +112,7 @@ class GaussianDataModule(LightningDataModule):
         return torch.stack([*tensors]) if self.replicas > 1 else tensors[0]
 
     def train_dataloader(self) -> BlockLoader:
-        """Return the loader of the trainer's run: on its device, in its precision, with this rank's shard."""
+        """Return a loader of batches on the trainer's device, in its precision, with this rank's shard."""
         trainer = self.trainer
         assert trainer is not None
         self.check_shards(trainer.world_size)
@@ -136,13 +137,13 @@ class GaussianDataModule(LightningDataModule):
         """Check that the batch of every step splits into equal shards, one for each process.
 
         Raises:
-            ValueError: when a batch does not.
+            ValueError: when a batch does not split equally.
         """
         for size in self._sizes:
             if world_size > 1 and size % (world_size * self.batches_per_iteration):
                 raise ValueError(
-                    f"batch_size must give {world_size} devices equal shards of every batch, including the last of an"
-                    f" epoch (got a batch of {size})"
+                    f"batch_size must give {world_size} devices equal shards of every batch, including an epoch's last"
+                    f" batch (got a batch of {size})"
                 )
 
     def fewest_rows(self, world_size: int) -> int:
@@ -151,7 +152,7 @@ class GaussianDataModule(LightningDataModule):
 
     @property
     def _sizes(self) -> set[int]:
-        """The numbers of examples in an iteration and in an epoch's last iteration."""
+        """The number of examples in an iteration, and in an epoch's last iteration."""
         return {self.batch_size, self.num_examples % self.batch_size or self.batch_size}
 
     # Lightning restores a loader only within an epoch; it always restores a data module.
@@ -162,5 +163,5 @@ class GaussianDataModule(LightningDataModule):
         self._loader_state = state
 
     def transfer_batch_to_device(self, batch: Block, device: torch.device, dataloader_idx: int) -> Block:
-        """Return the block as it is: the loader has moved its epoch already."""
+        """Return the block unchanged: the loader has already moved it to the device."""
         return batch

@@ -1,4 +1,4 @@
-"""The distributions that data come from. Each has a closed form, so the truth is known."""
+"""Distributions of the data. Each has a closed form, so the truth is known."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gaussgan.config.errors import ConfigError
-from gaussgan.data.checks import check_count, check_resolution, numbers
+from gaussgan.data.checks import check_count, check_resolution, number_tensor
 from gaussgan.data.gaussian import gaussian_log_prob, is_singular
 from gaussgan.data.mixtures import GaussianMixture, grid, ring
 from gaussgan.rng import normal, stream
@@ -25,9 +25,9 @@ __all__ = [
 class Distribution(Protocol):
     """The attributes of every distribution.
 
-    `mean`, [d], and `cov`, [d, d], are in float64. `gaussian` is whether they determine the distribution. A
+    `mean`, [d], and `cov`, [d, d], are in float64. `gaussian` is true if they determine the distribution. A
     distribution without a density may lack `log_prob`. A mixture of m equal isotropic Gaussians may also have `modes`,
-    [m, d], and `std`, a number; then the evaluation counts the modes that a generator finds.
+    [m, d], and `std`, a number. Then the evaluation counts the modes that a generator covers.
     """
 
     @property
@@ -44,7 +44,7 @@ class Distribution(Protocol):
     def gaussian(self) -> bool: ...
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw n examples, [n, d], in float32, from this generator alone."""
+        """Draw n examples, [n, d], in float32. All random numbers come from this generator."""
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Return log p(x) in nats, [..., d] → [...], in float64.
@@ -55,7 +55,7 @@ class Distribution(Protocol):
 
 
 class AffineGaussian:
-    """The distribution of X A + b for X ~ N(0, I_k), as row vectors: N(b, AᵀA).
+    """N(b, AᵀA), the distribution of the row vector X A + b for X ~ N(0, I_k).
 
     Args:
         A: the matrix, k rows of d numbers.
@@ -63,14 +63,14 @@ class AffineGaussian:
 
     Raises:
         ValueError: when A is ragged, empty or not two-dimensional, when b does not have d numbers, when a number is not
-            finite in float32, or when float32, the precision of examples, rounds away a direction.
+            finite in float32, or when float32 rounds examples too much; see `check_resolution`.
     """
 
     gaussian = True
 
     def __init__(self, A: Sequence[Sequence[float]] | Tensor, b: Sequence[float] | Tensor) -> None:
-        self.A = numbers("A", A, ndim=2, form="k rows of d numbers each")
-        self.mean = numbers("b", b, ndim=1, form="d numbers")
+        self.A = number_tensor("A", A, ndim=2, form="k rows of d numbers each")
+        self.mean = number_tensor("b", b, ndim=1, form="d numbers")
         if len(self.mean) != self.dim:
             raise ValueError(f"b must have {self.dim} numbers, one for each column of A (got {len(self.mean)})")
         check_resolution(self.A, self.mean)
@@ -118,7 +118,7 @@ class Dirac(AffineGaussian):
     """
 
     def __init__(self, point: Sequence[float] | Tensor) -> None:
-        mean = numbers("point", point, ndim=1, form="d numbers")
+        mean = number_tensor("point", point, ndim=1, form="d numbers")
         super().__init__(torch.zeros(1, len(mean)), mean)
 
     def __repr__(self) -> str:
@@ -128,18 +128,18 @@ class Dirac(AffineGaussian):
 def random_gaussian(dim: int, condition_number: float, seed: int) -> AffineGaussian:
     """Draw N(b, Q diag(λ) Qᵀ) with b ~ N(0, I_d), λ log-spaced from 1 down to 1 / condition_number, and Haar-random Q.
 
-    Q is the orthogonal factor of a matrix of standard normals, made unique by a positive diagonal of the other factor
-    (Mezzadri 2007, arXiv math-ph/0609050). In one dimension λ = 1.
+    Q is the orthogonal factor in the QR decomposition of a matrix of standard normals. A positive diagonal of R makes
+    it unique (Mezzadri 2007, arXiv math-ph/0609050). In one dimension λ = 1.
 
     Args:
-        seed: the distribution's own seed, independent of the run's: runs with other seeds see the same distribution.
+        seed: the distribution's own seed. Runs with different seeds can have the same distribution.
 
     Raises:
         ValueError: when dim is not a whole number of at least 1, or condition_number is not a finite number of at least
             1.
     """
     check_count("dim", dim)
-    if numbers("condition_number", condition_number, ndim=0, form="a number") < 1:
+    if number_tensor("condition_number", condition_number, ndim=0, form="a number") < 1:
         raise ValueError(f"condition_number must be at least 1 (got {condition_number})")
     rng = stream(seed, "law")
     q, r = torch.linalg.qr(normal(dim, dim, generator=rng).double())
@@ -148,7 +148,7 @@ def random_gaussian(dim: int, condition_number: float, seed: int) -> AffineGauss
 
 
 def examples_of(distribution: Distribution, n: int, rng: torch.Generator) -> Tensor:
-    """Draw n examples of a distribution, [n, d], and check their form.
+    """Draw n examples of a distribution, [n, d], and check their shape.
 
     Raises:
         ConfigError: when they are not n rows of d finite numbers.
@@ -159,12 +159,12 @@ def examples_of(distribution: Distribution, n: int, rng: torch.Generator) -> Ten
         got = f"{[*x.shape]} of {x.dtype}" if isinstance(x, Tensor) else type(x).__name__
         raise ConfigError(f"{what} must be a tensor of floats, {[n, distribution.dim]} (got {got})")
     if not x.isfinite().all():
-        raise ConfigError(f"{what} must be finite (it holds NaN or infinity)")
+        raise ConfigError(f"{what} must be finite (got NaN or infinity)")
     return x
 
 
 def has_density(distribution: Distribution) -> bool:
-    """Return whether a distribution can compute log p(x)."""
+    """Check whether a distribution can compute log p(x)."""
     try:
         return hasattr(distribution, "log_prob") and distribution.log_prob(distribution.mean) is not None
     except ValueError:
@@ -172,6 +172,6 @@ def has_density(distribution: Distribution) -> bool:
 
 
 def name_of(distribution: Distribution) -> str:
-    """Return how a distribution describes itself; the name of its class if it does not."""
+    """Return the repr of a distribution, or the name of its class if it defines no repr."""
     kind = type(distribution)
     return kind.__name__ if kind.__repr__ is object.__repr__ else repr(distribution)

@@ -9,13 +9,13 @@ from torch import Tensor
 
 
 def is_singular(cov: Tensor, noise: Tensor | None = None) -> Tensor:
-    """Return whether a covariance C has a direction whose variance is rounding error or 0.
+    """Check whether a covariance C has a direction whose variance is 0 or no larger than rounding error.
 
-    C is singular where vᵀ C v ≤ vᵀ diag(unit²) v for some v ≠ 0, with unit² = 10 · d · eps · diag(C) + noise. So the
-    units of the coordinates do not matter. NaN or infinity in a covariance counts as 0.
+    C is singular if vᵀ C v ≤ vᵀ diag(unit²) v for some v ≠ 0, with unit² = 10 · d · eps · diag(C) + noise. So the units
+    of the coordinates do not matter. NaN or infinity in a covariance counts as 0.
 
     Args:
-        noise: the variance of each coordinate that comes from rounding of the samples; see `rounding`.
+        noise: for each coordinate, the variance that comes from rounding of the samples; see `rounding`.
 
     Shapes: [..., d, d], [..., d] → [...].
     """
@@ -26,7 +26,7 @@ def is_singular(cov: Tensor, noise: Tensor | None = None) -> Tensor:
 
 
 def rounding(mean: Tensor, cov: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return the `noise` in the moments of samples of this precision: (3 eps)² times the mean squares.
+    """Return the `noise` of `is_singular` for samples of this precision: (3 eps)² times the mean squares.
 
     Shapes: [..., d], [..., d, d] → [..., d].
     """
@@ -41,7 +41,7 @@ def gaussian_log_prob(x: Tensor, mean: Tensor, cov: Tensor) -> Tensor:
     d = mean.shape[-1]
     scale = torch.linalg.cholesky_ex(cov.double()).L
     inverse = torch.linalg.solve_triangular(scale, torch.eye(d, dtype=scale.dtype), upper=False)
-    white = inverse @ (x.double() - mean.double().unsqueeze(-2)).mT  # [..., d, n]: long rows add up fast
+    white = inverse @ (x.double() - mean.double().unsqueeze(-2)).mT  # [..., d, n]: sums over long rows are fast
     constant = log_diagonal(scale) + d * math.log(2 * math.pi) / 2
     log_prob = white.square_().sum(-2).div_(-2) - constant.unsqueeze(-1)
     return log_prob.where(~is_singular(cov).unsqueeze(-1), torch.nan)

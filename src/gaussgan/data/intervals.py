@@ -1,4 +1,4 @@
-"""The iterations after which a callback acts or the trainer logs."""
+"""Iterations at which a callback acts or the trainer logs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pytorch_lightning import Callback, Trainer
 
 
 def steps_to_end_at(trainer: Trainer) -> list[int]:
-    """Return each n for which a callback acts, or the trainer logs, every n iterations. Blocks must end there."""
+    """Return every n such that a callback acts, or the trainer logs, every n iterations. Blocks must end there."""
     wanted = [setting(callback, "every_n_train_steps") for callback in trainer.callbacks]  # type: ignore[attr-defined]
     return [n for n in {*wanted, log_interval(trainer)} if n]
 
 
 def logs_at_this_step(trainer: Trainer) -> bool:
-    """Return whether the trainer logs after its current iteration."""
+    """Check whether the trainer logs after its current iteration."""
     n = log_interval(trainer)
     return n > 0 and trainer.global_step % n == 0
 
@@ -22,7 +22,7 @@ def logs_at_this_step(trainer: Trainer) -> bool:
 def log_interval(trainer: Trainer) -> int:
     """Return the configured `trainer.log_every_n_steps`, in iterations; 0 means never.
 
-    The Trainer itself gets 1 instead of 0, so that it logs what other callbacks report at the end of each block.
+    The Trainer itself gets 1 instead of 0. So it logs the values of other callbacks at the end of each block.
     """
     config: dict[str, Any] = trainer.lightning_module.config  # type: ignore[assignment]
     configured = config.get("trainer", {}).get("log_every_n_steps", 0)

@@ -9,16 +9,16 @@ from gaussgan.data.datamodule import GaussianDataModule
 
 
 def data_of(trainer: Trainer) -> GaussianDataModule:
-    """Return the data module of a trainer. It is None in a process that only spawns others."""
+    """Return the data module of a trainer. It is None in a process that only spawns other processes."""
     return trainer.datamodule  # type: ignore[attr-defined]
 
 
 def iteration_limits(trainer: Trainer | DictConfig, data: GaussianDataModule) -> dict[str, int]:
-    """Return the iteration at which each limit of a trainer, or of its configuration, ends a run on these data."""
+    """Return the iteration at which max_epochs and max_steps each end a run on these data; no entry without a limit."""
     limits = {"max_epochs": (trainer.max_epochs or 0) * data.iterations, "max_steps": trainer.max_steps}
     return {name: limit for name, limit in limits.items() if limit > 0}
 
 
 def planned_iterations(trainer: Trainer) -> int:
-    """Return the iteration at which a trainer's run is complete."""
+    """Return the iteration at which the run of a trainer is complete."""
     return min(iteration_limits(trainer, data_of(trainer)).values())

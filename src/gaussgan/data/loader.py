@@ -1,4 +1,4 @@
-"""The loader that yields epochs in blocks of iterations."""
+"""A data loader that yields blocks of iterations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Batch(NamedTuple):
 
     Args:
         real: real examples, [..., B, d]; with instance noise, the noise is already added.
-        latent: latents of as many generated examples, [..., B, k].
+        latent: latents of the generated examples, [..., B, k].
         mix: uniform draws for penalties between real and generated examples, [..., B, 1].
         noise: instance noise for the generated examples, [..., B, d]; None without instance noise.
     """
@@ -36,20 +36,20 @@ Block = list[Batch]
 
 @dataclass(eq=False)
 class BlockLoader:
-    """An iterable over the blocks of one epoch after another. It resumes within an epoch.
+    """Yields the blocks of an epoch. Each call of `iter` starts the next epoch, or resumes within the current one.
 
-    An epoch's tensors are drawn and placed once, and batches are views of them, so a batch costs almost nothing. A
-    block ends after K iterations, at the epoch's end, where the run reaches `max_steps`, and at each multiple of a
-    number in `every`. So a checkpoint never falls inside a block.
+    The tensors of an epoch are drawn and moved to the device once. Batches are views of them, so a batch costs almost
+    nothing. A block ends after K iterations, at the end of the epoch, at `max_steps`, and at each multiple of a number
+    in `every`. So a checkpoint never falls inside a block.
 
     Args:
         draw_epoch: maps an epoch's number to its shuffled examples and latents.
         iterations: batches in an epoch.
         batch_size: examples in one iteration.
         steps_per_execution: K.
-        max_steps: the iteration at which the run ends; -1 for none.
-        every: numbers of iterations; each multiple, counted from the run's start, ends a block.
-        shard: r and n: of each batch this process sees every n-th row from row r on.
+        max_steps: the iteration at which the run ends; -1 for no limit.
+        every: numbers of iterations. A block ends at each multiple, counted from the start of the run.
+        shard: (r, n): this process sees every n-th row of each batch, starting at row r.
     """
 
     draw_epoch: Callable[[int], Batch]
@@ -64,7 +64,7 @@ class BlockLoader:
         self.epoch = self.position = self.blocks = 0
 
     def __iter__(self) -> Iterator[Block]:
-        self.epoch, self.position, self.blocks = self._next()  # now, not when the first block is taken
+        self.epoch, self.position, self.blocks = self._next()  # now, not when the first block is yielded
         return self._blocks()
 
     def _blocks(self) -> Iterator[Block]:
@@ -82,15 +82,15 @@ class BlockLoader:
 
     @property
     def within_epoch(self) -> bool:
-        """Whether iterations of the current epoch are left."""
+        """True if iterations of the current epoch are left."""
         return self.position < self.iterations
 
     def _next(self) -> tuple[int, int, int]:
-        """Return the next block's epoch, and the iterations and blocks before it in that epoch."""
+        """Return the epoch of the next block, and the number of iterations and blocks before it in that epoch."""
         return (self.epoch, self.position, self.blocks) if self.within_epoch else (self.epoch + 1, 0, 0)
 
     def _cut(self, column: Tensor | None) -> Iterable:
-        """Cut an epoch's tensor into this process's shards of its batches."""
+        """Split an epoch's tensor into batches, and return this process's shard of each."""
         if column is None:
             return repeat(None, self.iterations)
         batches = column.split(self.batch_size, -2)
@@ -98,7 +98,7 @@ class BlockLoader:
         return batches if processes == 1 else [batch[..., rank::processes, :] for batch in batches]
 
     def _ends(self, epoch: int, position: int) -> list[int]:
-        """Return the iterations of an epoch after which its blocks end, beyond a position."""
+        """Return the iterations, after a position in an epoch, at which blocks end."""
         start = epoch * self.iterations
         marks = {self.max_steps - start, self.iterations}
         marks = marks.union(*(range(-start % n, self.iterations, n) for n in self.every))

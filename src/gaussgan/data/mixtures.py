@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gaussgan.data.checks import check_count, check_resolution, numbers, positive
+from gaussgan.data.checks import check_count, check_resolution, number_tensor, positive_number
 from gaussgan.rng import normal
 
 
@@ -23,12 +23,12 @@ class GaussianMixture:
 
     Raises:
         ValueError: when means is ragged, empty or not two-dimensional, when a number is not finite, when std is not
-            above 0, or when float32 would round it away.
+            above 0, or when float32 rounds examples too much; see `check_resolution`.
     """
 
     def __init__(self, means: Sequence[Sequence[float]] | Tensor, std: float) -> None:
-        self.modes = numbers("means", means, ndim=2, form="m rows of d numbers each")
-        self.std = positive("std", std)
+        self.modes = number_tensor("means", means, ndim=2, form="m rows of d numbers each")
+        self.std = positive_number("std", std)
         check_resolution(self.std * torch.eye(self.dim, dtype=torch.float64), self.modes.abs().amax(0))
 
     @property
@@ -38,22 +38,22 @@ class GaussianMixture:
 
     @property
     def mean(self) -> Tensor:
-        """[d]."""
+        """1/m Σ μ_i, [d]."""
         return self.modes.mean(0)
 
     @property
     def cov(self) -> Tensor:
-        """[d, d]."""
+        """The covariance, [d, d]."""
         centred = self.modes - self.mean
         return self.std**2 * torch.eye(self.dim, dtype=torch.float64) + centred.T @ centred / len(self.modes)
 
     @property
     def gaussian(self) -> bool:
-        """Whether there is only one mode."""
+        """True if there is only one mode."""
         return len(self.modes) == 1
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw a mode for each of n examples, and the example around it: [n, d], in float32."""
+        """Draw n examples, [n, d], in float32: first a mode for each, then the example around it."""
         chosen = torch.randint(len(self.modes), (n,), generator=generator)
         return self.modes.float()[chosen] + self.std * normal(n, self.dim, generator=generator)
 
@@ -75,15 +75,15 @@ def ring(modes: int, radius: float, std: float) -> GaussianMixture:
     """
     check_count("modes", modes)
     angles = torch.arange(modes, dtype=torch.float64) * (2 * math.pi / modes)
-    return GaussianMixture(positive("radius", radius) * torch.stack([angles.cos(), angles.sin()], -1), std)
+    return GaussianMixture(positive_number("radius", radius) * torch.stack([angles.cos(), angles.sin()], -1), std)
 
 
 def grid(side: int, spacing: float, std: float) -> GaussianMixture:
-    """Return a mixture of side × side modes on a square grid around 0 in the plane, with neighbours at this spacing.
+    """Return a mixture of side × side modes on a square grid around 0 in the plane.
 
     Raises:
         ValueError: when side is not a whole number of at least 1, or spacing or std is not a finite number above 0.
     """
     check_count("side", side)
-    ticks = positive("spacing", spacing) * (torch.arange(side, dtype=torch.float64) - (side - 1) / 2)
+    ticks = positive_number("spacing", spacing) * (torch.arange(side, dtype=torch.float64) - (side - 1) / 2)
     return GaussianMixture(torch.cartesian_prod(ticks, ticks), std)

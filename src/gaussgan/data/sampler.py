@@ -1,4 +1,4 @@
-"""The draws of one seed."""
+"""All random draws of one seed: examples, latents and noise."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from gaussgan.rng import normal, stream, uniform
 
 @dataclass
 class Source:
-    """The examples, latents and noise of a run as functions of its seed and the epoch.
+    """Draws the examples, latents and noise of a run as functions of its seed and the epoch.
 
     Args:
         distribution: the distribution of the examples.
         num_examples: examples in an epoch.
-        fresh: draw new examples in every epoch; else one training set is drawn at the start.
+        fresh: draw new examples in every epoch. If false, one training set is drawn at the start.
         latent_dim: k, the width of the generator's latents.
         seed: the run's seed.
         instance_noise: standard deviation of the noise on everything the discriminator sees; None for no noise.
@@ -36,9 +36,9 @@ class Source:
     _moments: list[tuple[Tensor, Tensor]] = field(default_factory=list, init=False, repr=False)  # of each epoch
 
     def examples(self, epoch: int = 0) -> Tensor:
-        """Return the examples of an epoch in the order in which they were drawn, [num_examples, d].
+        """Return the examples of an epoch in the order of drawing, [num_examples, d].
 
-        They are the same in every epoch unless `fresh`.
+        They are the same in every epoch unless `fresh` is true.
         """
         if self.fresh:
             return examples_of(self.distribution, self.num_examples, stream(self.seed, "data", epoch))

@@ -9,9 +9,9 @@ from gaussgan.evaluation.gaussian import gaussian_w2
 
 
 def mle_w2(data: GaussianDataModule, iterations: int) -> Tensor | None:
-    """Return the w2 of the maximum-likelihood fit to everything that is drawn for the first iterations of a run, [(R)].
+    """Return the w2 of the maximum-likelihood fit to all examples drawn for the first iterations of a run, [(R)].
 
-    It is None where the data are not Gaussian.
+    It is None if the data are not Gaussian.
     """
     distribution = data.distribution
     if not distribution.gaussian:

@@ -1,4 +1,4 @@
-"""The Dirac-GAN: the distance from its equilibrium."""
+"""The distance of a Dirac-GAN from its equilibrium."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from gaussgan.networks import Linear, Location
 def equilibrium_distance(
     distribution: Distribution, generator: nn.Module, discriminator: nn.Module
 ) -> dict[str, Tensor]:
-    """Return val/distance = √(‖θ − x₀‖² + ‖ψ‖²), or no measure if the game is not a Dirac-GAN.
+    """Return val/distance = √(‖θ − x₀‖² + ‖ψ‖²), or an empty dict if the game is not a Dirac-GAN.
 
-    Data lie at x₀, a `Location` generates θ, and D(x) = ψᵀ x: Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406. The
-    game's equilibrium is θ = x₀, ψ = 0.
+    All data are x₀, a `Location` generates θ, and D(x) = ψᵀ x. The equilibrium is θ = x₀, ψ = 0. Mescheder, Geiger,
+    Nowozin 2018, arXiv 1801.04406.
 
     Returns:
         The distance in float64, [(R)].

@@ -19,28 +19,29 @@ from gaussgan.gan.objectives import logistic_loss
 from gaussgan.networks.moments import has_closed_form
 from gaussgan.rng import normal, stream
 
-MOMENT_SAMPLES = 10_000  # generated, for the moments of a generator without a closed form
-DENSITY_SAMPLES = 1_000  # of each kind, where densities are needed: more would take longer than training R replicas
-DIRECTIONS = 128
-CHUNK = 128  # replicas
-SCORES = ("val/w2", "val/sliced_w2")  # the first that has a value is a run's score
+MOMENT_SAMPLES = 10_000  # generated examples, for the moments of a generator without a closed form
+DENSITY_SAMPLES = 1_000  # real, and generated, examples at which densities are computed; more would take too long
+DIRECTIONS = 128  # for val/sliced_w2
+CHUNK = 128  # replicas that are measured at once
+SCORES = ("val/w2", "val/sliced_w2")  # the score of a run is the first of these with a value
 
 
 def evaluator_of(data: GaussianDataModule) -> Evaluator | ChunkedEvaluator:
-    """Return the evaluator of a run on these data."""
+    """Return an evaluator for a run on these data."""
     if data.replicas > 1:
         return ChunkedEvaluator(data.distribution, data.latent_dim, data.seeds, data.validation_samples)
     return Evaluator(data.distribution, data.latent_dim, data.seeds[0], data.validation_samples)
 
 
 class Evaluator:
-    """The measures of a run. Every evaluation uses the same latents, examples and directions.
+    """Measures the networks of a run. Every evaluation uses the same latents, examples and directions.
 
     Args:
         distribution: the distribution of the data.
         latent_dim: the width of the generator's latents.
         seed: the run's seed. For R replicas a list of R seeds; then networks are `Replicas`, and each measure is [R].
-        samples: real and generated examples, of each, for measures on samples; at most MOMENT_SAMPLES.
+        samples: the number of real examples, and of generated examples, for measures on samples; at most
+            MOMENT_SAMPLES.
     """
 
     def __init__(
@@ -55,8 +56,8 @@ class Evaluator:
         """Return the distances of a generator from the distribution.
 
         For Gaussian data these are val/w2 and val/kl = KL(data ‖ generator). They are exact for a generator with a
-        closed form. For another generator they are the distances of the Gaussian that has its sample moments. Then w2
-        is a lower bound up to sampling (Gelbrich 1990), and the KL is not a bound. For other data the distance is
+        closed form. For any other generator they are the distances of a Gaussian with its sample moments. Then w2 is a
+        lower bound up to sampling error (Gelbrich 1990), and the KL is not a bound. For other data the distance is
         val/sliced_w2, on samples; for data with `modes`, `mode_metrics` are added.
         """
         true = self.distribution
@@ -74,17 +75,17 @@ class Evaluator:
 
     @torch.no_grad()
     def optimality(self, generator: nn.Module, discriminator: nn.Module, logistic: bool) -> dict[str, Tensor]:
-        """Return how far a discriminator is from the best one against this generator, if both have a density.
+        """Return how far a discriminator is from the optimal one for this generator, if p and q have densities.
 
             val/js = JS(p, q),   val/logit_error = root mean square of D − log p/q under ½ (p + q),
-            val/d_gap = E L_D(D) − (log 2 − JS): what the best discriminator would gain.
+            val/d_gap = E L_D(D) − (log 2 − JS), the loss of D above that of the optimal discriminator.
 
-        All three use the same samples. So val/d_gap is exactly 0 at the optimum, and elsewhere at least 0 up to
-        sampling. A generator in closed form with a singular covariance can be told apart with certainty: then val/js is
-        log 2 and val/logit_error is infinite.
+        All three use the same samples. So val/d_gap is exactly 0 at the optimum; elsewhere it is at least 0, up to
+        sampling error. If the generator's covariance is singular, the optimal discriminator makes no mistakes: then
+        val/js is log 2 and val/logit_error is infinite.
 
         Args:
-            logistic: whether the objective's loss is logistic; else only val/js is returned.
+            logistic: true if the objective's loss is logistic. Otherwise only val/js is returned.
         """
         if not self.has_density or not has_closed_form(generator):
             return {}
@@ -107,7 +108,7 @@ class Evaluator:
         return {**js, "val/logit_error": error, "val/d_gap": loss - best}
 
     def moments(self, generator: nn.Module) -> tuple[Tensor, Tensor]:
-        """Return the mean and covariance of a generator's distribution, exact where it `has_closed_form`."""
+        """Return the mean and covariance of a generator's distribution. They are exact if it `has_closed_form`."""
         if has_closed_form(generator):
             return generator.moments()  # type: ignore[operator]
         with torch.no_grad():
@@ -119,12 +120,12 @@ class Evaluator:
 
     @cached_property
     def latents(self) -> Tensor:
-        """[..., MOMENT_SAMPLES, k]."""
+        """The generator's inputs for sample moments, [..., MOMENT_SAMPLES, k]."""
         return self._draw_latents(MOMENT_SAMPLES)
 
     @cached_property
     def sample_latents(self) -> Tensor:
-        """The first `latents`, [..., samples, k]. They do not hold the memory of the others."""
+        """The first rows of `latents`, [..., samples, k]. They do not keep the other rows in memory."""
         return self._draw_latents(self.samples)
 
     @cached_property
@@ -150,9 +151,7 @@ class Evaluator:
 
 
 class ChunkedEvaluator:
-    """An `Evaluator` of R replicas that measures a chunk of them at a time, so that memory is bounded.
-
-    Networks are `Replicas`.
+    """An `Evaluator` of R replicas that measures one chunk of replicas at a time, to bound the memory.
 
     Args:
         seeds: R seeds.
@@ -184,7 +183,7 @@ def _joined(chunks: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 def distances_with_average(
     evaluator: Evaluator | ChunkedEvaluator, generator: nn.Module, average: nn.Module | None
 ) -> dict[str, Tensor]:
-    """Return a generator's distances, and its moving average's score as TAG_ema if there is an average."""
+    """Return the distances of a generator. If it has a moving average, add that average's score as TAG_ema."""
     values = evaluator.distances(generator)
     if average is not None:
         tag = score(values)
@@ -193,12 +192,12 @@ def distances_with_average(
 
 
 def score(row: Mapping[str, Any]) -> str:
-    """Return the tag of a run's score, the distance by which runs are compared; the less, the better."""
+    """Return the tag of a run's score, the distance by which runs are compared. A smaller score is better."""
     return next((tag for tag in SCORES if row.get(tag) is not None), SCORES[0])
 
 
 def _like(module: nn.Module, x: Tensor) -> Tensor:
-    """Move x to a module's device and precision; a module without parameters gets x as it is."""
+    """Return x on a module's device and in its precision, or x unchanged for a module without parameters."""
     parameter = next(module.parameters(), None)
     return x if parameter is None else x.to(parameter)
 

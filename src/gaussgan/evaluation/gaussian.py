@@ -13,7 +13,7 @@ def gaussian_w2(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor) ->
 
         W₂² = ‖m_p − m_q‖² + tr C_p + tr C_q − 2 ‖C_p^½ C_q^½‖_*
 
-    The last term holds the nuclear norm, so covariances may be singular (Bures–Wasserstein; Gelbrich 1990,
+    ‖·‖_* is the nuclear norm. Covariances may be singular. This is the Bures–Wasserstein distance (Gelbrich 1990,
     doi:10.1002/mana.19901470121; Bhatia, Jain, Lim 2019, arXiv 1712.01504). NaN or infinity in an argument gives NaN.
     The resolution is about 1e-7 times √tr C_p: equal distributions can have a distance of that size.
 
@@ -55,7 +55,7 @@ def _finite(mean: Tensor, cov: Tensor) -> Tensor:
 
 
 def _sqrt(cov: Tensor) -> Tensor:
-    # eigh refuses NaN. Zeros in place of a diverged replica leave the others their answer.
+    # eigh raises an error for NaN. Zeros instead of NaN keep the results of the replicas that did not diverge.
     values, vectors = torch.linalg.eigh(cov.nan_to_num(0.0, 0.0, 0.0))
     return vectors * values.clamp(min=0).sqrt().unsqueeze(-2) @ vectors.mT
 

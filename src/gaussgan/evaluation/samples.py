@@ -1,4 +1,4 @@
-"""Distances that need only samples. Every function is batched over leading dimensions."""
+"""Distances computed from samples alone. Every function is batched over leading dimensions."""
 
 from __future__ import annotations
 
@@ -21,27 +21,25 @@ def sliced_w2(x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
 
 
 def mode_metrics(x: Tensor, modes: Tensor, std: float) -> dict[str, Tensor]:
-    """Return how samples cover the modes of a mixture of m isotropic Gaussians with equal weights.
+    """Measure how well samples cover the modes of a mixture of m isotropic Gaussians with equal weights.
 
     - val/modes: the number of modes with a sample within 3 std;
-    - val/high_quality: the share of samples within 3 std of their nearest mode; in the plane the true share is
-      1 − e^{−9/2} = 0.98889;
-    - val/reverse_kl: KL(q ‖ uniform) = Σ q_i log(m q_i) in nats, where q_i is the share of samples whose nearest mode
+    - val/high_quality: the proportion of samples within 3 std of their nearest mode. In the plane the true distribution
+      has 1 − e^{−9/2} = 0.98889;
+    - val/reverse_kl: KL(q ‖ uniform) = Σ q_i log(m q_i) in nats. q_i is the proportion of samples whose nearest mode
       is i.
 
     Srivastava et al. 2017, arXiv 1705.07761, section 4; Lin et al. 2018, arXiv 1712.04086, section 4. A sample that is
-    not finite is near no mode and makes the KL NaN.
+    not finite is near no mode, and makes the KL NaN.
 
     Shapes: [..., n, d], [m, d] → [...] each, in float64.
     """
     distances = torch.cdist(x.double(), modes.double(), compute_mode="donot_use_mm_for_euclid_dist")
-    least, nearest = distances.where(distances.isfinite(), torch.inf).min(-1)
-    near = least <= 3 * std
-    shares = torch.nn.functional.one_hot(nearest, len(modes)).double().mean(-2)
-    covered = ((distances <= 3 * std).any(-2)).sum(-1)
-    divergence = torch.xlogy(shares, len(modes) * shares).sum(-1)
+    smallest, nearest = distances.where(distances.isfinite(), torch.inf).min(-1)
+    q = torch.nn.functional.one_hot(nearest, len(modes)).double().mean(-2)
+    divergence = torch.xlogy(q, len(modes) * q).sum(-1)
     return {
-        "val/modes": covered.double(),
-        "val/high_quality": near.double().mean(-1),
-        "val/reverse_kl": divergence.where(least.isfinite().all(-1), torch.nan),
+        "val/modes": (distances <= 3 * std).any(-2).sum(-1).double(),
+        "val/high_quality": (smallest <= 3 * std).double().mean(-1),
+        "val/reverse_kl": divergence.where(smallest.isfinite().all(-1), torch.nan),
     }

@@ -1,4 +1,4 @@
-"""How a game moves near a point: the linear map that one iteration is there."""
+"""The spectrum of a game: the Jacobian of one iteration at a point."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from gaussgan.gan.player import Player
 from gaussgan.gan.state import PlayerState, State
 from gaussgan.gan.updates import Update, start
 
-STEP = 1e-5
+STEP = 1e-5  # of the central differences
 
 
 def update_jacobian(update: Update, discriminator: Player, generator: Player, batch: Any) -> Tensor:
-    """Return the derivative of one iteration as a map from the game's state to itself, at the current point, [n, n].
+    """Return the Jacobian of one iteration, as a map from the game's state to itself, at the current point, [n, n].
 
-    The state is both players' θ and every vector like θ that their optimizers (momentum) and the update rule (past
-    gradients) remember. The derivative is by central differences, which in float64 are good to about nine digits. The
-    players end where they began.
+    The state consists of both players' θ and of the vectors of the same shape that the optimizers (momentum) and the
+    update rule (past gradients) remember. Central differences in float64 give about nine digits. The players are
+    unchanged afterwards.
 
-    Near an equilibrium the iteration converges if all eigenvalues lie within the unit circle. The largest modulus is
-    then the rate of convergence.
+    Near an equilibrium the iteration converges if all eigenvalues are inside the unit circle. Then the largest modulus
+    is the rate of convergence.
     """
     iterate, memory = Iteration(update, discriminator, generator), start(update, discriminator, generator)
     thetas, state = [discriminator.theta, generator.theta], State(discriminator.state, generator.state, memory)
@@ -57,9 +57,9 @@ def update_jacobian(update: Update, discriminator: Player, generator: Player, ba
 
 
 def linearised(gan: GAN) -> tuple[Player, Player]:
-    """Return the players of a copy of a game that take gradient steps at their learning rates and momenta.
+    """Return copies of a game's players whose optimizer is SGD with their learning rates and momenta.
 
-    The copy is in float64 on the CPU.
+    The copies are in float64 on the CPU.
     """
     groups = [player.optimizer.param_groups[0] for player in (gan.discriminator_player, gan.generator_player)]
     generator, discriminator = (deepcopy(each).double().cpu() for each in (gan.generator, gan.discriminator))
@@ -69,7 +69,7 @@ def linearised(gan: GAN) -> tuple[Player, Player]:
 
 
 def _vectors(state: PlayerState) -> list[Tensor]:
-    """Return θ and the vectors like it that the optimizer remembers."""
+    """Return θ and the vectors of the same shape in the optimizer's state."""
     return [tensor for tensor in (state.theta, *state.optimizer.values()) if tensor.shape == state.theta.shape]
 
 

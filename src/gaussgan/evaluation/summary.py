@@ -1,4 +1,4 @@
-"""Summarise the measures of R replicas."""
+"""Summarise measures over R replicas."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch import Tensor
 from gaussgan.config.per_replica import entries, seeds, varying
 from gaussgan.evaluation.evaluator import SCORES
 
-READING = 5e-4  # rounding of a number with three digits
+ROUNDING = 5e-4  # of a number with three digits after the point
 QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}
 
 
 def quantiles(values: Tensor, levels: Sequence[float] = tuple(QUANTILES.values())) -> Tensor:
-    """Return quantiles over the first dimension, linear between neighbours. NaN counts as infinity.
+    """Return quantiles over the first dimension, with linear interpolation. NaN counts as infinity.
 
-    Without values they are NaN.
+    If there are no values, the quantiles are NaN.
 
     Shapes: [n, ...] → [len(levels), ...].
     """
@@ -33,24 +33,24 @@ def quantiles(values: Tensor, levels: Sequence[float] = tuple(QUANTILES.values()
 
 
 def aggregate(row: Mapping[str, Any], diverged: Collection[int] = ()) -> dict[str, float]:
-    """Return a row of plain numbers: values of replicas, [R], become TAG, their mean, and TAG_p10, TAG_median, TAG_p90.
+    """Return a row of plain numbers. Values of replicas, [R], become their mean TAG, and TAG_p10, TAG_median, TAG_p90.
 
-    Diverged replicas are left out, with one exception: in the quantiles of a score they count as infinity. A score that
-    is NaN, because it is too large for a number, counts as infinity everywhere. NaN of other measures is left out: it
-    means that there is no value, for example without a density.
+    Diverged replicas are ignored, with one exception: in the quantiles of a score they count as infinity. A score that
+    is NaN was too large for a float and counts as infinity everywhere. NaN of other measures is ignored: it means that
+    there is no value, for example without a density.
     """
     numbers: dict[str, float] = {}
     for tag, value in row.items():
         if not isinstance(value, Tensor) or value.ndim == 0:
             numbers[tag] = float(value)
             continue
-        judged = tag.removesuffix("_ema") in SCORES
-        value = infinite_for_nan(value) if judged else value
+        is_score = tag.removesuffix("_ema") in SCORES
+        value = infinite_for_nan(value) if is_score else value
         known = ~value.isnan()
         known[list(diverged)] = False
         ranked = value[known]
         numbers[tag] = ranked.mean().item()
-        if judged:
+        if is_score:
             ranked = torch.cat([ranked, ranked.new_full((len(diverged),), torch.inf)])
         for name, quantile in zip(QUANTILES, quantiles(ranked).tolist(), strict=True):
             numbers[f"{tag}_{name}"] = quantile
@@ -63,17 +63,17 @@ def infinite_for_nan(values: Tensor) -> Tensor:
 
 
 def middle(row: Mapping[str, Any], tag: str, diverged: Collection[int] = ()) -> float:
-    """Return a number of a row; for replicas the median, in which a diverged replica counts as infinity for a score."""
+    """Return a number of a row. For replicas, the median; a diverged replica's score counts as infinity."""
     numbers = aggregate({tag: row[tag]}, diverged)
     return numbers.get(f"{tag}_median", numbers[tag])
 
 
 def summary(row: Mapping[str, Any], diverged: Collection[int]) -> dict[str, float]:
-    """Return the numbers of a run at its end. For replicas they are `aggregate`d, and these are added:
+    """Return the numbers of a finished run. For replicas they are `aggregate`d, and three are added:
 
-    - share_diverged: the share of replicas that diverged;
-    - efficiency = mean(mle/w2²) / mean(val/w2²) over the others; 1 is as good as maximum likelihood;
-    - share_log2: the share of replicas whose losses both read 0.693 = log 2, the equilibrium's of the original GAN.
+    - share_diverged: the proportion of replicas that diverged;
+    - efficiency = mean(mle/w2²) / mean(val/w2²) over the other replicas; 1 is as good as maximum likelihood;
+    - share_log2: the proportion of replicas whose losses both round to 0.693 = log 2, the original GAN's equilibrium.
     """
     numbers = aggregate(row, diverged)
     if not any(isinstance(value, Tensor) and value.ndim for value in row.values()):
@@ -87,15 +87,15 @@ def summary(row: Mapping[str, Any], diverged: Collection[int]) -> dict[str, floa
         numbers["efficiency"] = (mle / w2).item()
     if "train/loss_d" in row:
         losses = torch.stack([torch.as_tensor(row[tag]) for tag in ("train/loss_d", "train/loss_g")])
-        reading = ((losses - math.log(2)).abs() < READING).all(0)
-        numbers["share_log2"] = (reading & alive).double().mean().item()
+        at_log2 = ((losses - math.log(2)).abs() < ROUNDING).all(0)
+        numbers["share_log2"] = (at_log2 & alive).double().mean().item()
     return numbers
 
 
 def replica_rows(
     row: Mapping[str, Any], status: str, diverged: Collection[int], config: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Return a row for each replica: number, seed, status, measures, and the config values in which replicas differ."""
+    """Return a row for each replica: number, seed, status, measures, and the config values that replicas differ in."""
     first = ("val/w2", "val/kl", "mle/w2", "train/loss_d", "train/loss_g")
     tags = [*first, *(tag for tag in row if tag.startswith("val/") and tag not in first)]
     columns = {tag: row[tag].tolist() if isinstance(row.get(tag), Tensor) else None for tag in tags}

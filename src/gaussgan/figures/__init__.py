@@ -1,6 +1,6 @@
 """Figures as pure functions from numbers to matplotlib figures.
 
-Code that knows of a run, a callback or a logger belongs in `callbacks`.
+Code that uses a run, a callback or a logger belongs in `callbacks`.
 """
 
 from gaussgan.figures.game import Cloud, game_figure

@@ -16,14 +16,14 @@ NAMES = {"val/w2": "W₂ to the truth", "val/sliced_w2": "sliced W₂ to the tru
 
 
 def draw_history(figure: Figure, history: History, logistic: bool, tag: str, width: float) -> Axes:
-    """Draw the losses and below them the distance over iterations, on the right of a sheet.
+    """Draw the losses over iterations on the right of a sheet, and a distance below them.
 
     Args:
-        history: rows with iteration, train/loss_d, train/loss_g and the tag; the moving average's distance, TAG_ema, is
-            drawn if rows have it.
-        logistic: whether the losses have log 2 at the equilibrium, which is then marked.
-        tag: a distance to the truth.
-        width: of the panels, as a fraction of the sheet.
+        history: rows with iteration, train/loss_d, train/loss_g and the tag. TAG_ema, the distance of the moving
+            average, is drawn if rows have it.
+        logistic: mark the level log 2, which the losses have at the equilibrium.
+        tag: the tag of a distance to the truth.
+        width: the width of the panels, as a fraction of the sheet.
 
     Returns:
         The axes of the distance.

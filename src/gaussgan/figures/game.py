@@ -1,4 +1,4 @@
-"""A game between a generator and a discriminator on Gaussian data."""
+"""A figure of a game on Gaussian data: examples, distributions, discriminator, losses and w2."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gaussgan.figures.plane import Line, Plane
 from gaussgan.figures.style import indented, legend, level, panel, sheet
 from gaussgan.figures.verdict import GAME, Verdict
 
-OUT_OF_SIGHT = ": out of sight"
+NOT_VISIBLE = ": not visible"
 
 
 class Cloud(NamedTuple):
@@ -35,11 +35,11 @@ def game_figure(
 ) -> Figure:
     """Draw examples, distributions and discriminator on the left, and losses and w2 over iterations on the right.
 
-    Beyond two dimensions the left part is the plane of the true distribution's two leading principal axes.
+    In more than two dimensions, the left panel is the plane of the true distribution's two leading principal axes.
 
     Args:
-        history: rows with iteration, train/loss_d, train/loss_g and val/w2, and val/w2_ema with a moving average.
-        mle: the w2 of the maximum-likelihood fit.
+        history: rows with iteration, train/loss_d, train/loss_g and val/w2; val/w2_ema is drawn if rows have it.
+        mle: the w2 of the baseline.
         average: the mean, [d], and covariance, [d, d], of the generator's moving average.
     """
     figure = sheet(title, left=GAME[0])
@@ -48,7 +48,7 @@ def game_figure(
     error = draw_history(figure, history, verdict.probability, "val/w2", width=0.325)
     if not history:
         error.set_ylim(mle / 2, mle * 2)
-    level(error, mle, f"maximum likelihood: {mle:.3f}")
+    level(error, mle, f"baseline: {mle:.3f}")
     return figure
 
 
@@ -60,12 +60,12 @@ def _draw_plane(
     for cloud, color, style, name in ((real, REAL, "-", "real"), (fake, FAKE, "--", "generated")):
         points = plane.project(cloud.points)
         seen = points[((points - plane.centre).abs() < 4 * plane.spread).all(-1)].numpy()
-        label = name if len(seen) else name + OUT_OF_SIGHT
+        label = name if len(seen) else name + NOT_VISIBLE
         axes.scatter(seen[:, 0], seen[:, 1], s=14, color=color, alpha=0.75, lw=0, zorder=2, label=label)
         plane.outline(axes, cloud.mean, cloud.cov, color=color, ls=style, lw=1.7, zorder=3)
     if average is not None:
         visible = plane.outline(axes, *average, color=AVERAGE, ls=":", lw=1.9, zorder=4)
-        label = "moving average" + ("" if visible else OUT_OF_SIGHT)
+        label = "moving average" + ("" if visible else NOT_VISIBLE)
         axes.plot([], color=AVERAGE, ls=":", lw=1.9, label=label)
     legend(axes, "upper left", title="examples; distributions at 1σ and 2σ")
 
@@ -77,7 +77,7 @@ def _draw_densities(
     for cloud, color, style, name in ((real, REAL, "-", "real"), (fake, FAKE, "--", "generated")):
         points = cloud.points.double().flatten()
         seen = points[(points - real.mean).abs() < 4 * line.spread].numpy()
-        label = name if len(seen) else name + OUT_OF_SIGHT
+        label = name if len(seen) else name + NOT_VISIBLE
         axes.hist(seen, bins=25, density=len(seen) > 0, color=color, alpha=0.3, label=label)
         line.outline(axes, cloud.mean, cloud.cov, color=color, ls=style, lw=1.7)
     if average is not None:

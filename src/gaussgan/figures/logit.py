@@ -1,4 +1,4 @@
-"""The discriminator's logit beside the optimal one."""
+"""A figure of the discriminator's logit and the optimal logit."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ PANELS: tuple[Place, Place] = ((0.05, 0.11, 0.405, 0.755), (0.505, 0.11, 0.405, 
 CURVES: Place = (0.115, 0.11, 0.855, 0.755)
 BAR: Place = (0.924, 0.11, 0.011, 0.755)
 AXIS = "generated ← logit → real"
-LEAST, MOST = 0.5, 12.0  # bounds on the scale, in nats: neither noise around 0 nor a diverged logit may set it
+MIN_SCALE, MAX_SCALE = 0.5, 12.0  # in nats, so that noise around 0 or a diverged logit does not set the scale
 Logit = Callable[[Tensor], Tensor]
 
 
 def logit_figure(
     logit: Logit, log_ratio: Logit, mean: Tensor, cov: Tensor, title: str, error: float | None = None
 ) -> Figure:
-    """Draw the discriminator's logit and the optimal one, log p/q, on one scale, out to 3.6σ of the true distribution.
+    """Draw the discriminator's logit and the optimal logit, log p/q, on one scale, to 3.6σ of the true distribution.
 
-    The values within 3σ set the scale; colours do not change beyond it. In one dimension the logits are two curves.
-    Beyond two dimensions the plane is that of the true distribution's two leading principal axes.
+    The values within 3σ set the scale. In one dimension the logits are two curves. In more than two dimensions, the
+    plane is that of the true distribution's two leading principal axes.
 
     Args:
         logit: the discriminator's logit at points in float64, [..., d] → [...].
         log_ratio: log p/q of the true and the generated distribution in nats, [..., d] → [...].
         mean: the true mean, [d].
         cov: the true covariance, [d, d].
-        error: the root mean square of the difference, for a note.
+        error: the root mean square difference, written above the figure.
     """
     mean, cov = mean.double(), cov.double()
     draw = _draw_curves if len(mean) == 1 else _draw_planes
@@ -59,9 +59,9 @@ def _draw_planes(logit: Logit, log_ratio: Logit, mean: Tensor, cov: Tensor, titl
     for name, place, surface in zip(NAMES, PANELS, surfaces, strict=True):
         axes = panel(figure, place, f"{name} (dotted: the data at 1σ and 2σ)")
         heights = surface.clamp(-4 * scale, 4 * scale)
-        axes.set_facecolor(PALE)  # shows through where a logit is NaN
+        axes.set_facecolor(PALE)  # visible where a logit is NaN
         image = plane.paint(axes, heights, cmap=LOGIT, vmin=-scale, vmax=scale)
-        # The contours of a diverged logit would lie on top of each other.
+        # The contours of a diverged logit would overlap.
         levels = ticks if (surface.abs() < scale).double().mean() > 0.02 else np.zeros(1)
         crossed = [level for level in levels if (heights < level).any() and (heights > level).any()]
         if crossed:
@@ -79,7 +79,7 @@ def _draw_curves(logit: Logit, log_ratio: Logit, mean: Tensor, cov: Tensor, titl
     axes, std = panel(figure, CURVES), cov.flatten().sqrt()
     x = mean + std * torch.linspace(-3.6, 3.6, 400, dtype=torch.float64)
     curves = [surface(x.unsqueeze(-1)).detach().double() for surface in (logit, log_ratio)]
-    limit = 1.4 * _scale(curves)  # with room for the legend
+    limit = 1.4 * _scale(curves)  # leaves space for the legend
     colors = LOGIT(np.linspace(0.25, 0.75, 100))[:, None]
     ends = (x[0].item(), x[-1].item(), -limit, limit)
     paint(axes, colors, ends, alpha=0.55)
@@ -96,4 +96,4 @@ def _draw_curves(logit: Logit, log_ratio: Logit, mean: Tensor, cov: Tensor, titl
 def _scale(surfaces: list[Tensor]) -> float:
     sizes = torch.cat([surface.abs().flatten() for surface in surfaces])
     sizes = sizes[sizes.isfinite()]
-    return sizes.quantile(0.98).clamp(LEAST, MOST).item() if len(sizes) else LEAST
+    return sizes.quantile(0.98).clamp(MIN_SCALE, MAX_SCALE).item() if len(sizes) else MIN_SCALE

@@ -1,4 +1,4 @@
-"""Data of any distribution, such as a mixture with many modes, beside what a generator makes of it."""
+"""A figure of real and generated examples of any distribution, such as a mixture with many modes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from gaussgan.figures.plane import Plane, widen
 from gaussgan.figures.style import WIDTH, aspect, background_axes, indented, legend, panel, seen_of, sheet
 from gaussgan.figures.verdict import GAME, Verdict
 
-LEVELS = [-4.5, -2.0, -0.5]  # of a density's contours, in nats below its peak: 3, 2 and 1σ of a Gaussian
-LEAST_RADIUS = 5.0  # of a mode's circle, in points
+LEVELS = [-4.5, -2.0, -0.5]  # contours of a log density relative to its peak, in nats: 3, 2 and 1σ of a Gaussian
+MIN_RADIUS = 5.0  # of a mode's circle, in points
 LEGEND: dict[str, Any] = {"place": "upper left", "title": "examples and true distribution", "veil": True}
 LogDensity = Callable[[Tensor], Tensor]
 
@@ -36,16 +36,16 @@ def mixture_figure(
 ) -> Figure:
     """Draw examples, distribution and discriminator on the left, and losses and a score over iterations on the right.
 
-    In two dimensions circles around the modes or contours of the density show the distribution. Beyond two dimensions
-    the left part is the plane of the real examples' two leading principal axes. In one dimension it shows histograms
-    and the density.
+    In two dimensions, circles around the modes or contours of the density show the distribution. In more than two
+    dimensions, the left panel is the plane of the real examples' two leading principal axes. In one dimension it shows
+    histograms and the density.
 
     Args:
-        real: real examples, [n, d]. They set the window, with the generated ones if all real ones are equal.
-        fake: generated examples, [m, d]. The legend counts those outside the window, or not finite.
+        real: real examples, [n, d]. They set the window. If all are equal, the generated examples are included.
+        fake: generated examples, [m, d]. The legend counts those that are outside the window or not finite.
         log_density: log p in nats at points in float64, [..., d] → [...]; None without a density.
-        history: rows with iteration, train/loss_d, train/loss_g and the score; val/modes and the moving average's score
-            are drawn if rows have them.
+        history: rows with iteration, train/loss_d, train/loss_g and the score. val/modes and the score of the moving
+            average are drawn if rows have them.
         score: the tag of a distance to the truth, such as val/sliced_w2.
         modes: the modes of the distribution, [m, d], and the standard deviation of each.
     """
@@ -76,7 +76,7 @@ def _draw_plane(
     axes, plane = panel(figure, GAME), Plane(real.mean(0), real.T.cov())
     low, high = _window(plane.project(real), plane.project(fake))
     plane.low, plane.high = widen(low, high, ratio=aspect(GAME))
-    # The added margin goes to the left and to the top, where the legend is.
+    # The added margin is on the left and at the top, where the legend is.
     shift = (low - plane.low) * low.new_tensor([-1, 1])
     plane.low, plane.high = plane.low + shift, plane.high + shift
     verdict.draw_surface(figure, axes, plane, real, fake)
@@ -88,10 +88,10 @@ def _draw_plane(
     if modes is not None:
         centres, std = plane.project(modes[0]).numpy(), modes[1]
         points_per_unit = 72 * GAME[2] * WIDTH / (plane.high - plane.low)[0].item()
-        radius = max(3 * std * points_per_unit, LEAST_RADIUS)
+        radius = max(3 * std * points_per_unit, MIN_RADIUS)
         circle: dict[str, Any] = {"facecolor": "none", "edgecolor": REAL, "lw": 1.1, "zorder": 3}
         axes.scatter(centres[:, 0], centres[:, 1], s=(2 * radius) ** 2, **circle)
-        axes.scatter([], [], s=40, label="modes at 3 std" if radius > LEAST_RADIUS else "modes", **circle)
+        axes.scatter([], [], s=40, label="modes at 3 std" if radius > MIN_RADIUS else "modes", **circle)
     elif log_density is not None and plane.given:
         grid = plane.grid(200)
         density = log_density(grid)
@@ -122,13 +122,13 @@ def _draw_densities(
     if log_density is not None:
         axes.plot(x, log_density(x.unsqueeze(-1)).exp(), color=REAL, lw=1.7)
     axes.set(xlabel="x", ylabel="density", xlim=(low, high))
-    axes.set_ylim(0, 1.25 * axes.get_ylim()[1])  # room for the legend
+    axes.set_ylim(0, 1.25 * axes.get_ylim()[1])  # leaves space for the legend
     verdict.draw_curve(figure, axes, x, real, fake)
     legend(axes, **LEGEND)
 
 
 def _window(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the ends of a window around the real examples, [n, k]; if all are equal, around the generated ones too."""
+    """Return the ends of a window around the real examples, [n, k]; around all examples if the real ones are equal."""
     if (real == real[0]).all():
         real = torch.cat([real, fake[fake.isfinite().all(-1)].clamp(-1e30, 1e30)])
     low, high = real.amin(0), real.amax(0)

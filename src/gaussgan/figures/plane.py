@@ -1,4 +1,4 @@
-"""The plane or the line on which distributions are drawn."""
+"""The plane or line on which distributions are drawn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 class Line:
-    """The line of a one-dimensional distribution, out to 4 standard deviations.
+    """The axis of a one-dimensional distribution, to 4 standard deviations on each side of the mean.
 
     Args:
         mean: [1], in float64.
@@ -26,7 +26,7 @@ class Line:
         self.x = mean + self.spread * torch.linspace(-4, 4, 300, dtype=torch.float64)
 
     def outline(self, axes: Axes, mean: Tensor, cov: Tensor, **style: object) -> bool:
-        """Draw the density of a Gaussian, [1] and [1, 1]; return whether it can be seen."""
+        """Draw the density of a Gaussian, [1] and [1, 1]. Return True if it is visible."""
         std = cov.double().flatten().sqrt()
         density = torch.exp(-(((self.x - mean) / std) ** 2) / 2) / (std * (2 * torch.pi) ** 0.5)
         axes.plot(self.x, density.detach(), **style)  # type: ignore[arg-type]
@@ -38,12 +38,12 @@ class Line:
 
 
 class Plane:
-    """The plane of a distribution's two leading principal axes through its mean. In two dimensions, the plane itself.
+    """The plane through a distribution's mean along its two leading principal axes. If d = 2, the axes are x₁ and x₂.
 
     Args:
         mean: [d] with d ≥ 2, in float64.
         cov: [d, d], in float64.
-        reach: the standard deviations that are shown on each side of the mean.
+        reach: the number of standard deviations that are shown on each side of the mean.
     """
 
     def __init__(self, mean: Tensor, cov: Tensor, reach: float = 3.6) -> None:
@@ -64,9 +64,9 @@ class Plane:
         return mean.double() @ self.basis, self.basis.mT @ cov.double() @ self.basis
 
     def outline(self, axes: Axes, mean: Tensor, cov: Tensor, sigmas: Sequence[int] = (1, 2), **style: object) -> bool:
-        """Draw ellipses at some standard deviations of a Gaussian, [d] and [d, d]; return if the first can be seen."""
+        """Draw ellipses at multiples of a Gaussian's standard deviation. Return True if the first is visible."""
         mean, cov = self.moments(mean, cov)
-        # A diverged generator's ellipse would take forever to draw in dashes, and could not be seen.
+        # The dashes of a diverged generator's ellipse would take very long to draw, and it would not be visible.
         limit = 20 * self.spread.max()
         if not ((mean - self.centre).abs().max() < limit and cov.abs().max().sqrt() < limit):
             return False
@@ -76,7 +76,7 @@ class Plane:
         return bool(((mean + reach > self.low) & (mean - reach < self.high)).all())
 
     def grid(self, n: int) -> Tensor:
-        """Return n × n points of the space that fill the plane's window, [n, n, d], with rows of equal y."""
+        """Return n × n points in data space that fill the plane's window, [n, n, d]. A row has one y."""
         return self.mean + (mesh(self.low, self.high, n, n) - self.centre) @ self.basis.mT
 
     def paint(self, axes: Axes, values: Tensor, **style: object) -> AxesImage:
@@ -108,13 +108,13 @@ def _ellipse(mean: Tensor, cov: Tensor, k: int, **style: object) -> Ellipse:
 
 
 def mesh(low: Tensor, high: Tensor, columns: int, rows: int) -> Tensor:
-    """Return a grid of points that fills a window, [2] and [2] → [rows, columns, 2], with rows of equal y."""
+    """Return a grid of points that fills a window, [2] and [2] → [rows, columns, 2]. A row has one y."""
     xs, ys = (torch.linspace(low[i], high[i], n, dtype=torch.float64) for i, n in enumerate((columns, rows)))
     return torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1)
 
 
 def widen(low: Tensor, high: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
-    """Return the smallest window around a window, [2] and [2], with the same centre and width / height = ratio."""
+    """Return the smallest window with width / height = ratio that contains a window, [2] and [2], in its centre."""
     centre, (width, height) = (low + high) / 2, (high - low).tolist()
     half = low.new_tensor([max(width, height * ratio), max(height, width / ratio)]) / 2
     return centre - half, centre + half

@@ -17,17 +17,17 @@ from gaussgan.figures.style import Place, aspect, crosshair, decades, legend, pa
 
 LEFT: Place = (0.055, 0.11, 0.54, 0.81)
 RIGHT: Place = (0.67, 0.11, 0.315, 0.81)
-SHADES = 256  # pieces of one colour each, for a trajectory of any length
+SHADES = 256  # a trajectory is drawn as at most this many segments of one colour
 Field = Callable[[Tensor], Tensor]
 
 
 def portrait_figure(trajectory: Tensor, field: Field, title: str) -> Figure:
-    """Draw the path of two players over their directions of descent, and their distance from equilibrium.
+    """Draw the path of two players with arrows of descent, and their distance from the equilibrium.
 
-    The equilibrium is at 0. The window ends at five times the first distance from it.
+    The equilibrium is at 0. The window reaches at most five times the initial distance.
 
     Args:
-        trajectory: the parameters (θ, ψ) of generator and discriminator after each iteration from 0 on, [T, 2].
+        trajectory: the parameters (θ, ψ) of generator and discriminator at iterations 0, 1, …, [T, 2].
         field: the directions of descent (−∂L_G/∂θ, −∂L_D/∂ψ) at (θ, ψ), [..., 2] → [..., 2].
     """
     figure = sheet(title, left=LEFT[0])
@@ -42,7 +42,7 @@ def _draw_path(axes: Axes, path: Tensor, field: Field) -> None:
     limit = 1.15 * _reach(path)
     low, high = widen(-limit.expand(2), limit.expand(2), ratio=aspect(LEFT))
     grid = mesh(low, high, 31, 23)
-    # Streamlines around the equilibrium would run into a blot.
+    # Close to the equilibrium, streamlines would overlap.
     directions = torch.where(grid.norm(dim=-1, keepdim=True) > 0.05 * limit, field(grid).double(), torch.nan)
     xs, ys, (u, v) = grid[0, :, 0].numpy(), grid[:, 0, 1].numpy(), directions.unbind(-1)
     axes.streamplot(xs, ys, u.numpy(), v.numpy(), color="#c9cdd4", density=0.9, linewidth=0.8, arrowsize=0.8, zorder=0)
@@ -51,7 +51,7 @@ def _draw_path(axes: Axes, path: Tensor, field: Field) -> None:
     axes.add_collection(_shaded(path), autolim=False)
     for point, color, name in ((path[:1], TIME(0.0), "start"), (path[-1:], TIME(1.0), "end")):
         seen = len(point) and bool(((point > low) & (point < high)).all())
-        label = name if seen else f"{name}: out of sight"
+        label = name if seen else f"{name}: not visible"
         axes.scatter(point[:, 0], point[:, 1], s=52, color=color, edgecolor="white", lw=1.3, zorder=5, label=label)
     frame(axes, low, high)
     axes.set(xlabel="θ, the generator's", ylabel="ψ, the discriminator's")
@@ -60,7 +60,7 @@ def _draw_path(axes: Axes, path: Tensor, field: Field) -> None:
 
 def _draw_distance(axes: Axes, distance: Tensor) -> None:
     distance = distance.where(distance[:, 1:].isfinite() & (distance[:, 1:] > 0), torch.nan)
-    axes.plot(*distance.T.tolist(), lw=0)  # sets the limits: a logarithmic axis ignores a collection
+    axes.plot(*distance.T.tolist(), lw=0)  # sets the limits, as a logarithmic axis ignores collections
     axes.add_collection(_shaded(distance), autolim=False)
     axes.set(xlabel="iteration", ylabel="distance from equilibrium, √(θ² + ψ²)")
     axes.locator_params(axis="x", nbins=6)
@@ -78,7 +78,7 @@ def _reach(path: Tensor) -> Tensor:
 
 def _shaded(line: Tensor) -> LineCollection:
     """Return a line, [T, 2], whose colour shows the time."""
-    pieces = np.array_split(np.arange(max(len(line) - 1, 1)), min(SHADES, max(len(line) - 1, 1)))
-    points = line.numpy()
-    lines, colors = [points[piece[0] : piece[-1] + 2] for piece in pieces], TIME(np.linspace(0, 1, len(pieces)))
-    return LineCollection(lines, colors=colors, linewidths=1.8, capstyle="round", zorder=3)
+    n, points = max(len(line) - 1, 1), line.numpy()
+    chunks = np.array_split(np.arange(n), min(SHADES, n))
+    segments, colors = [points[chunk[0] : chunk[-1] + 2] for chunk in chunks], TIME(np.linspace(0, 1, len(chunks)))
+    return LineCollection(segments, colors=colors, linewidths=1.8, capstyle="round", zorder=3)

@@ -1,4 +1,4 @@
-"""Many runs of one game that differ in their seeds."""
+"""A figure of R replicas: learned distributions, the distribution of a distance, and its course."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from gaussgan.figures.plane import Line, Plane
 from gaussgan.figures.style import Place, decades, indented, label, legend, level, panel, seen_of, sheet
 
 LEARNED: Place = (0.045, 0.11, 0.5, 0.81)
-BESIDE: tuple[Place, Place] = ((0.62, 0.585, 0.365, 0.335), (0.62, 0.11, 0.365, 0.335))  # right of what was learned
+WITH_LEARNED: tuple[Place, Place] = ((0.62, 0.585, 0.365, 0.335), (0.62, 0.11, 0.365, 0.335))  # right of LEARNED
 ALONE: tuple[Place, Place] = ((0.06, 0.11, 0.415, 0.755), (0.57, 0.11, 0.415, 0.755))
-DRAWN = 40  # distributions, for any number of replicas
-FAR = 100.0  # a distance's axis ends at most at this multiple of the median
+MAX_DRAWN = 40  # learned distributions that are drawn
+FAR = 100.0  # the axis of a distance ends at most at this multiple of the median
 Moments = tuple[Tensor, Tensor]
 Style = dict[str, Any]
 
@@ -36,24 +36,25 @@ def replicas_figure(
     title: str,
     averages: Sequence[float] = (),
 ) -> Figure:
-    """Draw the learned distributions, how a distance is distributed over replicas, and its course over iterations.
+    """Draw learned distributions, the distribution of a distance over replicas, and its percentiles over iterations.
 
-    Beyond two dimensions the learned distributions are shown in the plane of the true one's two leading principal axes;
-    in one dimension, as densities.
+    In one dimension, densities show the learned distributions. In more than two dimensions, they are projected onto the
+    plane of the true distribution's two leading principal axes.
 
     Args:
         scores: each replica's distance to the truth at the end, [R]; NaN or infinite if it diverged.
-        floors: the distance of each maximum-likelihood fit, [R]; None if there is none.
+        floors: the distance of each replica's baseline, [R]; None if there is none.
         iterations: the iterations of the quantiles, [T].
         quantiles: the 10th, 50th and 90th percentile of the distance over replicas, [3, T].
-        true: the true mean and covariance, [d] and [d, d]; None if distributions are not to be drawn.
-        learned: means and covariances of replicas, [n, d] and [n, d, d]; the first few dozen are drawn. None as above.
+        true: the true mean and covariance, [d] and [d, d]; None to draw no distributions.
+        learned: means and covariances of replicas, [n, d] and [n, d, d]; at most `MAX_DRAWN` are drawn. None to draw no
+            distributions.
         tag: the distance's tag, such as val/w2.
         averages: the median distance of the generators' moving averages at each iteration; empty if there are none.
     """
     figure, places = sheet(title, left=ALONE[0][0]), ALONE
     if true is not None and learned is not None:
-        figure, places = sheet(title, left=LEARNED[0]), BESIDE
+        figure, places = sheet(title, left=LEARNED[0]), WITH_LEARNED
         _draw_learned(figure, true, learned, len(scores))
     _draw_distribution(figure, places[0], scores, floors, tag)
     _draw_course(figure, places[1], iterations, quantiles, floors, tag, averages)
@@ -62,7 +63,7 @@ def replicas_figure(
 
 def _draw_learned(figure: Figure, true: Moments, learned: Moments, replicas: int) -> None:
     mean, cov = (moment.double() for moment in true)
-    drawn = [*zip(learned[0][:DRAWN], learned[1][:DRAWN], strict=True)]
+    drawn = [*zip(learned[0][:MAX_DRAWN], learned[1][:MAX_DRAWN], strict=True)]
     n, seen, one = len(drawn), 0, len(mean) == 1
     axes = panel(figure, indented(LEARNED) if one else LEARNED)
     thin: Style = {"color": FAKE, "lw": 0.9}
@@ -73,7 +74,7 @@ def _draw_learned(figure: Figure, true: Moments, learned: Moments, replicas: int
         top = 2.5 * axes.get_ylim()[1]
         for moments in drawn:
             seen += line.outline(axes, *moments, alpha=0.45, **thin)
-        axes.set_ylim(0, min(1.15 * axes.get_ylim()[1], top))  # a collapsed generator's density is endless
+        axes.set_ylim(0, min(1.15 * axes.get_ylim()[1], top))  # a collapsed generator's density is extremely high
         line.frame(axes)
     else:
         plane = Plane(mean, cov, reach=3.2)
@@ -89,38 +90,38 @@ def _draw_learned(figure: Figure, true: Moments, learned: Moments, replicas: int
 
 
 def _draw_distribution(figure: Figure, place: Place, scores: Tensor, floors: Tensor | None, tag: str) -> None:
-    caption = f"share of {len(scores):,} replicas below"
-    axes = panel(figure, place, caption if floors is None else f"{caption} (grey: maximum likelihood)")
+    caption = f"proportion of {len(scores):,} replicas below"
+    axes = panel(figure, place, caption if floors is None else f"{caption} (grey: baseline)")
     low, high = _window(scores, floors)
-    # Room for labels: right of the replicas' curve, and left of the other.
-    high = max([high, *(_beyond(x, low, 0.33) for x in quantiles(scores).tolist() if low < x < high)])
+    # Space for labels: right of the replicas' curve, and left of the baseline's.
+    high = max([high, *(_axis_end(x, low, 0.33) for x in quantiles(scores).tolist() if low < x < high)])
     if floors is not None and low < (median := quantiles(floors)[1].item()) < high:
-        low = min(low, _beyond(median, high, 0.28))
+        low = min(low, _axis_end(median, high, 0.28))
     lost = int((~scores.isfinite()).sum())
     name = NAMES.get(tag, tag) + (f" (infinite for {lost:,} that diverged)" if lost else "")
     axes.set(xlim=(low, high), ylim=(0, 1.04), xlabel=name)
     axes.set_yticks([0, 0.5, 0.9, 1], ["0", "50%", "90%", "100%"])
-    for share in (0.5, 0.9):
-        axes.axhline(share, color=PALE, lw=0.8, zorder=-1)
+    for proportion in (0.5, 0.9):
+        axes.axhline(proportion, color=PALE, lw=0.8, zorder=-1)
     if floors is not None:
-        _draw_shares(axes, floors, -1, color=MUTED, lw=1.3)
-    _draw_shares(axes, scores, 1, color=FAKE, lw=1.9)
+        _draw_cdf(axes, floors, -1, color=MUTED, lw=1.3)
+    _draw_cdf(axes, scores, 1, color=FAKE, lw=1.9)
     decades(axes, "x")
 
 
-def _draw_shares(axes: Axes, values: Tensor, side: int, color: str, lw: float) -> None:
-    """Draw the share of values below x, and name two percentiles: right of the curve, or left of it for side = -1."""
+def _draw_cdf(axes: Axes, values: Tensor, side: int, color: str, lw: float) -> None:
+    """Draw the proportion of values below x, and label two percentiles: on the right if side = 1, left if side = -1."""
     low, high = axes.get_xlim()
     ranked = values[values.isfinite()].double().sort().values
-    shares = torch.arange(len(ranked) + 1) / len(values)
+    cdf = torch.arange(len(ranked) + 1) / len(values)
     x = torch.cat([ranked.new_tensor([low]), ranked.clamp(min=low), ranked.new_tensor([high])])
-    axes.step(x, torch.cat([shares, shares[-1:]]), where="post", color=color, lw=lw)
-    _, median, most = quantiles(values).tolist()
-    for value, share, name in ((median, 0.5, "median"), (most, 0.9, "90% below")):
+    axes.step(x, torch.cat([cdf, cdf[-1:]]), where="post", color=color, lw=lw)
+    _, median, p90 = quantiles(values).tolist()
+    for value, proportion, name in ((median, 0.5, "median"), (p90, 0.9, "90% below")):
         if low < value < high:
-            axes.plot(value, share, "o", color=color, ms=4.5, zorder=3)
+            axes.plot(value, proportion, "o", color=color, ms=4.5, zorder=3)
             ink = INK if side > 0 else MUTED
-            label(axes, f"{name} {value:.3g}", (value, share), (7 * side, -2 * side), ink)
+            label(axes, f"{name} {value:.3g}", (value, proportion), (7 * side, -2 * side), ink)
 
 
 def _draw_course(
@@ -139,24 +140,24 @@ def _draw_course(
     floor = None if floors is None else quantiles(floors)[1]
     low, high = _window(torch.cat([percentiles.flatten(), percentiles.new_tensor(averages)]), floor)
     if floor is not None and low < floor < high:
-        low = min(low, _beyond(floor.item(), high, 0.1))  # room for its name
+        low = min(low, _axis_end(floor.item(), high, 0.1))  # leaves space for its label
     axes.set_ylim(low, high)
-    # Infinite values leave the axes at the top.
-    least, median, most = infinite_for_nan(percentiles).clamp(low / 10, high * 10).tolist()
+    # Infinite values are drawn above the top of the axes.
+    p10, median, p90 = infinite_for_nan(percentiles).clamp(low / 10, high * 10).tolist()
     if averages:
         axes.plot(iterations, averages, color=AVERAGE, ls=":", lw=1.9)
     if len(iterations) == 1:
-        axes.vlines(iterations, least, most, color=FAKE, alpha=0.2, lw=8)
-    axes.fill_between(iterations, least, most, color=FAKE, alpha=0.2, lw=0)
+        axes.vlines(iterations, p10, p90, color=FAKE, alpha=0.2, lw=8)
+    axes.fill_between(iterations, p10, p90, color=FAKE, alpha=0.2, lw=0)
     draw_distance(axes, iterations, median, tag, color=FAKE, marker="o" if len(iterations) == 1 else "")
     if len(iterations) < 2:
         axes.set_xticks(iterations)
     if floor is not None and floor.isfinite():
-        level(axes, floor.item(), f"maximum likelihood: {floor.item():.3g}", below=True)
+        level(axes, floor.item(), f"baseline: {floor.item():.3g}", below=True)
 
 
 def _window(values: Tensor, floors: Tensor | None) -> tuple[float, float]:
-    """Return ends of a logarithmic axis that shows the finite, positive values, apart from those too far away."""
+    """Return the ends of a logarithmic axis for the finite, positive values, without those far from the median."""
     lows, highs = [], []
     for each in (values, floors):
         if each is not None and len(known := each[each.isfinite() & (each > 0)].double()):
@@ -166,6 +167,6 @@ def _window(values: Tensor, floors: Tensor | None) -> tuple[float, float]:
     return (min(lows) / 1.6, max(highs) * 1.3) if lows else (0.1, 10.0)
 
 
-def _beyond(x: float, start: float, share: float) -> float:
-    """Return the end of a logarithmic axis from start on such that a share of the axis lies beyond x."""
-    return start * (x / start) ** (1 / (1 - share))
+def _axis_end(x: float, start: float, fraction: float) -> float:
+    """Return the end of a logarithmic axis that begins at start, such that a fraction of the axis is after x."""
+    return start * (x / start) ** (1 / (1 - fraction))

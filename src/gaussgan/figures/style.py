@@ -1,4 +1,4 @@
-"""The style that all figures share: colours, sheet, panels, lines and legends; and the way to an image file."""
+"""The style of all figures: sheet, panels, lines and legends. Also renders and saves figures."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Place = tuple[float, float, float, float]  # left, bottom, width and height of a
 
 
 def sheet(title: str, left: float = 0.045, width: float = WIDTH) -> Figure:
-    """Return an empty figure, 520 pixels high and 100 · width pixels wide, with its title at left."""
+    """Return an empty figure, 520 pixels high and 100 · width pixels wide. Its title begins at left."""
     figure = Figure(figsize=(width, HEIGHT), dpi=100)
     figure.text(left, TOP, title, fontsize=11, color=INK)
     return figure
 
 
 def note(figure: Figure, right: float, text: str, color: str = MUTED) -> None:
-    """Write a text beside the title that ends at right."""
+    """Write a text at the height of the title. It ends at right."""
     figure.text(right, TOP, text, fontsize=9, color=color, ha="right")
 
 
@@ -47,7 +47,7 @@ def panel(figure: Figure, place: Place, caption: str = "") -> Axes:
 
 
 def indented(place: Place) -> Place:
-    """Return a place with room on its left for long tick labels, such as a density's."""
+    """Return a place with more space on its left, for long tick labels."""
     left, bottom, width, height = place
     return left + 0.025, bottom, width - 0.025, height
 
@@ -58,7 +58,7 @@ def aspect(place: Place, width: float = WIDTH) -> float:
 
 
 def background_axes(axes: Axes, label: str = "") -> Axes:
-    """Return axes with a second y axis on the right, whose lines stay behind the legend of the first."""
+    """Return axes with a second y axis on the right. Their lines are drawn behind the legend of the first axes."""
     twin = axes.twinx()
     axes.set(zorder=twin.get_zorder() + 1, facecolor="none")
     twin.set_ylabel(label, color=INK, fontsize=9)
@@ -68,7 +68,7 @@ def background_axes(axes: Axes, label: str = "") -> Axes:
 
 
 def tidy_bar(bar: Colorbar, label: str) -> None:
-    """Give a colour bar its label and small ticks, and no outline."""
+    """Give a colour bar a label and small tick labels, and remove its outline."""
     bar.set_label(label, color=INK, fontsize=9)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelsize=8, labelcolor=MUTED)
@@ -81,7 +81,7 @@ def crosshair(axes: Axes) -> None:
 
 
 def level(axes: Axes, y: float, name: str, below: bool = False) -> None:
-    """Draw a dashed line at y, with its name above its right end or below it."""
+    """Draw a dashed line at y, with its name above or below its right end."""
     axes.axhline(y, color=MUTED, lw=1.1, ls="--", zorder=1)
     label(axes, name, (0.99, y), (0, -3 if below else 2), xycoords=("axes fraction", "data"))
 
@@ -89,13 +89,13 @@ def level(axes: Axes, y: float, name: str, below: bool = False) -> None:
 def label(
     axes: Axes, text: str, at: tuple[float, float], shift: tuple[int, int], color: str = MUTED, **style: object
 ) -> None:
-    """Write a small text beside a point, shifted by a number of points; it ends at the point unless shifted right."""
+    """Write a small text near the position `at`, shifted by typographic points: to its right if shift[0] > 0."""
     ha, va = "left" if shift[0] > 0 else "right", "bottom" if shift[1] > 0 else "top"
     axes.annotate(text, at, shift, textcoords="offset points", ha=ha, va=va, fontsize=8, color=color, **style)  # type: ignore[arg-type]
 
 
 def legend(axes: Axes, place: str, title: str = "", veil: bool = False) -> None:
-    """Add a legend without a frame and with a grey title; a veil dims the drawing behind it."""
+    """Add a legend with a grey title and no outline. A veil is a white background that dims the drawing behind it."""
     box = axes.legend(  # type: ignore[call-overload]
         frameon=veil, fontsize=9, title=title, title_fontsize=8, alignment="left", loc=place
     )
@@ -104,12 +104,12 @@ def legend(axes: Axes, place: str, title: str = "", veil: bool = False) -> None:
 
 
 def seen_of(name: str, n: int, seen: int) -> str:
-    """Return the legend's entry for n things if only some of them can be seen."""
-    return name if seen == n else f"{name}\n({n - seen:,} of {n:,}\nout of sight)"
+    """Return the legend entry for n objects. It has a count if some of them are not visible."""
+    return name if seen == n else f"{name}\n({n - seen:,} of {n:,}\nnot visible)"
 
 
 def decades(axes: Axes, which: Literal["x", "y"] = "y") -> None:
-    """Make an axis logarithmic, with plain numbers."""
+    """Make an axis logarithmic, with plain numbers as tick labels."""
     axes.set(**{f"{which}scale": "log"})
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_locator(Decades())
@@ -118,7 +118,7 @@ def decades(axes: Axes, which: Literal["x", "y"] = "y") -> None:
 
 
 class Decades(Locator):
-    """Ticks of a logarithmic axis: more in each decade where fewer decades are shown."""
+    """Ticks of a logarithmic axis. Each decade has more ticks if fewer decades are shown."""
 
     def __call__(self) -> Sequence[float]:
         return self.tick_values(*self.axis.get_view_interval())  # type: ignore[union-attr]
@@ -140,6 +140,6 @@ def render(figure: Figure) -> np.ndarray:
 
 
 def save(image: np.ndarray, path: Path) -> None:
-    """Save an image as a PNG; make its directory if it is missing."""
+    """Save an image as a PNG. Create its directory if necessary."""
     path.parent.mkdir(exist_ok=True)
     Image.fromarray(image).save(path)

@@ -1,4 +1,4 @@
-"""The discriminator's verdict as a surface or a curve: a probability, or a critic's values."""
+"""Draw the discriminator's verdict as a surface or a curve: a probability, or the values of a critic."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ from gaussgan.figures.colors import MUTED, PALE, PROBABILITY
 from gaussgan.figures.plane import Plane
 from gaussgan.figures.style import Place, background_axes, note, tidy_bar
 
-ROUNDING = 1e-5  # relative; values that vary by less are constant up to float32
-PLAIN = "{x:.6g}"  # without an offset, which would overlap the label above
+ROUNDING = 1e-5  # relative; smaller differences are rounding errors of float32
+PLAIN = "{x:.6g}"  # no offset, which would overlap the label above
 GAME: Place = (0.055, 0.11, 0.49, 0.81)
 BAR: Place = (0.552, 0.11, 0.011, 0.81)
 
 
 class Verdict(NamedTuple):
-    """A discriminator as it is drawn.
+    """Draws a discriminator as the probability σ(logit), or a critic as the logit itself.
 
-    It is drawn as the probability σ(logit), or as the logit itself. Only differences of a critic's logits count, so the
-    logits have a scale of their own: its middle is halfway between the means over real and over generated examples, and
-    it holds 98% of the values at both.
+    Only differences between a critic's logits have a meaning. So the middle of their scale is halfway between the means
+    over real and over generated examples. The scale includes 98% of the values at these examples.
 
     Args:
         logit: [..., d] → [..., 1].
-        probability: whether σ(logit) is a probability, as for a logistic objective.
+        probability: true if σ(logit) is a probability, as for a logistic objective.
     """
 
     logit: Callable[[Tensor], Tensor]
@@ -39,7 +38,7 @@ class Verdict(NamedTuple):
     def draw_surface(self, figure: Figure, axes: Axes, plane: Plane, real: Tensor, fake: Tensor) -> None:
         """Draw the verdict on a plane, and a colour bar to the right of the axes."""
         values, (low, high) = self._at(plane.grid(90)), self._range(real, fake)
-        axes.set_facecolor(PALE)  # shows through where a value is NaN
+        axes.set_facecolor(PALE)  # visible where a value is NaN
         image = plane.paint(axes, values, cmap=PROBABILITY, vmin=low, vmax=high)
         tidy_bar(figure.colorbar(image, cax=figure.add_axes(BAR), ticks=self._ticks, format=PLAIN), "")
         self._label(figure, "colour")
@@ -54,7 +53,7 @@ class Verdict(NamedTuple):
         self._label(figure, "grey line")
 
     def _label(self, figure: Figure, what: str) -> None:
-        """Write above the axes what is drawn of the discriminator; beside them are other labels."""
+        """Write the meaning of the colour or the line above the axes. There is no space next to them."""
         label = "D's probability of real" if self.probability else "generated ← D(x) → real"
         note(figure, 0.605, f"{what}: {label}")
 

@@ -1,4 +1,4 @@
-"""Two private names of torch.autograd, each with a public fallback that is slower."""
+"""Two private names of torch.autograd. Each has a slower, public fallback."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-# torch.autograd.grad spends a fifth of the time of a small network's gradient on checks of its arguments. This is the
-# call that it ends in (torch/autograd/__init__.py).
+# For a small network, torch.autograd.grad spends a fifth of its time on checks of its arguments. This is the function
+# that it calls at the end (torch/autograd/__init__.py).
 _backward = getattr(torch.autograd.graph, "_engine_run_backward", None)
 
 
-def pull_back(
-    output: Tensor, inputs: Sequence[Tensor], cotangent: Tensor, create_graph: bool = False
+def vector_jacobian_product(
+    output: Tensor, inputs: Sequence[Tensor], vector: Tensor, create_graph: bool = False
 ) -> tuple[Tensor, ...]:
-    """Return ∂output/∂inputᵀ · cotangent for each input.
+    """Return (∂output/∂input)ᵀ · vector for each input.
 
     Raises:
         RuntimeError: when the output does not depend on an input.
     """
     if _backward is None:
-        return torch.autograd.grad(output, inputs, cotangent, create_graph=create_graph)
+        return torch.autograd.grad(output, inputs, vector, create_graph=create_graph)
     return _backward(
         (output,),
-        (cotangent,),
+        (vector,),
         create_graph,
         create_graph,
         tuple(inputs),
@@ -34,5 +34,5 @@ def pull_back(
 
 
 def version(tensor: Tensor) -> object:
-    """Return a value that changes with every in-place change of a tensor that autograd sees."""
+    """Return a value that changes whenever a tensor is changed in place, if autograd sees the change."""
     return getattr(tensor, "_version", object())

@@ -19,7 +19,7 @@ class Diverged(ArithmeticError):
 
 
 def all_finite(values: Sequence[Tensor], replicas: int) -> Tensor:
-    """Return for each replica whether all its numbers are finite, [R]. With R > 1 it is the leading dimension."""
+    """Return True for each replica whose numbers are all finite, [R]. If R > 1, the values are [R, ...]."""
     return torch.stack([value.isfinite().reshape(replicas, -1).all(-1) for value in values]).all(0)
 
 
@@ -43,15 +43,15 @@ def divergence(losses: Losses, replica: int, first: int, iterations: int) -> Div
 
     Where all losses are finite it is the last iteration, which spoilt a parameter.
     """
-    spoilt = [
+    not_finite = [
         (i * iterations // len(each), name)
         for name, each in losses.items()
         for i, loss in enumerate(each)
         if not (loss[replica] if loss.ndim > 2 else loss).isfinite().all()
     ]
-    if not spoilt:
+    if not not_finite:
         return Diverged(first + iterations - 1, "a parameter")
-    i, name = min(spoilt)
+    i, name = min(not_finite)
     return Diverged(first + i, f"the {name}'s loss")
 
 

@@ -1,4 +1,4 @@
-"""The game: what each of two networks minimises on a batch."""
+"""The game: the loss that each of two networks minimises on a batch."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ OptimizerFactory = Callable[[list[Tensor]], torch.optim.Optimizer]
 
 
 class Game:
-    """A generator and a discriminator that play by an objective.
+    """A generator and a discriminator with the losses of an objective.
 
     Args:
-        generator: from latents [..., B, k] to examples [..., B, d].
-        discriminator: from examples to logits, [..., B, 1]; high for examples that it takes for real.
-        objective: the loss of each player, from logits.
+        generator: maps latents [..., B, k] to examples [..., B, d].
+        discriminator: maps examples to logits, [..., B, 1]; higher for examples that look real.
+        objective: the loss of each player as a function of logits.
         penalties: the terms that are added to the discriminator's loss.
-        second_order: whether the discriminator's loss is differentiated with respect to the generator, too.
+        second_order: also differentiate the discriminator's loss with respect to the generator.
     """
 
     def __init__(
@@ -38,12 +38,12 @@ class Game:
         self.generator, self.discriminator = generator, discriminator
         self.objective, self.penalties, self.second_order = objective, penalties, second_order
         self.paired = getattr(objective, "paired", False)
-        self.shown = Shown()
+        self.fake_cache = FakeCache()
 
     def discriminator_loss(self, batch: Batch) -> Loss:
         """Return the discriminator's loss. It sees real and generated examples in one pass."""
         fake = self.generate(batch)
-        self.shown.keep(batch, fake)
+        self.fake_cache.keep(batch, fake)
         if not self.second_order:
             fake = fake.detach()
         real_logits, fake_logits = self.discriminator(torch.cat([batch.real, fake], -2)).chunk(2, -2)
@@ -54,13 +54,13 @@ class Game:
 
     def generator_loss(self, batch: Batch) -> Loss:
         """Return the generator's loss."""
-        fake = self.shown.take(batch)
+        fake = self.fake_cache.take(batch)
         fake_logits = self.discriminator(self.generate(batch) if fake is None else fake)
         real_logits = self.discriminator(batch.real) if self.paired else None
         return Loss(self.objective.generator_loss(real_logits, fake_logits))
 
     def generate(self, batch: Batch) -> Tensor:
-        """Return generated examples as the discriminator sees them: with the batch's noise, [..., B, d]."""
+        """Return generated examples with the instance noise of the batch, [..., B, d]."""
         fake = self.generator(batch.latent)
         return fake if batch.noise is None else fake + batch.noise
 
@@ -72,19 +72,19 @@ class Game:
         limits_d: Mapping[str, Any] | None = None,
         limits_g: Mapping[str, Any] | None = None,
     ) -> tuple[Player, Player]:
-        """Return the discriminator and the generator as players; see `Player` for their limits."""
+        """Return the discriminator and the generator as players; the limits are arguments of `Player`."""
         discriminator = Player(
             self.discriminator, self.discriminator_loss, optimizer_d, scale=2, leading=leading, **(limits_d or {})
         )
         generator = Player(self.generator, self.generator_loss, optimizer_g, leading=leading, **(limits_g or {}))
-        self.shown = Shown(generator)
+        self.fake_cache = FakeCache(generator)
         return discriminator, generator
 
 
-class Shown:
-    """The examples that the discriminator was last shown. The generator's loss takes them, graph and all.
+class FakeCache:
+    """Keeps the generated examples of the discriminator's last loss, with their autograd graph.
 
-    So the generator runs once for both losses, as long as it has not moved in between.
+    The generator's loss uses them again. So the generator runs once for both losses, unless it moves in between.
     """
 
     def __init__(self, generator: Player | None = None) -> None:
@@ -96,7 +96,7 @@ class Shown:
             self.kept = batch, self.generator.version, fake
 
     def take(self, batch: Batch) -> Tensor | None:
-        """Return the examples of this batch by this generator; None where there are none. They can be taken once."""
+        """Return the examples for this batch and the generator's current θ, or None. They can be taken once."""
         kept, self.kept = self.kept, None
         if kept is None or self.generator is None or kept[0] is not batch or kept[1] != self.generator.version:
             return None

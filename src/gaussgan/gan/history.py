@@ -1,4 +1,4 @@
-"""The history of a run, one row for each epoch, as one tensor and back."""
+"""Pack the history of a run, one row for each epoch, into one tensor, and unpack it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-Row = dict[str, Any]  # numbers by tag; a tensor [R] where replicas have their own
+Row = dict[str, Any]  # tag → number, or a tensor [R] for replicas
 
 
 def pack(history: Sequence[Row]) -> dict[str, Any]:
-    """Return all numbers as one tensor, [epochs, tags] or [epochs, tags, R]. Pickling them one by one would be slow."""
+    """Return all numbers as one tensor, [epochs, tags] or [epochs, tags, R]. Pickling single numbers would be slow."""
     if not history:
         return {"names": [], "own": [], "rows": torch.empty(0, 0, dtype=torch.float64)}
     own = [isinstance(value, Tensor) for value in history[0].values()]

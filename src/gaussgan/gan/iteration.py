@@ -9,20 +9,20 @@ from typing import Any
 from torch import Tensor, nn
 
 from gaussgan.gan.averaging import update_average
-from gaussgan.gan.player import Player, pieces
+from gaussgan.gan.player import Player, unflatten
 from gaussgan.gan.state import PlayerState, State
 from gaussgan.gan.updates import Losses, Update
 
 
 class Iteration:
-    """Both players move once by an update rule, and the moving average of the generator follows.
+    """Moves both players once by an update rule, then updates the moving average of the generator.
 
-    It changes the tensors of a state in place and returns what the players lost. It may be called with any state that
-    is shaped like the players' own, and computes with no other. So
-    `torch.fx.experimental.proxy_tensor.make_fx(iteration)(state, batch)` traces it.
+    A call changes the tensors of a state in place and returns the losses. The state may be any state with the shapes of
+    the players' own state. The result depends on no other state. So
+    `torch.fx.experimental.proxy_tensor.make_fx(iteration)(state, batch)` can trace it.
 
     Args:
-        averaging_rate: 1 − δ of the moving average θ̄ ← δ θ̄ + (1 − δ) θ, see `averaging`; None for no average.
+        averaging_rate: 1 − δ of the moving average θ̄ ← δ θ̄ + (1 − δ) θ; see `averaging`. None for no average.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Iteration:
 
     def __call__(self, state: State, batch: Any) -> Losses:
         if state.discriminator.theta is not self.discriminator.theta:
-            with lent(self.discriminator, state.discriminator), lent(self.generator, state.generator):
+            with using_state(self.discriminator, state.discriminator), using_state(self.generator, state.generator):
                 return self._play(state, batch)
         return self._play(state, batch)
 
@@ -45,28 +45,29 @@ class Iteration:
 
 
 @contextmanager
-def lent(player: Player, state: PlayerState) -> Iterator[None]:
-    """Let a player compute with another state's tensors for a while."""
+def using_state(player: Player, state: PlayerState) -> Iterator[None]:
+    """Make a player compute with the tensors of another state inside a with block."""
     modules = dict(player.module.named_modules())
     own = player.theta, player.parameters, player.optimizer.state[player.theta]
     buffers = player.state.buffers
-    parameters = [piece.detach().requires_grad_() for piece in pieces(state.theta, player.parameters, player.leading)]
-    _put(player, modules, state.theta, parameters, {**own[2], **state.optimizer}, state.buffers)
+    views = unflatten(state.theta, player.parameters, player.leading)
+    parameters = [view.detach().requires_grad_() for view in views]
+    _set_tensors(player, modules, state.theta, parameters, {**own[2], **state.optimizer}, state.buffers)
     try:
         yield
     finally:
-        _put(player, modules, *own, buffers)
+        _set_tensors(player, modules, *own, buffers)
 
 
-def _put(
+def _set_tensors(
     player: Player,
     modules: dict[str, nn.Module],
     theta: Tensor,
     parameters: list[Tensor],
-    remembered: dict[str, Any],
+    optimizer_state: dict[str, Any],
     buffers: dict[str, Tensor],
 ) -> None:
-    """Put other tensors in the place of a player's own, everywhere."""
+    """Replace the tensors of a player, of its network and of its optimizer."""
     new = {id(old): parameter for old, parameter in zip(player.parameters, parameters, strict=True)}
     for module in modules.values():
         for name, old in module._parameters.items():
@@ -75,6 +76,6 @@ def _put(
         owner, _, last = name.rpartition(".")
         modules[owner]._buffers[last] = buffer
     del player.optimizer.state[player.theta]
-    player.optimizer.state[theta] = remembered
+    player.optimizer.state[theta] = optimizer_state
     player.optimizer.param_groups[0]["params"] = [theta]
     player.theta, player.parameters = theta, parameters

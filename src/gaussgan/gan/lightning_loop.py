@@ -1,6 +1,7 @@
-"""Private names of Lightning's training loop, which counts what a block of iterations does in another way.
+"""Correct the counters of Lightning's training loop, which does not know blocks of iterations.
 
-Where Lightning no longer has a name, training goes on. Only what the name is for is lost.
+This needs private names of Lightning. If Lightning removes one of them, training still works; only the correction is
+lost.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from pytorch_lightning import Trainer
 
 
 def count_iterations(trainer: Trainer, n: int) -> None:
-    """Make `global_step` and the steps of other callbacks' logs count the n iterations of a block.
+    """Add the n iterations of a block to `global_step` and to the step that loggers get.
 
-    Lightning counts the steps of its own optimizer wrappers, once for each optimizer
-    (https://github.com/Lightning-AI/pytorch-lightning/issues/17958), and gives loggers the number of `training_step`
-    calls (https://github.com/Lightning-AI/pytorch-lightning/pull/11805).
+    Lightning counts the steps of its optimizer wrappers, once for each optimizer
+    (https://github.com/Lightning-AI/pytorch-lightning/issues/17958). Loggers get the number of `training_step` calls
+    (https://github.com/Lightning-AI/pytorch-lightning/pull/11805).
     """
     loop = trainer.fit_loop.epoch_loop
     loop.manual_optimization.optim_step_progress.increment_by(n)
@@ -22,9 +23,9 @@ def count_iterations(trainer: Trainer, n: int) -> None:
 
 
 def set_epoch_length(trainer: Trainer, blocks: int) -> None:
-    """Tell Lightning how many blocks the next epoch has.
+    """Set the number of blocks of the next epoch.
 
-    It asks a loader for its length once, but the epoch in which `max_steps` falls is shorter
+    Lightning reads the length of a loader only once. But the epoch that `max_steps` ends has fewer blocks
     (https://github.com/Lightning-AI/pytorch-lightning/issues/20330).
     """
     loop = trainer.fit_loop

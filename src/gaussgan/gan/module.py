@@ -1,4 +1,4 @@
-"""The GAN as a LightningModule: it trains a `Game` by manual optimization, and counts, logs and checkpoints."""
+"""The GAN as a LightningModule: trains a `Game` with manual optimization, counts iterations, and saves its state."""
 
 from __future__ import annotations
 
@@ -31,28 +31,30 @@ from gaussgan.networks.replicas import Replicas
 
 
 class GAN(LightningModule):
-    """A generator and a discriminator, or `Replicas` of both, that play by an objective and move by an update rule.
+    """Trains a generator and a discriminator, or `Replicas` of both, with an objective and an update rule.
 
     An iteration is one call of the update rule. A `training_step` runs a block of iterations and counts each of them.
     So `trainer.max_steps`, `global_step`, checkpoints and loggers count iterations.
 
     Args:
-        generator: from latents [..., B, k] to examples [..., B, d].
-        discriminator: from examples to logits, [..., B, 1]; high for examples that it takes for real.
+        generator: maps latents [..., B, k] to examples [..., B, d].
+        discriminator: maps examples to logits, [..., B, 1]; higher for examples that look real.
         objective: the loss of each player.
         update: the rule by which both players move.
-        optimizer_d: from a list of tensors to the discriminator's torch optimizer; `optimizer_g` to the generator's.
+        optimizer_d: makes the discriminator's torch optimizer from a list of tensors.
+        optimizer_g: the same for the generator.
         penalties: the terms that are added to the discriminator's loss.
-        schedule: from the progress of the run, 0 to 1, to a multiplier of both learning rates.
-        player_d: further arguments of the discriminator's `Player`, such as `clip_gradient`; `player_g` of the
-            generator's.
-        ema_half_life: the iterations after which a θ of the generator weighs half in its moving average,
-            `generator_ema`; a number, or one for each replica, [R]. None for no average.
+        schedule: maps the progress of the run, 0 to 1, to a multiplier of both learning rates.
+        player_d: further arguments of the discriminator's `Player`, such as `clip_gradient`.
+        player_g: the same for the generator.
+        ema_half_life: the half-life, in iterations, of the moving average of the generator's parameters,
+            `generator_ema`. A number, or [R] with one for each replica. None for no average.
         config: the run's configuration in plain containers. It is saved in the checkpoint.
 
     Raises:
-        Diverged: from `training_step`, when a loss or a parameter is no longer finite. A replica that diverges keeps
-            the state that it had before that block, and the others go on; the error is raised for the last one.
+        Diverged: from `training_step`, when a loss or a parameter is no longer finite. A replica that diverges goes
+            back to its state before that block and stays there; the other replicas continue. The error is raised when
+            the last replica diverges.
     """
 
     state: State
@@ -83,16 +85,16 @@ class GAN(LightningModule):
         self.generator_ema = None if ema_half_life is None else deepcopy(generator).requires_grad_(False)
         self.config = config or {}
         self.replicas = len(generator) if isinstance(generator, Replicas) else 1
-        self.history: list[dict[str, Any]] = []  # a row for each epoch, by the callback that evaluates
-        self.trajectory: list[Tensor] = []  # both players' parameters, by the callback that follows them
-        self.saved: dict[str, Any] = {}  # of a checkpoint that is resumed, until the state is made
+        self.history: list[dict[str, Any]] = []  # one row for each epoch; the callback `Evaluation` adds them
+        self.trajectory: list[Tensor] = []  # the parameters of both players; the callback `Trajectory` adds them
+        self.saved: dict[str, Any] = {}  # the checkpoint of a resumed run, until the state exists
 
     def on_fit_start(self) -> None:
-        # A player that no longer moves leaves Adam moments below 1e-38. They cost many times as much as other numbers.
+        # When a player stops moving, Adam's moments fall below 1e-38. Arithmetic with such numbers is very slow.
         torch.set_flush_denormal(True)
 
     def training_step(self, block: Block, _: int) -> None:
-        before = [tensor.clone() for tensor in self._rows()]
+        before = [tensor.clone() for tensor in self._replica_tensors()]
         losses = [self._iterate(batch) for batch in block]
         count_iterations(self.trainer, len(block))
         losses_d, losses_g = ([*chain.from_iterable(each)] for each in zip(*losses, strict=True))
@@ -123,24 +125,24 @@ class GAN(LightningModule):
     def _freeze_diverged(
         self, losses: Mapping[str, list[Loss]], finite: Tensor, iterations: int, before: list[Tensor]
     ) -> None:
-        """Note the replicas that diverged in a block, and give all that have diverged back what they had before it.
+        """Record the replicas that diverged in a block. Restore all diverged replicas to their state before it.
 
         Raises:
-            Diverged: when no replica is left.
+            Diverged: when every replica has diverged.
         """
         values = {player: [loss.values for loss in each] for player, each in losses.items()}
         new = newly_diverged(values, finite, self.diverged, self.global_step - iterations + 1, iterations)
         self.state = self.state._replace(diverged={**self.diverged, **new})
-        freeze(self._rows(), before, self.diverged, self.replicas)
+        freeze(self._replica_tensors(), before, self.diverged, self.replicas)
 
-    def _rows(self) -> list[Tensor]:
-        """The tensors of the state that have a row for each replica; none of a single run."""
+    def _replica_tensors(self) -> list[Tensor]:
+        """Return the tensors of the state with one row for each replica; none for a single run."""
         return [tensor for tensor in self.state.tensors() if tensor.ndim] if self.replicas > 1 else []
 
     def configure_optimizers(self) -> Any:
         leading = 1 if self.replicas > 1 else 0
         for component in (self.update, *self.game.penalties):
-            for name, value in vars(component).items():  # the numbers of replicas
+            for name, value in vars(component).items():  # tensors with one number for each replica
                 if isinstance(value, Tensor):
                     setattr(component, name, value.to(self.placed))
         players = self.game.players(self.optimizer_d, self.optimizer_g, leading, self.player_d, self.player_g)
@@ -163,31 +165,31 @@ class GAN(LightningModule):
 
     @property
     def placed(self) -> Tensor:
-        """A tensor with the device and the precision of the networks."""
+        """A tensor on the device and in the precision of the networks."""
         return next(self.parameters())
 
     @property
     def logistic(self) -> bool:
-        """Whether the best logit is log p/q, so that its sigmoid is a probability; see `Objective`."""
+        """True if the optimal logit is log p/q. Then its sigmoid is a probability; see `Objective`."""
         return getattr(self.game.objective, "logistic", False)
 
     @property
     def diverged(self) -> Mapping[int, Diverged]:
-        """The replicas that diverged, by number."""
+        """The errors of the replicas that diverged, by number."""
         return self.state.diverged if hasattr(self, "state") else {}
 
     def epoch_means(self, since: EpochSums | None = None) -> dict[str, Tensor]:
-        """Return means over the examples of the epoch so far, or over those after earlier sums.
+        """Return means over the examples of the epoch so far, or over the examples after the sums `since`.
 
-        They are both losses, and D's verdict on real and on generated examples: a probability where the objective is
-        logistic, else the logit.
+        They are both losses, and D's verdict on real and on generated examples: a probability if the objective is
+        logistic, otherwise the logit.
         """
         sums = self.state.epoch if since is None else self.state.epoch.since(since)
         return dict(zip(TAGS, self._over_ranks(sums.means()).unbind(-1), strict=True))
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Set the networks to evaluation mode for a while, so that they can be called without changing them."""
+        """Set the networks to evaluation mode inside a with block. Calls then do not change them."""
         self.eval()
         try:
             with torch.no_grad():
@@ -207,16 +209,16 @@ class GAN(LightningModule):
         checkpoint["average_weight"] = None if self.state.average is None else self.state.average.weight
         checkpoint["history"] = pack(self.history)
         checkpoint["diverged"] = {i: (error.iteration, error.what) for i, error in self.diverged.items()}
-        # Every rank loads what one saves: the sums that they have in common.
+        # One rank saves and every rank loads: the sums are averaged over the ranks.
         sums, counts, epoch = self.state.epoch
         checkpoint["epoch_sums"] = (self._over_ranks(sums), counts, epoch)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.history = unpack(checkpoint["history"])
-        self.saved = checkpoint  # until there is a state that it can be put into
+        self.saved = checkpoint  # `_restore` needs it when the state exists
 
     def _restore(self) -> None:
-        """Put the parts of a checkpoint into the state that no other part of Lightning loads."""
+        """Load the entries that Lightning does not load: memory, average, sums and diverged replicas."""
         if not self.saved:
             return
         saved, self.saved = self.saved, {}
@@ -228,6 +230,6 @@ class GAN(LightningModule):
         self.state = self.state._replace(epoch=EpochSums(*saved["epoch_sums"]), diverged=diverged)
 
     def _over_ranks(self, tensor: Tensor) -> Tensor:
-        """Average a tensor over the processes of a distributed run. A single process need not move it."""
+        """Average a tensor over the processes of a distributed run. A single process keeps it on the CPU."""
         device = self.device if self.trainer.world_size > 1 else torch.device("cpu")  # MPS has no float64
         return self.trainer.strategy.reduce(tensor.to(device)).cpu()

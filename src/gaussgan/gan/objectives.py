@@ -1,7 +1,7 @@
 """Objectives: the loss of each player as a function of the logits of real and generated examples.
 
 All functions map logits [..., B, 1] to the losses of single examples, [..., B, 1]. The discriminator's loss is half of
-the literature's sum. So the original GAN's reads log 2 = 0.693 when the discriminator cannot tell the two apart.
+the literature's sum. So the loss of the original GAN is log 2 = 0.693 when the discriminator sees no difference.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from torch.nn.functional import relu, softplus
 
 
 class Objective(Protocol):
-    """A loss for each player. Each player descends its own.
+    """A loss for each player. Each player minimises its own.
 
-    The generator's loss gets the real logits only if the class says `paired = True`, because they cost a forward pass;
-    otherwise it gets None. A class says `logistic = True` if the discriminator's smallest loss is log 2 − JS(p, q), at
-    the logit log p/q.
+    Set `paired = True` in a class whose generator loss needs the real logits, which cost a forward pass; otherwise it
+    gets None. Set `logistic = True` if the discriminator's smallest loss is log 2 − JS(p, q), at the logit log p/q.
     """
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor: ...
@@ -26,7 +25,7 @@ class Objective(Protocol):
 
 
 class NonSaturating:
-    """The original GAN, with the generator loss that keeps its gradient when the discriminator wins.
+    """The original GAN with a generator loss that keeps its gradient when the discriminator wins.
 
         L_D = ½ [−log σ(D(x)) − log(1 − σ(D(G(z))))],   L_G = −log σ(D(G(z)))
 
@@ -43,7 +42,7 @@ class NonSaturating:
 
 
 class Minimax:
-    """The original GAN as a zero-sum game, whose generator saturates when the discriminator wins.
+    """The original GAN as a zero-sum game. The generator's gradient vanishes when the discriminator wins.
 
         L_D = ½ [−log σ(D(x)) − log(1 − σ(D(G(z))))],   L_G = log(1 − σ(D(G(z))))
 
@@ -60,11 +59,11 @@ class Minimax:
 
 
 class LeastSquares:
-    """D is regressed to 1 on real examples and to 0 on generated ones. G moves D towards 1.
+    """Least squares: D regresses to 1 on real and to 0 on generated examples. G regresses D(G(z)) to 1.
 
         L_D = ½ [½ (D(x) − 1)² + ½ D(G(z))²],   L_G = ½ (D(G(z)) − 1)²
 
-    Mao et al. 2017, arXiv 1611.04076, equation 9. The best D is p / (p + q).
+    Mao et al. 2017, arXiv 1611.04076, equation 9. The optimal D is p / (p + q).
     """
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -75,7 +74,7 @@ class LeastSquares:
 
 
 class Wasserstein:
-    """The dual of the 1-Wasserstein distance, for a discriminator that a penalty or clipping keeps Lipschitz.
+    """The dual of the 1-Wasserstein distance. A penalty or clipping must keep the discriminator Lipschitz.
 
         L_D = ½ [D(G(z)) − D(x)],   L_G = −D(G(z))
 
@@ -90,12 +89,12 @@ class Wasserstein:
 
 
 class Hinge:
-    """The discriminator keeps a margin of 1 on both sides.
+    """The hinge loss with a margin of 1 on both sides.
 
         L_D = ½ [max(0, 1 − D(x)) + max(0, 1 + D(G(z)))],   L_G = −D(G(z))
 
-    Lim and Ye 2017, arXiv 1705.02894; Miyato et al. 2018, arXiv 1802.05957, equations 16 and 17. The best
-    D is sign(p − q).
+    Lim and Ye 2017, arXiv 1705.02894; Miyato et al. 2018, arXiv 1802.05957, equations 16 and 17. The optimal D is
+    sign(p − q).
     """
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -106,12 +105,12 @@ class Hinge:
 
 
 class Relativistic:
-    """Each generated example is compared with one real example; only the difference of their logits counts.
+    """The relativistic pairing loss: compares each generated example with one real example.
 
         L_D = ½ log(1 + exp(D(G(z)) − D(x))),   L_G = log(1 + exp(D(x) − D(G(z))))
 
-    Jolicoeur-Martineau 2019, arXiv 1807.00734; with r1 and r2 it is R3GAN, Huang et al. 2024, arXiv 2501.05441. It has
-    one term where the others have two. So D's loss reads ½ log 2 = 0.347 when it cannot tell the two apart.
+    Jolicoeur-Martineau 2019, arXiv 1807.00734; with r1 and r2 it is R3GAN, Huang et al. 2024, arXiv 2501.05441. The sum
+    has one term, not two. So D's loss is ½ log 2 = 0.347 when D sees no difference.
     """
 
     paired = True

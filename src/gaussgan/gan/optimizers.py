@@ -1,8 +1,8 @@
 """Optimizers for a player's vector of parameters. Any optimizer of torch.optim works too.
 
-Their numbers may be tensors [R, 1] in float64, one for each of R replicas, whose parameters are [R, n]. Their state is
-complete before the first step. For short vectors most of the time of torch's own optimizers goes to bookkeeping over
-groups, flags and hooks; `make benchmark` shows how much.
+A hyperparameter may be a tensor [R, 1] in float64, with one number for each of R replicas; their parameters are [R, n].
+The state is complete before the first step. For short vectors torch's own optimizers spend most of their time on
+groups, flags and hooks; `make benchmark` shows the difference.
 """
 
 from __future__ import annotations
@@ -14,47 +14,47 @@ import torch
 from torch import Tensor
 
 Number = float | Tensor
-SMALLEST_RATE = 1e-30  # Adam divides by the learning rate, which a schedule may bring to 0
+SMALLEST_RATE = 1e-30  # lower bound on the learning rate; avoids division by zero in Adam
 
 
 class VectorOptimizer(torch.optim.Optimizer):
-    """What the optimizers below share: numbers for each replica, and a state that is loaded in place.
+    """The base class of the optimizers below: hyperparameters for each replica, and a state that is loaded in place.
 
     Args:
         lr: the learning rate.
-        numbers: the other numbers of the update.
+        numbers: the other hyperparameters.
     """
 
     def __init__(self, params: Iterable[Tensor], lr: Number, **numbers: Any) -> None:
         params = list(params)
         device = params[0].device
-        # A schedule multiplies `lr`, which is one number; replicas have their own in `rates`.
+        # A schedule multiplies `lr`, which must be one number. `rates` holds the learning rates of replicas.
         lr, rates = (1.0, lr.to(device)) if isinstance(lr, Tensor) else (lr, 1.0)
         numbers = {key: _placed(value, device) for key, value in numbers.items()}
         super().__init__(params, {"lr": lr, "rates": rates, **numbers})
         for theta in params:
-            self.state[theta] = self.begin(theta)
+            self.state[theta] = self.initial_state(theta)
 
-    def begin(self, theta: Tensor) -> dict[str, Tensor]:
+    def initial_state(self, theta: Tensor) -> dict[str, Tensor]:
         """Return the state before the first step."""
         raise NotImplementedError
 
-    def move(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
+    def update(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
         """Make one step in place."""
         raise NotImplementedError
 
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
             for theta in group["params"]:
-                self.move(theta, theta.grad, self.state[theta], group)
+                self.update(theta, theta.grad, self.state[theta], group)
 
-    # torch.optim wraps every step for its profiler and its hooks, which takes half as long as the step itself.
+    # Stops torch.optim from wrapping `step` for its profiler and hooks. The wrapper takes half as long as the step.
     step.hooked = True  # type: ignore[attr-defined]
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Copy a saved state into this one, each tensor in its own precision. torch would convert float64 to float32.
+        """Copy a saved state into this one. Each tensor keeps its precision; torch would convert float64 to float32.
 
-        Of the groups only the scheduled learning rate is loaded: the other numbers are the configuration's.
+        Only the scheduled learning rate of each group is loaded. The configuration gives the other hyperparameters.
         """
         for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=True):
             group.update({key: saved[key] for key in ("lr", "initial_lr") if key in saved})
@@ -68,7 +68,7 @@ class Adam(VectorOptimizer):
 
         m ← β₁ m + (1 − β₁) g,   v ← β₂ v + (1 − β₂) g²,   θ ← θ − η · m̂ / (√v̂ + eps)
 
-    with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ). In place of the step count t the state holds 1 − β₁ᵗ and 1 − β₂ᵗ.
+    with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ). The state holds 1 − β₁ᵗ and 1 − β₂ᵗ instead of the step count t.
     """
 
     def __init__(
@@ -80,30 +80,30 @@ class Adam(VectorOptimizer):
     ) -> None:
         super().__init__(params, lr, betas=tuple(betas), eps=eps)
 
-    def begin(self, theta: Tensor) -> dict[str, Tensor]:
+    def initial_state(self, theta: Tensor) -> dict[str, Tensor]:
         precision = torch.float32 if theta.device.type == "mps" else torch.float64  # MPS has no float64
         corrections = (theta.new_zeros(theta.shape[:-1], dtype=precision) for _ in range(2))
         self.one = theta.new_ones((), dtype=precision)
         names = ("exp_avg", "exp_avg_sq", "correction", "correction_sq")
         return dict(zip(names, (torch.zeros_like(theta), torch.zeros_like(theta), *corrections), strict=True))
 
-    def move(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
+    def update(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
         beta1, beta2 = group["betas"]
         m, v, c1, c2 = state["exp_avg"], state["exp_avg_sq"], state["correction"], state["correction_sq"]
-        if c1.ndim:  # of replicas: [R] beside vectors, [R, n]
+        if c1.ndim:  # replicas: [R] → [R, 1], to broadcast with [R, n]
             c1, c2 = c1.unsqueeze(-1), c2.unsqueeze(-1)
         m.lerp_(gradient, _like(theta, 1 - beta1))
         v.lerp_(gradient.square(), _like(theta, 1 - beta2))
         c1.lerp_(self.one, 1 - beta1)
         c2.lerp_(self.one, 1 - beta2)
-        # The learning rate divides the denominator. So it may be a tensor, at no more operations.
+        # The denominator is divided by the learning rate. So a learning rate that is a tensor needs no extra operation.
         slowness = c1 * _reciprocal(_rate(group))
         denominator = v.sqrt().mul_(_like(theta, slowness * c2.rsqrt())).add_(_like(theta, slowness * group["eps"]))
         theta.addcdiv_(m, denominator, value=-1)
 
 
 class RMSprop(VectorOptimizer):
-    """The gradient over the root of its mean square: the same update as torch.optim.RMSprop.
+    """RMSprop: the same update as torch.optim.RMSprop.
 
         v ← α v + (1 − α) g²,   θ ← θ − η g / (√v + eps)
 
@@ -113,32 +113,32 @@ class RMSprop(VectorOptimizer):
     def __init__(self, params: Iterable[Tensor], lr: Number, alpha: Number = 0.99, eps: Number = 1e-8) -> None:
         super().__init__(params, lr, alpha=alpha, eps=eps)
 
-    def begin(self, theta: Tensor) -> dict[str, Tensor]:
+    def initial_state(self, theta: Tensor) -> dict[str, Tensor]:
         return {"square_avg": torch.zeros_like(theta)}
 
-    def move(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
+    def update(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
         v = state["square_avg"].lerp_(gradient.square(), _like(theta, 1 - group["alpha"]))
         direction = gradient / v.sqrt().add_(_like(theta, group["eps"]))
         theta.sub_(direction.mul_(_like(theta, _rate(group))))
 
 
 class SGD(VectorOptimizer):
-    """Gradient descent with heavy-ball momentum β, which may be negative, unlike in torch.optim.SGD.
+    """Gradient descent with heavy-ball momentum β. Unlike in torch.optim.SGD, β may be negative.
 
         m ← β m + g,   θ ← θ − η m
 
-    Polyak 1964; negative β steadies the alternating steps of a game: Gidel et al. 2019, arXiv 1807.04740.
+    Polyak 1964. Negative β stabilises alternating steps in a game: Gidel et al. 2019, arXiv 1807.04740.
     """
 
     def __init__(self, params: Iterable[Tensor], lr: Number, momentum: Number = 0.0) -> None:
-        self.heavy = isinstance(momentum, Tensor) or momentum != 0
+        self.has_momentum = isinstance(momentum, Tensor) or momentum != 0
         super().__init__(params, lr, momentum=momentum)
 
-    def begin(self, theta: Tensor) -> dict[str, Tensor]:
-        return {"momentum_buffer": torch.zeros_like(theta)} if self.heavy else {}
+    def initial_state(self, theta: Tensor) -> dict[str, Tensor]:
+        return {"momentum_buffer": torch.zeros_like(theta)} if self.has_momentum else {}
 
-    def move(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
-        if self.heavy:
+    def update(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
+        if self.has_momentum:
             gradient = state["momentum_buffer"].mul_(_like(theta, group["momentum"])).add_(gradient)
         theta.sub_(gradient * _like(theta, _rate(group)))
 
@@ -158,5 +158,5 @@ def _reciprocal(rate: Number) -> Number:
 
 
 def _like(theta: Tensor, value: Number) -> Any:
-    """Return a number as it is, and the numbers of replicas in θ's precision."""
+    """Return a number unchanged, and a tensor of replicas' numbers in θ's precision."""
     return value.to(theta.dtype) if isinstance(value, Tensor) and value.ndim else value

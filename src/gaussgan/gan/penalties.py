@@ -1,4 +1,4 @@
-"""Penalties: terms of the discriminator's loss that limit its slope ∇D, the gradient with respect to its input.
+"""Penalties: terms of the discriminator's loss that limit ∇D, the gradient of D with respect to its input.
 
 All return penalties of single examples, [..., B, 1], in the literature's units. The discriminator's loss here is half
 of the literature's sum, so the game adds half of a penalty.
@@ -17,10 +17,10 @@ Discriminator = Callable[[Tensor], Tensor]
 
 
 class Penalty(Protocol):
-    """A penalty of a discriminator, from real and generated examples, [..., B, d].
+    """A penalty on a discriminator at real and generated examples, [..., B, d].
 
     Args:
-        mix: uniform draws from [0, 1), [..., B, 1], for a penalty on points between the two.
+        mix: uniform draws from [0, 1), [..., B, 1], for a penalty at points between real and generated examples.
     """
 
     def __call__(self, discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor: ...
@@ -28,7 +28,7 @@ class Penalty(Protocol):
 
 @dataclass
 class R1:
-    """γ/2 ‖∇D(x)‖² on real examples: centre 0.
+    """γ/2 ‖∇D(x)‖² at real examples: centre 0.
 
     Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406, equation 9.
     """
@@ -36,12 +36,12 @@ class R1:
     weight: float
 
     def __call__(self, discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
-        return self.weight / 2 * squared_norm(slope(discriminator, real))
+        return self.weight / 2 * squared_norm(input_gradient(discriminator, real))
 
 
 @dataclass
 class R2:
-    """γ/2 ‖∇D(G(z))‖² on generated examples: centre 0.
+    """γ/2 ‖∇D(G(z))‖² at generated examples: centre 0.
 
     Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406, equation 10.
     """
@@ -49,38 +49,38 @@ class R2:
     weight: float
 
     def __call__(self, discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
-        return self.weight / 2 * squared_norm(slope(discriminator, fake))
+        return self.weight / 2 * squared_norm(input_gradient(discriminator, fake))
 
 
 @dataclass
 class WGANGP:
-    """γ (‖∇D(x̂)‖ − 1)² on interpolates x̂ = u x + (1 − u) G(z), u ~ U[0, 1): centre 1.
+    """γ (‖∇D(x̂)‖ − 1)² at interpolates x̂ = u x + (1 − u) G(z), u ~ U[0, 1): centre 1.
 
-    Gulrajani et al. 2017, arXiv 1704.00028, equation 3, whose λ is γ here.
+    Gulrajani et al. 2017, arXiv 1704.00028, equation 3; γ here is λ there.
     """
 
     weight: float
 
     def __call__(self, discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
-        gradient = slope(discriminator, interpolates(real, fake, mix))
+        gradient = input_gradient(discriminator, interpolates(real, fake, mix))
         return self.weight * (torch.linalg.vector_norm(gradient, dim=-1, keepdim=True) - 1).square()
 
 
 @dataclass
 class ZeroCentred:
-    """γ ‖∇D(x̂)‖² on interpolates x̂ = u x + (1 − u) G(z), u ~ U[0, 1): centre 0.
+    """γ ‖∇D(x̂)‖² at interpolates x̂ = u x + (1 − u) G(z), u ~ U[0, 1): centre 0.
 
-    Thanh-Tung, Tran, Venkatesh 2019, arXiv 1902.03984, equation 6, whose λ is γ here.
+    Thanh-Tung, Tran, Venkatesh 2019, arXiv 1902.03984, equation 6; γ here is λ there.
     """
 
     weight: float
 
     def __call__(self, discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
-        return self.weight * squared_norm(slope(discriminator, interpolates(real, fake, mix)))
+        return self.weight * squared_norm(input_gradient(discriminator, interpolates(real, fake, mix)))
 
 
-def slope(discriminator: Discriminator, x: Tensor) -> Tensor:
-    """Return ∇D at each example, [..., B, d]. It can be differentiated with respect to D's parameters and to x."""
+def input_gradient(discriminator: Discriminator, x: Tensor) -> Tensor:
+    """Return ∇D at each example, [..., B, d]. The result can be differentiated by D's parameters and by x."""
     x = x if x.requires_grad else x.detach().requires_grad_()
     with torch.enable_grad():
         return torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)[0]

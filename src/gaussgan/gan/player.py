@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from gaussgan.gan.autograd import pull_back, version
+from gaussgan.gan.autograd import vector_jacobian_product, version
 from gaussgan.gan.state import PlayerState
 
 
@@ -18,8 +18,8 @@ class Loss(NamedTuple):
 
     Attributes:
         values: the losses of single examples, [..., B, 1]; or one number.
-        real: the discriminator's logits of real examples, [..., B, 1], where the loss reports them.
-        fake: its logits of generated examples.
+        real: the discriminator's logits of real examples, [..., B, 1]; only in the discriminator's loss.
+        fake: its logits of generated examples; only in the discriminator's loss.
     """
 
     values: Tensor
@@ -32,21 +32,21 @@ class Loss(NamedTuple):
 
 
 class Player:
-    """One side of a game of two.
+    """One of the two sides of a game: a network, its loss and its optimizer.
 
-    The parameters of its network become views of one vector θ. So an optimizer steps one tensor, and an update rule
+    The parameters of the network become views of one vector θ. So an optimizer steps one tensor, and an update rule
     computes with gradients as vectors.
 
     Args:
         module: the network that is trained.
-        loss: from a batch to a `Loss`, or to its values alone. The player minimises their mean over the batch, summed
-            over leading dimensions: so each replica's gradient is its own.
-        optimizer: from [θ] to a torch optimizer.
-        scale: how many times this loss the literature's loss is (2 for the halved loss of a GAN's discriminator).
-        clip_gradient: the largest Euclidean norm of a gradient; a longer gradient is shortened to it.
+        loss: maps a batch to a `Loss`, or to its values alone. The player minimises their mean over the batch. It is
+            summed over leading dimensions, so that each replica gets its own gradient.
+        optimizer: makes a torch optimizer from [θ].
+        scale: the literature's loss divided by this loss: 2 for the discriminator of a GAN, whose loss here is half.
+        clip_gradient: the largest Euclidean norm of a gradient. A longer gradient is scaled down to it.
         clip_weights: the largest absolute value of a parameter after a step (Arjovsky et al. 2017, arXiv 1701.07875).
-        leading: 1 where the first dimension R of each parameter counts replicas. Then θ is [R, n], and a limit may be
-            one number or one for each replica, [R, 1].
+        leading: 1 if the first dimension R of each parameter counts replicas, else 0. Then θ is [R, n], and a limit may
+            be one number, or [R, 1] with one for each replica.
     """
 
     def __init__(
@@ -80,13 +80,14 @@ class Player:
     def value_and_grad(self, batch: Any, create_graph: bool = False) -> tuple[Loss, Tensor]:
         """Return the loss at the current point, and ∇_θ of its mean as a vector like θ.
 
-        With `create_graph` the gradient can be differentiated, and is the one of this process's shard of the batch.
+        With `create_graph` the gradient can be differentiated, and it is not averaged over the ranks.
         """
         loss = self.loss(batch)
         loss = loss if isinstance(loss, Loss) else Loss(loss)
         values = loss.values
         weight = 1 / values.shape[-2] if values.ndim > 1 else 1.0
-        gradient = self.joined(pull_back(values, self.parameters, torch.full_like(values, weight), create_graph))
+        cotangent = torch.full_like(values, weight)
+        gradient = self.concatenate(vector_jacobian_product(values, self.parameters, cotangent, create_graph))
         return loss.detach(), gradient if create_graph else mean_over_ranks(gradient)
 
     def gradient(self, batch: Any) -> Tensor:
@@ -104,53 +105,53 @@ class Player:
         if self.clip_weights is not None:
             self.theta.clamp_(-self.clip_weights, self.clip_weights)  # type: ignore[arg-type]
 
-    def joined(self, tensors: Iterable[Tensor]) -> Tensor:
-        """Return tensors like the parameters as one vector like θ."""
-        return joined(tensors, self.leading)
+    def concatenate(self, tensors: Iterable[Tensor]) -> Tensor:
+        """Return tensors with the shapes of the parameters as one vector like θ."""
+        return concatenate(tensors, self.leading)
 
     @property
     def version(self) -> tuple[object, ...]:
-        """A value that changes whenever θ does. Torch's fused optimizers change θ unseen by autograd."""
+        """A value that changes whenever θ changes. Autograd alone does not see the steps of fused optimizers."""
         return self.steps, version(self.theta)
 
     @property
     def learning_rate(self) -> float | Tensor:
-        """The learning rate of the next step; [R] where replicas have their own."""
+        """The learning rate of the next step; [R] if replicas have different ones."""
         group = self.optimizer.param_groups[0]
         rate = group["lr"] * group.get("rates", 1.0)
         return rate.flatten() if isinstance(rate, Tensor) else rate
 
     @property
     def state(self) -> PlayerState:
-        """The player's own tensors. In-place changes of them are changes of the player."""
-        remembered = self.optimizer.state[self.theta]
-        tensors = {name: value for name, value in remembered.items() if isinstance(value, Tensor)}
+        """The player's own tensors, not copies: a change in place changes the player."""
+        entries = self.optimizer.state[self.theta].items()
+        tensors = {name: value for name, value in entries if isinstance(value, Tensor)}
         return PlayerState(self.theta, tensors, dict(self.module.named_buffers()))
 
 
 def flatten(parameters: list[Tensor], leading: int) -> Tensor:
-    """Join parameters into one vector, and make each of them a view of it."""
-    theta = joined(parameters, leading).detach()
-    for parameter, piece in zip(parameters, pieces(theta, parameters, leading), strict=True):
-        parameter.data = piece
+    """Copy parameters into one vector, and make each parameter a view of it."""
+    theta = concatenate(parameters, leading).detach()
+    for parameter, view in zip(parameters, unflatten(theta, parameters, leading), strict=True):
+        parameter.data = view
     return theta
 
 
-def pieces(theta: Tensor, parameters: list[Tensor], leading: int) -> list[Tensor]:
-    """Return views of a vector that are shaped like the parameters that it joins."""
+def unflatten(theta: Tensor, parameters: list[Tensor], leading: int) -> list[Tensor]:
+    """Return views of a vector with the shapes of the parameters."""
     sizes = [parameter.shape[leading:].numel() for parameter in parameters]
-    return [piece.view_as(like) for piece, like in zip(theta.split(sizes, -1), parameters, strict=True)]
+    return [chunk.view_as(like) for chunk, like in zip(theta.split(sizes, -1), parameters, strict=True)]
 
 
-def joined(tensors: Iterable[Tensor], leading: int) -> Tensor:
-    """Join tensors of any shapes into one vector; their leading dimensions stay."""
+def concatenate(tensors: Iterable[Tensor], leading: int) -> Tensor:
+    """Return tensors of any shapes as one vector; leading dimensions stay."""
     if leading == 0:
         return torch.cat([tensor.reshape(-1) for tensor in tensors])
     return torch.cat([tensor.reshape(*tensor.shape[:leading], -1) for tensor in tensors], -1)
 
 
 def mean_over_ranks(vector: Tensor) -> Tensor:
-    """Average a vector over the processes of a distributed run. Each of them saw an equal shard of the batch."""
+    """Average a vector over the processes of a distributed run. Each process saw an equal shard of the batch."""
     if dist.is_available() and dist.is_initialized():
         dist.all_reduce(vector)
         vector /= dist.get_world_size()

@@ -1,4 +1,4 @@
-"""Everything that training changes, as named tensors."""
+"""The state of a training run as named tensors."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from gaussgan.gan.divergence import Diverged
 
 
 class PlayerState(NamedTuple):
-    """What training changes of one player.
+    """The tensors of one player that training changes.
 
     Attributes:
-        theta: its parameters as one vector, [n]; of R replicas [R, n].
-        optimizer: what its optimizer remembers, by name.
+        theta: its parameters as one vector, [n]; for R replicas [R, n].
+        optimizer: the state of its optimizer, by name.
         buffers: the buffers of its network, by name, such as the running means of batch norm.
     """
 
@@ -30,8 +30,8 @@ class AverageState(NamedTuple):
     """The moving average of the generator's parameters.
 
     Attributes:
-        theta: the average, like the generator's θ.
-        weight: the weight of the next θ in it: 1 for the first, then 1 − δ; [] or, of replicas that differ, [R, 1].
+        theta: the average, with the shape of the generator's θ.
+        weight: the weight of the next θ: 1 for the first, then 1 − δ. Its shape is [], or [R, 1] if replicas differ.
     """
 
     theta: Tensor
@@ -42,9 +42,9 @@ class EpochSums(NamedTuple):
     """Sums over the examples of one epoch.
 
     Attributes:
-        sums: both losses, and D's verdict on real and on generated examples, [..., 4] in float64; see `TAGS`.
-        counts: how many examples each sum has, [4] in float64. They differ where D takes more steps than G.
-        epoch: the number of the epoch, −1 before the first.
+        sums: both losses, and D's verdicts on real and on generated examples, [..., 4] in float64; see `TAGS`.
+        counts: the number of examples in each sum, [4] in float64. They differ if D takes more steps than G.
+        epoch: the number of the epoch; −1 before the first.
     """
 
     sums: Tensor = torch.zeros(4, dtype=torch.float64)
@@ -52,17 +52,17 @@ class EpochSums(NamedTuple):
     epoch: int = -1
 
     def add(self, values: list[Tensor]) -> EpochSums:
-        """Return the sums with more examples.
+        """Return new sums with more examples added.
 
         Args:
-            values: one number for each example, [..., n, 1], in the order of `TAGS`.
+            values: one tensor for each of `TAGS`, with one number for each example, [..., n, 1].
         """
         means = torch.stack([value.mean((-2, -1)) for value in values], -1)
         counts = torch.tensor([value.shape[-2] for value in values], dtype=torch.float64)
         return self._replace(sums=self.sums + means.cpu().double() * counts, counts=self.counts + counts)
 
     def since(self, earlier: EpochSums) -> EpochSums:
-        """Return what was added after earlier sums of the same epoch. Sums of another epoch are not subtracted."""
+        """Return these sums minus earlier sums of the same epoch. Sums of another epoch are not subtracted."""
         if earlier.epoch != self.epoch:
             return self
         return self._replace(sums=self.sums - earlier.sums, counts=self.counts - earlier.counts)
@@ -78,10 +78,10 @@ class State(NamedTuple):
     """The state of a training run. It is complete before the first iteration.
 
     Attributes:
-        memory: what the update rule remembers, see `Update.start`.
-        average: of the generator; None where the run keeps none.
+        memory: the tensors that the update rule remembers; see `Update`.
+        average: the moving average of the generator; None if the run keeps none.
         epoch: sums over the examples of the current epoch.
-        diverged: the replicas that diverged, by number; a single run is number 0.
+        diverged: the errors of the replicas that diverged, by number; a single run is number 0.
     """
 
     discriminator: PlayerState

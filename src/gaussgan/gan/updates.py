@@ -1,7 +1,7 @@
-"""How two players move. One call is one iteration.
+"""Update rules: how two players move. One call is one iteration.
 
-Write g_D and g_G for the gradients of the two losses at the current point, and ← for a step of a player's optimizer
-along a vector: with plain SGD it is θ ← θ − η g.
+g_D and g_G are the gradients of the two losses at the current point. ← is a step of a player's optimizer along a
+vector: with plain SGD it is θ ← θ − η g.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from torch import Tensor
 
 from gaussgan.gan.player import Loss, Player, mean_over_ranks
 
-Losses = tuple[list[Loss], list[Loss]]  # of D and of G, one for each gradient that was taken, in order
+Losses = tuple[list[Loss], list[Loss]]  # D's and G's losses, one for each gradient, in order
 
 
 class Update(Protocol):
-    """Moves both players by one iteration, and returns the losses that it saw.
+    """Moves both players by one iteration and returns their losses.
 
-    A rule that remembers tensors between iterations has a method `start(discriminator, generator)`, which returns them
-    as a tuple before the first iteration. A call then gets them as further arguments and changes them in place. With
-    replicas each has a first dimension R, or no dimension at all. A rule that differentiates gradients says
+    A rule that remembers tensors between iterations has a method `start(discriminator, generator)`. It returns these
+    tensors as a tuple before the first iteration. Each call then gets them as further arguments and changes them in
+    place. With replicas, each tensor has a first dimension R or no dimension. A rule that differentiates gradients sets
     `second_order = True`.
     """
 
@@ -29,15 +29,15 @@ class Update(Protocol):
 
 
 def start(update: Update, discriminator: Player, generator: Player) -> tuple[Tensor, ...]:
-    """Return what an update rule remembers before the first iteration."""
+    """Return the tensors that an update rule remembers, as they are before the first iteration."""
     return update.start(discriminator, generator) if hasattr(update, "start") else ()
 
 
 class Alternating:
-    """In turn: D ← g_D, d_steps times, then G ← g_G against the new θ_D; or G first.
+    """Alternating steps: D ← g_D, d_steps times, then G ← g_G with the new θ_D; or G first.
 
-    Goodfellow et al. 2014, arXiv 1406.2661, algorithm 1. With d_steps > 1 a batch is split into as many chunks, one for
-    each step of D. G gets the last of them.
+    Goodfellow et al. 2014, arXiv 1406.2661, algorithm 1. With d_steps > 1 a batch is split into d_steps chunks, one for
+    each step of D. G gets the last chunk.
 
     Raises:
         ValueError: when d_steps is below 1.
@@ -58,7 +58,7 @@ class Alternating:
 
 
 class Simultaneous:
-    """Both at once, from the same point: D ← g_D, G ← g_G."""
+    """Simultaneous steps from the same point: D ← g_D, G ← g_G."""
 
     def __call__(self, discriminator: Player, generator: Player, batch: Any) -> Losses:
         loss_d, gradient_d = discriminator.value_and_grad(batch)
@@ -69,11 +69,11 @@ class Simultaneous:
 
 
 class Extragradient:
-    """Look ahead by a simultaneous step, take the gradients there, go back, and step along them.
+    """Extragradient: make a simultaneous step, compute the gradients there, go back, and step along them.
 
-    Korpelevich 1976; for GANs, and with Adam, whose moments then see both gradients, Gidel et al. 2019, arXiv
-    1802.10551. Unlike there both gradients are of the same batch, so that an iteration sees as many examples as with
-    other rules. It returns the losses at both points.
+    Korpelevich 1976; for GANs Gidel et al. 2019, arXiv 1802.10551. Adam's moments see both gradients, as in that paper.
+    Unlike in that paper, both gradients use the same batch. So an iteration sees as many examples as with other rules.
+    It returns the losses at both points.
     """
 
     def __call__(self, discriminator: Player, generator: Player, batch: Any) -> Losses:
@@ -89,14 +89,14 @@ class Extragradient:
 
 
 class Optimistic:
-    """Both at once along 2 g_t − g_{t−1}, an estimate of the next gradient. The first step is along g_0.
+    """Simultaneous steps along 2 g_t − g_{t−1}, an estimate of the next gradient. The first step is along g_0.
 
-    Popov 1980; for GANs Daskalakis et al. 2018, arXiv 1711.00141. With Adam it is Adam on 2 g_t − g_{t−1}. It is not
-    their optimistic Adam, which takes twice this update minus the last one.
+    Popov 1980; for GANs Daskalakis et al. 2018, arXiv 1711.00141. With Adam this rule is Adam on 2 g_t − g_{t−1}. The
+    paper's optimistic Adam is different: it makes twice this update minus the last one.
     """
 
     def start(self, discriminator: Player, generator: Player) -> tuple[Tensor, ...]:
-        """Return both players' past gradients, and whether there are any yet."""
+        """Return both players' last gradients, here 0, and a flag that is true after the first iteration."""
         thetas = discriminator.theta, generator.theta
         return *map(torch.zeros_like, thetas), torch.zeros((), dtype=torch.bool, device=thetas[0].device)
 
@@ -114,11 +114,11 @@ class Optimistic:
 
 
 class Consensus:
-    """Along the gradients, and down the length of both: each player's gradient gets γ ∇ ½‖v‖² added.
+    """Consensus optimization: adds γ ∇ ½‖v‖² to each player's gradient, to make both gradients shorter.
 
-        v = (g_D, g_G) of the literature's losses, twice ours for D;   θ ← v + γ ∇ ½‖v‖²
+        θ ← v + γ ∇ ½‖v‖²,   v = (g_D, g_G) of the literature's losses: for D twice the loss here
 
-    Mescheder, Nowozin, Geiger 2017, arXiv 1705.10461, equation 6. Both players move at once, or in turn, D first.
+    Mescheder, Nowozin, Geiger 2017, arXiv 1705.10461, equation 6. Both players move at once; or in turn, D first.
 
     Raises:
         ValueError: when the weight γ is negative.
@@ -148,14 +148,14 @@ class Consensus:
         means = [mean_over_ranks(gradient.detach().clone()) for gradient in gradients]
         directions = []
         for player, mean in zip(players, means, strict=True):
-            # ∇ ½‖v‖² = vᵀ ∂v, with the v of all ranks and ∂v of this rank's shard.
-            pull = torch.autograd.grad(
+            # ∇ ½‖v‖² = vᵀ ∂v: v is the mean over all ranks, ∂v is of this rank's shard.
+            parts = torch.autograd.grad(
                 gradients,
                 player.parameters,
                 [each.scale**2 * v for each, v in zip(players, means, strict=True)],
                 retain_graph=True,
                 materialize_grads=True,
             )
-            pull_of_all = mean_over_ranks(player.joined(pull))
-            directions.append(mean + self.weight / player.scale * pull_of_all)
+            regulariser = mean_over_ranks(player.concatenate(parts))
+            directions.append(mean + self.weight / player.scale * regulariser)
         return ([values[0]], [values[1]]), directions

@@ -12,7 +12,7 @@ from gaussgan.networks.layers import Linear, SpectralLinear, affine, along, chec
 
 
 class Location(nn.Module):
-    """The generator of the Dirac-GAN: G(z) = θ, a point in [out_features].
+    """The generator of the Dirac-GAN: G(z) = θ, a vector [out_features].
 
     Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406, definition 2.1.
 

@@ -1,4 +1,4 @@
-"""Build the networks of a configuration."""
+"""Build the generator and the discriminator of a configuration."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from gaussgan.rng import stream
 def build_networks(config: Mapping[str, Any], dim: int) -> dict[str, nn.Module]:
     """Return the generator and the discriminator of a configuration with their initial parameters.
 
-    For several replicas they are `Replicas`. A null in a network's config component stands for the data's dimension.
+    With several replicas each network is a `Replicas`. A null in a network's configuration becomes the dimension of the
+    data.
 
     Args:
         config: the run's configuration in plain containers.
-        dim: d, the data's dimension.
+        dim: d, the dimension of the data.
 
     Raises:
-        ConfigError: when a network cannot be made.
+        ConfigError: when a network cannot be built.
     """
     networks: dict[str, nn.Module] = {}
     for name in ("generator", "discriminator"):

@@ -18,7 +18,7 @@ from gaussgan.rng import normal
 class Linear(nn.Linear):
     """The affine map z Wᵀ + c, or the linear map z Wᵀ without a bias.
 
-    The textbook's generator is this map: under z ~ N(0, I) its output is exactly N(c, W Wᵀ).
+    The textbook's generator is this map: for z ~ N(0, I) its output is exactly N(c, W Wᵀ).
 
     Args:
         std: standard deviation of the initial parameters.
@@ -44,16 +44,17 @@ class Linear(nn.Linear):
         return affine(x, self.weight, self.bias)
 
     def moments(self) -> tuple[Tensor, Tensor]:
-        """Return the mean and covariance of the output under z ~ N(0, I), in float64 on the CPU."""
+        """Return the mean and covariance of the output for z ~ N(0, I), in float64 on the CPU."""
         weight = self.weight.cpu().double()  # MPS has no float64
         mean = weight.new_zeros(weight.shape[:-1]) if self.bias is None else self.bias.cpu().double()
         return mean, weight @ weight.mT
 
 
 class SpectralLinear(nn.Module):
-    """The affine map z (W / σ)ᵀ + c, where σ estimates the spectral norm of W by one step of power iteration per call.
+    """The affine map z (W / σ)ᵀ + c, where σ estimates the spectral norm of W.
 
-    Miyato et al. 2018, arXiv 1802.05957, algorithm 1. In evaluation mode the estimate does not change.
+    Each call in training mode improves the estimate by one step of power iteration. In evaluation mode the estimate
+    does not change. Miyato et al. 2018, arXiv 1802.05957, algorithm 1.
 
     Args:
         std: standard deviation of the initial parameters.
@@ -76,7 +77,7 @@ class SpectralLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
             self._power_iteration(1)
-        u, v = self.u.clone(), self.v.clone()  # the graph keeps these; the next call changes the buffers
+        u, v = self.u.clone(), self.v.clone()  # backward needs these values; the next call changes the buffers
         sigma = u.unsqueeze(-2) @ self.weight @ v.unsqueeze(-1)
         return affine(x, self.weight / sigma.view(*sigma.shape[:-2], 1, 1), self.bias)
 

@@ -1,4 +1,4 @@
-"""Generators whose distribution has a closed form."""
+"""Generators whose output distribution has a closed form."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from gaussgan.data.gaussian import is_singular
 
 
 def has_closed_form(generator: nn.Module) -> bool:
-    """Return whether a generator has `moments()`: the mean and covariance of a Gaussian G(z) under z ~ N(0, I)."""
+    """Check whether a generator has `moments()`: the mean and covariance of a Gaussian G(z) for z ~ N(0, I)."""
     return hasattr(generator, "moments")
 
 
 def gaussian_density(generator: nn.Module) -> MultivariateNormal | None:
-    """Return the distribution of a generator; None if it has no closed form or no density."""
+    """Return the output distribution of a generator; None if it has no closed form or no density."""
     if not has_closed_form(generator):
         return None
     mean, cov = generator.moments()  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""R networks of one architecture as one module with a leading dimension R."""
+"""R networks of one architecture as one module whose parameters have a leading dimension R."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ TRANSPARENT = (  # torch modules that work with leading dimensions
 class Replicas(nn.Module):
     """R networks at once: network i maps input i to output i, [R, ..., k] → [R, ..., d].
 
-    `stacked` is one network that holds the parameters and buffers of all, each [R, ...]. If all its modules are
-    `replicable` (see `gaussgan.networks.layers`) or activations, it computes with them directly. Otherwise torch.vmap
-    maps it, which is slower. Both give the same numbers up to rounding.
+    `stacked` is one network that holds the parameters and buffers of all R networks, each [R, ...]. If all its modules
+    are `replicable` (see `gaussgan.networks.layers`) or activations, it computes with these tensors directly. Otherwise
+    it runs under torch.vmap, which is slower. Both give the same numbers up to rounding.
 
     Args:
-        networks: R networks of one architecture, in float32, on the CPU, that share no parameters.
+        networks: R networks of one architecture, in float32, on the CPU. They must not share parameters.
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
@@ -42,14 +42,14 @@ class Replicas(nn.Module):
         return torch.vmap(self._single, randomness="different")(dict(_tensors(self.stacked)), x)
 
     def _single(self, state: dict[str, Tensor], x: Tensor) -> Tensor:
-        # The state has every tied name. Torch's own tying fails for a module that is used twice.
+        # The state has every name of a tied tensor. Torch's own tying fails for a module that is used twice.
         return functional_call(self.stacked, state, (x,), tie_weights=False)
 
     def __len__(self) -> int:
         return len(next(self.stacked.parameters()))
 
     def __getitem__(self, rows: slice) -> Replicas:
-        """Return a slice of the replicas. Its parameters are views of these."""
+        """Return a slice of the replicas. Its parameters are views of this module's parameters."""
         chosen = deepcopy(self, {id(tensor): tensor for _, tensor in _tensors(self)})
         _replace(chosen.stacked, lambda _, tensor: tensor[rows])
         return chosen
@@ -79,7 +79,7 @@ class Replicas(nn.Module):
 
 
 def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Yield parameters and buffers with their paths; a tied parameter comes once for each of its paths."""
+    """Yield parameters and buffers with their paths. A tied parameter is yielded once for each of its paths."""
     for prefix, child in module.named_modules():
         yield from child.named_parameters(prefix, recurse=False, remove_duplicate=False)
         yield from child.named_buffers(prefix, recurse=False, remove_duplicate=False)

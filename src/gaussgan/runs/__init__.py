@@ -1,4 +1,4 @@
-"""The directory of a run: who may write there, its checkpoints and record, and loading a run.
+"""The directory of a run: its lock, checkpoints and record, and functions that load and measure a finished run.
 
 Code that runs during training belongs in `callbacks`.
 """

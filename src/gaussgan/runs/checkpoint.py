@@ -1,4 +1,4 @@
-"""Checkpoints: what they hold, written whole or not at all, and read without trust."""
+"""Read checkpoints without trusting the file, check their form, and write them atomically."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from gaussgan.config.schema import OPTIONAL, RULES
 from gaussgan.gan.state import TAGS
 from gaussgan.runs.directory import replacing
 
-READ = ("seed", "replicas", "threads", "ema_half_life", "data.", "generator.", "discriminator.")  # when a run is loaded
-MOST_ENTRIES = 2_000_000  # in all lists and mappings of a checkpoint
-FORM: dict[str, Any] = {  # callbacks may add entries of their own
+# Config keys that are read when a run is loaded.
+READ = ("seed", "replicas", "threads", "ema_half_life", "data.", "generator.", "discriminator.")
+MAX_ENTRIES = 2_000_000  # in all lists and mappings of a checkpoint
+FORM: dict[str, Any] = {  # the required entries; callbacks may add others
     "epoch": int,
     "global_step": int,
     "pytorch-lightning_version": str,
@@ -42,7 +43,7 @@ FORM: dict[str, Any] = {  # callbacks may add entries of their own
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Load a checkpoint on the CPU, without running any code that the file may hold.
+    """Load a checkpoint to the CPU. No code in the file is run.
 
     Raises:
         ConfigError: when the file is damaged, is not a checkpoint of this package, or is of another version.
@@ -81,11 +82,11 @@ def check_form(value: Any, form: Any, key: str = "checkpoint") -> None:
     """Check that a nested value has the types and shapes of a form.
 
     Args:
-        form: a value of the wanted types and shapes, or a type such as dict[str, Tensor]. A mapping may have more keys
-            than its form.
+        form: a value with the required types and shapes, or a type such as dict[str, Tensor]. A mapping may have more
+            keys than its form.
 
     Raises:
-        ValueError: naming the key that differs.
+        ValueError: when an entry differs; it names the key.
     """
     if form is Any:
         return
@@ -98,28 +99,28 @@ def check_form(value: Any, form: Any, key: str = "checkpoint") -> None:
         if kind is dict:
             check_form([*value], [inner[0]] * len(value), f"a key of {key}")
     if isinstance(form, dict):
-        for name, part in form.items():
+        for name, inner_form in form.items():
             if name not in value:
                 raise ValueError(f"{key} must have {name}")
-            check_form(value[name], part, f"{key}.{name}")
+            check_form(value[name], inner_form, f"{key}.{name}")
     elif isinstance(form, list | tuple):
         if len(value) != len(form):
             raise ValueError(f"{key} must have {len(form)} entries")
-        for i, (entry, part) in enumerate(zip(value, form, strict=True)):
-            check_form(entry, part, f"{key}.{i}")
+        for i, (entry, inner_form) in enumerate(zip(value, form, strict=True)):
+            check_form(entry, inner_form, f"{key}.{i}")
     elif isinstance(form, Tensor) and (value.shape, value.dtype) != (form.shape, form.dtype):
         raise ValueError(f"{key} must be {form.dtype} of shape {[*form.shape]}")
 
 
 def _check_version(path: str | Path, checkpoint: Any) -> None:
-    """Refuse a checkpoint of another minor version, whose entries differ."""
+    """Refuse a checkpoint of another minor version: its entries differ."""
     written_by = "0.1" if "epoch_account" in checkpoint else checkpoint.get("gaussgan_version", __version__)
     if written_by.split(".")[:2] != __version__.split(".")[:2]:
         raise ConfigError(f"{path} was written by gaussgan {written_by}, and gaussgan {__version__} cannot read it")
 
 
 def _check_archive(file: BinaryIO) -> None:
-    """Check the archive's checksums, which torch.load does not read, and that no entry is compressed."""
+    """Check the archive's checksums, which torch.load ignores, and check that no entry is compressed."""
     with ZipFile(file) as archive:
         entries = archive.infolist()
         if any(entry.compress_type != ZIP_STORED or entry.external_attr for entry in entries):
@@ -133,10 +134,10 @@ def _check_archive(file: BinaryIO) -> None:
 
 
 def _check_tensors(checkpoint: dict[str, Any]) -> None:
-    """Check that the checkpoint is not larger than its file, and that every tensor holds the numbers of its shape."""
-    nodes = [*islice(_nodes(checkpoint), MOST_ENTRIES + 1)]
-    if len(nodes) > MOST_ENTRIES:  # a small file may hold one list a billion times
-        raise ValueError(f"it has more than {MOST_ENTRIES:,} entries")
+    """Check that the checkpoint has not too many entries, and that every tensor holds the numbers of its shape."""
+    nodes = [*islice(_nodes(checkpoint), MAX_ENTRIES + 1)]
+    if len(nodes) > MAX_ENTRIES:  # a small file may contain the same list a billion times
+        raise ValueError(f"it has more than {MAX_ENTRIES:,} entries")
     for tensor in (node for node in nodes if isinstance(node, Tensor)):
         usual = tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_complex()
         if not usual or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
@@ -144,7 +145,7 @@ def _check_tensors(checkpoint: dict[str, Any]) -> None:
 
 
 def _nodes(value: Any) -> Iterator[Any]:
-    """Yield a nested value and all that is in it."""
+    """Yield a nested value and, recursively, all values in it."""
     yield value
     if isinstance(value, Mapping | list | tuple):
         for inner in value.values() if isinstance(value, Mapping) else value:
@@ -152,10 +153,10 @@ def _nodes(value: Any) -> Iterator[Any]:
 
 
 def _check_config(config: dict[str, Any]) -> None:
-    """Check that a configuration is plain, and that the entries by which a run is loaded are in their range."""
+    """Check that a configuration is plain, and that the entries that are read when a run is loaded are valid."""
     for node in _nodes(config):
         if type(node) not in (dict, list, str, int, float, bool, type(None)):
-            raise ValueError(f"config must be plain (got {type(node).__name__})")
+            raise ValueError(f"config must hold plain values only (got {type(node).__name__})")
     flat = flatten(config)
     for key, (text, holds) in {**RULES, **OPTIONAL}.items():
         value = flat.get(key)
@@ -166,7 +167,7 @@ def _check_config(config: dict[str, Any]) -> None:
 
 
 def _check_sizes(checkpoint: dict[str, Any]) -> None:
-    """Check that everything that replicas have of their own is there once for each."""
+    """Check that the entries with one value for each replica have the right size."""
     replicas, history = checkpoint["config"]["replicas"], checkpoint["history"]
     leading = (replicas,) if replicas > 1 else ()
     epochs, names = len(history["rows"]), history["names"]
@@ -183,4 +184,4 @@ def _check_sizes(checkpoint: dict[str, Any]) -> None:
         "epoch_sums": sums.shape in (width, (*leading, *width)) and counts.shape == width,
     }.items():
         if not holds:
-            raise ValueError(f"{key} does not fit replicas={replicas}")
+            raise ValueError(f"{key} does not match replicas={replicas}")

@@ -1,4 +1,4 @@
-"""A run's directory: the lock on it, files written whole, and the record it holds."""
+"""The directory of a run: its lock, its record, and atomic writes."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ FIELDS = (
     "status", "error", "tags", "seed", "replicas", "iterations", "examples", "seconds", "examples_per_second", "val/w2",
     "val/kl", "mle/w2", "train/loss_d", "train/loss_g",
 )  # fmt: skip
-OPTIONAL = ("val/", "mle/w2_", "train/loss_d_", "train/loss_g_", "efficiency", "share_")  # prefixes of further fields
+OPTIONAL = ("val/", "mle/w2_", "train/loss_d_", "train/loss_g_", "efficiency", "share_")  # prefixes of optional fields
 PACKAGES = ("gaussgan", "torch", "pytorch-lightning", "hydra-core", "numpy")
 
 
 @contextmanager
 def claim(directory: Path, ckpt_path: str | None) -> Iterator[None]:
-    """Lock a run's directory for this process, which may claim it again. The lock ends with the process at the latest.
+    """Lock a run's directory for this process. The process may lock it again. The lock ends when the process ends.
 
     Args:
-        ckpt_path: the checkpoint that the run goes on from, perhaps one of this directory.
+        ckpt_path: the checkpoint that is resumed, or None.
 
     Raises:
-        ConfigError: when another process holds the directory, when it holds a run that is not resumed here, or when it
-            cannot be written.
+        ConfigError: when another process has the lock, when the directory holds a run that is not the resumed one, or
+            when it cannot be written.
     """
     with writing("hydra.run.dir"):
         directory.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def claim(directory: Path, ckpt_path: str | None) -> Iterator[None]:
 
 
 def refuse_if_taken(directory: Path, ckpt_path: str | None) -> None:
-    """Check that a directory holds no run, or the run that is resumed.
+    """Check that a directory holds no run except the resumed one.
 
     Raises:
         ConfigError: when it holds another run.
@@ -67,48 +67,48 @@ def refuse_if_taken(directory: Path, ckpt_path: str | None) -> None:
     resuming = ckpt_path is not None and directory.resolve() in Path(ckpt_path).resolve().parents
     if not resuming and holds_a_run(directory):
         raise ConfigError(
-            f"hydra.run.dir: {directory} already holds a run; name another directory, or resume it with"
+            f"hydra.run.dir: {directory} already holds a run; choose another directory, or resume the run with"
             f" ckpt_path={directory / LAST}"
         )
 
 
 def holds_a_run(directory: Path) -> bool:
-    """Check whether a directory holds what a new run would destroy: a checkpoint, or the record of a complete run."""
+    """Check whether a directory has files that a new run would overwrite: a checkpoint or a complete run's record."""
     if (directory / RECORD).exists() and read_record(directory)["status"] in ("completed", "diverged"):
         return True
     return (directory / LAST).exists()
 
 
 def claim_sweep(directory: Path) -> None:
-    """Take a directory for a sweep, by the file that Hydra writes there first.
+    """Reserve a directory for a sweep: create the file that Hydra writes there first.
 
     Raises:
-        ConfigError: when it holds a sweep already, or cannot be written.
+        ConfigError: when the directory already holds a sweep, or cannot be written.
     """
     with writing("hydra.sweep.dir"):
         directory.mkdir(parents=True, exist_ok=True)
         try:
             (directory / SWEEP).touch(exist_ok=False)
         except FileExistsError:
-            raise ConfigError(f"hydra.sweep.dir: {directory} already holds a sweep; name another directory") from None
+            raise ConfigError(f"hydra.sweep.dir: {directory} already holds a sweep; choose another directory") from None
 
 
 def abandon_sweep(directory: Path) -> None:
-    """Remove a sweep's directory if no job has begun."""
+    """Remove a sweep's directory if no job has started."""
     if [path.name for path in directory.glob("*")] == [SWEEP]:
         (directory / SWEEP).unlink()
         directory.rmdir()
 
 
 def is_first_process() -> bool:
-    """Check whether this is the first process of a distributed run, by its launcher's word, or the only process."""
+    """Check whether this process has rank 0 in its launcher's environment variables. A single process has rank 0."""
     ranks = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
     return next((os.environ[rank] for rank in ranks if rank in os.environ), "0") == "0"
 
 
 @contextmanager
 def writing(key: str, path: Path | None = None) -> Iterator[None]:
-    """Turn an OSError into a ConfigError that names the key by which the file or directory was given."""
+    """Turn an OSError into a ConfigError that names the config key of the file or directory."""
     try:
         yield
     except OSError as error:
@@ -117,10 +117,10 @@ def writing(key: str, path: Path | None = None) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary file beside a path, and move it there at the end: the file is replaced whole or not at all.
+    """Yield a temporary path in the same directory, and rename it to the path at the end. So the write is atomic.
 
     Raises:
-        ConfigError: when it cannot be written; the old file stays.
+        ConfigError: when the file cannot be written; the old file stays.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     with writing("hydra.run.dir", path):
@@ -134,20 +134,20 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Write a file, whole or not at all; see `replacing`."""
+    """Write a file atomically; see `replacing`."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
 
 def copy_whole(source: Path, target: Path) -> Path:
-    """Copy a file, whole or not at all; see `replacing`. Return the copy."""
+    """Copy a file atomically; see `replacing`. Return the path of the copy."""
     with replacing(target) as temporary:
         shutil.copyfile(source, temporary)
     return target
 
 
 def write_record(directory: Path, record: Mapping[str, Any]) -> None:
-    """Write metrics.json, whole or not at all. Unknown values and numbers that are not finite are null."""
+    """Write metrics.json atomically. Unknown values, NaN and infinity become null."""
     further = {key: value for key, value in record.items() if key.startswith(OPTIONAL)}
     values = {field: record.get(field) for field in FIELDS} | further | {"tags": record.get("tags") or []}
     finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
@@ -159,7 +159,7 @@ def read_record(directory: Path) -> dict[str, Any]:
     """Read metrics.json.
 
     Raises:
-        ConfigError: when the file is damaged, missing, or something else.
+        ConfigError: when the file is missing, is damaged, or is not a record.
     """
     try:
         record = json.loads((directory / RECORD).read_text())
@@ -171,7 +171,7 @@ def read_record(directory: Path) -> dict[str, Any]:
 
 
 def write_replicas(directory: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write replicas.csv, whole or not at all: a row for each replica. An unknown value or NaN is empty."""
+    """Write replicas.csv atomically, with one row for each replica. Unknown values and NaN become empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list({key: None for row in rows for key in row}), lineterminator="\n")
     writer.writeheader()
@@ -180,10 +180,10 @@ def write_replicas(directory: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_replicas(directory: Path) -> list[dict[str, str]]:
-    """Read the rows of replicas.csv; none where there is no such file.
+    """Return the rows of replicas.csv; an empty list if there is no such file.
 
     Raises:
-        ConfigError: when the file is damaged or something else.
+        ConfigError: when the file is damaged or is not a table of replicas.
     """
     path = directory / REPLICAS
     try:
@@ -194,19 +194,19 @@ def read_replicas(directory: Path) -> list[dict[str, str]]:
 
 
 def record_end(directory: Path, error: BaseException, config: Mapping[str, Any] | DictConfig, note: str = "") -> None:
-    """Write the record of a run that an error ended, with a note, unless the directory holds a run."""
+    """Write the record of a run that ended with an error, and a note. A directory that holds a run is not changed."""
     if not holds_a_run(directory):
         status, text = ending(error)
         write_record(directory, {"status": status, "error": text + note, **identity(config)})
 
 
 def identity(config: Mapping[str, Any] | DictConfig) -> dict[str, Any]:
-    """Return what every record says of a run: its seed and its tags."""
+    """Return the entries of the configuration that every record contains: seed and tags."""
     return {key: config.get(key) for key in ("seed", "tags")}
 
 
 def ending(error: BaseException) -> tuple[str, str]:
-    """Return what a record says of an error that ended a run: the status, and the error in one line."""
+    """Return the status and the one-line error for the record of a run that ended with this error."""
     if isinstance(error, Exception):
         return "failed", one_line(error)
     return "interrupted", stopped_by(signum) if (signum := received()) else one_line(error)

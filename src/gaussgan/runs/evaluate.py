@@ -1,4 +1,4 @@
-"""Measure a finished run again: its distances, and the sample size at which it can be told apart from the truth."""
+"""Measure a finished run again: its distances, and the sample size at which a test detects a difference."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIZES = (100, 300, 1_000, 3_000, 10_000)
 
 
 class Verdict(NamedTuple):
-    """The tests that try to tell n real from n generated examples."""
+    """Results of the two-sample tests on n real and n generated examples."""
 
     n: int
     energy: float
@@ -32,26 +32,26 @@ class Verdict(NamedTuple):
 
 
 def measure(run: Run) -> dict[str, float]:
-    """Return the distances of a run's generator, its moving average's score if there is one, and mle/w2, the baseline.
+    """Return the distances of a run's generator, the score of its moving average if there is one, and mle/w2.
 
     Raises:
-        ConfigError: when the run's configuration describes no data, or more than fits in memory.
+        ConfigError: when the data cannot be made from the run's configuration, or do not fit in memory.
     """
     try:
         data = instantiate(run.config["data"])
         distances = distances_with_average(evaluator_of(data), run.generator, run.generator_ema)
         values = {name: value.item() for name, value in distances.items()}
         mle = mle_w2(data, run.iterations)
-    except Exception as error:  # a component that cannot be made, or too little memory
+    except Exception as error:  # a wrong configuration, or too little memory
         raise ConfigError(f"{run.directory} cannot be measured: {one_line(error)}") from error
     return values if mle is None else {**values, "mle/w2": mle.item()}
 
 
 @torch.no_grad()
 def compare(run: Run, sizes: Sequence[int] = SIZES, permutations: int = 199, seed: int = 0) -> Iterator[Verdict]:
-    """For each n, draw n new real and n new generated examples, and try to tell them apart.
+    """Draw n new real and n new generated examples for each n, and yield the results of the two-sample tests.
 
-    `best` is the accuracy of the exact likelihood ratio. It is None where one of the distributions has no density in
+    `best` is the accuracy of the exact likelihood ratio. It is None if one of the distributions has no density in
     closed form.
     """
     for n in sizes:
@@ -64,14 +64,14 @@ def compare(run: Run, sizes: Sequence[int] = SIZES, permutations: int = 199, see
         yield Verdict(n, energy, energy_p, classifier, _best(run, real, fake))
 
 
-def told_apart_from(verdicts: Sequence[Verdict], level: float = 0.05) -> int | None:
-    """Return the least n such that the permutation test rejects at n and at all larger sizes; None if there is none."""
-    least = None
+def smallest_rejected_n(verdicts: Sequence[Verdict], level: float = 0.05) -> int | None:
+    """Return the smallest n such that the permutation test rejects at n and all larger sizes; None if there is none."""
+    smallest = None
     for verdict in sorted(verdicts, key=lambda verdict: -verdict.n):
         if not verdict.energy_p <= level:
             break
-        least = verdict.n
-    return least
+        smallest = verdict.n
+    return smallest
 
 
 def _best(run: Run, real: Tensor, fake: Tensor) -> Accuracy | None:

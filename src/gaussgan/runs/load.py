@@ -1,4 +1,4 @@
-"""Load a run back from its directory, as plain modules."""
+"""Load a run from its directory, as plain modules."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gaussgan.runs.trust import check_trusted
 
 @dataclass(frozen=True)
 class Run:
-    """A run from its directory: its trained networks as plain modules, its distribution, and its configuration."""
+    """A loaded run: its trained networks as plain modules, its distribution, and its configuration."""
 
     directory: Path
     config: dict[str, Any]
@@ -33,25 +33,25 @@ class Run:
     discriminator: nn.Module
     generator_ema: nn.Module | None  # the generator's moving average, if the run kept one
     distribution: Distribution
-    iterations: int  # for a replica that diverged, until it did
+    iterations: int  # until divergence, for a replica that diverged
 
 
 def load_run(directory: str | Path, checkpoint: str = LAST, replica: int | None = None, trust: bool = False) -> Run:
     """Load a run from its directory.
 
     Args:
-        checkpoint: the file of the parameters, `checkpoints/last.ckpt` or `checkpoints/best.ckpt`.
-        replica: the number of one replica, from 0 on; then the configuration is that of its single run.
-        trust: import and call everything that the run's configuration names; by default only classes of this package
-            and of torch that merely compute.
+        checkpoint: the checkpoint file, `checkpoints/last.ckpt` or `checkpoints/best.ckpt`.
+        replica: the number of one replica, starting at 0. Then the configuration is that of its single run.
+        trust: import and call everything that the run's configuration names. By default only those classes of this
+            package and of torch are allowed that only compute.
 
     Raises:
-        ConfigError: when the directory holds no run, its checkpoint cannot be read, it has no such replica, or it names
-            other classes and is not trusted.
+        ConfigError: when the directory holds no run, when its checkpoint cannot be read, when it has no such replica,
+            or when it names other classes and `trust` is false.
     """
     directory = Path(directory)
     if not (directory / checkpoint).is_file():
-        raise ConfigError(f"{directory} is no run directory: it holds no {checkpoint}")
+        raise ConfigError(f"{directory} is not a run directory: it has no {checkpoint}")
     state = read_checkpoint(directory / checkpoint)
     with expecting_checkpoint(directory / checkpoint):
         return _load(directory, state, replica, trust)
@@ -62,7 +62,7 @@ def _load(directory: Path, state: dict[str, Any], replica: int | None, trust: bo
     if (replicas := state["config"]["replicas"]) > 1 or replica is not None:
         if replica is None or not 0 <= replica < replicas:
             raise ConfigError(
-                f"{directory}: replica must be a number from 0 to {replicas - 1}, with replicas={replicas} (got"
+                f"{directory}: replica must be a number from 0 to {replicas - 1}, as replicas={replicas} (got"
                 f" {replica})"
             )
         iterations, _ = state["diverged"].get(replica, (iterations, None))
@@ -85,8 +85,8 @@ def trained_networks(checkpoint: Mapping[str, Any], dim: int, on_meta: bool) -> 
 
     Args:
         dim: d, the number of features of an example.
-        on_meta: make the networks on torch's meta device, so that memory is needed only for the checkpoint's
-            parameters. Otherwise draw their first parameters as a run does, because a user's own class may need it.
+        on_meta: build the networks on torch's meta device. Then memory is needed only for the checkpoint's parameters.
+            If false, draw initial parameters as a run does; a user's own class may need this.
     """
     config, weights = checkpoint["config"], checkpoint["state_dict"]
     with torch.device("meta") if on_meta else nullcontext():
@@ -94,7 +94,7 @@ def trained_networks(checkpoint: Mapping[str, Any], dim: int, on_meta: bool) -> 
     if config["ema_half_life"] is not None:
         modules["generator_ema"] = deepcopy(modules["generator"])
     if others := [key for key in weights if key.partition(".")[0] not in modules]:
-        raise ValueError(f"{others[0]} belongs to none of its networks")
+        raise ValueError(f"{others[0]} does not belong to a network of the run")
     for name, module in modules.items():
         prefix = f"{name}."
         own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
@@ -108,4 +108,4 @@ def _check_widths(modules: Mapping[str, nn.Module], latent_dim: int, dim: int) -
     generator, discriminator = modules["generator"], modules["discriminator"]
     latents = torch.zeros(2, latent_dim, dtype=next(generator.parameters()).dtype)
     if generator(latents).shape != (2, dim) or discriminator(generator(latents)).shape != (2, 1):
-        raise ValueError("its networks do not fit its distribution")
+        raise ValueError("the shapes of the networks do not match the distribution")

@@ -1,4 +1,4 @@
-"""A log file that may end early: on a full disk its further lines are on the console only."""
+"""A log file for a disk that may be full: then later lines appear on the console only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gaussgan.config.errors import shortage
 
 
 class LogFile(logging.FileHandler):
-    """A log file that drops lines, without a traceback for each, while the disk is full."""
+    """A log file that drops lines while the disk is full, without a traceback for each line."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]

@@ -1,4 +1,4 @@
-"""The checkpoint of one replica, taken from the checkpoint of all of them."""
+"""Extract the checkpoint of one replica from the checkpoint of R replicas."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from gaussgan.gan import history
 
 
 def single_checkpoint(checkpoint: dict[str, Any], i: int, config: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return the checkpoint that the single run of replica i would have saved. It shares no memory with the other.
+    """Return the checkpoint that the single run of replica i would have saved. All tensors are copies.
 
     Args:
-        config: the configuration of that run; None for `of_replica`'s.
+        config: the configuration of the single run; None for the result of `of_replica`.
     """
     rates = [_rate(optimizer["param_groups"][0], i) for optimizer in checkpoint["optimizer_states"]]
     sums, counts, number = checkpoint["epoch_sums"]
@@ -69,7 +69,7 @@ def _group(group: dict[str, Any], i: int) -> dict[str, Any]:
 
 
 def _rate(group: dict[str, Any], i: int) -> float:
-    """Return the factor of a replica's learning rate; torch's own optimizers have none."""
+    """Return a replica's entry of `rates`, or 1 for torch's own optimizers, which have no `rates`."""
     return _number(group.get("rates", 1.0), i)
 
 

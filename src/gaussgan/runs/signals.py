@@ -1,7 +1,7 @@
-"""The signals that end a run: Ctrl-C, SIGTERM, and SIGHUP from a terminal that is closed.
+"""Handle the signals that end a run: Ctrl-C, SIGTERM, and SIGHUP from a terminal that is closed.
 
-Before training, a signal ends the process at once. During training, a signal is noted. The run reads the note between
-blocks, so that it never stops within an update.
+Before training, a signal ends the process at once. During training, the handler only records the signal. The run reads
+it between blocks, so it never stops in the middle of an update.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ _noting = _waiting = False
 
 
 def received() -> int | None:
-    """Return the number of the first signal since noting began; None where there was none."""
+    """Return the number of the first signal inside `noting`; None if there was no signal."""
     return _received
 
 
 def exit_code() -> int:
-    """Return the exit code of a process that a signal ended: 128 + its number."""
+    """Return the exit code of a process that a signal ended: 128 + the signal's number."""
     return 128 + (_received or signal.SIGTERM)  # another rank may have received it
 
 
 def stopped_by(signum: int) -> str:
-    """Name a signal, as records do."""
+    """Return the text of a record for a run that a signal ended."""
     return f"stopped by {signal.Signals(signum).name}"
 
 
 def wait() -> None:
-    """From now on, until noting ends, a signal waits for the run to read it."""
+    """Only record signals from now on, until `noting` ends. The run must read them with `received`."""
     global _waiting
     _waiting = True
 
 
 def install() -> None:
-    """Note the next signal, and end the process by SystemExit unless the signal is to `wait`.
+    """Install handlers that record the first signal, and raise SystemExit unless `wait` was called.
 
-    A second Ctrl-C ends the process at once in any case. A process that has spawned others, which do the training,
-    passes the signal on to them and waits for them. A signal that is ignored, as SIGHUP is under nohup, stays ignored.
+    A second Ctrl-C always ends the process at once. A process whose children do the training sends the signal to them
+    and waits for them. A signal that is ignored, such as SIGHUP under nohup, stays ignored.
     """
 
     def note(signum: int, _: Any) -> None:
@@ -56,7 +56,7 @@ def install() -> None:
                 os.kill(child.pid, signum)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if not (_waiting or children):
-            wait()  # the end is under way
+            wait()  # the process is already ending
             raise SystemExit(exit_code())
 
     if threading.current_thread() is threading.main_thread():  # Python delivers signals to the main thread only
@@ -67,10 +67,10 @@ def install() -> None:
 
 @contextmanager
 def noting() -> Iterator[None]:
-    """Note signals for a while. A call within another changes nothing, so that an earlier signal is not forgotten.
+    """Record signals inside a with block. A nested call changes nothing, so that an earlier signal is kept.
 
     Raises:
-        SystemExit: with 128 + the first signal's number, whatever code a second Ctrl-C made of it.
+        SystemExit: with 128 + the first signal's number, even after a second Ctrl-C.
     """
     global _received, _noting, _waiting
     if _noting or threading.current_thread() is not threading.main_thread():

@@ -17,24 +17,24 @@ from torch.special import gammainc
 from gaussgan.data.distributions import Distribution, has_density
 
 MEASURES = {
-    "val/w2": "w2 to the true law",
-    "val/w2_ema": "w2 of the averaged generator",
+    "val/w2": "w2 to the true distribution",
+    "val/w2_ema": "w2 of the moving average",
     "val/kl": "KL(true ‖ learned), nats",
     "val/sliced_w2": "sliced w2 to fresh examples",
-    "val/sliced_w2_ema": "sliced w2 of the averaged generator",
-    "val/modes": "modes found",
-    "val/high_quality": "share within 3 std of a mode",
+    "val/sliced_w2_ema": "sliced w2 of the moving average",
+    "val/modes": "modes covered",
+    "val/high_quality": "samples within 3 std of a mode",
     "val/reverse_kl": "reverse KL over modes, nats",
     "val/js": "JS(true, learned), nats",
-    "val/d_gap": "D's loss above its least",
-    "val/logit_error": "D's logit from log p/q",
-    "val/distance": "distance from the equilibrium",
+    "val/d_gap": "D's loss above its optimum",
+    "val/logit_error": "error of D's logit",
+    "val/distance": "distance from equilibrium",
 }
 LOSSES = {"train/loss_d": "discriminator's loss", "train/loss_g": "generator's loss"}
 SHARES = {
     "share_diverged": "diverged",
     "share_log2": "losses read 0.693/0.693",
-    "efficiency": "efficiency beside maximum likelihood",
+    "efficiency": "efficiency (100%: baseline)",
 }
 
 
@@ -45,19 +45,19 @@ def print_run(
     exact: bool,
     learned: tuple[Tensor, Tensor] | None,
 ) -> None:
-    """Print the end of a run: a table of all that was measured, and the files.
+    """Print a table of the measures of a finished run, and the paths of its files.
 
     For replicas, the table shows medians, 90th percentiles and means.
 
     Args:
         record: the contents of metrics.json.
-        exact: whether the moments of the generator are known in closed form.
+        exact: true if the moments of the generator are known in closed form.
         learned: mean and covariance of the generator; None for replicas.
     """
     values, speed, lines = _with_infinities(record, distribution), f"{record['examples_per_second'] or 0:,.0f}", []
     if learned is None:
-        names = {**MEASURES, "mle/w2": "maximum likelihood's w2", **LOSSES}
-        what, columns = f"{record['replicas']:,} replicas, ", ["median", "90% are below", "mean, not diverged"]
+        names = {**MEASURES, "mle/w2": "w2 of the baseline", **LOSSES}
+        what, columns = f"{record['replicas']:,} replicas, ", ["median", "90% below", "mean, not diverged"]
         rows = [
             (name + _note(tag, exact), *(_number(values.get(key)) for key in (f"{tag}_median", f"{tag}_p90", tag)))
             for tag, name in names.items()
@@ -88,10 +88,10 @@ def print_run(
 
 
 def measures(values: Mapping[str, Any], distribution: Distribution, exact: bool) -> Iterator[tuple[str, str, str]]:
-    """Yield the name, the value and the best possible value of each measure that was taken, as text."""
+    """Yield name, value and best possible value of each measure that has a value, as text."""
     values = _with_infinities(values, distribution)
     best = {
-        "val/w2": f"{_number(values.get('mle/w2'))} (maximum likelihood)",
+        "val/w2": f"{_number(values.get('mle/w2'))} (baseline)",
         "val/modes": f"{len(getattr(distribution, 'modes', ()))}",
         "val/high_quality": f"{gammainc(torch.tensor(distribution.dim / 2), torch.tensor(9 / 2)):.4f}",  # χ² at 3²
     }
@@ -104,7 +104,7 @@ def measures(values: Mapping[str, Any], distribution: Distribution, exact: bool)
 def _with_infinities(record: Mapping[str, Any], distribution: Distribution) -> dict[str, Any]:
     """Return a record with the infinite numbers that JSON cannot hold.
 
-    A missing number is infinite if its companion, which is measured along with it, is finite.
+    A null is infinite if its companion, a measure that is computed together with it, is finite.
     """
     companions = {"val/logit_error": "val/js"}
     if distribution.gaussian and has_density(distribution):

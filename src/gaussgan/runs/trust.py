@@ -1,4 +1,4 @@
-"""The classes and functions that an untrusted run may name: they only compute."""
+"""The classes and functions that an untrusted run may name. They only compute."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ACTIVATIONS = (
     nn.CELU, nn.ELU, nn.GELU, nn.Hardtanh, nn.Identity, nn.LeakyReLU, nn.Mish, nn.ReLU, nn.ReLU6, nn.SELU, nn.Sigmoid,
     nn.SiLU, nn.Softplus, nn.Softsign, nn.Tanh,
 )  # fmt: skip
-ALLOWED = {  # by the key of the config component
+ALLOWED = {  # config key → classes and functions
     "data": (GaussianDataModule,),
     "data.distribution": DISTRIBUTIONS,
     "generator": NETWORKS,
@@ -36,12 +36,12 @@ ALLOWED = {  # by the key of the config component
 
 
 def check_trusted(config: dict[str, Any], path: Path) -> None:
-    """Check that the config components of a checkpoint name only allowed classes, and refer to nothing outside.
+    """Check that the config components of a checkpoint name only allowed classes and contain no interpolations.
 
     Names are compared as strings: looking up an unknown name would import its module, which runs code.
 
     Raises:
-        ConfigError: naming the first target that is not allowed.
+        ConfigError: when a value is not allowed; it names the first one.
     """
     for component in ("data", "generator", "discriminator"):
         for key, value in _leaves(config[component], component):
@@ -49,20 +49,20 @@ def check_trusted(config: dict[str, Any], path: Path) -> None:
             refused = value not in _names(*ALLOWED.get(node, ())) if name == "_target_" else "${" in str(value)
             if refused:
                 raise ConfigError(
-                    f"{path} names {key}={value!r:.200}, which may run the code of whoever made it; if you trust"
-                    " them, load it with trust=True or --trust"
+                    f"{path} names {key}={value!r:.200}, which may run unknown code; if you trust the author of the"
+                    " run, load it with trust=True or --trust"
                 )
 
 
 def _names(*allowed: Callable[..., Any]) -> set[str]:
-    """Return the dotted names of objects: in the modules that define them, and in those that export them."""
+    """Return the dotted names of objects, in the modules that define them and in the modules that export them."""
     exports = (networks.__name__, distributions.__name__, nn.__name__)
     homes = ((each, home) for each in allowed for home in (each.__module__, *exports))
     return {f"{home}.{o.__name__}" for o, home in homes if getattr(sys.modules[home], o.__name__, None) is o}
 
 
 def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """Yield the dotted keys and values of nested dicts and lists; a target is a value even if it is not a string."""
+    """Yield the dotted keys and values of nested dicts and lists. A `_target_` is always a value, even if nested."""
     if isinstance(value, dict | list):
         for name, entry in value.items() if isinstance(value, dict) else enumerate(value):
             if name == "_target_":

@@ -1,4 +1,4 @@
-"""Sweeps: jobs that differ only in numbers are trained together.
+"""Sweeps whose jobs are trained together if they differ only in numbers.
 
-The training of one run belongs in `train`.
+Code that trains one run belongs in `train`.
 """

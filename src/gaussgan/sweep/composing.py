@@ -1,4 +1,4 @@
-"""The configurations of a sweep's jobs, composed by Hydra once for all jobs that differ only in numbers."""
+"""Compose the configurations of a sweep's jobs, with one call of Hydra for all jobs that differ only in numbers."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Composer:
     """Hydra's config loader with a faster `load_sweep_config`, which returns the same configurations.
 
     The shape of a job is its overrides without the values of numbers that `may_vary`. Hydra composes the first job of
-    each shape. For every other job of the shape, the numbers are set in a copy, at the point where Hydra sets them too:
+    each shape. Every other job of the shape is a copy with its own numbers. They are set at the same point as in Hydra:
     after all groups are merged and before interpolations are resolved. A copy takes 1/20 of Hydra's time.
     """
 
     def __init__(self, loader: ConfigLoader) -> None:
         self._loader = loader
         self._parse = cache(OverridesParser.create(config_loader=loader).parse_override)
-        self._templates: dict[tuple[str, ...], bytes | None] = {}  # None where a copy would differ
+        self._templates: dict[tuple[str, ...], bytes | None] = {}  # None if a copy could differ from Hydra's result
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
@@ -38,9 +38,9 @@ class Composer:
             overrides = [self._parse(line) for line in sweep_overrides]
         except HydraException:  # Hydra's loader raises its own error
             return self._loader.load_sweep_config(master_config, sweep_overrides)
-        numbers = [override for override in overrides if _kind(override)]
+        numbers = [override for override in overrides if _number_shape(override)]
         common: Any = OmegaConf.to_container(master_config.hydra.overrides.hydra, resolve=False)
-        shape = (*common, "", *(_kind(o) or str(o.input_line) for o in overrides))
+        shape = (*common, "", *(_number_shape(o) or str(o.input_line) for o in overrides))
         if template := self._templates.get(shape):
             config: DictConfig = pickle.loads(template)
             for override in numbers:
@@ -55,8 +55,8 @@ class Composer:
         return config
 
 
-def _kind(override: Override) -> str | None:
-    """Return the key and the types of an override that sets numbers that may vary; None for any other override."""
+def _number_shape(override: Override) -> str | None:
+    """Return the key and the types of an override of numbers that `may_vary`; None for any other override."""
     plain = override.type is OverrideType.CHANGE and override.value_type is ValueType.ELEMENT
     if not (plain and override.package is None and may_vary(override.key_or_group)):
         return None
@@ -68,10 +68,10 @@ def _kind(override: Override) -> str | None:
 
 
 def _can_be_copied(config: DictConfig, numbers: Sequence[Override], others: Sequence[Override]) -> bool:
-    """Check that a copy with other numbers is what Hydra would compose.
+    """Check that a copy with other numbers equals the configuration that Hydra would compose.
 
-    The numbers choose no config group. No other override touches their keys, except by choosing a group, which Hydra
-    does first. Hydra copies nothing from the environment.
+    This requires three things. No number chooses a config group. No other override changes the keys of the numbers;
+    choosing a group is allowed, as Hydra does it first. Hydra copies nothing from the environment.
     """
     choices = config.hydra.runtime.choices
     keys = [override.key_or_group for override in numbers]
@@ -85,7 +85,7 @@ def _related(a: str, b: str) -> bool:
 
 
 def _update_hydra(config: DictConfig, task: Sequence[Override]) -> None:
-    """Update what Hydra derives from the overrides of a job, and its working directory."""
+    """Update the entries that Hydra derives from the overrides of a job, and the working directory."""
     for i, override in enumerate(task):
         config.hydra.overrides.task[i] = override.input_line
     style: Any = config.hydra.job.config.override_dirname

@@ -1,4 +1,4 @@
-"""The jobs of a sweep: begun by Hydra one by one, then trained together, with one log for all."""
+"""The jobs of a sweep: start each as Hydra does, train them together, and log to all of their files."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ from gaussgan.config.dotted import to_yaml
 
 @dataclass(eq=False)
 class Job:
+    """One job of a sweep. It is run alone by `run`, or together with others between `begin` and `end`."""
+
     number: int
     overrides: Sequence[str]
-    config: DictConfig  # with hydra
+    config: DictConfig  # with Hydra's own configuration
     returned: JobReturn = field(default_factory=JobReturn)
-    task: dict[str, Any] = field(default_factory=dict)  # the configuration of a job that has begun, resolved
-    files: list[logging.FileHandler] = field(default_factory=list)  # the files of its log
+    task: dict[str, Any] = field(default_factory=dict)  # the job's resolved configuration, after `begin`
+    files: list[logging.FileHandler] = field(default_factory=list)  # its log files
 
     @property
     def run_dir(self) -> Path:
@@ -35,22 +37,22 @@ class Job:
         self.returned = run_job(task, self.config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
 
     def begin(self, context: HydraContext, task: TaskFunction) -> None:
-        """Do what `run_job` does before a task: make the directory and .hydra, open the log, call on_job_start.
+        """Do the same as `run_job` before a task: make the directory and .hydra, open the log, call on_job_start.
 
-        It takes half of run_job's time: it copies by pickle, and has a faster YAML writer.
+        This takes half the time of `run_job`, because it copies with pickle and has a faster YAML writer.
         """
         config = self.config
-        with hydra_config(config):  # the directory's name may refer to it
+        with hydra_config(config):  # the directory's name may use it
             directory = Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir)).absolute()
             with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
                 config.hydra.runtime.output_dir = str(directory)
             OmegaConf.set_readonly(config.hydra, True)
             pickled = pickle.dumps(config)
             cfg, hydra_cfg = pickle.loads(pickled), pickle.loads(pickled)
-            for part, others in ((cfg, ["hydra"]), (hydra_cfg, [key for key in config if key != "hydra"])):
-                with read_write(part), open_dict(part):
+            for node, others in ((cfg, ["hydra"]), (hydra_cfg, [key for key in config if key != "hydra"])):
+                with read_write(node), open_dict(node):
                     for key in others:
-                        del part[key]
+                        del node[key]
             overrides: Any = OmegaConf.to_container(config.hydra.overrides.task)
             name = JobRuntime.instance().get("name")
             self.returned = JobReturn(overrides, cfg, hydra_cfg, working_dir=str(Path.cwd()), task_name=name)
@@ -58,9 +60,9 @@ class Job:
             configure_log(config.hydra.job_logging, config.hydra.verbose)
             if config.hydra.output_subdir is not None:
                 (directory / config.hydra.output_subdir).mkdir(exist_ok=True)
-                parts = {"config": cfg, "hydra": hydra_cfg, "overrides": config.hydra.overrides.task}
-                for name, part in parts.items():
-                    text = to_yaml(OmegaConf.to_container(part, resolve=False, enum_to_str=True))
+                nodes = {"config": cfg, "hydra": hydra_cfg, "overrides": config.hydra.overrides.task}
+                for name, node in nodes.items():
+                    text = to_yaml(OmegaConf.to_container(node, resolve=False, enum_to_str=True))
                     (directory / config.hydra.output_subdir / f"{name}.yaml").write_text(text, encoding="utf-8")
             with env_override(config.hydra.job.env_set):
                 context.callbacks.on_job_start(config=config, task_function=task)
@@ -68,7 +70,7 @@ class Job:
         self.files = _log_files()
 
     def end(self, context: HydraContext, outcome: float | Exception) -> None:
-        """Do what `run_job` does after a task that returned or raised the outcome."""
+        """Do the same as `run_job` after a task that returned or raised the outcome."""
         self.returned.return_value = outcome
         self.returned.status = JobStatus.FAILED if isinstance(outcome, Exception) else JobStatus.COMPLETED
         context.callbacks.on_job_end(config=self.config, job_return=self.returned)
@@ -76,7 +78,7 @@ class Job:
 
 @contextmanager
 def hydra_config(cfg: Any) -> Iterator[None]:
-    """Set Hydra's own configuration for a while."""
+    """Set Hydra's own configuration inside a with block."""
     instance = HydraConfig.instance()
     before, instance.cfg = instance.cfg, cfg
     try:
@@ -88,8 +90,8 @@ def hydra_config(cfg: Any) -> Iterator[None]:
 class JobLogs(logging.Handler):
     """Copies each log record to the files of all jobs, unless the record belongs to one job.
 
-    The owner is the job whose `run_dir` the record has, or else `owner`, if that is set. A file is open only while a
-    record is written: a thousand jobs would need more open files than a process may have.
+    A record belongs to the job in its attribute `run_dir`, or else to `owner` if that is set. A file is open only while
+    a record is written, because a process cannot have a thousand open files.
     """
 
     def __init__(self, jobs: Sequence[Job]) -> None:
@@ -108,7 +110,7 @@ class JobLogs(logging.Handler):
 
 @contextmanager
 def logging_to(logs: JobLogs) -> Iterator[None]:
-    """Replace the files of the root logger, which belong to the last job that began."""
+    """Replace the files of the root logger inside a with block. They belong to the job that started last."""
     root = logging.getLogger()
     for handler in _log_files():
         root.removeHandler(handler)

@@ -1,4 +1,4 @@
-"""The checkpoints of a run of replicas that their single runs would have kept."""
+"""Keep those checkpoints of a run of replicas that the single runs would have kept."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from gaussgan.runs.directory import LAST, copy_whole
 
 
 class KeptEpochs(Checkpoint):
-    """Keeps the checkpoints of some epochs, as ITERATION.ckpt: the best of a replica, or its last before it diverged.
+    """Keeps, as ITERATION.ckpt, the checkpoint of each replica's best epoch, or of its last epoch before it diverged.
 
-    Comes after `Checkpoints`, whose file it copies, and whose rule for the best epoch it follows.
+    This callback must come after `Checkpoints`: it copies that callback's file. Both use the same rule for the best
+    epoch.
 
     Args:
         directory: the run's directory.
@@ -25,21 +26,21 @@ class KeptEpochs(Checkpoint):
 
     def __init__(self, directory: str) -> None:
         self.file = Path(directory) / LAST
-        self.best: dict[int, Path] = {}  # by the number of the replica
-        self.last: dict[int, Path] = {}  # only of replicas that diverged
+        self.best: dict[int, Path] = {}  # replica number → file
+        self.last: dict[int, Path] = {}  # the same, only for replicas that diverged
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        self.least = torch.full((gan.replicas,), torch.inf, dtype=torch.float64)
+        self.smallest = torch.full((gan.replicas,), torch.inf, dtype=torch.float64)
         self.newest = self._copy(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         self._note_diverged(gan)
         self.newest = self._copy(trainer)
         values = gan.history[-1][score(gan.history[-1])]
-        improved = values < self.least
+        improved = values < self.smallest
         if data_of(trainer).loader.within_epoch:
-            improved &= self.least.isinf()
-        self.least = torch.where(improved, values, self.least)
+            improved &= self.smallest.isinf()
+        self.smallest = torch.where(improved, values, self.smallest)
         self.best |= dict.fromkeys(improved.nonzero().flatten().tolist(), self.newest)
         for path in {*self.file.parent.glob("[0-9]*.ckpt")} - {self.newest, *self.best.values(), *self.last.values()}:
             path.unlink()

@@ -1,4 +1,4 @@
-"""Single runs that differ only in numbers, trained as the replicas of one run. Each leaves the directory of its own."""
+"""Train single runs that differ only in numbers as the replicas of one run. Each run gets its own directory."""
 
 from __future__ import annotations
 
@@ -40,18 +40,19 @@ log = logging.getLogger(__name__)
 def train_together(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
     """Train single runs of one `structure` as the replicas of one run.
 
-    Each `run_dir` then holds what `train` would leave there, except for figures, which would take longer than all else.
+    Afterwards each `run_dir` holds the files that `train` would write, except figures, which would take most of the
+    time.
 
     Args:
         configs: the configurations of the runs, resolved, in plain containers.
 
     Returns:
-        for each run what `train` would return, or the error where its directory cannot be used.
+        For each run the value that `train` would return, or an error if its directory cannot be used.
 
     Raises:
-        SystemExit: with 128 + the signal's number, when a signal ended the run. The directories are then as `train`
-            would have left them.
-        Exception: when the runs cannot be trained together. The directories are then as they were.
+        SystemExit: with 128 + the signal's number, when a signal ended the run. Then the directories hold the files
+            that `train` would have written.
+        Exception: when the runs cannot be trained together. Then the directories are unchanged.
     """
     with ExitStack() as claims:
         errors: dict[int, Exception] = {}
@@ -66,34 +67,36 @@ def train_together(configs: Sequence[dict[str, Any]]) -> list[float | Exception]
 
 
 def _train(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
-    directory, stays = Path(configs[0]["run_dir"]) / ".together", False
+    directory, keep = Path(configs[0]["run_dir"]) / ".together", False
     if directory.exists():
-        raise ConfigError(f"hydra.sweep.dir: {directory} holds runs that were stopped, as replicas: see load_run there")
+        raise ConfigError(
+            f"hydra.sweep.dir: {directory} holds stopped runs, as the replicas of one run; load them with load_run"
+        )
     directory.mkdir()
     freeze_once()
-    log.info("until they are done, they are the replicas of %s", directory)
+    log.info("until the end of training, the runs are the replicas of the run in %s", directory)
     try:
-        gan, data, trainer = assemble(_joint(configs, directory))
-        loggers = [make_loggers(config) for config in configs]  # an error is told before the runs
+        gan, data, trainer = assemble(_joint_config(configs, directory))
+        loggers = [make_loggers(config) for config in configs]  # before training, so that an error comes early
         with noting():
             fit(gan, data, trainer)
-        values = _leave_runs(configs, loggers, directory, gan, data, trainer)
+        values = _write_runs(configs, loggers, directory, gan, data, trainer)
         interrupted = read_record(directory)["status"] == "interrupted"
-    except (SystemExit, KeyboardInterrupt) as error:  # at once, as by a second Ctrl-C
-        stays = (directory / LAST).exists()
+    except (SystemExit, KeyboardInterrupt) as error:  # an immediate end, such as by a second Ctrl-C
+        keep = (directory / LAST).exists()
         for i, config in enumerate(configs):
-            record_end(Path(config["run_dir"]), error, config, f", as replica {i} of {directory}" if stays else "")
+            record_end(Path(config["run_dir"]), error, config, f", as replica {i} of {directory}" if keep else "")
         raise
     finally:
-        if not stays:
+        if not keep:
             shutil.rmtree(directory)
     if interrupted:
         raise SystemExit(exit_code())
     return values
 
 
-def _joint(configs: Sequence[dict[str, Any]], directory: Path) -> DictConfig:
-    """Return the configuration of the run whose replicas these are, in a directory of its own, without figures."""
+def _joint_config(configs: Sequence[dict[str, Any]], directory: Path) -> DictConfig:
+    """Return the configuration of one run with these runs as replicas, in its own directory, without figures."""
     targets = {
         "checkpoints": "gaussgan.callbacks.Checkpoints",
         "record": "gaussgan.callbacks.Record",
@@ -105,7 +108,7 @@ def _joint(configs: Sequence[dict[str, Any]], directory: Path) -> DictConfig:
     return OmegaConf.create({**joint, "callbacks": callbacks, "logger": None, "run_dir": str(directory)})
 
 
-def _leave_runs(
+def _write_runs(
     configs: Sequence[dict[str, Any]],
     loggers: Sequence[Sequence[Logger]],
     directory: Path,
@@ -113,13 +116,13 @@ def _leave_runs(
     data: GaussianDataModule,
     trainer: Trainer,
 ) -> list[float | Exception]:
-    """Write the directories of the single runs. Return the score of each, or the error that prevented it."""
+    """Write the directories of the single runs. Return for each run its score, or the error that prevented writing."""
     kept = next(callback for callback in trainer.callbacks if isinstance(callback, KeptEpochs))  # type: ignore[attr-defined]
     read, baselines = lru_cache(maxsize=2)(read_checkpoint), cache(partial(mle_w2, data))
     group, rows, first = read_record(directory), pack(gan.history), typed()
     seconds, start = group["seconds"] / len(configs), evaluation_of(trainer).distances
 
-    def leave(i: int) -> float:
+    def write_run(i: int) -> float:
         config, diverged, run_dir = configs[i], gan.diverged.get(i), Path(configs[i]["run_dir"])
         checkpoints = {LAST: single_checkpoint(read(kept.last.get(i, directory / LAST)), i, config)}
         if i in kept.best:
@@ -127,13 +130,13 @@ def _leave_runs(
         end = Ending(group["status"], group["error"], group["iterations"], trainer.global_step, seconds)
         packed = of_replica(rows, i)
         if diverged is not None:
-            log.error(diverged, extra={"run_dir": config["run_dir"]})  # in this job's log alone
+            log.error(diverged, extra={"run_dir": config["run_dir"]})  # only in this job's log
             end = end._replace(status="diverged", error=str(diverged), iterations=diverged.iteration)
             packed = checkpoints[LAST]["history"]
         for name, checkpoint in checkpoints.items():
             errors = [row[score(row)] for row in unpack(checkpoint["history"])]
-            least = min((error for error in errors if not math.isnan(error)), default=math.inf)
-            checkpoint["callbacks"] = {"Evaluation": {"seconds": seconds}, "Checkpoints": {"least": least}}
+            smallest = min((error for error in errors if not math.isnan(error)), default=math.inf)
+            checkpoint["callbacks"] = {"Evaluation": {"seconds": seconds}, "Checkpoints": {"least": smallest}}
             with writing("hydra.run.dir"):
                 (run_dir / name).parent.mkdir(exist_ok=True)
             save_checkpoint(checkpoint, run_dir / name)
@@ -146,8 +149,8 @@ def _leave_runs(
     values: list[float | Exception] = [math.inf] * len(configs)
     for i in sorted(range(len(configs)), key=lambda i: str(kept.best.get(i))):  # so that each file is read once
         try:
-            values[i] = leave(i)
-        except Exception as error:  # of this run's directory alone
+            values[i] = write_run(i)
+        except Exception as error:  # it concerns only this run's directory
             values[i] = error
             with suppress(ConfigError):
                 record_end(Path(configs[i]["run_dir"]), error, configs[i])

@@ -1,4 +1,4 @@
-"""A sweep whose jobs are trained together where they differ only in numbers. Such jobs leave no figures."""
+"""Run a sweep. Jobs that differ only in numbers are trained together and write no figures."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from gaussgan.config.errors import one_line
 from gaussgan.runs.directory import holds_a_run
 from gaussgan.runs.job_errors import FULL, report
 from gaussgan.runs.signals import exit_code, noting, received
-from gaussgan.sweep.grouping import kind, reason_alone, spans
+from gaussgan.sweep.grouping import group_key, job_ranges, reason_alone
 from gaussgan.sweep.jobs import Job, JobLogs, hydra_config, logging_to
 
 log = logging.getLogger(__name__)
 
 
 class Sweep:
-    """One call of the launcher."""
+    """The jobs of one call of the launcher."""
 
     def __init__(self, context: HydraContext, task: TaskFunction, config: DictConfig) -> None:
         self.context, self.task, self.config = context, task, config
@@ -35,7 +35,7 @@ class Sweep:
         self._log_as_sweep()
         directory = Path(str(self.config.hydra.sweep.dir))
         directory.mkdir(parents=True, exist_ok=True)
-        log.info("Launching %d jobs locally, together where they differ only in numbers", len(overrides))
+        log.info("Launching %d jobs locally; jobs that differ only in numbers are trained together", len(overrides))
         with _no_garbage_collection():
             jobs = [self._compose(first + i, each) for i, each in enumerate(overrides)]
             groups = _groups(jobs)
@@ -44,8 +44,8 @@ class Sweep:
             for i in range(0, len(group), size):
                 self._run(group[i : i + size])
                 self._log_as_sweep()
-        failed = spans([job.number for job in jobs if job.returned.status == JobStatus.FAILED])
-        log.info("%d jobs are done%s: %s", len(jobs), f"; these failed: {failed}" if failed else "", directory)
+        failed = job_ranges([job.number for job in jobs if job.returned.status == JobStatus.FAILED])
+        log.info("%d jobs have ended%s: %s", len(jobs), f"; these failed: {failed}" if failed else "", directory)
         return [job.returned for job in jobs]
 
     def _log_as_sweep(self) -> None:
@@ -75,12 +75,12 @@ class Sweep:
         try:
             job.begin(self.context, self.task)
         except Exception:
-            log.debug("#%d is run alone, and says what is wrong", job.number, exc_info=True)
+            log.debug("#%d is run alone and reports the error", job.number, exc_info=True)
             return False
         return True
 
     def _train(self, jobs: Sequence[Job]) -> Sequence[Job]:
-        """Train jobs that have begun. Return those that have ended, well or not; the others are still to be run."""
+        """Train jobs that have begun. Return the jobs that ended, with or without an error. The others must be run."""
         logs, first = JobLogs(jobs), jobs[0].config
         outcomes: Sequence[float | Exception | None]
         with logging_to(logs):
@@ -88,12 +88,12 @@ class Sweep:
                 with hydra_config(first), env_override(first.hydra.job.env_set), noting():
                     from gaussgan.sweep.together import train_together  # imports torch, which reads the environment
 
-                    numbers = spans([job.number for job in jobs])
-                    log.info("%d runs trained as one, without figures: %s", len(jobs), numbers)
+                    numbers = job_ranges([job.number for job in jobs])
+                    log.info("Training %d runs together, without figures: %s", len(jobs), numbers)
                     outcomes = train_together([job.task for job in jobs])
             except Exception as error:
                 log.warning(
-                    "The runs cannot be trained as one, and are run one by one: %s", one_line(error), exc_info=FULL
+                    "The runs cannot be trained together and are run one by one: %s", one_line(error), exc_info=FULL
                 )
                 outcomes = [error if holds_a_run(job.run_dir) else None for job in jobs]
             ended = [(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True) if outcome is not None]
@@ -103,13 +103,13 @@ class Sweep:
                     if isinstance(outcome, Exception):
                         report(outcome)
                     job.end(self.context, outcome)
-        if received():  # during the last block, after which the runs are complete
+        if received():  # a signal came during the last block; the runs are complete
             raise SystemExit(exit_code())
         return [job for job, _ in ended]
 
 
 def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
-    """Return the jobs that may be trained together, in the order of their first jobs."""
+    """Return groups of jobs that can be trained together, in the order of their first jobs."""
     groups: dict[str | int, list[Job]] = {}
     alone: dict[str, list[int]] = {}
     for job in jobs:
@@ -120,19 +120,19 @@ def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
             if reason := reason_alone(config):
                 alone.setdefault(reason, []).append(job.number)
             else:
-                group = kind(job.config, config)
+                group = group_key(job.config, config)
         except Exception:
-            log.debug("#%d is run alone, and says what is wrong", job.number, exc_info=True)
+            log.debug("#%d is run alone and reports the error", job.number, exc_info=True)
         groups.setdefault(group, []).append(job)
     if alone:
-        reasons = "; ".join(f"{spans(numbers)} ({reason})" for reason, numbers in alone.items())
+        reasons = "; ".join(f"{job_ranges(numbers)} ({reason})" for reason, numbers in alone.items())
         log.info("Not trained together with others: %s", reasons)
     return [*groups.values()]
 
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Disable garbage collection for a while: among many configurations, which all stay, it takes 1/8 of the time."""
+    """Disable garbage collection inside a with block. It takes 1/8 of the time and frees none of the configurations."""
     enabled = gc.isenabled()
     gc.disable()
     try:
