@@ -14,7 +14,7 @@ from gaussgan.gan.iteration import Iteration
 from gaussgan.gan.module import GAN
 from gaussgan.gan.optimizers import SGD
 from gaussgan.gan.player import Player
-from gaussgan.gan.state import PlayerState, State
+from gaussgan.gan.state import State
 from gaussgan.gan.updates import Update, start
 
 STEP = 1e-5  # of the central differences
@@ -36,8 +36,10 @@ def update_jacobian(update: Update, discriminator: Player, generator: Player, ba
     iterate(state, batch)  # so that there is something to remember; torch's own optimizers make their state here
     _copy(thetas, point)
     there = State(discriminator.state, generator.state, memory)
-    everything, here = there.tensors(), _clones(there.tensors())
-    vectors = [*_vectors(there.discriminator), *_vectors(there.generator)]
+    everything = there.tensors()
+    vectors = [*_vectors(discriminator), *_vectors(generator)]
+    everything += [tensor for tensor in vectors if all(tensor is not other for other in everything)]
+    here = _clones(everything)
     vectors += [tensor for tensor in memory if tensor.shape in {theta.shape for theta in thetas}]
 
     def after(vector: Tensor, i: int, step: float) -> Tensor:
@@ -52,6 +54,7 @@ def update_jacobian(update: Update, discriminator: Player, generator: Player, ba
         for vector in vectors
         for i in range(vector.numel())
     ]
+    _copy(everything, here)
     _copy(state.tensors(), began)
     return torch.stack(columns, 1)
 
@@ -68,9 +71,10 @@ def linearised(gan: GAN) -> tuple[Player, Player]:
     return game.players(sgd_d, sgd_g, limits_d=gan.player_d, limits_g=gan.player_g)
 
 
-def _vectors(state: PlayerState) -> list[Tensor]:
-    """Return θ and the vectors of the same shape in the optimizer's state."""
-    return [tensor for tensor in (state.theta, *state.optimizer.values()) if tensor.shape == state.theta.shape]
+def _vectors(player: Player) -> list[Tensor]:
+    """Return θ and the vectors of its shape in the optimizer's state."""
+    remembered = (value for value in player.optimizer.state[player.theta].values() if isinstance(value, Tensor))
+    return [player.theta, *(tensor for tensor in remembered if tensor.shape == player.theta.shape)]
 
 
 def _clones(tensors: list[Tensor]) -> list[Tensor]:

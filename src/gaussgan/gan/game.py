@@ -89,15 +89,16 @@ class FakeCache:
 
     def __init__(self, generator: Player | None = None) -> None:
         self.generator = generator
-        self.kept: tuple[Batch, object, Tensor] | None = None
+        self.kept: tuple[Batch, Tensor, object, Tensor] | None = None
 
     def keep(self, batch: Batch, fake: Tensor) -> None:
         if self.generator is not None:
-            self.kept = batch, self.generator.version, fake
+            self.kept = batch, self.generator.theta, self.generator.version, fake
 
     def take(self, batch: Batch) -> Tensor | None:
         """Return the examples for this batch and the generator's current θ, or None. They can be taken once."""
-        kept, self.kept = self.kept, None
-        if kept is None or self.generator is None or kept[0] is not batch or kept[1] != self.generator.version:
+        if self.kept is None or self.generator is None:
             return None
-        return kept[2]
+        (of, theta, version, fake), self.kept = self.kept, None
+        moved = theta is not self.generator.theta or version != self.generator.version
+        return None if moved or of is not batch else fake

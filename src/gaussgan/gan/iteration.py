@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from gaussgan.gan.averaging import update_average
+from gaussgan.gan.optimizers import VectorOptimizer
 from gaussgan.gan.player import Player, unflatten
 from gaussgan.gan.state import PlayerState, State
 from gaussgan.gan.updates import Losses, Update
@@ -46,15 +47,25 @@ class Iteration:
 
 @contextmanager
 def using_state(player: Player, state: PlayerState) -> Iterator[None]:
-    """Make a player compute with the tensors of another state inside a with block."""
+    """Make a player compute with the tensors of another state inside a with block.
+
+    Raises:
+        TypeError: if the optimizer is one of torch.optim, which keep tensors outside of the state.
+    """
+    if not isinstance(player.optimizer, VectorOptimizer):
+        raise TypeError(
+            f"{type(player.optimizer).__name__} keeps a state of its own; use one of gaussgan.gan.optimizers"
+        )
     modules = dict(player.module.named_modules())
-    own = player.theta, player.parameters, player.optimizer.state[player.theta]
-    buffers = player.state.buffers
+    own, buffers = (player.theta, player.parameters, player.state.optimizer), player.state.buffers
     views = unflatten(state.theta, player.parameters, player.leading)
     parameters = [view.detach().requires_grad_() for view in views]
-    _set_tensors(player, modules, state.theta, parameters, {**own[2], **state.optimizer}, state.buffers)
+    _set_tensors(player, modules, state.theta, parameters, state.optimizer, state.buffers)
     try:
         yield
+        for name, buffer in player.module.named_buffers():
+            if buffer is not state.buffers[name]:  # the network has replaced it instead of changing it in place
+                state.buffers[name].copy_(buffer)
     finally:
         _set_tensors(player, modules, *own, buffers)
 

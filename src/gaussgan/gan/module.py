@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
+from copy import copy, deepcopy
 from itertools import chain
 from typing import Any
 
@@ -137,24 +137,31 @@ class GAN(LightningModule):
 
     def _replica_tensors(self) -> list[Tensor]:
         """Return the tensors of the state with one row for each replica; none for a single run."""
-        return [tensor for tensor in self.state.tensors() if tensor.ndim] if self.replicas > 1 else []
+        if self.replicas == 1:
+            return []
+        players = self.discriminator_player.state, self.generator_player.state  # a network may replace its buffers
+        state = State(*players, self.state.memory, self.state.average)
+        return [tensor for tensor in state.tensors() if tensor.ndim]
 
     def configure_optimizers(self) -> Any:
         leading = 1 if self.replicas > 1 else 0
-        for component in (self.update, *self.game.penalties):
-            for name, value in vars(component).items():  # tensors with one number for each replica
-                if isinstance(value, Tensor):
-                    setattr(component, name, value.to(self.placed))
+        self.update, *self.game.penalties = (
+            on_device(each, self.placed) for each in (self.update, *self.game.penalties)
+        )
         players = self.game.players(self.optimizer_d, self.optimizer_g, leading, self.player_d, self.player_g)
         self.discriminator_player, self.generator_player = players
-        average, rate = None, None
+        average, rate, before = None, None, getattr(self, "state", None)
         if self.generator_ema is not None and self.ema_half_life is not None:
             rate = averaging_rate(self.ema_half_life, self.placed)
             average = AverageState(flatten([*self.generator_ema.parameters()], leading), torch.ones_like(rate))
-        memory = start(self.update, *players)
-        discriminator, generator = players
-        self.state = State(discriminator.state, generator.state, memory, average)
-        self._restore()
+        self.state = State(players[0].state, players[1].state, start(self.update, *players), average)
+        if before is not None:  # another fit of the same module
+            self._restore(before.memory, before.average and before.average.weight, before.epoch, before.diverged)
+        elif self.saved:
+            diverged = {i: Diverged(*error) for i, error in self.saved["diverged"].items()}
+            sums = EpochSums(*self.saved["epoch_sums"])
+            self._restore(self.saved["memory"], self.saved["average_weight"], sums, diverged)
+            self.saved = {}
         self.iteration = Iteration(self.update, *players, rate)
         optimizers = [player.optimizer for player in players]
         self.schedulers: list[LambdaLR] = []
@@ -217,19 +224,27 @@ class GAN(LightningModule):
         self.history = unpack(checkpoint["history"])
         self.saved = checkpoint  # `_restore` needs it when the state exists
 
-    def _restore(self) -> None:
-        """Load the entries that Lightning does not load: memory, average, sums and diverged replicas."""
-        if not self.saved:
-            return
-        saved, self.saved = self.saved, {}
-        for ours, theirs in zip(self.state.memory, saved["memory"], strict=True):
+    def _restore(
+        self, memory: Sequence[Tensor], weight: Tensor | None, epoch: EpochSums, diverged: Mapping[int, Diverged]
+    ) -> None:
+        """Put an earlier state's entries into this one. Lightning restores the networks and the optimizers."""
+        for ours, theirs in zip(self.state.memory, memory, strict=True):
             ours.copy_(theirs)
-        if self.state.average is not None:
-            self.state.average.weight.copy_(saved["average_weight"])
-        diverged = {i: Diverged(*error) for i, error in saved["diverged"].items()}
-        self.state = self.state._replace(epoch=EpochSums(*saved["epoch_sums"]), diverged=diverged)
+        if self.state.average is not None and weight is not None:
+            self.state.average.weight.copy_(weight)
+        self.state = self.state._replace(epoch=epoch, diverged=diverged)
 
     def _over_ranks(self, tensor: Tensor) -> Tensor:
         """Average a tensor over the processes of a distributed run. A single process keeps it on the CPU."""
         device = self.device if self.trainer.world_size > 1 else torch.device("cpu")  # MPS has no float64
         return self.trainer.strategy.reduce(tensor.to(device)).cpu()
+
+
+def on_device(component: Any, like: Tensor) -> Any:
+    """Return a component whose tensors, such as one weight for each replica, fit another tensor."""
+    tensors = {name: value.to(like) for name, value in vars(component).items() if isinstance(value, Tensor)}
+    if not tensors:
+        return component
+    copied = copy(component)
+    vars(copied).update(tensors)
+    return copied

@@ -83,7 +83,6 @@ class Adam(VectorOptimizer):
     def initial_state(self, theta: Tensor) -> dict[str, Tensor]:
         precision = torch.float32 if theta.device.type == "mps" else torch.float64  # MPS has no float64
         corrections = (theta.new_zeros(theta.shape[:-1], dtype=precision) for _ in range(2))
-        self.one = theta.new_ones((), dtype=precision)
         names = ("exp_avg", "exp_avg_sq", "correction", "correction_sq")
         return dict(zip(names, (torch.zeros_like(theta), torch.zeros_like(theta), *corrections), strict=True))
 
@@ -94,8 +93,8 @@ class Adam(VectorOptimizer):
             c1, c2 = c1.unsqueeze(-1), c2.unsqueeze(-1)
         m.lerp_(gradient, _like(theta, 1 - beta1))
         v.lerp_(gradient.square(), _like(theta, 1 - beta2))
-        c1.lerp_(self.one, 1 - beta1)
-        c2.lerp_(self.one, 1 - beta2)
+        c1.mul_(beta1).add_(1 - beta1)
+        c2.mul_(beta2).add_(1 - beta2)
         # The denominator is divided by the learning rate. So a learning rate that is a tensor needs no extra operation.
         slowness = c1 * _reciprocal(_rate(group))
         denominator = v.sqrt().mul_(_like(theta, slowness * c2.rsqrt())).add_(_like(theta, slowness * group["eps"]))
@@ -131,14 +130,14 @@ class SGD(VectorOptimizer):
     """
 
     def __init__(self, params: Iterable[Tensor], lr: Number, momentum: Number = 0.0) -> None:
-        self.has_momentum = isinstance(momentum, Tensor) or momentum != 0
         super().__init__(params, lr, momentum=momentum)
 
     def initial_state(self, theta: Tensor) -> dict[str, Tensor]:
-        return {"momentum_buffer": torch.zeros_like(theta)} if self.has_momentum else {}
+        momentum = self.param_groups[0]["momentum"]
+        return {"momentum_buffer": torch.zeros_like(theta)} if isinstance(momentum, Tensor) or momentum else {}
 
     def update(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
-        if self.has_momentum:
+        if state:
             gradient = state["momentum_buffer"].mul_(_like(theta, group["momentum"])).add_(gradient)
         theta.sub_(gradient * _like(theta, _rate(group)))
 

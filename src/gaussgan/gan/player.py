@@ -10,6 +10,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from gaussgan.gan.autograd import vector_jacobian_product, version
+from gaussgan.gan.optimizers import VectorOptimizer
 from gaussgan.gan.state import PlayerState
 
 
@@ -99,7 +100,7 @@ class Player:
         if self.clip_gradient is not None:
             norm = torch.linalg.vector_norm(gradient, dim=-1, keepdim=True)
             gradient = gradient * (self.clip_gradient / norm.clamp(min=self.clip_gradient))
-        self.theta.grad = gradient
+        self.theta.grad = gradient.detach() if gradient.requires_grad else gradient
         self.optimizer.step()
         self.steps += 1
         if self.clip_weights is not None:
@@ -124,9 +125,9 @@ class Player:
     @property
     def state(self) -> PlayerState:
         """The player's own tensors, not copies: a change in place changes the player."""
-        entries = self.optimizer.state[self.theta].items()
-        tensors = {name: value for name, value in entries if isinstance(value, Tensor)}
-        return PlayerState(self.theta, tensors, dict(self.module.named_buffers()))
+        explicit = isinstance(self.optimizer, VectorOptimizer)
+        optimizer_state = dict(self.optimizer.state[self.theta]) if explicit else {}
+        return PlayerState(self.theta, optimizer_state, dict(self.module.named_buffers()))
 
 
 def flatten(parameters: list[Tensor], leading: int) -> Tensor:

@@ -17,7 +17,7 @@ class PlayerState(NamedTuple):
 
     Attributes:
         theta: its parameters as one vector, [n]; for R replicas [R, n].
-        optimizer: the state of its optimizer, by name.
+        optimizer: the state of its optimizer, by name. Optimizers of torch.optim keep theirs; for them it is empty.
         buffers: the buffers of its network, by name, such as the running means of batch norm.
     """
 
