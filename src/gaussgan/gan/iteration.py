@@ -53,9 +53,7 @@ def using_state(player: Player, state: PlayerState) -> Iterator[None]:
         TypeError: if the optimizer is one of torch.optim, which keep tensors outside of the state.
     """
     if not isinstance(player.optimizer, VectorOptimizer):
-        raise TypeError(
-            f"{type(player.optimizer).__name__} keeps a state of its own; use one of gaussgan.gan.optimizers"
-        )
+        raise TypeError(f"{type(player.optimizer).__name__} keeps its own state: use one of gaussgan.gan.optimizers")
     modules = dict(player.module.named_modules())
     own, buffers = (player.theta, player.parameters, player.state.optimizer), player.state.buffers
     views = unflatten(state.theta, player.parameters, player.leading)
