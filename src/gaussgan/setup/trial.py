@@ -1,4 +1,4 @@
-"""Helpers of the checks that try an object once."""
+"""Helpers for the checks that try an object once."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from torch import Tensor
 from gaussgan.config.errors import ConfigError, one_line
 
 ROWS = 3  # rows of a batch in a trial
-
-
-ONLY_PASSED = "from the generator that is passed, and from nothing else"
+ONLY_GIVEN_GENERATOR = "only with the generator that is given to it"
 
 
 @contextmanager
-def naming(key: str) -> Iterator[None]:
-    """Turn any error of a trial into a ConfigError that names the key."""
+def naming_key(key: str) -> Iterator[None]:
+    """Raise any error of a trial as a ConfigError that names the key."""
     try:
         yield
     except ConfigError:
