@@ -29,7 +29,7 @@ REFUSED: dict[type[Callback], str] = {
     lightning.LearningRateFinder: SWEEP_RATES,
     lightning.LearningRateMonitor: "callbacks=[default,lr_monitor] logs the learning rates of both players",
     lightning.ModelPruning: f"it replaces single parameters, and {ONE_VECTOR}",
-    lightning.OnExceptionCheckpoint: "Lightning would always resume from its file; a failure leaves last.ckpt",
+    lightning.OnExceptionCheckpoint: "Lightning would always resume from its file; last.ckpt exists after a failure",
     lightning.RichProgressBar: BAR,
     lightning.SpikeDetection: "a run already ends as diverged when a loss is not finite",
     lightning.StochasticWeightAveraging: AVERAGE,

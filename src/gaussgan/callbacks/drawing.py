@@ -25,7 +25,7 @@ from gaussgan.gan.optimizers import SGD
 from gaussgan.networks.moments import gaussian_density
 from gaussgan.rng import normal, stream
 
-GAUSSIAN_EXAMPLES = 100  # real and generated, each, in a picture
+GAUSSIAN_EXAMPLES = 100  # in a picture: 100 real and 100 generated
 MIXTURE_EXAMPLES = 1_000
 BATCH = 1_000  # examples in the batch on which a game is linearised
 MAX_PARAMETERS = 500  # of a game that is linearised

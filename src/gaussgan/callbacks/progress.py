@@ -22,7 +22,7 @@ from gaussgan.gan.state import TAGS
 log = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 0.2
-LINE_SECONDS, LINES = 10, 100  # in a log: the least seconds between two lines, and about the most lines
+LINE_SECONDS, LINES = 10, 100  # in a log: seconds between two lines, and about the number of lines of a long run
 
 
 class IterationsBar(ProgressBar):

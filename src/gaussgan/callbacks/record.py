@@ -84,8 +84,8 @@ def record_run(
 class Record(Callback):
     """Write the record of a run when it ends for any reason. Stop the run after a block when a signal comes.
 
-    The run stops before `Checkpoints` saves, so every interrupted run can be resumed. The ranks of a distributed run
-    stop together. A second Ctrl-C ends the run immediately.
+    `Checkpoints` runs later and saves a checkpoint at the stop, so every interrupted run can be resumed. The ranks of a
+    distributed run stop together. A second Ctrl-C ends the run immediately.
     """
 
     def __init__(self, directory: str) -> None:
@@ -134,7 +134,7 @@ class Record(Callback):
         self, trainer: Trainer, gan: GAN, status: str, error: str | None, iterations: int | None = None
     ) -> None:
         data, step = data_of(trainer), trainer.global_step
-        if not trainer.is_global_zero or data is None:  # only the first process records the run
+        if not trainer.is_global_zero or data is None:  # the parent of spawned ranks has no data
             return
         end = Ending(
             status, error, step if iterations is None else iterations, step, evaluation_of(trainer).total_seconds()

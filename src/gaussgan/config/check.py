@@ -15,17 +15,7 @@ from gaussgan.config.dotted import flatten
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.keys import did_you_mean, is_component, unknown_to_hydra, unread_keys
 from gaussgan.config.per_replica import entries, may_vary
-from gaussgan.config.schema import (
-    CLASS,
-    KEYS,
-    LOGGER_RULES,
-    NO_PARTIAL,
-    OPTIONAL,
-    RULES,
-    SECTIONS,
-    number,
-    prefixed,
-)
+from gaussgan.config.schema import CLASS, KEYS, LOGGER_RULES, NO_PARTIAL, OPTIONAL, RULES, SECTIONS, number, prefixed
 
 
 @contextmanager
@@ -57,8 +47,8 @@ def check(cfg: DictConfig) -> None:
         raise unknown_key(key, cfg)
     terms = [f"penalty.{term}" for term in cfg.penalty if OmegaConf.is_dict(cfg.penalty[term])]
     loggers = [f"logger.{name}" for name in cfg.get("logger") or ()]
-    callbacks, schedule = [f"callbacks.{name}" for name in cfg.callbacks], ["schedule"] if cfg.schedule else []
-    components = [*terms, *loggers, *callbacks, *schedule]
+    callbacks = [f"callbacks.{name}" for name in cfg.callbacks]
+    components = [*terms, *loggers, *callbacks, *(["schedule"] if cfg.schedule else [])]
     required = RULES | {f"{component}._target_": CLASS for component in components}
     optional = OPTIONAL | {f"{term}.weight": number(0) for term in terms} | prefixed(" ".join(loggers), LOGGER_RULES)
     optional |= {f"{component}._partial_": NO_PARTIAL for component in components}
@@ -138,29 +128,21 @@ def check_hydra(cfg: DictConfig) -> None:
 def unknown_key(key: str, cfg: DictConfig) -> ConfigError:
     """Return the error for a key that nothing reads, with the keys or options that the user may mean."""
     group, _, name = key.partition(".")
-    choice, is_option = _option_hint(key), name.partition(".")[0] in _group_options(group)
+    option, options = name.partition(".")[0], _group_options(group)
+    choice = f"[default,{option}]" if group == "callbacks" else option
+    option_hint = f"; {group}={choice} has it" if option in options else ""
     entry = OmegaConf.select(cfg, key)
     listed = name and group in ("callbacks", "logger", "penalty") and name in cfg[group]
     if listed and (group != "penalty" or OmegaConf.is_dict(entry)):
         got = "none" if OmegaConf.is_dict(entry) else "null" if entry is None else entry
-        hint = choice if is_option else f"; ~{key} removes it"
+        hint = option_hint or f"; ~{key} removes it"
         return ConfigError(f"{key} must be a component with a _target_ (got {got}){hint}")
     known = flatten(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
     keys = [other for other in known if other.partition(".")[0] in (KEYS if group != "hydra" else ("hydra",))]
     hydra = GlobalHydra.instance()
     groups = hydra.config_loader().list_groups("") if hydra.is_initialized() else []
-    near = did_you_mean(key, [*keys, *KEYS, *groups])
-    return ConfigError(f"unknown key {key}{choice if is_option or not near else near}")
-
-
-def _option_hint(key: str) -> str:
-    """Return a hint that names the group option that has a dotted key, or all options of the group."""
-    group, _, name = key.partition(".")
-    name = name.partition(".")[0]
-    options = _group_options(group)
-    if name in options:
-        return f"; {group}=[default,{name}] has it" if group == "callbacks" else f"; {group}={name} has it"
-    return f"; {group}=NAME is one of {', '.join(options)}" if options else ""
+    all_options = f"; {group}=NAME is one of {', '.join(options)}" if options else ""
+    return ConfigError(f"unknown key {key}{option_hint or did_you_mean(key, [*keys, *KEYS, *groups]) or all_options}")
 
 
 def _group_options(group: str) -> list[str]:

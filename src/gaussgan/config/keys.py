@@ -29,7 +29,7 @@ FOREIGN_NAMES = {  # our keys, each with its names in other programs
     "hydra.run.dir": "log_dir output_dir",
     "--cfg job": "print_config",
 }
-SIMILAR = 0.7  # the least SequenceMatcher ratio of two similar names
+SIMILAR = 0.7  # the lowest SequenceMatcher ratio of two similar names
 # Matches the key in ${key}, ${.key}, ${oc.select:key,default} and so on. The second group is "${" if the rest of the
 # key is itself an interpolation.
 REFERENCE = re.compile(
@@ -53,10 +53,7 @@ def did_you_mean(key: str, known: Iterable[str]) -> str:
 
 
 def is_misspelt(key: str, known: Iterable[str]) -> bool:
-    """Return whether one or two letters turn a key into a known key of the same component.
-
-    The letters are either all missing or all extra.
-    """
+    """Return whether a known key of the same component differs only by one or two missing or extra letters."""
     component, _, name = key.rpartition(".")
     for other in known:
         above, _, last = other.rpartition(".")

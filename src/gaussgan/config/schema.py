@@ -66,7 +66,7 @@ POSITIVE = number(0, strict=True)
 FRACTION: Rule = ("a number from 0 to 1", lambda v: is_number(v) and 0 <= v <= 1)
 NO_PARTIAL: Rule = ("false: the object itself is used, not a function that makes it", lambda v: v is False)
 CLASS: Rule = ("the dotted name of a class or function", lambda v: isinstance(v, str))
-ACCELERATOR: Rule = ("auto, or the name of one such as cpu or gpu", lambda v: isinstance(v, str))
+ACCELERATOR: Rule = ("auto, or the name of an accelerator such as cpu or gpu", lambda v: isinstance(v, str))
 STEPS: Rule = ("-1 (no limit) or a whole number of at least 1", lambda v: type(v) is int and (v == -1 or v >= 1))
 BETAS: Rule = (
     "two numbers from 0 up to, but not including, 1",

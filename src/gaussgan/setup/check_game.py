@@ -29,20 +29,20 @@ def check_objective(objective: Any, replicas: int) -> None:
     rng = stream(0, "protocol")
     real, fake = (normal(*shape, generator=rng).requires_grad_() for _ in range(2))
     for player in ("discriminator", "generator"):
-        what = f"objective: {type(objective).__name__}.{player}_loss"
+        where = f"objective: {type(objective).__name__}.{player}_loss"
         loss: Any = getattr(objective, f"{player}_loss", None)
         if not callable(loss):
-            raise ConfigError(f"{what} must be a function of real and fake logits (it has none)")
+            raise ConfigError(f"{where} must be a function of real and fake logits (it has none)")
         shown = real if player == "discriminator" or getattr(objective, "paired", False) else None
-        with naming_key(what), torch.enable_grad():
+        with naming_key(where), torch.enable_grad():
             losses = loss(shown, fake)
-            check_numbers(what, losses, shape)
+            check_numbers(where, losses, shape)
             if not losses.requires_grad:
-                raise ConfigError(f"{what} must have a gradient with respect to the logits")
+                raise ConfigError(f"{where} must have a gradient with respect to the logits")
             if replicas > 1:
                 alone = loss(None if shown is None else shown[0], fake[0])
                 if alone.shape != shape[1:] or not torch.allclose(losses[0], alone, rtol=1e-4, atol=1e-6):
-                    raise ConfigError(f"{what} must treat each replica alone: take means over dimension -2")
+                    raise ConfigError(f"{where} must treat each replica alone: take means over dimension -2")
 
 
 def check_penalties(penalties: Mapping[str, Any], gan: GAN, d: int) -> None:
@@ -54,11 +54,11 @@ def check_penalties(penalties: Mapping[str, Any], gan: GAN, d: int) -> None:
     leading = [gan.replicas] if gan.replicas > 1 else []
     rng = stream(0, "protocol")
     for name, penalty in penalties.items():
-        what = f"penalty.{name}: the value of {type(penalty).__name__}"
+        where = f"penalty.{name}: the value of {type(penalty).__name__}"
         real, fake = (normal(*leading, ROWS, d, generator=rng) for _ in range(2))
         mix = uniform(*leading, ROWS, 1, generator=rng)
         with naming_key(f"penalty.{name}"), gan.evaluating(), torch.enable_grad():
-            check_numbers(what, penalty(gan.discriminator, real, fake, mix), (*leading, ROWS, 1), finite=False)
+            check_numbers(where, penalty(gan.discriminator, real, fake, mix), (*leading, ROWS, 1), finite=False)
 
 
 def check_update(gan: GAN, latent_dim: int, d: int, d_steps: int) -> None:

@@ -42,8 +42,8 @@ def check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, traine
     for key, end in iteration_limits(trainer, data).items():
         if end < done:
             raise ConfigError(
-                f"ckpt_path: {path} is at iteration {done}, beyond trainer.{key}={getattr(trainer, key)}, which ends at"
-                f" {end}; give the value of that run, or a larger one"
+                f"ckpt_path: {path} is at iteration {done}, after the end of this run:"
+                f" trainer.{key}={getattr(trainer, key)} ends at {end}; give the value of that run, or a larger value"
             )
     planned = min(iteration_limits(trainer, data).values())
     if gan.schedule is not None and checkpoint.get("planned_iterations", planned) != planned:

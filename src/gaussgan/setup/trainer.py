@@ -60,8 +60,7 @@ def check_machine(trainer: DictConfig) -> None:
     here = sorted(name for name, entry in AcceleratorRegistry.items() if entry["accelerator"].is_available())
     accelerators = ["auto", *here, *(["gpu"] if {"cuda", "mps"} & {*here} else [])]
     if (name := trainer.accelerator) not in accelerators:
-        choices = ", ".join(accelerators)
-        raise ConfigError(f"trainer.accelerator must be one that this machine has: {choices} (got {name})")
+        raise ConfigError(f"trainer.accelerator must be one of {', '.join(accelerators)} on this machine (got {name})")
     strategies = [name for name in StrategyRegistry.available_strategies() if name.startswith(("ddp", "single_device"))]
     if isinstance(name := trainer.get("strategy"), str) and name not in ("auto", *strategies):
         raise ConfigError(
@@ -116,7 +115,7 @@ def _check_batch_norm(trainer: Trainer, gan: GAN, data: GaussianDataModule) -> N
         return
     if trainer.world_size > 1:
         raise ConfigError(
-            f"trainer.devices must be 1 with batch norm, which needs the whole batch (got {trainer.world_size})"
+            f"trainer.devices must be 1 with batch norm: it needs the whole batch (got {trainer.world_size})"
         )
     if data.fewest_rows(1) < 2:
         raise ConfigError(

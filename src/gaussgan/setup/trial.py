@@ -25,10 +25,10 @@ def naming_key(key: str) -> Iterator[None]:
         raise ConfigError(f"{key}: {one_line(error)} ({type(error).__name__})") from error
 
 
-def check_numbers(what: str, value: Any, shape: Sequence[int], finite: bool = True) -> None:
+def check_numbers(where: str, value: Any, shape: Sequence[int], finite: bool = True) -> None:
     """Check that a value is a floating-point tensor with the given shape."""
     if not isinstance(value, Tensor) or not value.is_floating_point() or value.shape != (*shape,):
         got = f"{[*value.shape]} of {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
-        raise ConfigError(f"{what} must be a tensor of floats, {[*shape]} (got {got})")
+        raise ConfigError(f"{where} must be a tensor of floats, {[*shape]} (got {got})")
     if finite and not value.isfinite().all():
-        raise ConfigError(f"{what} must be finite (it holds NaN or infinity)")
+        raise ConfigError(f"{where} must be finite (it holds NaN or infinity)")
