@@ -21,7 +21,7 @@ from gaussgan.train import train
 Compose = Callable[..., DictConfig]
 SMALL = ("data.num_examples=80", "trainer.max_epochs=3", "~callbacks.pictures")
 
-# Another test trains with these.
+# Another test trains with these callbacks.
 WORKS = {
     "Callback", "Checkpoint", "DeviceStatsMonitor", "EarlyStopping", "LambdaCallback", "ModelCheckpoint",
     "ModelSummary", "ProgressBar", "RichModelSummary", "Timer",

@@ -199,7 +199,7 @@ def test_losses_and_rates_are_logged_every_n_steps(compose: Compose) -> None:
     assert record(cfg)["train/loss_g"] == pytest.approx(sum(each[20:]) / 10, rel=1e-5)
 
 
-def test_the_learning_rates_of_replicas_are_rates(compose: Compose) -> None:
+def test_the_learning_rates_of_replicas_are_logged(compose: Compose) -> None:
     own = ("replicas=3", "optimizer_d.lr=[0.02,0.05,0.1]", "schedule=linear")
     cfg = compose(*SMALL, *own, "callbacks=[default,lr_monitor]")
     train(cfg)

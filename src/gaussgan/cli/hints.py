@@ -22,7 +22,7 @@ from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.keys import did_you_mean, is_misspelt
 from gaussgan.setup.arguments import check_arguments
 
-MAX_JOBS = 20  # of a sweep that are composed again; each takes 0.1 s
+MAX_JOBS = 20  # jobs of a sweep that are composed again; each takes 0.1 s
 
 
 def explain(error: Exception, typed: Namespace, config_path: str, config_name: str) -> str:
@@ -41,8 +41,7 @@ def explain(error: Exception, typed: Namespace, config_path: str, config_name: s
             parsed = [_parse_override(line) for line in typed.overrides]
             for each in parsed:
                 if each.is_sweep_override() and not typed.multirun:
-                    rule = "add -m for a sweep, or put a list in brackets"
-                    return f"{each.input_line} gives several values: {rule}"
+                    return f"{each.input_line} gives several values: add -m for a sweep, or put a list in brackets"
             chosen = [*hydra.compose(config_name, return_hydra_config=True).hydra.runtime.choices]
             reasons = (_explain_job(job, config_name, chosen) for job in islice(_jobs(parsed), MAX_JOBS))
             return next(filter(None, reasons), one_line(error))

@@ -1,4 +1,4 @@
-"""One-line errors for the person who typed a command."""
+"""One-line errors for mistakes of the user."""
 
 from __future__ import annotations
 

@@ -22,10 +22,10 @@ from gaussgan.networks.build import build_networks
 PROGRAM_BYTES = 4e8  # of Python, torch and Lightning
 BATCH_BYTES = 1_600  # of the Python objects of one batch
 COPIES = 4  # of each parameter, at least: itself, its gradient, and two while a checkpoint is written
-MATRICES = 10  # of d × d numbers in float64
+MATRICES = 10  # d × d matrices in float64
 SIZE_POWERS = {"dim": 2, "side": 2, "modes": 1}  # the memory of a distribution grows with these powers
 
-Needs = dict[str, float]  # bytes, by what they are for
+Needs = dict[str, float]  # bytes by purpose
 
 
 def check_memory(config: Mapping[str, Any]) -> None:
