@@ -127,7 +127,7 @@ def test_a_value_that_does_not_fit_is_refused(compose: Compose, override: str, w
 
 def test_batch_norm_needs_one_device(compose: Compose) -> None:
     two = ("trainer.devices=2", "trainer.strategy=ddp_spawn", "generator=mlp", "generator.batch_norm=true")
-    with pytest.raises(ConfigError, match=r"trainer.devices must be 1 with batch norm, .* \(got 2\)"):
+    with pytest.raises(ConfigError, match=r"trainer.devices must be 1 with batch norm: .* \(got 2\)"):
         assemble(compose(*SMALL, *two))
 
 
