@@ -1,4 +1,4 @@
-"""Every public callback of Lightning either works or is refused in one line that says what to use instead."""
+"""Every public Lightning callback either works, or is refused in one line that names an alternative."""
 
 import json
 import re
@@ -21,12 +21,12 @@ from gaussgan.train import train
 Compose = Callable[..., DictConfig]
 SMALL = ("data.num_examples=80", "trainer.max_epochs=3", "~callbacks.pictures")
 
-# Another test trains with these.
+# Another test trains with these callbacks.
 WORKS = {
     "Callback", "Checkpoint", "DeviceStatsMonitor", "EarlyStopping", "LambdaCallback", "ModelCheckpoint",
     "ModelSummary", "ProgressBar", "RichModelSummary", "Timer",
 }  # fmt: skip
-ARGUMENTS = {  # of those that cannot be made without
+ARGUMENTS = {  # required arguments
     "BasePredictionWriter": "write_interval: batch",
     "OnExceptionCheckpoint": "dirpath: kept",
     "GradientAccumulationScheduler": "scheduling: {0: 2}",
@@ -37,7 +37,7 @@ ARGUMENTS = {  # of those that cannot be made without
 
 
 class Bar(lightning.ProgressBar):
-    """A progress bar of the user's own: it notes the iterations after every block."""
+    """A progress bar that a user wrote. It stores the iteration after each block."""
 
     seen: list[int]
 
@@ -51,7 +51,7 @@ class Bar(lightning.ProgressBar):
 
 
 class Logs(Callback):
-    """Logs a metric of the user's own after every epoch."""
+    """A callback that a user wrote. It logs a metric after each epoch."""
 
     def on_train_epoch_end(self, trainer: Trainer, gan: LightningModule) -> None:
         gan.log("mine", float(trainer.current_epoch))
@@ -63,7 +63,7 @@ class Logs(Callback):
 
 
 def add(name: str, arguments: str = "") -> str:
-    """The override that adds a callback of Lightning or of this file."""
+    """Return the override that adds a callback of Lightning or of this file."""
     target = f"pytorch_lightning.callbacks.{name}" if hasattr(lightning, name) else f"test_lightning_callbacks.{name}"
     return f"+callbacks.{name.lower()}={{_target_: {target}{arguments and ', '}{arguments}}}"
 
@@ -80,7 +80,7 @@ def test_every_callback_is_in_one_of_the_tables() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(lightning.__all__) - WORKS))
-def test_what_does_not_work_is_refused(compose: Compose, name: str) -> None:
+def test_a_callback_that_does_not_work_is_refused(compose: Compose, name: str) -> None:
     with pytest.raises(ConfigError, match=f"callbacks.{name.lower()}: {name} does not work here: .") as error:
         assemble(compose(add(name, ARGUMENTS.get(name, ""))))
     assert "\n" not in str(error.value)
@@ -105,13 +105,13 @@ def test_what_does_not_work_is_refused(compose: Compose, name: str) -> None:
         ("ModelCheckpoint", "monitor: val/w2, every_n_train_steps: 10", "monitor or every_n_train_steps, not both"),
     ],
 )
-def test_what_would_never_act_is_refused(compose: Compose, name: str, arguments: str, words: str) -> None:
+def test_an_argument_without_effect_is_refused(compose: Compose, name: str, arguments: str, words: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(words).replace(r"\.\*", ".*")) as error:
         assemble(compose(add(name, arguments)))
     assert "\n" not in str(error.value)
 
 
-def test_what_is_no_callback_is_refused(compose: Compose) -> None:
+def test_an_object_that_is_not_a_callback_is_refused(compose: Compose) -> None:
     with pytest.raises(ConfigError, match=r"callbacks.mine must be a Lightning callback \(got Tanh\)"):
         assemble(compose("+callbacks.mine={_target_: torch.nn.Tanh}"))
 
@@ -130,7 +130,7 @@ def test_early_stopping_stops(compose: Compose) -> None:
     cfg = compose(
         *SMALL, add("Logs"), add("EarlyStopping", "monitor: mine, mode: max, stopping_threshold: 0.5"), name="2"
     )
-    train(cfg)  # a metric that a callback of the user's own logs
+    train(cfg)  # the user's own callback logs this metric
     assert iterations(cfg) == 20
 
 
@@ -154,8 +154,8 @@ def test_model_checkpoint_saves_every_n_train_steps(compose: Compose, k: int) ->
     assert all(torch.equal(value, end[key]) for key, value in ends[1].items())
 
 
-def test_model_checkpoint_beside_the_runs_own(compose: Compose) -> None:
-    """By default Lightning writes where the run's own checkpoints are: neither replaces the other's."""
+def test_model_checkpoint_in_the_directory_of_the_runs_own(compose: Compose) -> None:
+    """By default, Lightning writes into the directory of the run's own checkpoints. No file is overwritten."""
     best = add("ModelCheckpoint", "monitor: val/w2, save_last: true, filename: best, save_top_k: 2")
     cfg = compose(*SMALL, best)
     train(cfg)
@@ -168,7 +168,7 @@ def test_model_checkpoint_beside_the_runs_own(compose: Compose) -> None:
     assert steps["best.ckpt"] in {step for name, step in steps.items() if name != "best.ckpt"}
 
 
-def test_the_others_act(compose: Compose, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture) -> None:
+def test_the_others_work(compose: Compose, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture) -> None:
     caplog.set_level("INFO")
     cfg = compose(
         *SMALL, "trainer.enable_progress_bar=true", "trainer.log_every_n_steps=10", add("DeviceStatsMonitor"),
@@ -188,12 +188,12 @@ def test_the_others_act(compose: Compose, caplog: pytest.LogCaptureFixture, caps
 
 
 @pytest.mark.parametrize("monitor", [add("DeviceStatsMonitor"), "callbacks=[default,lr_monitor]"])
-def test_what_logs_needs_a_logger(compose: Compose, monitor: str) -> None:
+def test_a_monitor_needs_a_logger(compose: Compose, monitor: str) -> None:
     with pytest.raises(ConfigError, match="Monitor needs a logger, such as logger=csv"):
         assemble(compose("logger=none", monitor))
 
 
-def test_what_other_callbacks_log_is_logged_and_hooks_that_never_come_are_named(
+def test_metrics_of_own_callbacks_are_logged_and_uncalled_hooks_are_named(
     compose: Compose, caplog: pytest.LogCaptureFixture
 ) -> None:
     cfg = compose(*SMALL, add("Logs"), add("DeviceStatsMonitor"))

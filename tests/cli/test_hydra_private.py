@@ -1,4 +1,4 @@
-"""Hydra's private parser is where it was; without it, errors are still one line."""
+"""Hydra still has its private parser. Without the parser, an error is still one line."""
 
 import sys
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A run from the command line is put together once."""
+"""A run from the command line is assembled once."""
 
 import subprocess
 import sys

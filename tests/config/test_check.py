@@ -1,4 +1,4 @@
-"""Bad input costs one clear line that names the key, and leaves nothing half-written."""
+"""A mistake of the user prints one line that names the key, and leaves no files."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def run_script(*arguments: str, cwd: Path, script: str = "train.py", **env: str)
         (["optimizer_d.lrr=1"], ["optimizer_d.lrr", "optimizer_d.lr"]),
         (["objective=nosuch"], ["objective must be one of", "nonsaturating", "(got nosuch)"]),
         (["~optimizer_d.lr"], ["optimizer_d.lr must be a finite number above 0 (it was removed)"]),
-        (["ckpt_path=nosuch.ckpt"], ["ckpt_path must be null, or a checkpoint's file that exists", "'nosuch.ckpt'"]),
+        (["ckpt_path=nosuch.ckpt"], ["ckpt_path must be null, or the path of an existing checkpoint", "'nosuch.ckpt'"]),
         (["optimizer_d.lr=abc"], ["optimizer_d.lr must be a finite number above 0", "'abc'"]),
         (["-m", "optimizer_d.lr=abc,-1"], ["optimizer_d.lr must be a finite number above 0", "'abc'", "-1"]),
         (["seed"], ["seed"]),
@@ -44,7 +44,7 @@ def run_script(*arguments: str, cwd: Path, script: str = "train.py", **env: str)
         (["hydra.run.dir="], ["hydra.run.dir must be the name of a directory (got '')"]),
     ],
 )
-def test_a_mistake_is_told_before_torch_is_imported(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
+def test_a_mistake_is_found_before_torch_is_imported(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
     without_torch = tmp_path / "path"
     without_torch.mkdir()
     (without_torch / "torch.py").write_text("raise ImportError('torch was imported')")
@@ -61,49 +61,49 @@ def test_a_mistake_is_told_before_torch_is_imported(tmp_path: Path, arguments: l
     assert len([*tmp_path.rglob("metrics.json")]) == (2 if "-m" in arguments else 0)
 
 
-NONE_SUCH = "unknown key"
-OF_OPTIMIZERS = "one of adam, rmsprop, sgd"
+UNKNOWN = "unknown key"
+OPTIMIZERS = "one of adam, rmsprop, sgd"
 
 
 @pytest.mark.parametrize(
     "arguments, line",
     [
-        # what was taken out
+        # removed keys
         ("~generator.in_features", "data.latent_dim: Interpolation key 'generator.in_features' not found"),
-        ("~data.distribution.A", "data.distribution.A must be there: AffineGaussian needs it"),
-        ("~generator.std", "generator.std must be there: Linear needs it"),
-        ("~player_d", "player_d must be keys and values, such as player_d.clip_gradient=1 (got nothing)"),
+        ("~data.distribution.A", "data.distribution.A must be given: AffineGaussian needs it"),
+        ("~generator.std", "generator.std must be given: Linear needs it"),
+        ("~player_d", "player_d must be a mapping of keys to values, such as player_d.clip_gradient=1 (got nothing)"),
         ("~ckpt_path", "ckpt_path cannot be removed (it is null)"),
         ("~player_d.clip_gradient", "player_d.clip_gradient cannot be removed (it is null)"),
         ("~run_dir", "run_dir cannot be removed (it is ${hydra:runtime.output_dir})"),
-        ("~nosuch", f"{NONE_SUCH} nosuch"),
-        # what has no place
+        ("~nosuch", f"{UNKNOWN} nosuch"),
+        # unknown keys and arguments
         ("+player_d.foo=1", "player_d.foo: Player has no argument foo"),
         ("+generator.rng=1", "generator.rng: Linear has no argument rng"),
         (
             "+trainer.max_epoch=1",
             "trainer.max_epoch: Trainer has no argument max_epoch; did you mean trainer.max_epochs",
         ),
-        ("nosuch=1", f"{NONE_SUCH} nosuch"),
-        ("seed=3 optimizer_d.lrr=1", f"{NONE_SUCH} optimizer_d.lrr; did you mean optimizer_d.lr or "),
-        ("hydra.run.dirr=a", f"{NONE_SUCH} hydra.run.dirr; did you mean hydra.run.dir or "),
+        ("nosuch=1", f"{UNKNOWN} nosuch"),
+        ("seed=3 optimizer_d.lrr=1", f"{UNKNOWN} optimizer_d.lrr; did you mean optimizer_d.lr or "),
+        ("hydra.run.dirr=a", f"{UNKNOWN} hydra.run.dirr; did you mean hydra.run.dir or "),
         (
             "discriminator=maxout discriminator.spectral_norm=true",
             "discriminator.spectral_norm: Maxout has no argument spectral_norm",
         ),
-        ("+optimizer_d.lr=1", "optimizer_d.lr is there already: leave out the + (got +optimizer_d.lr=1)"),
-        ("run_dir=logs/a", "run_dir must be left as it is: it follows hydra.run.dir"),
-        ("-m run_dir=logs/a,logs/b", "run_dir must be left as it is: it follows hydra.sweep.dir"),
-        # what is chosen
-        ("optimizer_d=foo", f"optimizer_d must be .* as optimizer@optimizer_d=NAME, {OF_OPTIMIZERS} (got foo)"),
-        ("optimizer_d=sgd optimizer_d.lr=1", f"optimizer_d must be .* {OF_OPTIMIZERS} (got sgd)"),
+        ("+optimizer_d.lr=1", "optimizer_d.lr already exists: leave out the + (got +optimizer_d.lr=1)"),
+        ("run_dir=logs/a", "run_dir must not be set: it follows hydra.run.dir"),
+        ("-m run_dir=logs/a,logs/b", "run_dir must not be set: it follows hydra.sweep.dir"),
+        # options of groups
+        ("optimizer_d=foo", f"optimizer_d must be .* as optimizer@optimizer_d=NAME, {OPTIMIZERS} (got foo)"),
+        ("optimizer_d=sgd optimizer_d.lr=1", f"optimizer_d must be .* {OPTIMIZERS} (got sgd)"),
         (
             "optimizer=sgd",
-            f"as optimizer@optimizer_d=NAME or optimizer@optimizer_g=NAME, {OF_OPTIMIZERS} (got optimizer",
+            f"as optimizer@optimizer_d=NAME or optimizer@optimizer_g=NAME, {OPTIMIZERS} (got optimizer",
         ),
         ("optimizer@optimizer_d=foo", "optimizer@optimizer_d must be one of adam, rmsprop, sgd (got foo)"),
         ("generator=foo", "generator must be one of linear, location, mlp (got foo)"),
-        ("generatr=mlp", f"{NONE_SUCH} generatr; did you mean generator?"),
+        ("generatr=mlp", f"{UNKNOWN} generatr; did you mean generator?"),
         ("data=3", "data must be one of affine_gaussian, .* (got 3)"),
         ("logger=null", "logger must be one of csv, mlflow, none, tensorboard, wandb (got null)"),
         (
@@ -111,9 +111,9 @@ OF_OPTIMIZERS = "one of adam, rmsprop, sgd"
             "penalty must be .* as penalty=NAME, one of none, r1, r1_r2, r2, wgan_gp, zero_centred (got nothing)",
         ),
         ("penalty=[r1,nosuch]", "penalty must be one of none, r1, r1_r2, r2, wgan_gp, zero_centred (got "),
-        ("+penalty=r1", "penalty is chosen already: leave out the + (got +penalty=r1)"),
+        ("+penalty=r1", "penalty is already chosen: leave out the + (got +penalty=r1)"),
         ("-m seed=0,1 generator=mlp,foo", "generator must be one of linear, location, mlp (got foo)"),
-        # where it goes, and on what it runs
+        # directories, launchers and strategies
         ("-m seed=0,1 hydra.sweep.dir=/dev/null/x", "hydra.sweep.dir: cannot write to /dev/null/x (Not a directory)"),
         ("-m seed=0,1 hydra.sweep.dir=", "hydra.sweep.dir must be the name of a directory (got '')"),
         ("hydra.run.dir=null", "hydra.run.dir: .* not Optional"),
@@ -123,15 +123,15 @@ OF_OPTIMIZERS = "one of adam, rmsprop, sgd"
         ),
         (
             "trainer.strategy=foo",
-            "trainer.strategy must be auto, ddp or another of Lightning's ddp, such as ddp_spawn (got foo)",
+            "trainer.strategy must be auto, ddp or another ddp strategy of Lightning, such as ddp_spawn (got foo)",
         ),
     ],
 )
-def test_a_mistake_costs_one_line_and_leaves_nothing(
+def test_a_mistake_prints_one_line_and_leaves_no_files(
     complaint: Callable[[str], str], arguments: str, line: str
 ) -> None:
-    told = complaint(arguments)
-    assert re.search(re.escape(line).replace(r"\.\*", ".*"), told), told
+    message = complaint(arguments)
+    assert re.search(re.escape(line).replace(r"\.\*", ".*"), message), message
 
 
 def test_help_and_cfg_do_not_import_torch(tmp_path: Path) -> None:
@@ -145,12 +145,15 @@ def test_help_and_cfg_do_not_import_torch(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "override, message",
     [
-        ("~trainer.accelerator", "trainer.accelerator must be auto, or the name of one .* \\(it was removed"),
+        (
+            "~trainer.accelerator",
+            "trainer.accelerator must be auto, or the name of an .* \\(it was removed",
+        ),
         ("~trainer.enable_progress_bar", "trainer.enable_progress_bar must be true or false \\(it was removed"),
         ("~data._target_", "data._target_ must be the dotted name of a class or function \\(it was removed"),
         ("~trainer._target_", "trainer._target_ must be the dotted name of a class or function \\(it was removed"),
-        ("~callbacks.pictures._target_", "callbacks.pictures must be a component with its _target_ \\(got none\\)"),
-        ("~logger.tensorboard._target_", "logger.tensorboard must be a component with its _target_ \\(got none\\)"),
+        ("~callbacks.pictures._target_", "callbacks.pictures must be a component with a _target_ \\(got none\\)"),
+        ("~logger.tensorboard._target_", "logger.tensorboard must be a component with a _target_ \\(got none\\)"),
         ("~optimizer_d._target_", "optimizer_d._target_ must be the dotted name of a class or function"),
         ("~optimizer_d._partial_", "optimizer_d._partial_ must be true"),
         ("~data.seed", "data.seed must be a whole number of at least 0 \\(it was removed"),
@@ -226,12 +229,12 @@ def test_values_out_of_range(compose: Compose, override: str, message: str) -> N
         (["generator.in_features=0"], "must be at least 1"),
         (["discriminator.in_features=3"], "discriminator.in_features must be 2, .* \\(got 3\\)"),
         (["discriminator.out_features=2"], "discriminator.out_features must be 1"),
-        (["trainer.accelerator=gpu"], "trainer.accelerator must be one that this machine has: auto, cpu"),
-        (["trainer.accelerator=cpv"], "trainer.accelerator must be one that this machine has: auto, cpu"),
+        (["trainer.accelerator=gpu"], "trainer.accelerator must be one of auto, cpu"),
+        (["trainer.accelerator=cpv"], "trainer.accelerator must be one of auto, cpu"),
         (["trainer.devices=3"], "data.batch_size must give 3 devices equal shards"),
     ],
 )
-def test_parts_that_cannot_be_made_or_do_not_fit(compose: Compose, overrides: list[str], message: str) -> None:
+def test_components_that_cannot_be_made_or_do_not_fit(compose: Compose, overrides: list[str], message: str) -> None:
     if "trainer.accelerator=gpu" in overrides and __import__("torch").cuda.is_available():
         pytest.skip("this machine has one")
     with pytest.raises(ConfigError, match=message) as error:
@@ -239,7 +242,7 @@ def test_parts_that_cannot_be_made_or_do_not_fit(compose: Compose, overrides: li
     assert "\n" not in str(error.value)
 
 
-def test_a_checkpoint_that_is_truncated_or_anothers(compose: Compose, tmp_path: Path) -> None:
+def test_a_checkpoint_that_is_damaged_or_of_another_run(compose: Compose, tmp_path: Path) -> None:
     small = ["data.num_examples=16", "trainer.max_epochs=1", "~callbacks.pictures"]
     train(compose(*small))
     whole = tmp_path / "run" / "checkpoints" / "last.ckpt"
@@ -258,11 +261,11 @@ def test_a_checkpoint_that_is_truncated_or_anothers(compose: Compose, tmp_path: 
     ):
         with pytest.raises(ConfigError, match=f"ckpt_path: .* comes from a run with {key}="):
             train(compose(*small, change, f"ckpt_path={whole}", name="other"))
-    with pytest.raises(ConfigError, match=r"is at iteration 2, beyond trainer.max_steps=1"):
+    with pytest.raises(ConfigError, match=r"is at iteration 2, after the end of this run: trainer.max_steps=1"):
         train(compose(*small, "trainer.max_steps=1", f"ckpt_path={whole}", name="other"))
     longer = ["data.num_examples=16", "trainer.max_epochs=3", "~callbacks.pictures"]
     train(compose(*longer, name="longer"))
-    with pytest.raises(ConfigError, match=r"is at iteration 6, beyond trainer.max_epochs=1"):
+    with pytest.raises(ConfigError, match=r"is at iteration 6, after the end of this run: trainer.max_epochs=1"):
         train(compose(*small, f"ckpt_path={tmp_path}/longer/checkpoints/last.ckpt", name="other"))
     assert not (tmp_path / "other" / "checkpoints").exists()
 
@@ -290,11 +293,11 @@ def test_a_refused_run_leaves_the_directory_as_it_was(
     )
     with FileLock(directory / ".lock"):
         result = run_script(*run, resumed, cwd=tmp_path)
-    told = f"hydra.run.dir: another run is under way in {directory}"
-    assert (result.returncode, result.stderr.splitlines()[-1]) == (1, told)  # after what libraries say of a machine
+    message = f"hydra.run.dir: another run is under way in {directory}"
+    assert (result.returncode, result.stderr.splitlines()[-1]) == (1, message)  # after the warnings of libraries
 
 
-def test_a_failure_is_recorded_and_makes_room_for_the_next_try(compose: Compose, tmp_path: Path) -> None:
+def test_a_failure_is_recorded_and_the_directory_can_be_used_again(compose: Compose, tmp_path: Path) -> None:
     for b in ("[1]", "[1,2,3]"):
         with pytest.raises(ConfigError):
             train(compose(f"data.distribution.b={b}"))
@@ -310,7 +313,7 @@ def test_a_failure_is_recorded_and_makes_room_for_the_next_try(compose: Compose,
     assert read_record(tmp_path / "run")["status"] == "completed"
 
 
-def test_what_cannot_be_put_together_leaves_nothing(complaint: Callable[[str], str], tmp_path: Path) -> None:
+def test_a_run_that_cannot_be_assembled_leaves_no_files(complaint: Callable[[str], str], tmp_path: Path) -> None:
     for override, words in {
         "data.distribution.A=[[1,2],[3]]": "data.distribution: A must be k rows",
         "generator.out_features=3": "generator.out_features must be 2",
@@ -321,14 +324,14 @@ def test_what_cannot_be_put_together_leaves_nothing(complaint: Callable[[str], s
 
 def test_a_sweeps_directory_belongs_to_one_sweep(complaint: Callable[[str], str], tmp_path: Path) -> None:
     (tmp_path / "multirun.yaml").touch()
-    told = complaint(shlex.join(["-m", "seed=0,1", f"hydra.sweep.dir={tmp_path}"]))
-    assert told == f"hydra.sweep.dir: {tmp_path} already holds a sweep; choose another directory"
+    message = complaint(shlex.join(["-m", "seed=0,1", f"hydra.sweep.dir={tmp_path}"]))
+    assert message == f"hydra.sweep.dir: {tmp_path} already holds a sweep; name another directory"
 
 
 def test_a_directory_that_cannot_be_written(complaint: Callable[[str], str], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    told = complaint(shlex.join([f"hydra.run.dir={tmp_path / 'file' / 'run'}"]))
-    assert told.startswith(f"hydra.run.dir: cannot write to {tmp_path / 'file'}")
+    message = complaint(shlex.join([f"hydra.run.dir={tmp_path / 'file' / 'run'}"]))
+    assert message.startswith(f"hydra.run.dir: cannot write to {tmp_path / 'file'}")
 
 
 def test_a_sweep_goes_on_after_a_bad_job(tmp_path: Path) -> None:
@@ -347,8 +350,8 @@ def test_a_sweep_goes_on_after_a_bad_job(tmp_path: Path) -> None:
     assert result.stderr.count("data.batch_size must be a whole number of at least 1 (got 0)") == 2
 
 
-def test_evaluating_what_is_no_run(tmp_path: Path) -> None:
+def test_evaluating_a_directory_without_a_run(tmp_path: Path) -> None:
     result = run_script(str(tmp_path), cwd=tmp_path, script="evaluate.py")
     assert result.returncode != 0
-    told = f"{tmp_path} is not a run directory: it has no checkpoints/last.ckpt"
-    assert result.stderr.splitlines()[-1] == told
+    message = f"{tmp_path} is no run directory: it holds no checkpoints/last.ckpt"
+    assert result.stderr.splitlines()[-1] == message

@@ -1,18 +1,18 @@
-"""Nested configurations by dotted keys, and as the text that OmegaConf gives."""
+"""Dotted keys of nested configurations, and their text as YAML."""
 
 from omegaconf import OmegaConf
 
-from gaussgan.config.dotted import flatten, put, to_yaml
+from gaussgan.config.dotted import flatten, set_key, to_yaml
 
 
-def test_flatten_and_put() -> None:
+def test_flatten_and_set_key() -> None:
     config = {"a": {"b": {"c": 1}, "d": [2]}, "e": None}
     assert flatten(config) == {"a.b.c": 1, "a.d": [2], "e": None}
-    put(config, "a.b.c", 3)
+    set_key(config, "a.b.c", 3)
     assert config["a"] == {"b": {"c": 3}, "d": [2]}
 
 
-def test_text_is_omegaconfs() -> None:
+def test_text_equals_that_of_omegaconf() -> None:
     words = [
         "1e5",
         "1",

@@ -1,4 +1,4 @@
-"""A key that nothing reads is refused, with the nearest real one; what is recommended works; tags, debug and ddp."""
+"""An unknown key is refused with the most similar key, and a recommended override works; tags, debug and ddp."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ from gaussgan.train import train
 Compose = Callable[..., DictConfig]
 SMALL = ("data.num_examples=40", "data.steps_per_execution=5", "trainer.max_epochs=2")
 QUICK = (*SMALL, "~callbacks.pictures")
-NO_KEY = "unknown key"
+UNKNOWN = "unknown key"
 
 
 class HandsOn(Linear):
@@ -40,31 +40,31 @@ def check_all(cfg: DictConfig) -> None:
 @pytest.mark.parametrize(
     "overrides, words",
     [
-        # at the top
-        ("+compile_=true", f"{NO_KEY} compile_"),
-        ("+optimiser_d.lr=0.5", f"{NO_KEY} optimiser_d.lr; did you mean optimizer_d.lr or optimizer_g.lr?"),
-        ("+weight_decay=0.5", f"{NO_KEY} weight_decay"),
-        ("+Seed=1", f"{NO_KEY} Seed; did you mean seed?"),
-        ("+foo={}", f"{NO_KEY} foo"),
-        ("+foo=null", f"{NO_KEY} foo"),
-        ("+foo={a:1}", f"{NO_KEY} foo.a"),
-        ("++_target_=a", f"{NO_KEY} _target_"),
-        ("+d=1", f"{NO_KEY} d"),  # which occurs in ${now:%Y-%m-%d}, but not as a key
-        # beside components
-        ("+penalty.foo=1", f"{NO_KEY} penalty.foo"),
-        ("+penalty.weight=3", f"{NO_KEY} penalty.weight"),
-        ("+penalty._target_=gaussgan.gan.penalties.R1", f"{NO_KEY} penalty._target_"),
-        ("+penalty.r1.foo=1", "penalty.r1 must be a component with its _target_ (got none)"),
+        # at the top level
+        ("+compile_=true", f"{UNKNOWN} compile_"),
+        ("+optimiser_d.lr=0.5", f"{UNKNOWN} optimiser_d.lr; did you mean optimizer_d.lr or optimizer_g.lr?"),
+        ("+weight_decay=0.5", f"{UNKNOWN} weight_decay"),
+        ("+Seed=1", f"{UNKNOWN} Seed; did you mean seed?"),
+        ("+foo={}", f"{UNKNOWN} foo"),
+        ("+foo=null", f"{UNKNOWN} foo"),
+        ("+foo={a:1}", f"{UNKNOWN} foo.a"),
+        ("++_target_=a", f"{UNKNOWN} _target_"),
+        ("+d=1", f"{UNKNOWN} d"),  # %d occurs in ${now:%Y-%m-%d}, but not as a key
+        # next to components
+        ("+penalty.foo=1", f"{UNKNOWN} penalty.foo"),
+        ("+penalty.weight=3", f"{UNKNOWN} penalty.weight"),
+        ("+penalty._target_=gaussgan.gan.penalties.R1", f"{UNKNOWN} penalty._target_"),
+        ("+penalty.r1.foo=1", "penalty.r1 must be a component with a _target_ (got none)"),
         (
             "+callbacks.foo=1",
-            "callbacks.foo must be a component with its _target_ (got 1); ~callbacks.foo removes it",
+            "callbacks.foo must be a component with a _target_ (got 1); ~callbacks.foo removes it",
         ),
-        ("+callbacks.foo={bar:'${seed}'}", "callbacks.foo must be a component with its _target_ (got none)"),
-        ("callbacks.pictures=null", "callbacks.pictures must be a component with its _target_ (got null)"),
-        ("+schedule.end=0.1", f"{NO_KEY} schedule.end"),
-        ("+schedule.foo={_target_:gaussgan.gan.schedules.Cosine}", f"{NO_KEY} schedule.foo"),
-        ("+player_d._target_=foo", f"{NO_KEY} player_d._target_"),
-        # inside of them
+        ("+callbacks.foo={bar:'${seed}'}", "callbacks.foo must be a component with a _target_ (got none)"),
+        ("callbacks.pictures=null", "callbacks.pictures must be a component with a _target_ (got null)"),
+        ("+schedule.end=0.1", f"{UNKNOWN} schedule.end"),
+        ("+schedule.foo={_target_:gaussgan.gan.schedules.Cosine}", f"{UNKNOWN} schedule.foo"),
+        ("+player_d._target_=foo", f"{UNKNOWN} player_d._target_"),
+        # inside components
         ("+data.foo=1", "data.foo: GaussianDataModule has no argument foo"),
         ("+generator._foo_=1", "generator._foo_: Linear has no argument _foo_"),
         ("penalty=r1 +penalty.r1.foo=1", "penalty.r1.foo: R1 has no argument foo"),
@@ -74,7 +74,7 @@ def check_all(cfg: DictConfig) -> None:
             "+callbacks.x={_target_:types.SimpleNamespace,_args_:[{_target_:gaussgan.gan.schedules.Cosine,foo:1}]}",
             "callbacks.x._args_.0.foo: Cosine has no argument foo",
         ),
-        # where a class passes its arguments to another
+        # a class that passes its arguments to another class
         (
             "+callbacks.x={_target_:pytorch_lightning.callbacks.ModelSummary,foo:1}",
             "callbacks.x.foo: ModelSummary has no argument foo",
@@ -85,10 +85,10 @@ def check_all(cfg: DictConfig) -> None:
         ),
         ("+objective._partial_=true", "objective._partial_ must be false"),
         ("+callbacks.record._partial_=true", "callbacks.record._partial_ must be false"),
-        # what its own interpolation uses, or another such key
-        ("+a=1 +b=${a}", f"{NO_KEY} a"),
-        ("+my={a:0.1,b:2} optimizer_d.lr=${my.a}", f"{NO_KEY} my.b"),
-        ("+my={a:0.1,b:'${.a}'}", f"{NO_KEY} my.a"),
+        # keys that only unused keys refer to
+        ("+a=1 +b=${a}", f"{UNKNOWN} a"),
+        ("+my={a:0.1,b:2} optimizer_d.lr=${my.a}", f"{UNKNOWN} my.b"),
+        ("+my={a:0.1,b:'${.a}'}", f"{UNKNOWN} my.a"),
     ],
 )
 def test_a_key_that_nothing_reads(compose: Compose, overrides: str, words: str) -> None:
@@ -108,22 +108,22 @@ def test_a_key_that_nothing_reads(compose: Compose, overrides: str, words: str) 
         "+k=1 update.d_steps=${oc.select:k,1}",
         "+penalty.foo=3 penalty=r1 penalty.r1.weight=${penalty.foo}",
         "+my={_target_:pytorch_lightning.callbacks.Timer} +callbacks.timer=${my}",
-        "generator._target_=test_keys.HandsOn +generator.bias=true",  # with **arguments it may have any
+        "generator._target_=test_keys.HandsOn +generator.bias=true",  # **arguments accepts any name
         "optimizer_d._target_=torch.optim.Adam +optimizer_d.weight_decay=0.1",
     ],
 )
-def test_a_key_that_something_reads(compose: Compose, overrides: str) -> None:
+def test_a_key_that_a_component_reads(compose: Compose, overrides: str) -> None:
     check_all(compose(*overrides.split()))
 
 
-def test_a_table_in_which_a_key_looks_up_an_entry(compose: Compose) -> None:
+def test_a_table_whose_entry_is_chosen_by_another_key(compose: Compose) -> None:
     cfg = compose("+rates={slow:0.01,fast:0.1}", "+pace=fast")
     cfg.optimizer_d.lr = "${rates.${pace}}"
     check(cfg)
     assert cfg.optimizer_d.lr == 0.1
 
 
-def test_a_key_that_is_only_interpolated_is_no_part_of_a_recipe(compose: Compose) -> None:
+def test_a_key_that_is_only_interpolated_is_not_in_the_recipe(compose: Compose) -> None:
     one, other = (
         OmegaConf.to_container(compose(*overrides), resolve=True)
         for overrides in (["+lr=0.1", "optimizer_d.lr=${lr}"], ["optimizer_d.lr=0.1", "tags=[a]"])
@@ -135,23 +135,23 @@ def test_a_key_that_is_only_interpolated_is_no_part_of_a_recipe(compose: Compose
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        # a + that would do nothing is not recommended
-        ("test=true", f"{NO_KEY} test"),
-        ("model=mlp", f"{NO_KEY} model; did you mean generator or discriminator?"),
-        ("lr=0.1", f"{NO_KEY} lr; did you mean optimizer_d.lr or optimizer_g.lr?"),
-        ("batch_size=16", f"{NO_KEY} batch_size; did you mean data.batch_size?"),
-        ("epochs=5", f"{NO_KEY} epochs; did you mean trainer.max_epochs?"),
-        ("print_config=true", f"{NO_KEY} print_config; did you mean --cfg job?"),
+        # a + is not recommended if the key would have no effect
+        ("test=true", f"{UNKNOWN} test"),
+        ("model=mlp", f"{UNKNOWN} model; did you mean generator or discriminator?"),
+        ("lr=0.1", f"{UNKNOWN} lr; did you mean optimizer_d.lr or optimizer_g.lr?"),
+        ("batch_size=16", f"{UNKNOWN} batch_size; did you mean data.batch_size?"),
+        ("epochs=5", f"{UNKNOWN} epochs; did you mean trainer.max_epochs?"),
+        ("print_config=true", f"{UNKNOWN} print_config; did you mean --cfg job?"),
         ("trainer.gpus=1", "trainer.gpus: Trainer has no argument gpus; did you mean trainer.devices?"),
-        ("trainer.max_epoch=3", f"{NO_KEY} trainer.max_epoch; did you mean trainer.max_epochs?"),
+        ("trainer.max_epoch=3", f"{UNKNOWN} trainer.max_epoch; did you mean trainer.max_epochs?"),
         ("generator={width:[3]}", "generator.width: Linear has no argument width"),
-        ("penalty.r1.weight=1", "penalty.r1 must be a component with its _target_ (got none); penalty=r1 has it"),
+        ("penalty.r1.weight=1", "penalty.r1 must be a component with a _target_ (got none); penalty=r1 has it"),
         (
             "callbacks.early_stopping.patience=3",
-            "callbacks.early_stopping must be a component with its _target_ (got none);"
+            "callbacks.early_stopping must be a component with a _target_ (got none);"
             " callbacks=[default,early_stopping] has it",
         ),
-        # one that works is
+        # a + that works is recommended
         (
             "trainer.max_time=00:00:01:00",
             "trainer.max_time is not in this configuration: +trainer.max_time=00:00:01:00",
@@ -165,9 +165,9 @@ def test_a_key_that_is_only_interpolated_is_no_part_of_a_recipe(compose: Compose
             "schedule={_target_:gaussgan.gan.schedules.Cosine,end:0}",
             "schedule._target_ is not in this configuration: +schedule={_target_:gaussgan.gan.schedules.Cosine,end:0} ",
         ),
-        # what is chosen
-        ("callbacks=logit", "callbacks.evaluation must be there, as in callbacks=[default,logit]"),
-        ("callbacks=[logit,spectrum]", "callbacks.evaluation must be there, as in callbacks=[default,…]"),
+        # options of groups
+        ("callbacks=logit", "callbacks.evaluation must be included, as in callbacks=[default,logit]"),
+        ("callbacks=[logit,spectrum]", "callbacks.evaluation must be included, as in callbacks=[default,…]"),
         ("data/distribution=ring", "unknown group data/distribution; did you mean data?"),
         ("trainer=gpuu", "trainer must be one of cpu, ddp, default, gpu, mps (got gpuu)"),
         (
@@ -179,17 +179,17 @@ def test_a_key_that_is_only_interpolated_is_no_part_of_a_recipe(compose: Compose
             "hydra.launcher must be chosen as hydra/launcher=NAME, one of basic, vectorized (got",
         ),
         ("-m hydra.sweeper=optuna seed=0,1", "hydra.sweeper must be chosen as hydra/sweeper=NAME, one of basic"),
-        ("+hydra.job.foo=1", f"{NO_KEY} hydra.job.foo"),
-        ("-m +hydra.foo=1 seed=0,1", f"{NO_KEY} hydra.foo"),
-        # how it is typed
+        ("+hydra.job.foo=1", f"{UNKNOWN} hydra.job.foo"),
+        ("-m +hydra.foo=1 seed=0,1", f"{UNKNOWN} hydra.foo"),
+        # syntax
         ("seed=[0,1]", "seed must be a whole number of at least 0 (got [0, 1]); a list needs replicas=2"),
-        ("seed=0,1", "seed=0,1 names several values: -m runs one after another, and a list is in brackets"),
-        ("-m seed=0,1 foo=1", f"{NO_KEY} foo"),
-        ("--seed=3", "--seed=3 cannot be here: keys are given as key=value, without dashes"),
+        ("seed=0,1", "seed=0,1 gives several values: add -m for a sweep, or put a list in brackets"),
+        ("-m seed=0,1 foo=1", f"{UNKNOWN} foo"),
+        ("--seed=3", "--seed=3 cannot be here: write keys as key=value, without dashes"),
         ("seed=0,1 -m trainer=cpu", "trainer=cpu cannot be here: keys must stand together"),
-        ("seed:3", "seed:3 must be key=value; a value with = or spaces stands in quotes of its own"),
+        ("seed:3", "seed:3 must be key=value; a value with = or spaces needs its own quotes"),
         ("'data.distribution.A=[[1,2],[3,4]'", "data.distribution.A=[[1,2],[3,4] must be key=value"),
-        ("~optimizer_d.foo", f"{NO_KEY} optimizer_d.foo"),
+        ("~optimizer_d.foo", f"{UNKNOWN} optimizer_d.foo"),
         ("generator._target_=nosuch.Net", "generator: Error loading 'nosuch.Net'"),
         # tags
         ("tags=abc", "tags must be a list of words, such as [a,b] (got 'abc')"),
@@ -211,16 +211,16 @@ def test_a_sweeps_jobs_are_checked(tmp_path: Path, launcher: str) -> None:
     command = [sys.executable, str(ROOT / "scripts" / "train.py"), "-m", f"hydra/launcher={launcher}", *keys, *used]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert result.stderr.splitlines().count(f"{NO_KEY} foo") == 4, result.stderr
+    assert result.stderr.splitlines().count(f"{UNKNOWN} foo") == 4, result.stderr
     records = [read_record(path.parent) for path in tmp_path.rglob("metrics.json")]
-    assert [record["error"] for record in records] == [f"{NO_KEY} foo"] * 4
+    assert [record["error"] for record in records] == [f"{UNKNOWN} foo"] * 4
 
 
 def test_a_run_from_python_is_checked(compose: Compose, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=NO_KEY):
+    with pytest.raises(ConfigError, match=UNKNOWN):
         train(compose("+foo=1", "tags=[a]"))
     record = read_record(tmp_path / "run")
-    assert (record["status"], record["error"], record["tags"]) == ("failed", f"{NO_KEY} foo", ["a"])
+    assert (record["status"], record["error"], record["tags"]) == ("failed", f"{UNKNOWN} foo", ["a"])
 
 
 def test_tags_are_recorded_and_may_change(compose: Compose, tmp_path: Path) -> None:

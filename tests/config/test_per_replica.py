@@ -1,4 +1,4 @@
-"""R single configurations as one of R replicas, and back."""
+"""R configurations of single runs become one configuration of R replicas, and back."""
 
 import pytest
 from omegaconf import OmegaConf
@@ -12,7 +12,7 @@ def single(compose, *overrides: str) -> dict:
     return OmegaConf.to_container(compose(*overrides), resolve=True)
 
 
-def test_together_and_apart_again(compose) -> None:
+def test_together_and_back(compose) -> None:
     overrides = [
         ("seed=5", "optimizer_d.lr=0.1", "penalty=r1", "penalty.weight=2", "optimizer_g.betas=[0.5,0.9]"),
         ("seed=9", "optimizer_d.lr=0.2", "penalty=r1", "penalty.weight=3", "optimizer_g.betas=[0.5,0.99]"),

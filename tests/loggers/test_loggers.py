@@ -1,4 +1,4 @@
-"""Loggers: one or several by name; each is told the same, and goes on where a run is resumed."""
+"""Several loggers get the same numbers, and continue their logs when a run is resumed."""
 
 import csv
 import json
@@ -36,25 +36,25 @@ BOTH = "logger=[tensorboard,csv]"
 
 
 def needs(package: str) -> pytest.MarkDecorator:
-    """Skip a test without an extra, but not where all extras are to be there."""
+    """Skip a test if an extra is not installed, except if TEST_EXTRAS is set."""
     missing = find_spec(package) is None and "TEST_EXTRAS" not in os.environ
     return pytest.mark.skipif(missing, reason=f"pip install -e '.[{package}]'")
 
 
 class Mine(Logger):
-    """A reader's own logger."""
+    """A logger that a user wrote."""
 
     name, version = "mine", "0"
-    told: ClassVar[list[tuple[Any, ...]]] = []
+    calls: ClassVar[list[tuple[Any, ...]]] = []
 
     def log_hyperparams(self, params: dict[str, Any]) -> None:  # type: ignore[override]
-        self.told.append(("hyperparameters", params["seed"]))
+        self.calls.append(("hyperparameters", params["seed"]))
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:  # type: ignore[override]
-        self.told.append(("numbers", step, "val/w2" in metrics))
+        self.calls.append(("numbers", step, "val/w2" in metrics))
 
     def log_image(self, key: str, images: list[Any], step: int | None = None) -> None:
-        self.told.append(("picture", step, key, images[0].shape[-1]))
+        self.calls.append(("picture", step, key, images[0].shape[-1]))
 
 
 def rows(directory: str | Path) -> list[dict[str, str]]:
@@ -66,13 +66,13 @@ def events(directory: str | Path) -> EventAccumulator:
 
 
 def experiment(directory: str | Path) -> Any:
-    """What HPARAMS shows, and in which order."""
+    """Return the hyperparameters and metrics that HPARAMS shows."""
     content = events(directory).SummaryMetadata("_hparams_/experiment").plugin_data.content
     return HParamsPluginData.FromString(content).experiment
 
 
 def kill_after_a_checkpoint(compose: Compose, *overrides: str) -> Path:
-    """A run of two epochs that logged a third and a fourth, and was killed before it could save them."""
+    """Train two epochs, log two more, and restore the checkpoint of epoch 2, as after a kill."""
     cfg = compose(*overrides)
     train(cfg)
     directory = Path(cfg.run_dir)
@@ -83,24 +83,24 @@ def kill_after_a_checkpoint(compose: Compose, *overrides: str) -> Path:
     return last
 
 
-def test_several_loggers_are_told_the_same_and_go_on_after_a_kill(compose: Compose) -> None:
+def test_several_loggers_get_the_same_and_continue_after_a_kill(compose: Compose) -> None:
     last = kill_after_a_checkpoint(compose, *SMALL, BOTH)
     directory = last.parents[1]
     train(compose(*SMALL, BOTH, "trainer.max_epochs=5", f"ckpt_path={last}"))
-    table, told = rows(directory), events(directory)
+    table, logged = rows(directory), events(directory)
     assert [int(row["step"]) for row in table] == [5, 10, 15, 20, 25]
     assert all(value != "" for row in table for value in row.values())
-    assert {*table[0]} - {"step"} == {*told.Tags()["scalars"]}
+    assert {*table[0]} - {"step"} == {*logged.Tags()["scalars"]}
     for tag in {*table[0]} - {"step"}:
-        points = {point.step: point.value for point in told.Scalars(tag) if point.step}
+        points = {point.step: point.value for point in logged.Scalars(tag) if point.step}
         assert points == {int(row["step"]): pytest.approx(float(row[tag]), rel=1e-6) for row in table}
-    assert [point.step for point in told.Scalars("val/w2")] == [0, 5, 10, 15, 20, 25]
-    assert [image.step for image in told.Images("game")] == [5, 10, 25]
-    assert len(told.Tensors("config/text_summary")) == 1
+    assert [point.step for point in logged.Scalars("val/w2")] == [0, 5, 10, 15, 20, 25]
+    assert [image.step for image in logged.Images("game")] == [5, 10, 25]
+    assert len(logged.Tensors("config/text_summary")) == 1
     assert "optimizer_g.lr: 0.005" in (directory / "hparams.yaml").read_text()
 
 
-def test_a_run_that_goes_on_elsewhere_has_a_log_of_its_own(compose: Compose) -> None:
+def test_a_run_that_is_resumed_in_another_directory_has_its_own_log(compose: Compose) -> None:
     first = compose(*SMALL, BOTH, "~callbacks.pictures", name="first")
     train(first)
     checkpoint = f"ckpt_path={first.run_dir}/checkpoints/last.ckpt"
@@ -111,7 +111,7 @@ def test_a_run_that_goes_on_elsewhere_has_a_log_of_its_own(compose: Compose) -> 
     assert experiment(second.run_dir).metric_infos[0].name.tag == "val/w2"
 
 
-def test_a_row_of_the_csv_file_is_all_that_is_logged_at_an_iteration(tmp_path: Path) -> None:
+def test_a_row_of_the_csv_file_holds_all_numbers_of_an_iteration(tmp_path: Path) -> None:
     logger = CSVLogger(str(tmp_path))
     logger.log_metrics({"a": 1.0}, step=5)
     logger.log_metrics({"a": 2.0}, step=10)
@@ -132,27 +132,27 @@ def test_no_logger(compose: Compose, overrides: list[str]) -> None:
     assert assemble(compose(*overrides))[2].loggers == []
 
 
-def test_a_readers_own_logger_is_told_all(compose: Compose) -> None:
-    Mine.told.clear()
+def test_the_users_own_logger_gets_everything(compose: Compose) -> None:
+    Mine.calls.clear()
     train(compose(*SMALL, "logger=none", "+logger.mine._target_=test_loggers.Mine"))
     numbers = [("numbers", 5, True), ("picture", 5, "game", 3), ("numbers", 10, True), ("picture", 10, "game", 3)]
-    assert Mine.told == [("hyperparameters", 0), *numbers]
+    assert Mine.calls == [("hyperparameters", 0), *numbers]
 
 
 @pytest.mark.parametrize(
     "overrides, message",
     [
-        ("+logger._target_=mine.Logger", r"logger\._target_ must be the keys of a logger, such as logger\.NAME\._ta"),
-        ("+logger.save_dir=a", r"logger\.save_dir must be the keys of a logger"),
+        ("+logger._target_=mine.Logger", r"logger\._target_ must be a logger with keys, such as logger\.NAME\._ta"),
+        ("+logger.save_dir=a", r"logger\.save_dir must be a logger with keys"),
         ("logger.tensorboard=null", r"~logger\.tensorboard removes it \(got null\)"),
-        ("+logger.a={save_dir:b}", r"logger\.a must be a component with its _target_"),
+        ("+logger.a={save_dir:b}", r"logger\.a must be a component with a _target_"),
         ("+logger.tensorboard.log_graph=true", r"logger\.tensorboard\.log_graph must be false"),
         ("logger=wandb +logger.wandb.log_model=all", r"logger\.wandb\.log_model must be false: checkpoints stay"),
         ("logger=csv +logger.csv.flush=1", r"logger\.csv\.flush: CSVLogger has no argument flush"),
         ("logger=csv logger.csv.save_dir=/dev/null/a", r"logger\.csv: cannot write to /dev/null/a"),
     ],
 )
-def test_what_is_no_logger_is_refused(compose: Compose, overrides: str, message: str) -> None:
+def test_an_invalid_logger_is_refused(compose: Compose, overrides: str, message: str) -> None:
     cfg = compose(*overrides.split())
     with pytest.raises(ConfigError, match=message) as refused:
         check(cfg) or assemble(cfg)
@@ -161,7 +161,7 @@ def test_what_is_no_logger_is_refused(compose: Compose, overrides: str, message:
 
 
 @pytest.mark.parametrize("package", ["wandb", "mlflow"])
-def test_an_extra_that_is_not_installed_costs_one_line(
+def test_an_extra_that_is_not_installed_gives_one_line(
     compose: Compose, monkeypatch: pytest.MonkeyPatch, package: str
 ) -> None:
     monkeypatch.setattr(f"pytorch_lightning.loggers.{package}._{package.upper()}_AVAILABLE", False)
@@ -173,7 +173,7 @@ def test_an_extra_that_is_not_installed_costs_one_line(
         train_together(jobs)  # type: ignore[arg-type]
 
 
-def test_jobs_that_are_trained_together_tell_their_loggers_the_same(compose: Compose) -> None:
+def test_jobs_that_are_trained_together_log_the_same(compose: Compose) -> None:
     double = (*SMALL, BOTH, "~callbacks.pictures", "trainer.precision=64-true")  # a game amplifies rounding
     overrides = [(*double, f"optimizer_d.lr={lr}") for lr in (0.01, 0.02)]
     alone = [compose(*each, name=f"alone{i}") for i, each in enumerate(overrides)]
@@ -192,7 +192,7 @@ def test_jobs_that_are_trained_together_tell_their_loggers_the_same(compose: Com
         assert orders[0] == orders[1]
 
 
-def test_hparams_shows_first_what_was_typed(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hparams_shows_the_typed_keys_first(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = ["optimizer_d.lr", "logger.tensorboard.name", "data", "trainer.max_epochs", "objective"]
     monkeypatch.setattr(evaluation, "typed", lambda: keys)
     cfg = compose(*SMALL, "~callbacks.pictures", "replicas=3")
@@ -207,7 +207,7 @@ def test_hparams_shows_first_what_was_typed(compose: Compose, monkeypatch: pytes
     assert [*hyperparameters(config)][:2] == ["seed", "data.distribution"]
 
 
-def test_what_a_sweep_varies_comes_before_what_was_typed(tmp_path: Path) -> None:
+def test_the_keys_that_a_sweep_varies_come_first(tmp_path: Path) -> None:
     job = ["data.num_examples=40", "optimizer@optimizer_g=sgd", "+optimizer_d.foo=1", "seed=3", "optimizer_d.lr=0.1"]
     swept = [*job[:3], "seed=3,4", "optimizer_d.lr=0.1,0.2"]
     (tmp_path / "multirun.yaml").write_text(OmegaConf.to_yaml({"hydra": {"overrides": {"task": swept}}}))
@@ -224,21 +224,21 @@ def test_what_a_sweep_varies_comes_before_what_was_typed(tmp_path: Path) -> None
 
 
 def wandb_records(directory: Path) -> Iterator[Any]:
-    """All that W&B wrote into the files of a run, which are in LevelDB's log format."""
+    """Yield the records in the W&B files of a run. The files are in LevelDB's log format."""
     import wandb
     from wandb.proto.wandb_internal_pb2 import Record
 
-    wandb.teardown()  # until then its service may hold records back
+    wandb.teardown()  # its service may not have written all records before
     for path in sorted((directory / "wandb").glob("offline-run-*/*.wandb")):
         data, position, message = path.read_bytes(), 7, b""
         while position + 7 <= len(data):
             if (rest := 32768 - position % 32768) < 7:
                 position += rest
                 continue
-            length, kind = int.from_bytes(data[position + 4 : position + 6], "little"), data[position + 6]
+            length, chunk_type = int.from_bytes(data[position + 4 : position + 6], "little"), data[position + 6]
             message += data[position + 7 : position + 7 + length]
             position += 7 + length
-            if kind in (1, 4):  # whole, or the last piece
+            if chunk_type in (1, 4):  # a whole record, or its last chunk
                 yield Record.FromString(message)
                 message = b""
 
@@ -272,7 +272,7 @@ def test_wandb_offline(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @needs("wandb")
-def test_wandb_without_a_key_costs_one_line(compose: Compose, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_wandb_without_a_key_gives_one_line(compose: Compose, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for variable in ("WANDB_API_KEY", "WANDB_MODE"):
         monkeypatch.delenv(variable, raising=False)
     for variable in ("HOME", "WANDB_CONFIG_DIR"):
@@ -293,7 +293,7 @@ def test_mlflow_on_a_local_store(compose: Compose, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     overrides = (*SMALL, "logger=mlflow")
     last = kill_after_a_checkpoint(compose, *overrides)
-    monkeypatch.setattr(evaluation, "typed", lambda: ["trainer.max_epochs"])  # which MLflow cannot change
+    monkeypatch.setattr(evaluation, "typed", lambda: ["trainer.max_epochs"])  # MLflow cannot change this parameter
     train(compose(*overrides, "trainer.max_epochs=3", f"ckpt_path={last}"))
     train(compose(*overrides, "~callbacks.pictures", "seed=1", name="other"))
     client = MlflowClient("sqlite:///logs/mlflow.db")
@@ -304,16 +304,16 @@ def test_mlflow_on_a_local_store(compose: Compose, monkeypatch: pytest.MonkeyPat
     assert run.data.tags["run_dir"] == str(last.parents[1])
     assert run.info.status == "FINISHED"
     points = {(point.step, point.value) for point in client.get_metric_history(run.info.run_id, "val/w2")}
-    assert sorted(step for step, _ in points) == [5, 10, 15, 20]  # what was told twice is the same
+    assert sorted(step for step, _ in points) == [5, 10, 15, 20]  # values that were logged twice are equal
     images = [path.name for path in (tmp_path / "logs" / "mlflow").glob(f"{run.info.run_id}/artifacts/images/*.png")]
     assert {name.partition("+timestamp")[0] for name in images} == {f"game+step+{step}" for step in (5, 10, 15, 20)}
 
 
-def test_make_loggers_of_nothing() -> None:
+def test_make_loggers_without_loggers() -> None:
     assert make_loggers({"run_dir": "none", "logger": None}) == []
 
 
-def test_rows_of_a_csv_are_shared_by_step_and_a_cut_one_is_dropped(tmp_path: Path) -> None:
+def test_a_csv_file_has_one_row_per_step_and_drops_half_a_row(tmp_path: Path) -> None:
     from gaussgan.loggers.csv_logger import CSVLogger
 
     logger = CSVLogger(str(tmp_path))
@@ -324,7 +324,7 @@ def test_rows_of_a_csv_are_shared_by_step_and_a_cut_one_is_dropped(tmp_path: Pat
     expected = ["step,a,b", "1,1,-1", "2,7,-2", "3,3,-3"]
     assert (tmp_path / "metrics.csv").read_text().splitlines() == expected
     with (tmp_path / "metrics.csv").open("a") as file:
-        file.write("40")  # of 400,…: as a kill leaves it
+        file.write("40")  # the start of 400,…, as after a kill
     CSVLogger(str(tmp_path), purge_step=1000).log_metrics({"a": 4}, 4)
     assert (tmp_path / "metrics.csv").read_text().splitlines() == [*expected, "4,4,"]
 

@@ -1,4 +1,4 @@
-"""A class of one's own that does not do what its part must is refused in one line that names its key."""
+"""The user's own class is refused in one line with its key if it does not follow its protocol."""
 
 import math
 import random
@@ -25,14 +25,14 @@ Compose = Callable[..., DictConfig]
 
 
 def own(cfg: DictConfig, key: str, target: str, **arguments: Any) -> DictConfig:
-    """A configuration in which a part is of another class."""
+    """Return a configuration in which a component has another class."""
     with open_dict(cfg):
         OmegaConf.update(cfg, key, {"_target_": target, **arguments}, merge=False)
     return cfg
 
 
 class Uniform:
-    """On [0, 1]²; a test may replace any of its attributes, or take one out."""
+    """The uniform distribution on [0, 1]². A test may replace or remove an attribute."""
 
     def __init__(self, wrong: str = "") -> None:
         self.dim, self.gaussian = 2, False
@@ -49,7 +49,7 @@ class Uniform:
 
 
 def late(n: int, generator: torch.Generator) -> Tensor:
-    """NaN in the last of many rows."""
+    """Return samples with NaN from row 500 on."""
     x = torch.rand(n, 2, generator=generator)
     x[500:] = torch.nan
     return x
@@ -89,7 +89,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "log_prob NaN": {"log_prob": lambda x: x.sum(-1) * torch.nan},
     "log_prob fails": {"log_prob": fails},
 }
-FROM_NOTHING_ELSE = "must draw from the generator that is passed, and from nothing else"
+ONLY_GIVEN_GENERATOR = "must draw only with the generator that is given to it"
 
 
 @pytest.mark.parametrize("wrong", ["dim", "mean", "cov", "gaussian", *WRONG])
@@ -98,7 +98,7 @@ def test_a_distribution(compose: Compose, wrong: str) -> None:
         assemble(own(compose("data=ring"), "data.distribution", "test_protocols.Uniform", wrong=wrong))
     message = str(error.value)
     assert "\n" not in message
-    assert FROM_NOTHING_ELSE in message if wrong.startswith("draw") else FROM_NOTHING_ELSE not in message
+    assert ONLY_GIVEN_GENERATOR in message if wrong.startswith("draw") else ONLY_GIVEN_GENERATOR not in message
 
 
 class Network(nn.Module):
@@ -131,14 +131,14 @@ class Network(nn.Module):
 )
 def test_a_network(compose: Compose, player: str, wrong: str) -> None:
     if (player, wrong) == ("discriminator", "moments"):
-        pytest.skip("nobody asks a discriminator")
+        pytest.skip("the moments of a discriminator are not used")
     out = 1 if player == "discriminator" else 2
     with pytest.raises(ConfigError, match=f"^{player}") as error:
         assemble(own(compose(), player, "test_protocols.Network", in_features=2, out_features=out, wrong=wrong))
     assert "\n" not in str(error.value)
 
 
-def test_a_network_that_is_none(compose: Compose) -> None:
+def test_an_object_that_is_not_a_network(compose: Compose) -> None:
     with pytest.raises(ConfigError, match=r"^generator: it must be a torch\.nn\.Module with parameters"):
         assemble(own(compose(), "generator", "types.SimpleNamespace", in_features=2))
 
@@ -201,7 +201,7 @@ class Stepless(SimpleNamespace): ...
         ("update", "test_protocols.two", {"_partial_": True}, "update: .* must be a function of discriminator, gen"),
         ("update", "test_protocols.Remembers", {"remembered": 1.0}, r"update: Remembers\.start must return tensors"),
         ("update", "test_protocols.Forgets", {}, r"update: Forgets must be a function of .* that its start returns"),
-        ("update", "test_protocols.Silent", {}, r"update: Silent must return the losses of D and of G as two lists"),
+        ("update", "test_protocols.Silent", {}, r"update: Silent must return the losses of D and G as two lists"),
         ("update", "test_protocols.Stepless", {}, "update: Stepless must be a function of discriminator, generator"),
         (
             "penalty.own",
@@ -220,14 +220,14 @@ class Stepless(SimpleNamespace): ...
         ),
     ],
 )
-def test_other_parts(compose: Compose, key: str, target: str, arguments: dict[str, Any], message: str) -> None:
+def test_other_components(compose: Compose, key: str, target: str, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as error:
         assemble(own(compose(), key, target, **arguments))
     assert "\n" not in str(error.value)
 
 
 class Fading(Uniform):
-    """Fine until epoch 2."""
+    """A distribution whose samples are NaN after epoch 2."""
 
     calls = 0
 
@@ -259,5 +259,5 @@ def test_checks_change_nothing(compose: Compose) -> None:
     assert one.training
 
 
-def test_a_class_that_does_not_say_its_name() -> None:
+def test_the_name_of_a_class_without_repr() -> None:
     assert name_of(Uniform()) == "Uniform"

@@ -1,4 +1,4 @@
-"""Every argument of Lightning's Trainer either works or is refused in one line before the run."""
+"""Every argument of Lightning's Trainer either works, or is refused in one line before the run."""
 
 import inspect
 import json
@@ -24,7 +24,7 @@ Compose = Callable[..., DictConfig]
 SMALL = ("data.num_examples=80", "data.steps_per_execution=4", "trainer.max_epochs=3", "~callbacks.pictures")
 EXACT = (*SMALL, "~logger")
 
-# Another test trains with these: their values are checked below.
+# Another test trains with these arguments. Their values are checked below.
 WORKS = {
     "accelerator": "cpu", "strategy": "auto", "devices": 1, "precision": "64-true", "max_epochs": 2, "max_steps": 7,
     "enable_progress_bar": False, "fast_dev_run": 3, "min_epochs": 2, "min_steps": 15, "max_time": "{minutes: 10}",
@@ -43,7 +43,7 @@ REFUSED = {
 
 
 class Spy(Callback):
-    """Keeps what it sees of the trainer and of torch while a run goes on."""
+    """Store the flags of torch during a run."""
 
     seen: dict[str, Any]
 
@@ -56,7 +56,7 @@ class Spy(Callback):
 
 
 class Stop(Callback):
-    """Asks for an end, or sends a signal, after the first block."""
+    """Stop the run after the first block, or send a signal."""
 
     def __init__(self, signum: int | None = None) -> None:
         self.signum = signum
@@ -77,7 +77,7 @@ def test_every_argument_is_in_one_of_the_tables() -> None:
 
 
 @pytest.mark.parametrize("argument, value", REFUSED.items(), ids=REFUSED)
-def test_what_does_not_work_is_refused(compose: Compose, argument: str, value: Any) -> None:
+def test_an_argument_that_does_not_work_is_refused(compose: Compose, argument: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=f"trainer.{argument} must be .*: .* \\(got ") as error:
         check(compose(f"++trainer.{argument}={value}"))
     assert "\n" not in str(error.value)
@@ -100,7 +100,7 @@ def test_what_does_not_work_is_refused(compose: Compose, argument: str, value: A
         ("detect_anomaly=1", "detect_anomaly must be true or false (got 1)"),
     ],
 )
-def test_a_value_that_cannot_be_is_refused(compose: Compose, override: str, words: str) -> None:
+def test_an_invalid_value_is_refused(compose: Compose, override: str, words: str) -> None:
     with pytest.raises(ConfigError) as error:
         check(compose(f"++trainer.{override}"))
     assert words in str(error.value)
@@ -112,7 +112,7 @@ def test_a_value_that_cannot_be_is_refused(compose: Compose, override: str, word
         ("profiler=foo", "trainer: .*simple.*advanced.*pytorch"),
         ("min_epochs=4", r"trainer.min_epochs must end within the run's 30 iterations \(got 4\)"),
         ("min_steps=31", r"trainer.min_steps must end within the run's 30 iterations \(got 31\)"),
-        ("strategy=fsdp", "trainer.strategy must be auto, ddp or another of Lightning's ddp, .* \\(got fsdp"),
+        ("strategy=fsdp", "trainer.strategy must be auto, ddp or another ddp strategy of Lightning, .* \\(got fsdp"),
         (
             "strategy={_target_:pytorch_lightning.strategies.ModelParallelStrategy}",
             "trainer.strategy must be|trainer: ",
@@ -127,7 +127,7 @@ def test_a_value_that_does_not_fit_is_refused(compose: Compose, override: str, w
 
 def test_batch_norm_needs_one_device(compose: Compose) -> None:
     two = ("trainer.devices=2", "trainer.strategy=ddp_spawn", "generator=mlp", "generator.batch_norm=true")
-    with pytest.raises(ConfigError, match=r"trainer.devices must be 1 with batch norm, .* \(got 2\)"):
+    with pytest.raises(ConfigError, match=r"trainer.devices must be 1 with batch norm: .* \(got 2\)"):
         assemble(compose(*SMALL, *two))
 
 
@@ -151,7 +151,7 @@ def test_fast_dev_run_is_a_short_run(compose: Compose, value: str, iterations: i
 
 
 @pytest.mark.parametrize("least, iterations", [("min_epochs=2", 20), ("min_steps=15", 18)])
-def test_a_run_is_as_long_as_it_must_be_but_for_signals(compose: Compose, least: str, iterations: int) -> None:
+def test_a_run_has_its_minimum_length_unless_a_signal_comes(compose: Compose, least: str, iterations: int) -> None:
     stop = ("+callbacks.stop._target_=test_trainer_arguments.Stop", f"+trainer.{least}")
     cfg = compose(*EXACT, *stop)
     train(cfg)
@@ -168,7 +168,7 @@ def test_max_time_ends_a_run_that_is_then_resumed_with_more(compose: Compose) ->
     assert (record(soon)["status"], record(soon)["iterations"]) == ("completed", 4)
     assert record(soon)["val/w2"] > 0
     resumed = (*EXACT, f"ckpt_path={soon.run_dir}/checkpoints/last.ckpt")
-    with pytest.raises(ConfigError, match=r"last.ckpt has used up its time; give trainer.max_time a longer one"):
+    with pytest.raises(ConfigError, match=r"last.ckpt has used all of its trainer.max_time; give a longer time"):
         assemble(compose(*resumed, "+trainer.max_time={microseconds: 1}"))
     later = compose(*resumed, "+trainer.max_time=00:01:00:00", name="later")
     train(later)
@@ -187,7 +187,7 @@ def test_losses_and_rates_are_logged_every_n_steps(compose: Compose) -> None:
     assert [point.step for point in events.Scalars("lr/generator")] == [0, 6, 10, 12, 18, 20, 24, 30]
     for point in events.Scalars("lr/discriminator"):
         assert point.value == pytest.approx(0.05 * (1 - point.step / 30), abs=1e-8)
-    # The means over iterations 1 to 6, and 7 to 10, which nothing logs, make the epoch's.
+    # The epoch's mean covers iterations 1 to 10. Iterations 7 to 10 are in no other mean.
     one_by_one = compose(*SMALL, "trainer.log_every_n_steps=1", "schedule=linear", name="one")
     train(one_by_one)
     each = [point.value for point in EventAccumulator(one_by_one.run_dir).Reload().Scalars("train/loss_g_step")]
@@ -199,7 +199,7 @@ def test_losses_and_rates_are_logged_every_n_steps(compose: Compose) -> None:
     assert record(cfg)["train/loss_g"] == pytest.approx(sum(each[20:]) / 10, rel=1e-5)
 
 
-def test_the_learning_rates_of_replicas_are_rates(compose: Compose) -> None:
+def test_the_learning_rates_of_replicas_are_logged(compose: Compose) -> None:
     own = ("replicas=3", "optimizer_d.lr=[0.02,0.05,0.1]", "schedule=linear")
     cfg = compose(*SMALL, *own, "callbacks=[default,lr_monitor]")
     train(cfg)

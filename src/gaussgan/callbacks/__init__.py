@@ -1,6 +1,6 @@
-"""What happens around training: evaluation, pictures, checkpoints, the record, the progress bar.
+"""Callbacks around training: evaluation, pictures, checkpoints, the record and the progress bar.
 
-The numbers that a callback logs come from `evaluation`; the files that it writes are described in `runs`.
+The package `evaluation` computes the numbers that a callback logs. The package `runs` defines the files that it writes.
 """
 
 from gaussgan.callbacks.checkpoints import Checkpoints

@@ -1,4 +1,4 @@
-"""The checkpoints from which a run goes on, whatever becomes of its process."""
+"""Save the checkpoints from which a run resumes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from gaussgan.runs.directory import BEST, LAST, copy_whole, writing
 
 
 class Checkpoints(Checkpoint):
-    """`checkpoints/last.ckpt` and `checkpoints/best.ckpt`, each replaced whole or not at all.
+    """Save `checkpoints/last.ckpt` and `checkpoints/best.ckpt`. A file is never left half-written.
 
-    The last is written at the start, after each epoch, and where training stops within an epoch. The best is the epoch
-    with the least `score`; if training ends within the first epoch, it is that end.
+    The last checkpoint is saved at the start, after each epoch, and when training stops within an epoch. The best
+    checkpoint is from the epoch with the lowest `score`. If training stops within the first epoch, both are the same.
     """
 
     def __init__(self, directory: str) -> None:
@@ -34,9 +34,9 @@ class Checkpoints(Checkpoint):
             return
         with writing("hydra.run.dir"):
             self.last.parent.mkdir(parents=True, exist_ok=True)
-        if trainer.ckpt_path:  # a run that goes on in another directory takes its checkpoints along
+        if trainer.ckpt_path:  # a run that is resumed in another directory copies its checkpoints there
             source = Path(trainer.ckpt_path)
-            # last.ckpt comes second: until it is there, the same command may be given again.
+            # last.ckpt comes second: until it exists, the user can repeat the same command.
             for path, target in ((source.with_name(self.best.name), self.best), (source, self.last)):
                 if path.exists() and not target.exists():
                     copy_whole(path, target)
@@ -54,7 +54,7 @@ class Checkpoints(Checkpoint):
         row = gan.history[-1]
         error = middle(row, score(row), gan.diverged)
         improved = error < self.least
-        if data_of(trainer).loader.within_epoch:  # already saved, in the state from which a run goes on
+        if data_of(trainer).loader.within_epoch:  # on_train_batch_end saved the state from which the run resumes
             if improved and math.isinf(self.least) and trainer.is_global_zero:  # no epoch is complete
                 copy_whole(self.last, self.best)
             return
@@ -64,8 +64,8 @@ class Checkpoints(Checkpoint):
     def _save(self, trainer: Trainer, improved: bool = False) -> None:
         if trainer.is_global_zero:
             with writing("hydra.run.dir"):
-                self.last.parent.mkdir(exist_ok=True)  # but not the run's directory, if somebody has taken it away
-        # The best first: a run that dies in between resumes from before this epoch, and improves again.
+                self.last.parent.mkdir(exist_ok=True)  # if somebody deleted the run's directory, this is an error
+        # The best comes first: a run that is killed in between resumes before this epoch, and saves the best again.
         trainer.save_checkpoint(self.best if improved else self.last)
         if improved and trainer.is_global_zero:
             copy_whole(self.best, self.last)
@@ -77,8 +77,8 @@ class Checkpoints(Checkpoint):
         self.least = float(state["least"])
 
 
-class WholeFiles(TorchCheckpointIO):
-    """Writes Lightning's checkpoints, of any callback, whole or not at all: first beside their place, not in TMPDIR."""
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Save the checkpoints of all callbacks through a temporary file in the same directory, never in TMPDIR."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         if storage_options is not None or "://" in str(path):

@@ -1,4 +1,4 @@
-"""The pictures of a run: functions from a `Snapshot` to a `Picture`."""
+"""Draw the pictures of a run. Each public function maps a `Snapshot` to a `Picture`."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from gaussgan.gan.optimizers import SGD
 from gaussgan.networks.moments import gaussian_density
 from gaussgan.rng import normal, stream
 
-GAUSSIAN_EXAMPLES = 100  # in a picture, of each kind
+GAUSSIAN_EXAMPLES = 100  # in a picture: 100 real and 100 generated
 MIXTURE_EXAMPLES = 1_000
 BATCH = 1_000  # examples in the batch on which a game is linearised
-MOST_PARAMETERS = 500  # of a game that is linearised
+MAX_PARAMETERS = 500  # of a game that is linearised
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run as it stands after some iterations."""
+    """A run after a number of iterations."""
 
     gan: GAN
     data: GaussianDataModule
@@ -53,16 +53,16 @@ class Snapshot:
 
 
 class Picture(NamedTuple):
-    """A figure, and numbers to log with it, by their tags."""
+    """A figure, and the numbers to log with it by their tags."""
 
     figure: Figure
     scalars: Mapping[str, float] = {}
 
 
 def game(run: Snapshot) -> Picture | None:
-    """Draw the examples, distributions and discriminator, both losses, and the distance from the truth.
+    """Draw the examples, both distributions, the discriminator, both losses, and the distance from the truth.
 
-    For replicas, draw how their distances are distributed, how the distances came about, and what was learned.
+    For replicas, draw the distribution of their distances, the distances over iterations, and the learned Gaussians.
     """
     gan, data, true = run.gan, run.data, run.data.distribution
     if gan.replicas > 1:
@@ -122,9 +122,9 @@ def _name(tag: str) -> str:
 
 
 def logit(run: Snapshot) -> Picture | None:
-    """Draw the discriminator's logit beside the optimal one, log p/q, if both distributions have densities."""
+    """Draw the logit of the discriminator and the optimal logit log p/q, if both distributions have densities."""
     gan, true = run.gan, run.data.distribution
-    learned = None if _is_of_many("logit", gan) else gaussian_density(gan.generator)
+    learned = None if _has_replicas("logit", gan) else gaussian_density(gan.generator)
     if learned is None or not run.evaluator.has_density:
         return None
 
@@ -141,15 +141,15 @@ def logit(run: Snapshot) -> Picture | None:
 def spectrum(run: Snapshot) -> Picture | None:
     """Draw the eigenvalues of one iteration near the current point, for small games.
 
-    The iteration is linearised in float64 on one batch of the training set, with the networks in evaluation mode. The
-    players take gradient steps at their learning rates and momenta, even if their optimizer is another.
+    The iteration is linearised in float64 on one batch of the training set, with the networks in evaluation mode. Each
+    player takes gradient steps with its learning rate and momentum, also if its optimizer is not SGD.
     """
     gan = run.gan
     players = (gan.discriminator_player, gan.generator_player)
-    if _is_of_many("spectrum", gan):
+    if _has_replicas("spectrum", gan):
         return None
-    if (n := sum(player.theta.numel() for player in players)) > MOST_PARAMETERS:
-        log.info("no spectrum of a game of %d parameters: the limit is %d", n, MOST_PARAMETERS)
+    if (n := sum(player.theta.numel() for player in players)) > MAX_PARAMETERS:
+        log.info("no spectrum is drawn: the game has %d parameters, and the limit is %d", n, MAX_PARAMETERS)
         return None
     with torch.enable_grad():
         jacobian = update_jacobian(gan.update, *linearised(gan), run.batch())
@@ -160,9 +160,9 @@ def spectrum(run: Snapshot) -> Picture | None:
 
 
 def portrait(run: Snapshot) -> Picture | None:
-    """Draw the path of a game of two parameters over the directions in which its players descend."""
+    """Draw the path of a game with two parameters, over the descent directions of its players."""
     gan = run.gan
-    if _is_of_many("portrait", gan) or not gan.trajectory or gan.trajectory[0].numel() != 2:
+    if _has_replicas("portrait", gan) or not gan.trajectory or gan.trajectory[0].numel() != 2:
         return None
     (discriminator, generator), batch = linearised(gan), run.batch()
 
@@ -180,7 +180,7 @@ def portrait(run: Snapshot) -> Picture | None:
     return Picture(figures.portrait_figure(torch.stack(gan.trajectory), field, run.title))
 
 
-def _is_of_many(name: str, gan: GAN) -> bool:
+def _has_replicas(name: str, gan: GAN) -> bool:
     if gan.replicas > 1:
-        log.info("no %s of %d replicas: it is a picture of one run", name, gan.replicas)
+        log.info("no %s is drawn: it shows a single run, and this run has %d replicas", name, gan.replicas)
     return gan.replicas > 1

@@ -27,13 +27,13 @@ Measure = Callable[[Distribution, nn.Module, nn.Module], dict[str, Tensor]]
 class Evaluation(Callback):
     """Log the distances, the epoch's means and the speed after each epoch, and append them to `gan.history`.
 
-    With `trainer.log_every_n_steps` = n it also logs train/loss_d_step and so on every n iterations: the means since
-    the last time. A checkpoint keeps the seconds of training. The callback also starts TensorBoard's HPARAMS.
+    With `trainer.log_every_n_steps` = n, also log train/loss_d_step and so on every n iterations. They are means since
+    the last logged iteration. The callback also logs the configuration, and counts the seconds of training.
 
     Args:
         exact: refuse a run whose distances would be measured on samples.
-        measures: further measures, such as `gaussgan.evaluation.dirac.equilibrium_distance`. Each maps (distribution,
-            generator, discriminator) to numbers by their tags, [] or [R] for replicas.
+        measures: more measures, such as `gaussgan.evaluation.dirac.equilibrium_distance`. Each maps (distribution,
+            generator, discriminator) to numbers by their tags. A number has the shape [], or [R] for replicas.
     """
 
     def __init__(self, exact: bool = False, measures: Sequence[Measure] = ()) -> None:
@@ -42,21 +42,21 @@ class Evaluation(Callback):
         self._evaluator: Evaluator | ChunkedEvaluator | None = None
 
     def evaluator(self, data: GaussianDataModule) -> Evaluator | ChunkedEvaluator:
-        """Return the run's evaluator. It is made once."""
+        """Return the evaluator of the run. Make it at the first call."""
         if self._evaluator is None:
             self._evaluator = evaluator_of(data)
         return self._evaluator
 
     def check(self, generator: nn.Module, distribution: Distribution) -> None:
-        """Check that distances are exact, if they must be.
+        """Check that the distances are exact if `exact` is true.
 
         Raises:
             ValueError: when they would be measured on samples.
         """
         if self.exact and not (distribution.gaussian and has_closed_form(generator)):
-            what, which = ("generator", generator) if distribution.gaussian else ("distribution", distribution)
+            name, value = ("generator", generator) if distribution.gaussian else ("distribution", distribution)
             raise ValueError(
-                f"exact must be false for the {what} {type(which).__name__}, whose distance is measured on samples (got"
+                f"exact must be false for the {name} {type(value).__name__}: its distance is measured on samples (got"
                 " true)"
             )
 
@@ -64,7 +64,7 @@ class Evaluation(Callback):
         self.logged = gan.state.epoch
         self.started = self.epoch_started = perf_counter()
         self.epoch_start = trainer.global_step
-        with gan.evaluating():  # the distances at which this process begins
+        with gan.evaluating():  # the distances before the first iteration of this process
             self.distances = self.evaluator(data_of(trainer)).distances(gan.generator)
         log_configuration(trainer.loggers, gan.config, self.distances, trainer.global_step, typed())
 
@@ -85,21 +85,21 @@ class Evaluation(Callback):
         seen = data.examples_seen(step) - data.examples_seen(self.epoch_start)
         row["perf/examples_per_second"] = gan.replicas * seen / (now - self.epoch_started)
         numbers = aggregate(row, gan.diverged)
-        # For callbacks that monitor, such as EarlyStopping. `log` would take milliseconds.
+        # Callbacks such as EarlyStopping read these. `log` would take milliseconds.
         trainer.callback_metrics.update({name: torch.tensor(value) for name, value in numbers.items()})
         log_numbers(trainer.loggers, numbers, step)
         gan.history.append({"iteration": step, "epoch": trainer.current_epoch + 1, **row})
         self.epoch_started, self.epoch_start = now, step
 
     def names(self, gan: GAN, data: GaussianDataModule) -> list[str]:
-        """Return the names in the rows of `gan.history`."""
-        return ["iteration", "epoch", *self._example(gan, data)]
+        """Return the names of the columns of `gan.history`."""
+        return ["iteration", "epoch", *self._example_row(gan, data)]
 
     def metrics(self, gan: GAN, data: GaussianDataModule) -> list[str]:
         """Return the names of the numbers that a run logs after every epoch."""
-        return [*aggregate(self._example(gan, data))]
+        return [*aggregate(self._example_row(gan, data))]
 
-    def _example(self, gan: GAN, data: GaussianDataModule) -> dict[str, Any]:
+    def _example_row(self, gan: GAN, data: GaussianDataModule) -> dict[str, Any]:
         means = dict.fromkeys(TAGS, torch.zeros(gan.replicas).squeeze())
         return {**means, **self._measure(gan, data), "perf/examples_per_second": 0.0}
 
@@ -113,7 +113,7 @@ class Evaluation(Callback):
         return values
 
     def total_seconds(self) -> float:
-        """Return the seconds of training so far, those before an interruption included."""
+        """Return the seconds of training so far, with those before an interruption."""
         return self.seconds + (perf_counter() - self.started if hasattr(self, "started") else 0.0)
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
@@ -128,5 +128,5 @@ class Evaluation(Callback):
 
 
 def evaluation_of(trainer: Trainer) -> Evaluation:
-    """Return a trainer's `Evaluation` callback."""
+    """Return the `Evaluation` callback of a trainer."""
     return next(callback for callback in trainer.callbacks if isinstance(callback, Evaluation))  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The learning rates of both players during a run."""
+"""Log the learning rates of both players."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from gaussgan.loggers.log import log_numbers
 
 
 class LearningRateMonitor(Callback):
-    """Logs lr/discriminator and lr/generator, the learning rates of the next iteration.
+    """Log lr/discriminator and lr/generator, the learning rates of the next iteration.
 
-    They are logged before the first iteration, after every epoch, and every `trainer.log_every_n_steps` iterations. For
-    replicas whose learning rates differ, quantiles are logged as for all measures: lr/generator_median and so on.
+    Log them before the first iteration, after each epoch, and every `trainer.log_every_n_steps` iterations. If the
+    learning rates of replicas differ, log their quantiles: lr/generator_median and so on.
     """
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]

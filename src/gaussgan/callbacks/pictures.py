@@ -1,4 +1,4 @@
-"""Draw the game while it is played and at its end."""
+"""Draw a picture during a run and at its end."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 
 
 class Pictures(Callback):
-    """Draw one picture of a run: for the loggers after epochs 1, 10, 100, … and at the end, then also to a file.
+    """Draw one picture of a run for the loggers after epochs 1, 10, 100, …, and at the end. Save the last to a file.
 
-    If it cannot be drawn, the log gets an error and the run goes on.
+    If the drawing fails, log the error. The run goes on.
 
     Args:
-        draw: maps a `Snapshot` to a `Picture`, or to None if there is nothing to show.
+        draw: maps a `Snapshot` to a `Picture`, or to None if there is nothing to draw.
         tag: the picture's name in the loggers.
         path: the picture's file.
     """
@@ -46,7 +46,7 @@ class Pictures(Callback):
         self._try(self._save, trainer, gan, trainer.global_step)
 
     def on_fit_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        if not self.path.exists():  # a resumed run that was already at its end
+        if not self.path.exists():  # the resumed run was already complete
             self._try(self._save, trainer, gan, trainer.global_step)
 
     def on_exception(self, trainer: Trainer, gan: GAN, exception: BaseException) -> None:  # type: ignore[override]

@@ -1,4 +1,4 @@
-"""The progress of a run in the terminal or, for a batch job, in its log."""
+"""Show the progress of a run in the terminal, or in the log of a batch job."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from gaussgan.gan.state import TAGS
 log = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 0.2
-LINE_SECONDS, LINES = 10, 100  # the least time between two lines of a log, and about the most lines of a run
+LINE_SECONDS, LINES = 10, 100  # in a log: seconds between two lines, and about the number of lines of a long run
 
 
 class IterationsBar(ProgressBar):
-    """Shows iterations, time left, losses (means over the epoch so far), the score, and examples per second.
+    """Show iterations, time left, losses (means over the epoch so far), the score, and examples per second.
 
-    A terminal gets one bar, which leaves out what does not fit. A log gets a line now and then.
+    A terminal shows one bar, without the entries that do not fit. A log gets a line from time to time.
     """
 
     def __init__(self) -> None:
@@ -46,16 +46,16 @@ class IterationsBar(ProgressBar):
         if not self.enabled:
             return
         self.total, self.start, self.started = planned_iterations(trainer), trainer.global_step, perf_counter()
-        self.next = self.started + LINE_SECONDS
+        self.next_time = self.started + LINE_SECONDS
         if (console := Console(stderr=True)).is_terminal:
             text = TextColumn("{task.description}", table_column=Column(no_wrap=True))
             self.progress = Progress(self.bar, text, console=console, auto_refresh=False)
             self.task = self.progress.add_task("", total=self.total)
-            self.next = self.started
+            self.next_time = self.started
             self.progress.start()
 
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
-        if self.enabled and perf_counter() > self.next:
+        if self.enabled and perf_counter() > self.next_time:
             self._show(trainer, gan)
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
@@ -75,16 +75,16 @@ class IterationsBar(ProgressBar):
         texts = [f"{step}/{self.total}", clock, *self._numbers(trainer, gan, seconds)]
         if self.progress is None:
             log.info("  ".join(texts))
-            self.next = self.started + seconds + max(LINE_SECONDS, (seconds + left) / LINES)
+            self.next_time = self.started + seconds + max(LINE_SECONDS, (seconds + left) / LINES)
             return
         while (room := self.progress.console.width - len("  ".join(texts)) - 1) < 1 and len(texts) > 2:
             texts.pop()
         self.bar.bar_width = max(1, min(room, 10))
         self.progress.update(self.task, completed=step, description="  ".join(texts), refresh=True)
-        self.next = self.started + seconds + REFRESH_SECONDS
+        self.next_time = self.started + seconds + REFRESH_SECONDS
 
     def _numbers(self, trainer: Trainer, gan: GAN, seconds: float) -> list[str]:
-        """Return the losses, the score and the speed. The losses are this rank's, which waits for no other rank."""
+        """Return the losses, the score and the speed as text. The losses are those of this rank alone."""
         data, row = data_of(trainer), dict(zip(TAGS, gan.state.epoch.means().unbind(-1), strict=True))
         losses = {name: middle(row, f"train/{name}", gan.diverged) for name in ("loss_d", "loss_g")}
         texts = [f"{name} {loss:.3f}" if abs(loss) < 1e4 else f"{name} {loss:.3g}" for name, loss in losses.items()]
@@ -95,6 +95,6 @@ class IterationsBar(ProgressBar):
 
 
 def _clock(seconds: float) -> str:
-    """Format a time as minutes and seconds, with hours and days where there are any: 0:12, 2:13:20."""
+    """Format seconds as minutes and seconds, with hours and days if the time is that long: 0:12, 2:13:20."""
     clock = str(timedelta(seconds=round(seconds)))
     return clock.removeprefix("0:").removeprefix("0") if seconds < 3599.5 else clock

@@ -1,4 +1,4 @@
-"""The record of a run, metrics.json, and the signals that end a run."""
+"""Write the record of a run, metrics.json, and end a run when a signal comes."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Ending(NamedTuple):
     """How a run ended.
 
     Args:
-        iterations: the iterations that count; for a run that diverged, those up to there.
-        trained: the iterations that were trained; for a run that diverged, its last block included.
-        seconds: the time that these took.
+        iterations: the iterations that count. A diverged run counts those up to its divergence.
+        trained: the iterations that were trained. A diverged run includes its last block.
+        seconds: the training time of the trained iterations.
     """
 
     status: str
@@ -54,10 +54,10 @@ def record_run(
     """Write metrics.json and, for several replicas, replicas.csv. Return the record.
 
     Args:
-        data: the data of the run, or of a run in which this one was a replica.
-        history: the rows of the run. Only a row of the very end is recorded: an exception leaves no result.
+        data: the data of the run. For a run that was trained as a replica, the data of all replicas.
+        history: the rows of the run. The record holds a row only if it is from the last iteration.
         diverged: the replicas that diverged.
-        baseline: the w2 of the maximum-likelihood fit.
+        baseline: the W₂ distance of the maximum-likelihood fit.
     """
     iterations, replicas = ending.iterations, config["replicas"]
     row = next((row for row in history[-1:] if row["iteration"] == iterations), {})
@@ -82,11 +82,10 @@ def record_run(
 
 
 class Record(Callback):
-    """Records a run however it ends, and ends it after a block when a signal comes.
+    """Write the record of a run when it ends for any reason. Stop the run after a block when a signal comes.
 
-    A signal is only noted when it comes. After the block the run acts on it, before `Checkpoints` looks: whatever is
-    recorded as interrupted can be resumed. The ranks of a distributed run stop together. A second Ctrl-C ends the run
-    at once.
+    `Checkpoints` runs later and saves a checkpoint at the stop, so every interrupted run can be resumed. The ranks of a
+    distributed run stop together. A second Ctrl-C ends the run immediately.
     """
 
     def __init__(self, directory: str) -> None:
@@ -94,8 +93,8 @@ class Record(Callback):
         self.signum: int | None = None
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        signals.install()  # over Lightning's own handler, which stops by an exception
-        if trainer.world_size > 1:  # a rank that ended at once would leave the others waiting
+        signals.install()  # replaces Lightning's handler, which raises an exception
+        if trainer.world_size > 1:  # if one rank ended immediately, the others would wait forever
             signals.wait()
 
     def on_train_batch_start(self, *_: Any) -> None:
@@ -104,11 +103,11 @@ class Record(Callback):
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
         self.signum, stop = signals.received(), trainer.should_stop
         if trainer.world_size > 1:
-            wishes = torch.tensor([self.signum or 0, int(stop)], device=gan.device)
-            signum, stop = trainer.strategy.reduce(wishes, reduce_op="max").tolist()
+            requests = torch.tensor([self.signum or 0, int(stop)], device=gan.device)
+            signum, stop = trainer.strategy.reduce(requests, reduce_op="max").tolist()
             self.signum = signum or None
         trainer.should_stop = bool(stop) or self.signum is not None
-        if self.signum is not None:  # a person's wish overrides trainer.min_epochs and trainer.min_steps
+        if self.signum is not None:  # a signal overrides trainer.min_epochs and trainer.min_steps
             trainer.fit_loop.min_epochs = trainer.fit_loop.epoch_loop.min_steps = None
 
     def on_fit_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
@@ -127,7 +126,7 @@ class Record(Callback):
         if isinstance(exception, Diverged):
             self._record(trainer, gan, "diverged", str(exception), exception.iteration)
         else:
-            with suppress(ConfigError):  # the error is what a person should see
+            with suppress(ConfigError):  # the user should see the first error
                 status, error = ending(exception)
                 self._record(trainer, gan, status, error)
 
@@ -135,11 +134,11 @@ class Record(Callback):
         self, trainer: Trainer, gan: GAN, status: str, error: str | None, iterations: int | None = None
     ) -> None:
         data, step = data_of(trainer), trainer.global_step
-        if not trainer.is_global_zero or data is None:  # of spawned processes, the first records the run
+        if not trainer.is_global_zero or data is None:  # the parent of spawned ranks has no data
             return
         end = Ending(
             status, error, step if iterations is None else iterations, step, evaluation_of(trainer).total_seconds()
         )
-        measured = end.iterations and status != "failed"  # after a failure there may be no memory for it
+        measured = end.iterations and status != "failed"  # after a failure, memory may be full
         baseline = mle_w2(data, end.iterations) if measured else None
         record_run(self.directory, gan.config, data, end, gan.history, gan.diverged, baseline)

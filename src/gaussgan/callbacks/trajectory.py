@@ -1,4 +1,4 @@
-"""The path of a small game through its parameters."""
+"""Keep the path of a small game through its parameters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gaussgan.gan.module import GAN
 
 
 class Trajectory(Callback):
-    """Keeps the parameters of both players after each block of iterations in `gan.trajectory`: G's, then D's."""
+    """Append the parameters of G and then of D to `gan.trajectory` after each block of iterations."""
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         if not gan.trajectory:

@@ -1,4 +1,4 @@
-"""The command line: Hydra's, with one line for each mistake.
+"""Hydra's command line, with a one-line error for each mistake of the user.
 
 The rules for keys belong in `config`.
 """

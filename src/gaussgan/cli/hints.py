@@ -1,4 +1,4 @@
-"""Explain in one line why Hydra refuses an override. Hydra's own errors do not say what would be right."""
+"""Explain in one line why Hydra refuses an override, and what to type instead."""
 
 from __future__ import annotations
 
@@ -16,35 +16,34 @@ from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gaussgan.config.check import check, check_hydra, check_sections, unknown_key, unreadable
+from gaussgan.config.check import as_config_error, check, check_hydra, check_sections, unknown_key
 from gaussgan.config.dotted import flatten
 from gaussgan.config.errors import ConfigError, one_line
-from gaussgan.config.keys import is_misspelt, nearest
+from gaussgan.config.keys import did_you_mean, is_misspelt
 from gaussgan.setup.arguments import check_arguments
 
-MOST_JOBS = 20  # jobs of a sweep that are composed again; each takes a tenth of a second
+MAX_JOBS = 20  # jobs of a sweep that are composed again; each takes 0.1 s
 
 
 def explain(error: Exception, typed: Namespace, config_path: str, config_name: str) -> str:
-    """Return one line with the wrong override and what it may be, or the error's own message if no reason is found.
+    """Return one line with the wrong override and its valid values, or the error's own message if nothing is found.
 
     Args:
         typed: the command line as Hydra parses it.
     """
     if isinstance(error, OmegaConfBaseException):
-        return str(unreadable(error, error.full_key))
-    elsewhere = typed.config_dir or any(line.startswith("hydra.searchpath") for line in typed.overrides)
-    if isinstance(error, ConfigError) or elsewhere:  # what Hydra found elsewhere is not found again
+        return str(as_config_error(error, error.full_key))
+    other_paths = typed.config_dir or any(line.startswith("hydra.searchpath") for line in typed.overrides)
+    if isinstance(error, ConfigError) or other_paths:  # the code below finds only our own configuration files
         return one_line(error)
     with hydra.initialize_config_dir(config_path, version_base="1.3"):
         try:
-            parsed = [_parse(line) for line in typed.overrides]
+            parsed = [_parse_override(line) for line in typed.overrides]
             for each in parsed:
                 if each.is_sweep_override() and not typed.multirun:
-                    rule = "-m runs one after another, and a list is in brackets"
-                    return f"{each.input_line} names several values: {rule}"
+                    return f"{each.input_line} gives several values: add -m for a sweep, or put a list in brackets"
             chosen = [*hydra.compose(config_name, return_hydra_config=True).hydra.runtime.choices]
-            reasons = (_reason(job, config_name, chosen) for job in islice(_jobs(parsed), MOST_JOBS))
+            reasons = (_explain_job(job, config_name, chosen) for job in islice(_jobs(parsed), MAX_JOBS))
             return next(filter(None, reasons), one_line(error))
         except ConfigError as reason:
             return str(reason)
@@ -52,20 +51,20 @@ def explain(error: Exception, typed: Namespace, config_path: str, config_name: s
             return one_line(error)
 
 
-def _parse(line: str) -> Override:
+def _parse_override(line: str) -> Override:
     try:
         return OverridesParser.create().parse_override(line)
     except HydraException as error:
         raise ConfigError(
-            f"{line} must be key=value; a value with = or spaces stands in quotes of its own, as in"
+            f"{line} must be key=value; a value with = or spaces needs its own quotes, as in"
             f" 'key=\"a=b\"' ({str(error).splitlines()[0]})"
         ) from error
 
 
 def _jobs(overrides: Sequence[Override]) -> Iterator[list[Override]]:
-    """Yield single jobs of a sweep, until each value has occurred. The values of short lists come first."""
+    """Yield jobs of a sweep until each value has occurred once. The values of short lists come first."""
     values = [
-        [_parse(f"{each.get_key_element()}={value}") for value in each.sweep_string_iterator()]
+        [_parse_override(f"{each.get_key_element()}={value}") for value in each.sweep_string_iterator()]
         if each.is_discrete_sweep()
         else [each]
         for each in overrides
@@ -76,11 +75,11 @@ def _jobs(overrides: Sequence[Override]) -> Iterator[list[Override]]:
         yield from ([*first[:i], other, *first[i + 1 :]] for other in choices[1:])
 
 
-def _reason(job: Sequence[Override], config_name: str, chosen: Sequence[str]) -> str | None:
-    """Return what is wrong with the overrides of one job.
+def _explain_job(job: Sequence[Override], config_name: str, chosen: Sequence[str]) -> str | None:
+    """Return the mistake in the overrides of one job, or None if there is none.
 
     Args:
-        chosen: the groups that are chosen by default.
+        chosen: the groups with a default option.
     """
     loader = GlobalHydra.instance().config_loader()
     choices, values = [], []
@@ -92,12 +91,12 @@ def _reason(job: Sequence[Override], config_name: str, chosen: Sequence[str]) ->
             return reason
         else:
             choices.append(str(each.input_line))
-    fails = partial(_fails, config_name)
+    fails = partial(_fails_to_compose, config_name)
     if not fails([*choices, *values]):
         return None
     i = bisect(range(len(values)), False, key=lambda i: fails([*choices, *values[: i + 1]]))
     good, line, later = [*choices, *values[:i]], values[i], values[i + 1 :]
-    before, override = hydra.compose(config_name, good, return_hydra_config=True), _parse(line)
+    before, override = hydra.compose(config_name, good, return_hydra_config=True), _parse_override(line)
     try:
         hydra.compose(config_name, [*good, line])
     except ConfigCompositionException as error:
@@ -114,7 +113,7 @@ def _reason(job: Sequence[Override], config_name: str, chosen: Sequence[str]) ->
     return f"{new} is not in this configuration: +{line} adds it"
 
 
-def _fails(config_name: str, lines: list[str]) -> bool:
+def _fails_to_compose(config_name: str, lines: list[str]) -> bool:
     try:
         hydra.compose(config_name, lines, return_hydra_config=True)
     except ConfigCompositionException:
@@ -123,7 +122,7 @@ def _fails(config_name: str, lines: list[str]) -> bool:
 
 
 def _wrong_choice(choice: Override, chosen: Sequence[str], options: Sequence[str]) -> str | None:
-    """Return what is wrong with the choice of an option of a group."""
+    """Return the mistake in the choice of a group's option, or None if there is none."""
     group, value = choice.key_or_group, choice.value()
     name = group if choice.package is None else f"{group}@{choice.package}"
     places = sorted(place for place in chosen if place == group or place.startswith(f"{group}@"))
@@ -133,27 +132,27 @@ def _wrong_choice(choice: Override, chosen: Sequence[str], options: Sequence[str
         ways = " or ".join(f"{place}=NAME" for place in places)
         return f"{group} must be chosen as {ways}, one of {', '.join(options)} (got {choice.input_line})"
     if not all(each in options for each in (value if isinstance(value, list) else [value])):
-        plugins = "; other names need a plugin, each in a package of its own" if group.startswith("hydra/") else ""
+        plugins = "; other names need a plugin package" if group.startswith("hydra/") else ""
         return f"{name} must be one of {', '.join(options)} (got {'null' if value is None else value}){plugins}"
     if name in places and choice.is_add():
-        return f"{name} is chosen already: leave out the + (got {choice.input_line})"
+        return f"{name} is already chosen: leave out the + (got {choice.input_line})"
     return None
 
 
 def _wrong_value(override: Override, error: Exception, cfg: DictConfig, chosen: Sequence[str]) -> str | None:
-    """Return why a value cannot be set, or None if its key is only missing from the configuration."""
+    """Return the reason why a value cannot be set, or None if only its key is missing."""
     check_sections(cfg)
     key, line = override.key_or_group, override.input_line
     known = flatten(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
     if key in known and override.is_delete():
         return f"{key} cannot be removed (it is {'null' if known[key] is None else known[key]})"
     if isinstance(error.__cause__, OmegaConfBaseException) and key in known:
-        return str(unreadable(error.__cause__, key))
+        return str(as_config_error(error.__cause__, key))
     if key in known and override.is_add():
-        return f"{key} is there already: leave out the + (got {line})"
+        return f"{key} already exists: leave out the + (got {line})"
     if override.is_add() or key in known or (override.is_delete() and OmegaConf.select(cfg, key) is not None):
         return one_line(error)
     if "/" in key or override.package:
         near = [place for place in chosen if place.partition("@")[0] in key.split("/")]
-        return f"unknown group {key}" + (f"; did you mean {' or '.join(near)}?" if near else nearest(key, chosen))
+        return f"unknown group {key}" + (f"; did you mean {' or '.join(near)}?" if near else did_you_mean(key, chosen))
     return str(unknown_key(key, cfg)) if override.is_delete() or is_misspelt(key, known) else None

@@ -1,4 +1,4 @@
-"""The one private function of Hydra that the command line uses: its parser, for which Hydra has no public name."""
+"""Hydra's command-line parser. It is private: Hydra has no public name for it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from argparse import Namespace
 
 
 def parse_command_line() -> tuple[Namespace | None, list[str]]:
-    """Return the command line as Hydra parses it, and the arguments that Hydra does not understand.
+    """Return the command line as Hydra parses it, and the arguments that Hydra does not know.
 
-    If Hydra no longer has the function, return (None, []). An error is then told in Hydra's own words.
+    If Hydra no longer has the function, return (None, []). The user then sees Hydra's own errors.
     """
     try:
         from hydra._internal.utils import get_args_parser

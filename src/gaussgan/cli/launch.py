@@ -1,4 +1,4 @@
-"""Run a task under Hydra's command line. A typing mistake costs one line and leaves no files behind."""
+"""Run a task under Hydra's command line. A typing mistake prints one line and leaves no files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 
 from gaussgan.cli.hints import explain
 from gaussgan.cli.hydra_private import parse_command_line
-from gaussgan.config.check import check, check_hydra, reading
+from gaussgan.config.check import check, check_hydra, translating_omegaconf_errors
 from gaussgan.config.errors import ConfigError, one_line, shortage
 from gaussgan.runs.directory import abandon_sweep, claim, claim_sweep, is_first_process, record_end, refuse_if_taken
 from gaussgan.runs.job_errors import FULL, report, was_reported
@@ -32,14 +32,14 @@ _sweeps: list[Path] = []
 class Preflight(Callback):
     """Refuse a run before Hydra writes its configuration and its log.
 
-    The checks that need no torch come first. The jobs of a sweep are checked one by one, when each begins.
+    The checks without torch come first. Each job of a sweep is checked when it begins.
     """
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         if not is_first_process():
             return
-        with _refusing():
-            directory = _directory(config, "hydra.run.dir")
+        with _exiting_on_error():
+            directory = _output_directory(config, "hydra.run.dir")
             check(config)
             check_hydra(config)
             refuse_if_taken(directory, config.ckpt_path)
@@ -48,8 +48,8 @@ class Preflight(Callback):
             self.claim.__enter__()  # until the process ends
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        with _refusing():
-            directory = _directory(config, "hydra.sweep.dir")
+        with _exiting_on_error():
+            directory = _output_directory(config, "hydra.sweep.dir")
             check_hydra(config)
             claim_sweep(directory)
             _sweeps.append(directory)
@@ -58,15 +58,15 @@ class Preflight(Callback):
 def launch(task: Callable[[DictConfig], float], config_path: str, config_name: str) -> None:
     """Run a task under Hydra's command line.
 
-    A person's mistake costs one line, a defect of the code costs a traceback, and both end with a non-zero exit code.
-    In a sweep the other jobs go on, and the record of the failed job holds the error. With HYDRA_FULL_ERROR=1 every
-    error comes with its traceback.
+    A mistake of the user prints one line. A defect of the code prints a traceback. Both give a non-zero exit code. In a
+    sweep, the other jobs go on, and the record of the failed job holds the error. With HYDRA_FULL_ERROR=1, every error
+    prints its traceback.
     """
-    sys.path.append(str(Path.cwd()))  # a reader's own classes are here, and python SCRIPT leaves it out
-    threading.excepthook = _thread_ended
+    sys.path.append(str(Path.cwd()))  # for the user's own classes; `python SCRIPT` does not add this directory
+    threading.excepthook = _print_thread_error
     typed, misplaced = parse_command_line()
     for unknown in misplaced:
-        dashed = "keys are given as key=value, without dashes; --help lists them"
+        dashed = "write keys as key=value, without dashes; --help lists them"
         apart = "keys must stand together, before or after options such as -m"
         sys.exit(f"{unknown} cannot be here: {dashed if unknown.startswith('-') else apart}")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors instead of printing them
@@ -77,9 +77,9 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
         try:
             if sweeping:
                 _check_job(cfg)
-            with noting(), reading():
+            with noting(), translating_omegaconf_errors():
                 value = task(cfg)
-            if sweeping and received():  # the signal came during the last block, and the job is complete
+            if sweeping and received():  # a signal came during the last block; this job is complete, but the sweep ends
                 raise SystemExit(exit_code())
             return value
         except Exception as error:
@@ -108,7 +108,7 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
 
 
 def _assemble(config: DictConfig, directory: Path) -> None:
-    """Assemble a run as its job will: with the same directory and the same environment variables."""
+    """Assemble a run with the same directory and environment variables as its job."""
     from gaussgan.setup.assemble import assemble_ahead
 
     with flag_override(config, ["struct", "readonly"], False):
@@ -119,10 +119,10 @@ def _assemble(config: DictConfig, directory: Path) -> None:
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
-    """End the process before Hydra writes: with one line for a person's mistake, with a traceback for a defect."""
+def _exiting_on_error() -> Iterator[None]:
+    """End the process on an error. A mistake of the user prints one line, a defect prints a traceback."""
     try:
-        with reading():
+        with translating_omegaconf_errors():
             yield
     except ConfigError as error:
         sys.exit(str(error))
@@ -133,20 +133,19 @@ def _refusing() -> Iterator[None]:
         sys.exit(1)
 
 
-def _directory(config: DictConfig, key: str) -> Path:
-    """Return the directory of a run or of a sweep, as Hydra's own keys give it."""
+def _output_directory(config: DictConfig, key: str) -> Path:
+    """Return the directory of a run or a sweep from a key of Hydra."""
     typed: list[str] = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)  # type: ignore[assignment]
-    swept = any(line.startswith("run_dir=") for line in typed)
-    if swept or not OmegaConf.is_interpolation(config, "run_dir"):
-        raise ConfigError(f"run_dir must be left as it is: it follows {key}, which may be set instead")
+    if any(line.startswith("run_dir=") for line in typed) or not OmegaConf.is_interpolation(config, "run_dir"):
+        raise ConfigError(f"run_dir must not be set: it follows {key}; set {key} instead")
     directory = OmegaConf.select(config, key)
     if not isinstance(directory, str) or not directory.strip():
         raise ConfigError(f"{key} must be the name of a directory (got {directory!r})")
     return Path(directory)
 
 
-def _thread_ended(ended: threading.ExceptHookArgs) -> None:
-    """Print the error of a thread, but not a full disk: TensorBoard's thread passes that error to the run."""
+def _print_thread_error(ended: threading.ExceptHookArgs) -> None:
+    """Print the error of a thread, except for a full disk: the run itself reports a full disk."""
     if ended.exc_value is None or not shortage(ended.exc_value):
         threading.__excepthook__(ended)
 

@@ -1,4 +1,4 @@
-"""Nested configurations: their entries by dotted keys, and their text as YAML."""
+"""Read and set the entries of a nested configuration by dotted keys, and write it as YAML."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def walk(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield each node of nested mappings and lists with the names that lead to it, parents before children."""
+    """Yield each node of nested mappings and lists with its path of names. Parents come before children."""
     yield path, node
     children = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
     for name, child in children:
         yield from walk(child, (*path, str(name)))
 
 
-def put(config: dict[str, Any], key: str, value: Any) -> None:
+def set_key(config: dict[str, Any], key: str, value: Any) -> None:
     """Set a dotted key of a nested configuration. Its parents must exist."""
     *parents, name = key.split(".")
     for parent in parents:

@@ -1,4 +1,4 @@
-"""One-line errors for the person who typed a command."""
+"""One-line errors for mistakes of the user."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import re
 
 from hydra.errors import InstantiationException
 
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-ALLOCATORS = r"can't allocate memory|[Oo]ut of memory|Unable to allocate|Storage size calculation overflowed"
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+OUT_OF_MEMORY = r"can't allocate memory|[Oo]ut of memory|Unable to allocate|Storage size calculation overflowed"
 
 
 class ConfigError(ValueError):
-    """A value that a person typed is not valid. The message is one line: the key, what it must be, what was given."""
+    """A mistake of the user. The message is one line: the key, what it must be, what was given."""
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(line.strip() for line in message.splitlines()))
 
 
 def one_line(error: BaseException) -> str:
-    """Return the message of an error as one line. An error of Hydra's `instantiate` becomes the key and its cause."""
+    """Return the message of an error as one line. For an error of `instantiate`, return its key and its cause."""
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         key = re.search(r"full_key: (\S+)", str(error))
         return f"{key[1]}: {one_line(error.__cause__)}" if key else one_line(error.__cause__)
@@ -29,10 +29,10 @@ def one_line(error: BaseException) -> str:
 
 def shortage(error: BaseException) -> str | None:
     """Return one line if the error says that the disk or the memory is full, else None."""
-    if isinstance(error, OSError) and error.errno in DISK:
+    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
         where = "the disk" if error.filename is None else error.filename
         return f"hydra.run.dir: cannot write to {where} ({error.strerror})"
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and re.search(ALLOCATORS, str(error))):
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and re.search(OUT_OF_MEMORY, str(error))):
         size = re.search(r"allocate (\d+) bytes|allocate ([\d.]+ [KMGTPE]iB)", str(error))
         asked = "" if size is None else f" ({size[2] or gigabytes(int(size[1]))} asked for at once)"
         return f"there is not enough memory{asked}"

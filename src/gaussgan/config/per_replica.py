@@ -1,6 +1,6 @@
-"""Numbers that may differ between replicas trained together: a list with one entry for each replica.
+"""Convert between the configuration of R replicas and the configurations of R single runs.
 
-A configuration with `replicas=R` stands for the configurations of R single runs.
+A number that differs between replicas is a list with one entry for each replica.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from fnmatch import fnmatch
 from functools import cache
 from typing import Any
 
-from gaussgan.config.dotted import flatten, put
+from gaussgan.config.dotted import flatten, set_key
 from gaussgan.config.errors import ConfigError
 
 PER_REPLICA = (
@@ -26,12 +26,12 @@ SEEDS = ("seed", "data.seed")
 
 @cache
 def may_vary(key: str) -> bool:
-    """Return whether the number of a dotted key may differ between replicas. For betas, each of the two may."""
+    """Return whether the number of a dotted key may differ between replicas. Each of the two betas may differ alone."""
     return any(fnmatch(key, pattern) for pattern in PER_REPLICA)
 
 
 def entries(key: str, value: Any, replicas: int) -> list[Any]:
-    """Return the values of a dotted key in all replicas, or only one value if they share it.
+    """Return the values of a dotted key in all replicas, or only one value if it is the same in all.
 
     Raises:
         ConfigError: when a list does not have one entry for each replica.
@@ -45,53 +45,52 @@ def entries(key: str, value: Any, replicas: int) -> list[Any]:
 
 
 def seeds(config: Mapping[str, Any]) -> list[int]:
-    """Return the seed of each replica: the listed seeds, or seed, seed + 1, …"""
+    """Return the seed of each replica: the list of seeds if there is one, else seed, seed + 1, …"""
     seed = config["seed"]
     return seed if isinstance(seed, list) else [seed + i for i in range(config["replicas"])]
 
 
 def varying(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the lists of numbers that differ between replicas, by dotted keys, without the seeds."""
+    """Return the lists of numbers that differ between replicas by their dotted keys, without the seeds."""
     flat = flatten(config)
     return {key: value for key, value in flat.items() if key not in SEEDS and may_vary(key) and _varies(key, value)}
 
 
 def of_replica(config: Mapping[str, Any], i: int) -> dict[str, Any]:
-    """Return the configuration of replica i as a single run. Its seed is seed + i if the seeds are not listed."""
+    """Return the configuration of replica i as a single run. Without a list of seeds, its seed is seed + i."""
     single: dict[str, Any] = deepcopy(dict(config))
     for key, value in varying(config).items():
-        put(single, key, _entry(key, value, i))
+        set_key(single, key, _entry(key, value, i))
     seed = config["seed"]
     for key in SEEDS:
-        put(single, key, seed[i] if isinstance(seed, list) else seed + i)
+        set_key(single, key, seed[i] if isinstance(seed, list) else seed + i)
     single["replicas"] = 1
     return single
 
 
 def together(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the configuration whose replicas are these single runs. They must have the same `structure`."""
+    """Return one configuration with these single runs as replicas. The runs must have the same `structure`."""
     joint: dict[str, Any] = deepcopy(dict(configs[0]))
     flats = [flatten(config) for config in configs]
     for key, first in flats[0].items():
         values = [flat[key] for flat in flats]
         if key in SEEDS:
-            put(joint, key, values)
+            set_key(joint, key, values)
         elif may_vary(key) and any(value != first for value in values):
-            put(joint, key, [list(beta) for beta in zip(*values, strict=True)] if key.endswith(".betas") else values)
+            betas = key.endswith(".betas")
+            set_key(joint, key, [list(beta) for beta in zip(*values, strict=True)] if betas else values)
     joint["replicas"] = len(configs)
     return joint
 
 
 def structure(config: Mapping[str, Any]) -> str:
-    """Return the entries that must be the same in single runs that are trained together, as text."""
+    """Return, as text, the entries that must be equal in single runs that are trained together."""
     shared = {key: _shape(value) if may_vary(key) else value for key, value in flatten(config).items()}
     return json.dumps(shared, sort_keys=True, default=str)
 
 
 def _varies(key: str, value: Any) -> bool:
-    if key.endswith(".betas"):
-        return isinstance(value, list) and any(isinstance(beta, list) for beta in value)
-    return isinstance(value, list)
+    return isinstance(value, list) and (not key.endswith(".betas") or any(isinstance(beta, list) for beta in value))
 
 
 def _entry(key: str, value: Any, i: int) -> Any:
@@ -101,7 +100,7 @@ def _entry(key: str, value: Any, i: int) -> Any:
 
 
 def _shape(value: Any) -> Any:
-    """Replace all numbers by the same word. Keep null, text and interpolations."""
+    """Return a value with the same word for every number. Null, text and interpolations stay."""
     if isinstance(value, list):
         return [_shape(entry) for entry in value]
     return "a number" if isinstance(value, int | float) and not isinstance(value, bool) else value

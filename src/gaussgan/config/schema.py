@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-Rule = tuple[str, Callable[[Any], bool]]  # what a value must be, in words and as a test
+Rule = tuple[str, Callable[[Any], bool]]  # a text that says what a value must be, and a function that checks it
 
 
 def whole(minimum: int) -> Rule:
@@ -29,23 +29,23 @@ def or_null(rule: Rule) -> Rule:
 
 
 def only(value: Any, why: str) -> Rule:
-    """Return the rule for a key that must keep its value, with the reason or what to use instead."""
+    """Return the rule for a key with only one valid value. The text gives the reason or an alternative."""
     return f"{json.dumps(value)}: {why}", lambda v: v == value and (type(v) is type(value) or v == 0)
 
 
-def each(prefixes: str, rules: Mapping[str, Rule]) -> dict[str, Rule]:
-    """Return the same rules for the keys of several components, whose names are separated by spaces."""
+def prefixed(prefixes: str, rules: Mapping[str, Rule]) -> dict[str, Rule]:
+    """Return the same rules for several components. Spaces separate the names of the components."""
     return {f"{prefix}.{key}": rule for prefix in prefixes.split() for key, rule in rules.items()}
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value is a finite number, and not a boolean."""
+    """Return whether a value is a finite number. A boolean is not a number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _names_devices(value: Any) -> bool:
-    if isinstance(value, str):  # Lightning reads it as a number of devices or a list of their numbers
-        return value in ("auto", "-1") or (value != "0" and all(part.strip().isdigit() for part in value.split(",")))
+def _is_devices(value: Any) -> bool:
+    if isinstance(value, str):  # Lightning reads text as a number of devices or a list of their indices
+        return value in ("auto", "-1") or (value != "0" and all(index.strip().isdigit() for index in value.split(",")))
     if isinstance(value, list):
         return bool(value) and all(type(device) is int and device >= 0 for device in value)
     return type(value) is int and (value >= 1 or value == -1)
@@ -63,10 +63,10 @@ def _is_duration(value: Any) -> bool:
 BOOLEAN: Rule = ("true or false", lambda v: isinstance(v, bool))
 FINITE: Rule = ("a finite number", is_number)
 POSITIVE = number(0, strict=True)
-SHARE: Rule = ("a number from 0 to 1", lambda v: is_number(v) and 0 <= v <= 1)
-NOT_PARTIAL: Rule = ("false: the object itself is used, not a function that makes it", lambda v: v is False)
+FRACTION: Rule = ("a number from 0 to 1", lambda v: is_number(v) and 0 <= v <= 1)
+NO_PARTIAL: Rule = ("false: the object itself is used, not a function that makes it", lambda v: v is False)
 CLASS: Rule = ("the dotted name of a class or function", lambda v: isinstance(v, str))
-ACCELERATOR: Rule = ("auto, or the name of one such as cpu or gpu", lambda v: isinstance(v, str))
+ACCELERATOR: Rule = ("auto, or the name of an accelerator such as cpu or gpu", lambda v: isinstance(v, str))
 STEPS: Rule = ("-1 (no limit) or a whole number of at least 1", lambda v: type(v) is int and (v == -1 or v >= 1))
 BETAS: Rule = (
     "two numbers from 0 up to, but not including, 1",
@@ -76,12 +76,12 @@ PRECISION: Rule = (
     "a precision without loss scaling: 32-true, 64-true, bf16-true or bf16-mixed",
     lambda v: v is None or str(v) in ("32-true", "64-true", "bf16-true", "bf16-mixed", "32", "64", "bf16"),
 )
-DEVICES: Rule = ("auto, -1 (all of them), a whole number of at least 1, or a list of their numbers", _names_devices)
+DEVICES: Rule = ("auto, -1 (all of them), a whole number of at least 1, or a list of device indices", _is_devices)
 TAGS: Rule = (
     "a list of words, such as [a,b]",
     lambda v: isinstance(v, list) and all(isinstance(tag, str) and tag.strip() for tag in v),
 )
-CHECKPOINT: Rule = ("null, or a checkpoint's file that exists", lambda v: v is None or Path(str(v)).is_file())
+CHECKPOINT: Rule = ("null, or the path of an existing checkpoint", lambda v: v is None or Path(str(v)).is_file())
 
 MAX_TIME: Rule = (
     "null, or a time above 0 as DD:HH:MM:SS or {hours: 1, minutes: 30}",
@@ -96,7 +96,7 @@ TRAINER: dict[str, Rule] = {  # all arguments of Lightning's Trainer
     "accelerator": ACCELERATOR,
     "strategy": ANY,
     "devices": DEVICES,
-    "num_nodes": only(1, "a run stays on one machine"),
+    "num_nodes": only(1, "a run uses one machine"),
     "precision": PRECISION,
     "logger": only(None, "loggers are chosen by logger=NAME"),
     "callbacks": only(None, "callbacks are chosen by callbacks=[default,NAME]"),
@@ -113,7 +113,7 @@ TRAINER: dict[str, Rule] = {  # all arguments of Lightning's Trainer
     "check_val_every_n_epoch": only(1, NO_VALIDATION),
     "num_sanity_val_steps": or_null(only(0, NO_VALIDATION)),
     "log_every_n_steps": or_null(whole(0)),
-    "enable_checkpointing": or_null(only(True, "callbacks.checkpoints saves what a run is resumed from")),
+    "enable_checkpointing": or_null(only(True, "callbacks.checkpoints saves the checkpoints from which a run resumes")),
     "enable_progress_bar": BOOLEAN,
     "enable_model_summary": or_null(BOOLEAN),
     "accumulate_grad_batches": only(1, "a larger batch is data.batch_size"),
@@ -124,16 +124,16 @@ TRAINER: dict[str, Rule] = {  # all arguments of Lightning's Trainer
     "use_distributed_sampler": only(True, "each process takes its shard of every batch"),
     "profiler": ANY,
     "detect_anomaly": BOOLEAN,
-    "barebones": only(False, "make benchmark measures the speed without records"),
-    "plugins": only(None, "choose by trainer.precision and trainer.strategy"),
+    "barebones": only(False, "make benchmark measures the speed without logging"),
+    "plugins": only(None, "use trainer.precision and trainer.strategy"),
     "sync_batchnorm": only(False, "batch norm needs trainer.devices=1"),
-    "reload_dataloaders_every_n_epochs": only(0, "every epoch is shuffled; data.fresh=true draws new examples"),
-    "default_root_dir": only(None, "the directory is hydra.run.dir"),
-    "enable_autolog_hparams": only(None, "the run itself logs its hyperparameters once"),
+    "reload_dataloaders_every_n_epochs": only(0, "each epoch is shuffled; data.fresh=true draws new examples"),
+    "default_root_dir": only(None, "hydra.run.dir sets the directory"),
+    "enable_autolog_hparams": only(None, "each run already logs its hyperparameters"),
     "model_registry": only(None, "there is no registry; load_run reads a run's directory"),
 }
 
-COMPONENTS = (  # sections with a _target_
+COMPONENTS = (  # sections that have a _target_
     "data", "data.distribution", "generator", "discriminator", "objective", "update", "optimizer_d", "optimizer_g",
     "trainer", "callbacks.evaluation", "callbacks.checkpoints", "callbacks.record",
 )  # fmt: skip
@@ -146,15 +146,15 @@ RULES: dict[str, Rule] = {
     "ckpt_path": CHECKPOINT,
     "ema_half_life": or_null(POSITIVE),
     **{f"{name}._target_": CLASS for name in COMPONENTS},
-    **each("data", dict.fromkeys(("num_examples", "batch_size", "steps_per_execution", "latent_dim"), whole(1))),
+    **prefixed("data", dict.fromkeys(("num_examples", "batch_size", "steps_per_execution", "latent_dim"), whole(1))),
     "data.fresh": BOOLEAN,
     "data.seed": whole(0),
-    **each("optimizer_d optimizer_g", {"lr": POSITIVE, "_partial_": ("true", lambda v: v is True)}),
+    **prefixed("optimizer_d optimizer_g", {"lr": POSITIVE, "_partial_": ("true", lambda v: v is True)}),
     **{f"trainer.{key}": TRAINER[key] for key in ("max_epochs", "max_steps", "accelerator", "enable_progress_bar")},
 }
 KEYS = {*(key.partition(".")[0] for key in (*SECTIONS, *RULES)), "logger", "run_dir"}  # all keys of the top level
-OPTIONAL: dict[str, Rule] = {  # only for components that have the key
-    **{f"{name}._partial_": NOT_PARTIAL for name in COMPONENTS if not name.startswith("optimizer_")},
+OPTIONAL: dict[str, Rule] = {  # rules for keys that a component may have
+    **{f"{name}._partial_": NO_PARTIAL for name in COMPONENTS if not name.startswith("optimizer_")},
     "callbacks.evaluation.exact": BOOLEAN,
     "data.instance_noise": number(0),
     "data.validation_samples": ("a whole number from 1 to 10,000", lambda v: type(v) is int and 1 <= v <= 10_000),
@@ -164,20 +164,20 @@ OPTIONAL: dict[str, Rule] = {  # only for components that have the key
     "update.weight": number(0),
     "update.alternating": BOOLEAN,
     "penalty.weight": number(0),
-    "schedule.end": SHARE,
-    **each("player_d player_g", {"clip_gradient": or_null(POSITIVE), "clip_weights": or_null(POSITIVE)}),
+    "schedule.end": FRACTION,
+    **prefixed("player_d player_g", {"clip_gradient": or_null(POSITIVE), "clip_weights": or_null(POSITIVE)}),
     "generator.in_features": whole(1),
     "generator.out_features": or_null(whole(1)),
     "discriminator.in_features": or_null(whole(1)),
     "discriminator.out_features": whole(1),
-    **each(
+    **prefixed(
         "generator discriminator",
         {"std": number(0), "mean": FINITE, "bias": BOOLEAN, "batch_norm": BOOLEAN, "spectral_norm": BOOLEAN},
     ),
-    **each("optimizer_d optimizer_g", {"eps": number(0), "betas": BETAS, "momentum": FINITE, "alpha": SHARE}),
+    **prefixed("optimizer_d optimizer_g", {"eps": number(0), "betas": BETAS, "momentum": FINITE, "alpha": FRACTION}),
     **{f"trainer.{key}": rule for key, rule in TRAINER.items()},
 }
-OF_LOGGERS: dict[str, Rule] = {
+LOGGER_RULES: dict[str, Rule] = {
     "log_model": only(False, "checkpoints stay in the run directory"),
-    "log_graph": only(False, "TensorBoard's graph shows one network, and a GAN has two"),
+    "log_graph": only(False, "TensorBoard's graph shows one network, but a GAN has two"),
 }

@@ -145,9 +145,8 @@ class GAN(LightningModule):
 
     def configure_optimizers(self) -> Any:
         leading = 1 if self.replicas > 1 else 0
-        self.update, *self.game.penalties = (
-            on_device(each, self.placed) for each in (self.update, *self.game.penalties)
-        )
+        self.update = on_device(self.update, self.placed)
+        self.game.penalties = [on_device(penalty, self.placed) for penalty in self.game.penalties]
         players = self.game.players(self.optimizer_d, self.optimizer_g, leading, self.player_d, self.player_g)
         self.discriminator_player, self.generator_player = players
         average, rate, before = None, None, getattr(self, "state", None)

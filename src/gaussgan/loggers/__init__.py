@@ -1,4 +1,4 @@
-"""Loggers: how they are made, what they are told, and how they are closed.
+"""Make loggers, log the configuration, numbers and pictures of a run, and close the loggers.
 
 The choice of numbers and pictures belongs in `callbacks`.
 """

@@ -1,4 +1,4 @@
-"""The logger behind `logger=csv`."""
+"""The logger of `logger=csv`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from gaussgan.config.dotted import to_yaml
 
 
 class CSVLogger(Logger):
-    """`metrics.csv`, with a row for each iteration at which something is logged.
+    """Write `metrics.csv`, with one row for all numbers of one iteration.
 
-    Each row is written at once. All that is logged at one iteration shares a row. Lightning's own `CSVLogger` deletes
-    the file when a run is resumed in its directory; this one keeps the rows before `purge_step`.
+    Each row is written immediately. When a run is resumed in its directory, Lightning's own `CSVLogger` deletes the
+    file. This logger keeps the rows before `purge_step`.
 
     Args:
         save_dir: the directory of the file.
-        purge_step: the rows of this iteration and of later ones are dropped.
+        purge_step: the first iteration whose rows are deleted. The rows of later iterations are deleted too.
     """
 
     name, version = "", ""
@@ -34,7 +34,7 @@ class CSVLogger(Logger):
         self.path = Path(save_dir) / "metrics.csv"
         self.purge_step: float = purge_step
         self.columns: list[str] = []
-        self.step, self.start = -1, 0  # the last row's iteration, and its place in the file
+        self.step, self.start = -1, 0  # the iteration of the last row, and its position in the file
         self.row: dict[str, Any] = {}
 
     @property
@@ -53,7 +53,7 @@ class CSVLogger(Logger):
             self._rewrite(step, row)
             return
         with self.path.open("r+", newline="") as file:
-            if step == self.step:  # in the place of the last row
+            if step == self.step:  # replace the last row
                 row = {**self.row, **row}
                 file.seek(self.start)
                 file.truncate()
@@ -63,12 +63,10 @@ class CSVLogger(Logger):
         self.step, self.row = step, row
 
     def _rewrite(self, step: int, row: dict[str, Any]) -> None:
-        """Write the whole file again, with a row that has new columns or belongs between others."""
+        """Write the whole file again, with a row that has new columns or belongs between other rows."""
         text = self.path.read_text() if self.path.exists() else ""
-        whole = text[: text.rfind("\n") + 1]  # without a row that a kill cut short
-        rows = {
-            int(old["step"]): old for old in csv.DictReader(whole.splitlines()) if int(old["step"]) < self.purge_step
-        }
+        complete = text[: text.rfind("\n") + 1].splitlines()  # a killed process may leave half a row
+        rows = {int(old["step"]): old for old in csv.DictReader(complete) if int(old["step"]) < self.purge_step}
         rows[step] = {**rows.get(step, {}), **row}
         self.purge_step, self.step = math.inf, max(rows)
         self.row = rows[self.step]

@@ -1,4 +1,4 @@
-"""What loggers are told: the configuration, numbers and pictures of a run."""
+"""Log the configuration, the numbers and the pictures of a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gaussgan.config.dotted import to_yaml
 from gaussgan.config.recipe import hyperparameters
 from gaussgan.evaluation.evaluator import score
 from gaussgan.evaluation.summary import aggregate
-from gaussgan.loggers.make import IDS, SERVICES, closing
+from gaussgan.loggers.make import IDS_FILE, SERVICES, closing
 from gaussgan.runs.directory import SWEEP
 
 
@@ -28,40 +28,40 @@ def log_configuration(
     config: Mapping[str, Any],
     distances: Mapping[str, Any],
     step: int,
-    first: Sequence[str],
+    first_keys: Sequence[str],
 ) -> None:
-    """Log what a run is, and keep the ids that services gave the run.
+    """Log the hyperparameters of a run, and save the ids that W&B and MLflow gave the run.
 
     Args:
         distances: the distances at the start.
         step: the iteration at the start.
-        first: the keys of the hyperparameters that are shown first, see `typed`.
+        first_keys: the keys of the hyperparameters that come first, see `typed`.
     """
-    numbers, start = hyperparameters(config, first), aggregate(distances)
+    numbers, start = hyperparameters(config, first_keys), aggregate(distances)
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
-            _describe_to_tensorboard(logger, config, numbers, start, step)
+            _log_configuration_to_tensorboard(logger, config, numbers, start, step)
         elif isinstance(logger, MLFlowLogger):
-            known = logger.experiment.get_run(logger.run_id).data.params  # MLflow lets none of them change
+            known = logger.experiment.get_run(logger.run_id).data.params  # MLflow does not let them change
             logger.experiment.update_run(logger.run_id, status="RUNNING")
             logger.log_hyperparams({key: value for key, value in numbers.items() if key not in known})
         else:
             logger.log_hyperparams(numbers)
     named = zip(config.get("logger") or (), loggers, strict=False)  # a fast_dev_run has no loggers
     if ids := {name: logger.version for name, logger in named if isinstance(logger, SERVICES)}:
-        (Path(config["run_dir"]) / IDS).write_text(json.dumps(ids) + "\n")
+        (Path(config["run_dir"]) / IDS_FILE).write_text(json.dumps(ids) + "\n")
 
 
-def _describe_to_tensorboard(
+def _log_configuration_to_tensorboard(
     logger: TensorBoardLogger, config: Mapping[str, Any], numbers: dict[str, Any], start: Mapping[str, float], step: int
 ) -> None:
     if step and len([*Path(logger.log_dir).glob("events.out.tfevents.*")]) > 1:
-        return  # an earlier file has all of it, and the score of this step
+        return  # an earlier file has the same text, and the score of this step
     tag = score(start)
     shown = f"{tag}_median" if f"{tag}_median" in start else tag
-    logger.log_hyperparams(numbers, {shown: start[shown]}, step=step)  # HPARAMS then follows this tag
+    logger.log_hyperparams(numbers, {shown: start[shown]}, step=step)  # HPARAMS then shows this tag
     hparams = Path(logger.log_dir, logger.NAME_HPARAMS_FILE)
-    if not hparams.exists():  # else Lightning writes it at the end, and dumps every value twice
+    if not hparams.exists():  # otherwise Lightning writes it at the end, with every value twice
         hparams.write_text(to_yaml(numbers))
     logger.experiment.add_text("config", f"```yaml\n{to_yaml(config)}```")
     if shown != tag:
@@ -71,13 +71,13 @@ def _describe_to_tensorboard(
 
 
 def log_numbers(loggers: Sequence[Logger], numbers: Mapping[str, float], step: int) -> None:
-    """Log numbers at an iteration; nothing where there are no numbers."""
+    """Log numbers at an iteration. Without numbers, log nothing."""
     for logger in loggers if numbers else ():
         logger.log_metrics(dict(numbers), step=step)
 
 
 def log_picture(logger: Logger, tag: str, image: Any, step: int) -> None:
-    """Log a rendered figure, [height, width, RGB], if the logger can show it."""
+    """Log a rendered figure, [height, width, RGB], if the logger accepts pictures."""
     if isinstance(logger, TensorBoardLogger):
         logger.experiment.add_image(tag, image, step, dataformats="HWC")
     elif isinstance(logger, MLFlowLogger):
@@ -91,17 +91,17 @@ def log_finished_run(
     config: Mapping[str, Any],
     distances: Mapping[str, Any],
     history: Sequence[Mapping[str, Any]],
-    first: Sequence[str],
+    first_keys: Sequence[str],
 ) -> None:
-    """Log a single run after its end, as it would have been logged while it went on, and close its loggers.
+    """Log a finished single run in the same way as during training, and close its loggers.
 
     Args:
         distances: the distances at iteration 0.
         history: the rows of the run.
-        first: as for `log_configuration`.
+        first_keys: as for `log_configuration`.
     """
     with closing(loggers):
-        log_configuration(loggers, config, distances, 0, first)
+        log_configuration(loggers, config, distances, 0, first_keys)
         for row in history:
             numbers = {tag: value for tag, value in row.items() if tag not in ("iteration", "epoch")}
             log_numbers(loggers, numbers, int(row["iteration"]))
@@ -110,7 +110,7 @@ def log_finished_run(
 
 
 def typed() -> list[str]:
-    """Return the keys that a person typed on the command line: first those that a sweep varies."""
+    """Return the keys on the command line. The keys that a sweep varies come first."""
     if not HydraConfig.initialized():
         return []
     hydra, parse = HydraConfig.get(), OverridesParser.create().parse_overrides

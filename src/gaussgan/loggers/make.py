@@ -1,4 +1,4 @@
-"""Loggers, made from the configuration and closed."""
+"""Make loggers from the configuration, and close them."""
 
 from __future__ import annotations
 
@@ -16,68 +16,68 @@ from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.loggers.csv_logger import CSVLogger
 from gaussgan.runs.directory import writing
 
-IDS = "loggers.json"  # a file of a run's directory: the ids that W&B and MLflow gave the run
+IDS_FILE = "loggers.json"  # a file in the run's directory with the ids that W&B and MLflow gave the run
 
-# For a class of loggers: its argument for where a resumed run goes on, and the extra that installs it. The argument is
-# a step or, for a service, the id that it gave the run.
-KINDS: dict[type[Logger], tuple[str, str | None]] = {
+# For each class of loggers: the argument that makes a resumed run continue its log, and the extra that installs the
+# package. The argument takes a step or, for a service, the id that the service gave the run.
+SUPPORTED: dict[type[Logger], tuple[str, str | None]] = {
     CSVLogger: ("purge_step", None),
     TensorBoardLogger: ("purge_step", None),
     WandbLogger: ("id", "wandb"),
     MLFlowLogger: ("run_id", "mlflow"),
 }
-SERVICES = tuple(kind for kind, (_, extra) in KINDS.items() if extra)
+SERVICES = tuple(logger for logger, (_, extra) in SUPPORTED.items() if extra)
 
 
 def make_loggers(config: Mapping[str, Any], step: int | None = None) -> list[Logger]:
     """Make the loggers of a configuration.
 
-    A resumed run goes on in its logs. What they hold of later iterations, as after a kill, is dropped where the logger
-    can do that.
+    A resumed run continues its logs. After a kill, a log may have entries of later iterations. They are deleted if the
+    logger can do that.
 
     Args:
-        step: the iteration from which the run is resumed; None where it starts.
+        step: the iteration from which the run is resumed, or None for a new run.
 
     Raises:
         ConfigError: when a logger cannot be made, cannot reach its service, or cannot write.
     """
     directory = Path(config["run_dir"])
-    ids = json.loads((directory / IDS).read_text()) if step is not None and (directory / IDS).exists() else {}
+    ids = json.loads((directory / IDS_FILE).read_text()) if step is not None and (directory / IDS_FILE).exists() else {}
     loggers = []
     for name, node in (config.get("logger") or {}).items():
         loggers.append(logger := _make(name, node, ids.get(name), step + 1 if step else 0))
-        if logger.save_dir and Path(logger.save_dir) != directory:  # the run has claimed its directory
+        if logger.save_dir and Path(logger.save_dir) != directory:  # the run already uses its own directory
             with writing(f"logger.{name}"):
                 Path(logger.save_dir).mkdir(parents=True, exist_ok=True)
                 TemporaryFile(dir=logger.save_dir).close()
     return loggers
 
 
-def _make(name: str, node: Mapping[str, Any], identity: str | None, purge_step: int) -> Logger:
-    kind: type[Logger] | None = None
+def _make(name: str, node: Mapping[str, Any], run_id: str | None, purge_step: int) -> Logger:
+    base: type[Logger] | None = None
     try:
         make = instantiate(node, _partial_=True, _convert_="all")
-        kind = next((each for each in KINDS if isinstance(make.func, type) and issubclass(make.func, each)), None)
-        if kind and make.keywords.get(argument := KINDS[kind][0]) is None:
-            make.keywords[argument] = identity if kind in SERVICES else purge_step
+        base = next((each for each in SUPPORTED if isinstance(make.func, type) and issubclass(make.func, each)), None)
+        if base and make.keywords.get(argument := SUPPORTED[base][0]) is None:
+            make.keywords[argument] = run_id if base in SERVICES else purge_step
         logger: Logger = make()
-        if kind is WandbLogger and not (make.keywords.get("offline") or "mode" in make.keywords):
+        if base is WandbLogger and not (make.keywords.get("offline") or "mode" in make.keywords):
             import wandb
 
-            wandb.login()  # now rather than when the run begins
+            wandb.login()  # fail now, not when the run begins
     except ModuleNotFoundError as error:
-        extra = kind and KINDS[kind][1]
+        extra = base and SUPPORTED[base][1]
         what = f"pip install -c constraints.txt -e '.[{extra}]'" if extra else one_line(error)
         raise ConfigError(f"logger.{name} needs a package that is not installed: {what}") from error
     except Exception as error:  # a service may raise anything
-        hint = f" Without it: logger.{name}.offline=true" if kind is WandbLogger else ""
+        hint = f" To log without W&B: logger.{name}.offline=true" if base is WandbLogger else ""
         raise ConfigError(f"logger.{name}: {one_line(error)}{hint}") from error
     return logger
 
 
 @contextmanager
 def closing(loggers: Sequence[Logger]) -> Iterator[None]:
-    """End W&B's run afterwards. Lightning leaves it open, and the next run of the process would be logged into it."""
+    """End the W&B run on exit. Lightning leaves it open, so the next run of the process would log into it."""
     failed = True
     try:
         yield

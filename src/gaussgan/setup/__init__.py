@@ -1,4 +1,4 @@
-"""The way from a configuration to the objects of a run: they are made, and checked against each other and the machine.
+"""Make the objects of a run from its configuration, and check that they fit each other and the machine.
 
 Checks that need no torch belong in `config`.
 """

@@ -11,13 +11,13 @@ from hydra.utils import get_object
 
 from gaussgan.config.dotted import walk
 from gaussgan.config.errors import ConfigError
-from gaussgan.config.keys import nearest
+from gaussgan.config.keys import did_you_mean
 
-logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # get_object logs its errors in several lines
+logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # get_object logs each error in several lines
 
 PLAYER = "gaussgan.gan.player.Player"
 RESERVED = ("_target_", "_args_", "_partial_", "_recursive_", "_convert_")  # Hydra reads these itself
-OURS = {  # arguments that a run supplies itself
+SUPPLIED = {  # arguments that a run supplies itself
     "generator": {"rng"},
     "discriminator": {"rng"},
     "optimizer_d": {"params"},
@@ -26,7 +26,7 @@ OURS = {  # arguments that a run supplies itself
     "player_g": {"module", "loss", "optimizer", "scale", "leading"},
     "trainer": {"callbacks", "logger", "default_root_dir", "enable_autolog_hparams"},
 }
-HANDS_ON = {  # classes that pass their **kwargs to another class or function, during a run
+PASSES_KWARGS_TO = {  # classes that pass their **kwargs to another class or function, during a run
     "pytorch_lightning.callbacks.model_summary.ModelSummary": "pytorch_lightning.utilities.model_summary.ModelSummary",
     "pytorch_lightning.loggers.tensorboard.TensorBoardLogger": "torch.utils.tensorboard.SummaryWriter",
     "pytorch_lightning.loggers.wandb.WandbLogger": "wandb.init",
@@ -35,7 +35,7 @@ HANDS_ON = {  # classes that pass their **kwargs to another class or function, d
 
 
 def check_arguments(config: Mapping[str, Any]) -> None:
-    """Check that each class gets all arguments that it needs, and none that it does not have.
+    """Check that each class gets all its required arguments, and no unknown argument.
 
     Raises:
         ConfigError: for the first missing or unknown argument.
@@ -45,37 +45,37 @@ def check_arguments(config: Mapping[str, Any]) -> None:
         if not isinstance(node, Mapping) or "_target_" not in node:
             continue
         component, name = ".".join(path), str(node["_target_"]).rpartition(".")[2]
-        if (takes := _arguments(node["_target_"], OURS.get(component, set()))) is None:
+        if (takes := _arguments(node["_target_"], SUPPLIED.get(component, set()))) is None:
             continue
         for key in node:
             if key not in takes and key not in RESERVED:
-                hint = nearest(f"{component}.{key}", (f"{component}.{other}" for other in takes))
+                hint = did_you_mean(f"{component}.{key}", (f"{component}.{other}" for other in takes))
                 raise ConfigError(f"{component}.{key}: {name} has no argument {key}{hint}")
-        if node.get("_args_") or (node.get("_partial_") and component not in OURS):
-            continue  # arguments are given by position, or later
-        for key, needed in takes.items():
-            if needed and key not in node:
-                raise ConfigError(f"{component}.{key} must be there: {name} needs it (it was removed, or never given)")
+        if node.get("_args_") or (node.get("_partial_") and component not in SUPPLIED):
+            continue  # it may get arguments by position, or later
+        for key, required in takes.items():
+            if required and key not in node:
+                raise ConfigError(f"{component}.{key} must be given: {name} needs it (it is missing)")
 
 
-def _arguments(target: str, ours: set[str]) -> dict[str, bool] | None:
-    """Return the names of the arguments of a class or function, and whether it needs them.
+def _arguments(target: str, supplied: set[str]) -> dict[str, bool] | None:
+    """Return the arguments of a class or function by their names. The value is true for a required argument.
 
     Args:
-        ours: arguments that a configuration cannot give.
+        supplied: arguments that the run itself supplies, so a configuration cannot give them.
 
     Returns:
-        None if any name is possible because of **kwargs, or if the signature is unknown, as for a class written in C.
+        None if **kwargs allows any name, or if the signature is unknown, as for a class written in C.
     """
     try:
-        made = get_object(target)
-        parameters = signature(made).parameters.values()
+        function = get_object(target)
+        parameters = signature(function).parameters.values()
         takes = {
             p.name: p.default is p.empty for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
         }
         if any(p.kind is Parameter.VAR_KEYWORD for p in parameters):
-            receiver = get_object(HANDS_ON[f"{made.__module__}.{made.__qualname__}"])
+            receiver = get_object(PASSES_KWARGS_TO[f"{function.__module__}.{function.__qualname__}"])
             takes = {**dict.fromkeys(signature(receiver).parameters, False), **takes}
-    except Exception:  # a class that cannot be imported is reported when it is made
+    except Exception:  # if the class cannot be imported, making it reports the error
         return None
-    return {name: needed for name, needed in takes.items() if name not in ours}
+    return {name: required for name, required in takes.items() if name not in supplied}

@@ -14,8 +14,8 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from gaussgan.callbacks.check import check_callbacks
-from gaussgan.callbacks.checkpoints import WholeFiles
-from gaussgan.config.check import reading
+from gaussgan.callbacks.checkpoints import AtomicCheckpointIO
+from gaussgan.config.check import translating_omegaconf_errors
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.per_replica import of_replica, seeds, varying
 from gaussgan.data.datamodule import GaussianDataModule
@@ -33,21 +33,21 @@ from gaussgan.setup.trainer import check_machine, check_trainer, make_trainer
 log = logging.getLogger(__name__)
 
 Run = tuple[GAN, GaussianDataModule, Trainer]
-MANY = 10_000  # replicas that take seconds to make
-_ahead: list[Run] = []  # at most one: see assemble_ahead
+SLOW_TO_MAKE = 10_000  # replicas; making this many takes seconds
+_assembled: list[Run] = []  # at most one: see assemble_ahead
 
 
-@reading()
+@translating_omegaconf_errors()
 def assemble(cfg: DictConfig) -> Run:
-    """Make the module, the data and the trainer that a configuration describes.
+    """Make the module, the data and the trainer of a run.
 
     Raises:
-        ConfigError: when one of them cannot be made, or does not fit the others or the checkpoint to resume from.
+        ConfigError: when an object cannot be made, or does not fit the others or the checkpoint to resume from.
     """
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
-    if _ahead and (run := _ahead.pop())[0].config == config:
+    if _assembled and (run := _assembled.pop())[0].config == config:
         return run
-    if cfg.replicas >= MANY:
+    if cfg.replicas >= SLOW_TO_MAKE:
         log.info("making %s replicas", f"{cfg.replicas:,}")
     check_machine(cfg.trainer)
     check_arguments(config)
@@ -59,43 +59,43 @@ def assemble(cfg: DictConfig) -> Run:
         gan = GAN(
             **networks,
             objective=instantiate(cfg.objective),
-            **{part: _make(cfg, part) for part in ("update", "optimizer_d", "optimizer_g")},
+            **{component: _make(cfg, component) for component in ("update", "optimizer_d", "optimizer_g")},
             penalties=[_make(cfg, f"penalty.{k}", 3) for k, term in cfg.penalty.items() if OmegaConf.is_dict(term)],
             schedule=instantiate(cfg.schedule) if "_target_" in cfg.schedule else None,
-            player_d={**config["player_d"], **_own_numbers(cfg, "player_d")},
-            player_g={**config["player_g"], **_own_numbers(cfg, "player_g")},
-            ema_half_life=_own_numbers(cfg, "", 1).get("ema_half_life", cfg.ema_half_life),
+            player_d={**config["player_d"], **_replica_tensors(cfg, "player_d")},
+            player_g={**config["player_g"], **_replica_tensors(cfg, "player_g")},
+            ema_half_life=_replica_tensors(cfg, "", 1).get("ema_half_life", cfg.ema_half_life),
             config=config,
         )
         callbacks = instantiate(cfg.callbacks, _convert_="all")
-        check_callbacks(callbacks, logs=bool(cfg.get("logger")))
+        check_callbacks(callbacks, has_logger=bool(cfg.get("logger")))
         trainer = make_trainer(cfg, callbacks)
     except InstantiationException as error:
         raise ConfigError(one_line(error)) from error
     if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
-        trainer.strategy.checkpoint_io = WholeFiles()
-    _try_once(cfg, gan, data)
+        trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+    _check_objects(cfg, gan, data)
     check_trainer(trainer, callbacks, gan, data)
-    # Lightning converts only after it has restored a checkpoint, so float64 would pass through float32.
+    # Lightning restores a checkpoint before it converts the module. So float64 would be rounded to float32.
     trainer.precision_plugin.convert_module(gan)
     step = None if cfg.ckpt_path is None else check_checkpoint(cfg, gan, data, trainer)
-    if not cfg.trainer.get("fast_dev_run"):  # such a run logs nothing
-        trainer.loggers = make_loggers(config, step)  # last, because MLflow's logger makes its store at once
+    if not cfg.trainer.get("fast_dev_run"):  # a fast_dev_run logs nothing
+        trainer.loggers = make_loggers(config, step)  # last: MLflow's logger creates its store immediately
     return gan, data, trainer
 
 
 def assemble_ahead(cfg: DictConfig) -> None:
-    """Assemble a run before Hydra writes its files, so that a refused run leaves none.
+    """Assemble a run before Hydra writes files, so that a refused run leaves no files.
 
-    The next call of `assemble` returns it, if the configuration is the same.
+    The next call of `assemble` with the same configuration returns this run.
     """
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)
-    _ahead[:] = [assemble(cfg)]
+    _assembled[:] = [assemble(cfg)]
 
 
 def _make_data(cfg: DictConfig, config: dict[str, Any]) -> GaussianDataModule:
-    make = instantiate(cfg.data, _partial_=True)  # does not copy the seeds of many replicas one by one
+    make = instantiate(cfg.data, _partial_=True)  # OmegaConf would copy the seeds of many replicas one by one
     try:
         return make(**({"seed": seeds(config)} if cfg.replicas > 1 else {}))
     except (TypeError, ValueError) as error:
@@ -103,38 +103,36 @@ def _make_data(cfg: DictConfig, config: dict[str, Any]) -> GaussianDataModule:
 
 
 def _make(cfg: DictConfig, component: str, ndim: int = 2) -> Any:
-    """Instantiate a component. Its numbers that differ between replicas become tensors."""
-    own = _own_numbers(cfg, component, ndim)
+    """Instantiate a component. Numbers that differ between replicas become tensors."""
+    tensors = _replica_tensors(cfg, component, ndim)
     node = OmegaConf.select(cfg, component)
-    if not own:
+    if not tensors:
         return instantiate(node)
     make = instantiate(node, _partial_=True)
-    return partial(make, **own) if node.get("_partial_") else make(**own)
+    return partial(make, **tensors) if node.get("_partial_") else make(**tensors)
 
 
-def _own_numbers(cfg: DictConfig, component: str, ndim: int = 2) -> dict[str, Any]:
+def _replica_tensors(cfg: DictConfig, component: str, ndim: int = 2) -> dict[str, Any]:
     """Return the numbers of a component that differ between replicas, as float64 tensors with `ndim` dimensions.
 
-    Their shape is [R], [R, 1] to go with parameters, or [R, 1, 1] to go with examples. The component "" is the top
-    level.
+    The shape is [R], [R, 1] for parameters, or [R, 1, 1] for examples. The component "" is the top level.
     """
 
     def tensor(values: Any) -> Any:
-        listed = isinstance(values, list)
-        return torch.tensor(values, dtype=torch.float64).view(-1, *[1] * (ndim - 1)) if listed else values
+        is_list = isinstance(values, list)
+        return torch.tensor(values, dtype=torch.float64).view(-1, *[1] * (ndim - 1)) if is_list else values
 
-    own = varying(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
-    numbers = {key.rpartition(".")[2]: value for key, value in own.items() if key.rpartition(".")[0] == component}
+    lists = varying(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
+    numbers = {key.rpartition(".")[2]: value for key, value in lists.items() if key.rpartition(".")[0] == component}
     return {key: tuple(map(tensor, value)) if key == "betas" else tensor(value) for key, value in numbers.items()}
 
 
-def _try_once(cfg: DictConfig, gan: GAN, data: GaussianDataModule) -> None:
-    """Try each object once. The state of torch's global generator is kept."""
+def _check_objects(cfg: DictConfig, gan: GAN, data: GaussianDataModule) -> None:
+    """Try each object once. The state of torch's global generator does not change."""
     with torch.random.fork_rng(devices=[]):
         d = data.distribution.dim
         terms = [name for name, term in cfg.penalty.items() if OmegaConf.is_dict(term)]
-        again = build_networks(of_replica(gan.config, 0), d)
-        check_networks(gan, data.latent_dim, d, again)
+        check_networks(gan, data.latent_dim, d, build_networks(of_replica(gan.config, 0), d))
         check_objective(gan.game.objective, gan.replicas)
         check_penalties(dict(zip(terms, gan.game.penalties, strict=True)), gan, d)
         check_optimizers(gan)

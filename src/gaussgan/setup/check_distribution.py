@@ -13,50 +13,50 @@ from gaussgan.config.errors import ConfigError
 from gaussgan.config.schema import is_number
 from gaussgan.data.distributions import examples_of
 from gaussgan.rng import stream
-from gaussgan.setup.trial import ONLY_PASSED, ROWS, check_numbers, naming
+from gaussgan.setup.trial import ONLY_GIVEN_GENERATOR, ROWS, check_numbers, naming_key
 
 
-def check_distribution(law: Any) -> None:
-    """Check a distribution against the protocol `Distribution`."""
-    what = f"data.distribution: {type(law).__name__}"
+def check_distribution(distribution: Any) -> None:
+    """Check that an object follows the protocol `Distribution`."""
+    where = f"data.distribution: {type(distribution).__name__}"
     for attribute in ("dim", "mean", "cov", "gaussian", "sample"):
-        if not hasattr(law, attribute):
-            raise ConfigError(f"{what} must have {attribute} (it has none)")
-    with naming("data.distribution"):
-        d = law.dim
+        if not hasattr(distribution, attribute):
+            raise ConfigError(f"{where} must have the attribute {attribute} (it has none)")
+    with naming_key("data.distribution"):
+        d = distribution.dim
         if type(d) is not int or d < 1:
-            raise ConfigError(f"{what}.dim must be a whole number of at least 1 (got {d!r})")
-        if type(law.gaussian) is not bool:
-            raise ConfigError(f"{what}.gaussian must be true or false (got {law.gaussian!r})")
-        check_numbers(f"{what}.mean", law.mean, (d,))
-        check_numbers(f"{what}.cov", law.cov, (d, d))
-        cov = law.cov.double()
+            raise ConfigError(f"{where}.dim must be a whole number of at least 1 (got {d!r})")
+        if type(distribution.gaussian) is not bool:
+            raise ConfigError(f"{where}.gaussian must be true or false (got {distribution.gaussian!r})")
+        check_numbers(f"{where}.mean", distribution.mean, (d,))
+        check_numbers(f"{where}.cov", distribution.cov, (d, d))
+        cov = distribution.cov.double()
         if not torch.allclose(cov, cov.mT) or torch.linalg.eigvalsh(cov)[0] < -1e-6 * cov.abs().max():
-            raise ConfigError(f"{what}.cov must be symmetric, without negative variances (got {law.cov.tolist()})")
-        if hasattr(law, "modes"):
-            check_numbers(f"{what}.modes", law.modes, (len(law.modes), d))
-            std: Any = getattr(law, "std", None)
+            raise ConfigError(f"{where}.cov must be symmetric and positive semidefinite (got {cov.tolist()})")
+        if hasattr(distribution, "modes"):
+            check_numbers(f"{where}.modes", distribution.modes, (len(distribution.modes), d))
+            std: Any = getattr(distribution, "std", None)
             if not is_number(std) or std <= 0:
-                raise ConfigError(f"{what}.std must be a number above 0 (got {std!r})")
+                raise ConfigError(f"{where}.std must be a number above 0 (got {std!r})")
         before = _global_states()
-        x, again = (examples_of(law, ROWS, stream(0, "protocol")) for _ in range(2))
+        x, again = (examples_of(distribution, ROWS, stream(0, "protocol")) for _ in range(2))
         if not torch.equal(x, again) or before != _global_states():
-            raise ConfigError(f"{what}.sample must draw {ONLY_PASSED}")
-        _check_log_prob(law, x)
+            raise ConfigError(f"{where}.sample must draw {ONLY_GIVEN_GENERATOR}")
+        _check_log_prob(distribution, x)
 
 
-def _check_log_prob(law: Any, x: Tensor) -> None:
-    if not hasattr(law, "log_prob"):
+def _check_log_prob(distribution: Any, x: Tensor) -> None:
+    if not hasattr(distribution, "log_prob"):
         return
-    what = f"data.distribution: {type(law).__name__}.log_prob"
+    where = f"data.distribution: {type(distribution).__name__}.log_prob"
     for points in (x[0], x, torch.stack([x, x])):
         try:
-            value = law.log_prob(points)
+            value = distribution.log_prob(points)
         except ValueError:  # the distribution has no density
             return
-        check_numbers(what, value, points.shape[:-1], finite=False)
+        check_numbers(where, value, points.shape[:-1], finite=False)
         if value.isnan().any():
-            raise ConfigError(f"{what} must be a number at examples of the distribution (got nan)")
+            raise ConfigError(f"{where} must be a number at samples of the distribution (got nan)")
 
 
 def _global_states() -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Try an objective, penalties, an update rule, a schedule and optimizers once, before the run.
+"""Try the objective, the penalties, the update rule, the schedule and the optimizers once, before the run.
 
 Each check raises a ConfigError for the first mistake. The trials change no parameter.
 """
@@ -20,76 +20,76 @@ from gaussgan.gan.game import OptimizerFactory
 from gaussgan.gan.module import GAN
 from gaussgan.gan.player import Loss
 from gaussgan.rng import normal, stream, uniform
-from gaussgan.setup.trial import ROWS, check_numbers, naming
+from gaussgan.setup.trial import ROWS, check_numbers, naming_key
 
 
 def check_objective(objective: Any, replicas: int) -> None:
-    """Check that an objective gives one loss for each logit, with a gradient, and treats each replica alone."""
+    """Check that an objective gives one differentiable loss for each logit, and treats each replica alone."""
     shape = (replicas, ROWS, 1) if replicas > 1 else (ROWS, 1)
     rng = stream(0, "protocol")
     real, fake = (normal(*shape, generator=rng).requires_grad_() for _ in range(2))
     for player in ("discriminator", "generator"):
-        what = f"objective: {type(objective).__name__}.{player}_loss"
+        where = f"objective: {type(objective).__name__}.{player}_loss"
         loss: Any = getattr(objective, f"{player}_loss", None)
         if not callable(loss):
-            raise ConfigError(f"{what} must be a function of real and fake logits (it has none)")
+            raise ConfigError(f"{where} must be a function of real and fake logits (it has none)")
         shown = real if player == "discriminator" or getattr(objective, "paired", False) else None
-        with naming(what), torch.enable_grad():
+        with naming_key(where), torch.enable_grad():
             losses = loss(shown, fake)
-            check_numbers(what, losses, shape)
+            check_numbers(where, losses, shape)
             if not losses.requires_grad:
-                raise ConfigError(f"{what} must have a gradient with respect to the logits")
+                raise ConfigError(f"{where} must have a gradient with respect to the logits")
             if replicas > 1:
                 alone = loss(None if shown is None else shown[0], fake[0])
                 if alone.shape != shape[1:] or not torch.allclose(losses[0], alone, rtol=1e-4, atol=1e-6):
-                    raise ConfigError(f"{what} must treat each replica alone: means are over dimension -2")
+                    raise ConfigError(f"{where} must treat each replica alone: take means over dimension -2")
 
 
 def check_penalties(penalties: Mapping[str, Any], gan: GAN, d: int) -> None:
     """Check that penalties give one number for each example.
 
     Args:
-        penalties: the penalties of a game by their names.
+        penalties: the penalties by their names.
     """
     leading = [gan.replicas] if gan.replicas > 1 else []
     rng = stream(0, "protocol")
     for name, penalty in penalties.items():
-        what = f"penalty.{name}: what {type(penalty).__name__} returns"
+        where = f"penalty.{name}: the value of {type(penalty).__name__}"
         real, fake = (normal(*leading, ROWS, d, generator=rng) for _ in range(2))
         mix = uniform(*leading, ROWS, 1, generator=rng)
-        with naming(f"penalty.{name}"), gan.evaluating(), torch.enable_grad():
-            check_numbers(what, penalty(gan.discriminator, real, fake, mix), (*leading, ROWS, 1), finite=False)
+        with naming_key(f"penalty.{name}"), gan.evaluating(), torch.enable_grad():
+            check_numbers(where, penalty(gan.discriminator, real, fake, mix), (*leading, ROWS, 1), finite=False)
 
 
 def check_update(gan: GAN, latent_dim: int, d: int, d_steps: int) -> None:
-    """Check an update rule against the protocol `Update`, by one iteration of a copy of the game."""
+    """Check that an update rule follows the protocol `Update`. Run one iteration of a copy of the game."""
     name, twin = type(gan.update).__name__, deepcopy(gan)
     twin.schedule = None
     leading, rng = [gan.replicas] if gan.replicas > 1 else [], stream(0, "protocol")
     rows = (normal(*leading, ROWS * d_steps, width, generator=rng).to(gan.placed) for width in (d, latent_dim, 1))
-    with naming("update"):
+    with naming_key("update"):
         twin.configure_optimizers()
         for tensor in twin.state.memory:
             if not isinstance(tensor, Tensor) or (tensor.ndim and [*tensor.shape[: len(leading)]] != leading):
                 raise ConfigError(
-                    f"update: {name}.start must return tensors, with replicas one row for each (got {tensor!r})"
+                    f"update: {name}.start must return tensors with one row for each replica (got {tensor!r})"
                 )
         try:
             signature(gan.update).bind(None, None, None, *twin.state.memory)
         except (TypeError, ValueError) as error:
             raise ConfigError(
-                f"update: {name} must be a function of discriminator, generator and batch, and of the tensors that"
-                f" its start returns ({error})"
+                f"update: {name} must be a function of discriminator, generator, batch and the tensors that its start"
+                f" returns ({error})"
             ) from error
         losses = twin.iteration(twin.state, Batch(*rows))
     two = isinstance(losses, tuple | list) and len(losses) == 2 and all(isinstance(each, list) for each in losses)
     if not two or not all(each and all(isinstance(loss, Loss) for loss in each) for each in losses):
-        raise ConfigError(f"update: {name} must return the losses of D and of G as two lists (got {losses!r:.100})")
+        raise ConfigError(f"update: {name} must return the losses of D and G as two lists (got {losses!r:.100})")
 
 
 def check_schedule(schedule: Any) -> None:
     """Check that a schedule maps progress in [0, 1] to learning-rate multipliers."""
-    with naming("schedule"):
+    with naming_key("schedule"):
         for progress in (0.0, 0.5, 1.0):
             value = schedule(progress)
             if not is_number(value) or value < 0:
@@ -97,25 +97,26 @@ def check_schedule(schedule: Any) -> None:
 
 
 def check_optimizers(gan: GAN) -> None:
-    """Check that both optimizers are torch optimizers, and that they step each replica alone."""
+    """Check that both optimizers are torch optimizers and step each replica alone."""
     for name in ("optimizer_d", "optimizer_g"):
         try:
             optimizer = getattr(gan, name)([torch.zeros(1, 1)])
             if not isinstance(optimizer, torch.optim.Optimizer):
                 raise ConfigError(f"{name} must be a torch.optim.Optimizer (got {type(optimizer).__name__})")
-            one, other = (_stepped(getattr(gan, name), gan.replicas, k) for k in (1.0, torch.tensor([3.0, -5, 7])))
+            multiples = (1.0, torch.tensor([3.0, -5, 7]))
+            first, second = (_step_twice(getattr(gan, name), gan.replicas, multiple) for multiple in multiples)
         except (TypeError, ValueError, RuntimeError) as error:
             raise error if isinstance(error, ConfigError) else ConfigError(f"{name}: {one_line(error)}") from error
-        if not torch.allclose(one, other, rtol=0, atol=0, equal_nan=True):
+        if not torch.allclose(first, second, rtol=0, atol=0, equal_nan=True):
             raise ConfigError(f"{name} must step each replica alone, which {type(optimizer).__name__} does not")
 
 
-def _stepped(factory: OptimizerFactory, replicas: int, others: float | Tensor) -> Tensor:
-    """Return the first replica after two steps. The gradients of the other replicas are multiples of its own."""
+def _step_twice(factory: OptimizerFactory, replicas: int, multiple: float | Tensor) -> Tensor:
+    """Return the first replica after two steps. The other replicas have a multiple of its gradient."""
     theta = torch.ones(replicas, 3)
     optimizer = factory([theta])
     for _ in range(2):
         theta.grad = torch.tensor([1.0, 2, -1]).repeat(replicas, 1)
-        theta.grad[1:] *= others
+        theta.grad[1:] *= multiple
         optimizer.step()
     return theta[0]

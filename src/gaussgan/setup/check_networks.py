@@ -12,14 +12,14 @@ from gaussgan.gan.module import GAN
 from gaussgan.networks.moments import has_closed_form
 from gaussgan.networks.replicas import Replicas
 from gaussgan.rng import normal, stream
-from gaussgan.setup.trial import ONLY_PASSED, ROWS, check_numbers, naming
+from gaussgan.setup.trial import ONLY_GIVEN_GENERATOR, ROWS, check_numbers, naming_key
 
 
-def check_networks(gan: GAN, latent_dim: int, d: int, again: Mapping[str, nn.Module]) -> None:
+def check_networks(gan: GAN, latent_dim: int, d: int, rebuilt: Mapping[str, nn.Module]) -> None:
     """Check that both networks fit each other and the data, can be trained, and depend only on their seeds.
 
     Args:
-        again: the networks of the first replica, made a second time.
+        rebuilt: the networks of the first replica, made a second time.
     """
     leading = [gan.replicas] if gan.replicas > 1 else []
     latents = normal(*leading, ROWS, latent_dim, generator=stream(0, "protocol"))
@@ -33,38 +33,38 @@ def check_networks(gan: GAN, latent_dim: int, d: int, again: Mapping[str, nn.Mod
             raise ConfigError(f"discriminator.out_features must be 1, a logit (got {logits.shape[-1]})")
         _check_parameters("discriminator", gan.discriminator, logits)
     if has_closed_form(gan.generator):
-        with naming("generator"), torch.no_grad():
+        with naming_key("generator"), torch.no_grad():
             for moment, shape in zip(gan.generator.moments(), ((d,), (d, d)), strict=True):  # type: ignore[operator]
-                check_numbers("generator: each of its moments()", moment, (*leading, *shape), finite=False)
-    for name, network in again.items():
+                check_numbers("generator: each value of moments()", moment, (*leading, *shape), finite=False)
+    for name, network in rebuilt.items():
         ours = getattr(gan, name)
         ours = ours.network(0) if isinstance(ours, Replicas) else ours
-        with naming(name):
+        with naming_key(name):
             if not all(torch.equal(value, network.state_dict()[key]) for key, value in ours.state_dict().items()):
-                raise ConfigError(f"{name}: {type(network).__name__} must draw its parameters {ONLY_PASSED}")
+                raise ConfigError(f"{name}: {type(network).__name__} must draw its parameters {ONLY_GIVEN_GENERATOR}")
 
 
-def _forward(gan: GAN, name: str, x: Tensor, what: str) -> Tensor:
-    """Return what a network makes of a batch."""
+def _forward(gan: GAN, name: str, x: Tensor, source: str) -> Tensor:
+    """Return the output of a network for a batch."""
     width = x.shape[-1]
     try:
         y = getattr(gan, name)(x)
     except Exception as error:
         got = gan.config[name].get("in_features")
         if got in (None, width):
-            raise ConfigError(f"{name}: {one_line(error)}, for inputs of width {width}, {what}") from error
-        raise ConfigError(f"{name}.in_features must be {width}, {what} (got {got})") from error
+            raise ConfigError(f"{name}: {one_line(error)}, for inputs of width {width}, {source}") from error
+        raise ConfigError(f"{name}.in_features must be {width}, {source} (got {got})") from error
     shape = y.shape if isinstance(y, Tensor) and y.ndim else ()
-    check_numbers(f"{name}: what it returns", y, shape, finite=False)
+    check_numbers(f"{name}: its output", y, shape, finite=False)
     return y
 
 
 def _check_parameters(name: str, network: nn.Module, output: Tensor) -> None:
     """Check that an output depends on all parameters of a network."""
     trained = {key: parameter for key, parameter in network.named_parameters() if parameter.requires_grad}
-    slopes: Sequence[Tensor | None] = ()
+    gradients: Sequence[Tensor | None] = ()
     if trained and output.requires_grad:
-        slopes = torch.autograd.grad(output.sum(), [*trained.values()], allow_unused=True)
-    used = [key for key, slope in zip(trained, slopes, strict=False) if slope is not None]
-    if lost := [key.removeprefix("stacked.") for key, _ in network.named_parameters() if key not in used]:
-        raise ConfigError(f"{name}: its output must depend on all its parameters (frozen or unused: {', '.join(lost)})")
+        gradients = torch.autograd.grad(output.sum(), [*trained.values()], allow_unused=True)
+    used = [key for key, gradient in zip(trained, gradients, strict=False) if gradient is not None]
+    if unused := [key.removeprefix("stacked.") for key, _ in network.named_parameters() if key not in used]:
+        raise ConfigError(f"{name}: its output must depend on all its parameters (not on {', '.join(unused)})")

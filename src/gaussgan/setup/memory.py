@@ -1,4 +1,4 @@
-"""Estimate the memory that a run needs, and refuse a run that cannot fit."""
+"""Estimate the memory that a run needs, and refuse a run that does not fit."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from gaussgan.data.distributions import Distribution
 from gaussgan.evaluation.evaluator import CHUNK, DIRECTIONS, MOMENT_SAMPLES
 from gaussgan.networks.build import build_networks
 
-PROGRAM = 4e8  # bytes of Python, torch and Lightning
-BATCH = 1_600  # bytes of the Python objects of one batch
-COPIES = 4  # of each parameter, at least: itself, its gradient, and two in a checkpoint while it is written
+PROGRAM_BYTES = 4e8  # of Python, torch and Lightning
+BATCH_BYTES = 1_600  # of the Python objects of one batch
+COPIES = 4  # of each parameter, at least: itself, its gradient, and two while a checkpoint is written
 MATRICES = 10  # d × d matrices in float64
-SIZES = {"dim": 2, "side": 2, "modes": 1}  # arguments of a distribution, and the power of each in its memory
+SIZE_POWERS = {"dim": 2, "side": 2, "modes": 1}  # the memory of a distribution grows with these powers
 
-Needs = dict[str, float]  # bytes, by what they are for
+Needs = dict[str, float]  # bytes by purpose
 
 
 def check_memory(config: Mapping[str, Any]) -> None:
-    """Check that a run can fit into memory, before anything large is made.
+    """Check that a run fits into memory, before any large object is made.
 
-    The estimate counts only what a run must hold at one time, so a refused run cannot fit.
+    The estimate is a lower bound, so a refused run cannot fit.
 
     Args:
         config: the run's configuration in plain containers.
@@ -39,51 +39,51 @@ def check_memory(config: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: when the estimate is above the memory of the machine or of the GPU.
     """
-    _compare(_distribution_needs(config["data"]["distribution"]))
+    _check_fits(_distribution_needs(config["data"]["distribution"]))
     try:
-        law = instantiate(config["data"]["distribution"])
-        on_device, on_host = training_needs(config, law), validation_needs(config, law)
-    except Exception:  # an invalid distribution is reported when the data are made
+        distribution = instantiate(config["data"]["distribution"])
+        on_device, on_host = training_needs(config, distribution), validation_needs(config, distribution)
+    except Exception:  # making the data reports an invalid distribution
         return
-    _compare({**on_device, **on_host})
+    _check_fits({**on_device, **on_host})
     if config["trainer"]["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        half = {what: size / 2 for what, size in on_device.items()}  # a lower bound: some of it stays on the host
-        _compare(half, torch.cuda.mem_get_info()[1], "the GPU")
+        half = {what: size / 2 for what, size in on_device.items()}  # a lower bound: some of it is on the host
+        _check_fits(half, torch.cuda.mem_get_info()[1], "the GPU")
 
 
-def _compare(needs: Needs, there: float | None = None, where: str = "this machine") -> None:
-    there, total = available() if there is None else there, needed(needs)
-    if total > there:
+def _check_fits(needs: Needs, limit: float | None = None, where: str = "this machine") -> None:
+    limit, total = available() if limit is None else limit, needed(needs)
+    if total > limit:
         what, size = max(needs.items(), key=lambda item: item[1])
         raise ConfigError(
-            f"the run needs about {gigabytes(total)} of memory, and {where} has {gigabytes(there)}: {gigabytes(size)}"
+            f"the run needs about {gigabytes(total)} of memory, and {where} has {gigabytes(limit)}: {gigabytes(size)}"
             f" are for {what}"
         )
 
 
 def needed(needs: Needs) -> float:
-    """Return the bytes that a run and the program need."""
-    return PROGRAM + sum(needs.values())
+    """Return the bytes that a run needs, with those of the program itself."""
+    return PROGRAM_BYTES + sum(needs.values())
 
 
 def available() -> float:
-    """Return the memory that this process may use, in bytes: the least of all limits that are set."""
+    """Return the bytes of memory that this process may use: the smallest of all limits."""
     limits = [math.inf]
-    with suppress(AttributeError, ValueError, OSError):  # not every system has these names
+    with suppress(AttributeError, ValueError, OSError):  # some systems lack these names
         limits.append(float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")))
-    for file in _group_limits():
+    for file in _cgroup_limits():
         with suppress(OSError, ValueError):
             limits.append(float(file.read_text()))
     with suppress(ImportError):
         import resource
 
-        soft = (resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
+        soft = (resource.getrlimit(name)[0] for name in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
         limits += [float(limit) for limit in soft if limit != resource.RLIM_INFINITY]
     return min(limits)
 
 
-def _group_limits() -> Iterator[Path]:
-    """Yield the memory-limit files of this process's control groups and their parents, of version 1 and 2."""
+def _cgroup_limits() -> Iterator[Path]:
+    """Yield the memory-limit files of this process's control groups (cgroups v1 and v2) and of their parents."""
     with suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text().splitlines():
             _, controllers, group = line.split(":", 2)
@@ -93,16 +93,16 @@ def _group_limits() -> Iterator[Path]:
                 yield Path(f"/sys/fs/cgroup{top}{path}", file)
 
 
-def training_needs(config: Mapping[str, Any], law: Distribution) -> Needs:
-    """Return the memory that training needs."""
+def training_needs(config: Mapping[str, Any], distribution: Distribution) -> Needs:
+    """Return the bytes that training needs."""
     data, replicas = config["data"], config["replicas"]
-    n, batch, k, d = data["num_examples"], data["batch_size"], data["latent_dim"], law.dim
+    n, batch, k, d = data["num_examples"], data["batch_size"], data["latent_dim"], distribution.dim
     width = 8 if str(config["trainer"].get("precision")).startswith("64") else 4
     noise = data.get("instance_noise")
     row = width * (d + k + 1 + (d if noise else 0))
     # The last epoch is kept while the next one is drawn. Replicas are drawn one by one and then stacked.
     draws = n * (row * (2 if replicas == 1 else 3) + (0 if data["fresh"] else 4 * d))
-    lists = BATCH * math.ceil(n / max(1, batch * data.get("batches_per_iteration", 1)))
+    lists = BATCH_BYTES * math.ceil(n / max(1, batch * data.get("batches_per_iteration", 1)))
     parameters, activations = _network_sizes(config, d)
     times = f"replicas={replicas}, " if replicas > 1 else ""
     return {
@@ -119,39 +119,39 @@ def training_needs(config: Mapping[str, Any], law: Distribution) -> Needs:
     }
 
 
-def validation_needs(config: Mapping[str, Any], law: Distribution) -> Needs:
-    """Return the memory that evaluations need."""
-    data, replicas, modes = config["data"], config["replicas"], getattr(law, "modes", None)
+def validation_needs(config: Mapping[str, Any], distribution: Distribution) -> Needs:
+    """Return the bytes that evaluations need."""
+    data, replicas, modes = config["data"], config["replicas"], getattr(distribution, "modes", None)
     samples, k = data.get("validation_samples", 2_500), data["latent_dim"]
     what = f"validation (replicas={replicas}, data.validation_samples={samples}, data.latent_dim={k})"
-    projections = 0 if law.gaussian else 32 * samples * DIRECTIONS * min(replicas, CHUNK)
+    projections = 0 if distribution.gaussian else 32 * samples * DIRECTIONS * min(replicas, CHUNK)
     return {
-        what: 4 * (samples * law.dim * replicas + k * max(samples * replicas, MOMENT_SAMPLES)) + projections,
-        f"matrices of {law.dim} × {law.dim} numbers": 8 * MATRICES * law.dim**2,
+        what: 4 * (samples * distribution.dim * replicas + k * max(samples * replicas, MOMENT_SAMPLES)) + projections,
+        f"matrices of {distribution.dim} × {distribution.dim} numbers": 8 * MATRICES * distribution.dim**2,
         "the distances of samples from modes": 0 if modes is None else 24 * samples * len(modes),
     }
 
 
 def _distribution_needs(config: Mapping[str, Any]) -> Needs:
-    sizes = {key: config[key] for key in SIZES if isinstance(config.get(key), int)}
-    return {f"data.distribution.{key}={size}": 32 * float(size) ** SIZES[key] for key, size in sizes.items()}
+    sizes = {key: config[key] for key in SIZE_POWERS if isinstance(config.get(key), int)}
+    return {f"data.distribution.{key}={size}": 32 * float(size) ** SIZE_POWERS[key] for key, size in sizes.items()}
 
 
 def _network_sizes(config: Mapping[str, Any], dim: int) -> tuple[dict[str, int], float]:
-    """Return the number of parameters of each network, and of numbers that one example keeps for the gradients.
+    """Return the number of parameters of each network, and how many numbers autograd saves for one example.
 
-    The networks are built without memory. If that fails, nothing is counted.
+    The networks are built on the meta device, without memory. If that fails, the counts are empty and 0.
     """
     parameters: dict[str, int] = {}
     with suppress(Exception), torch.device("meta"):
         networks = build_networks(of_replica(config, 0), dim)
         parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
-        few, more = (_saved(networks, n, config["data"]["latent_dim"]) for n in (2, 4))
+        few, more = (_saved_numbers(networks, n, config["data"]["latent_dim"]) for n in (2, 4))
         return parameters, (more - few) / 2
     return parameters, 0
 
 
-def _saved(networks: dict[str, nn.Module], n: int, k: int) -> int:
+def _saved_numbers(networks: dict[str, nn.Module], n: int, k: int) -> int:
     saved: list[int] = []
 
     def keep(tensor: Tensor) -> Tensor:

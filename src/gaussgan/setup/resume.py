@@ -1,4 +1,4 @@
-"""Whether a run can go on from a checkpoint, found out before it begins."""
+"""Check, before a run begins, that it can resume from its checkpoint."""
 
 from __future__ import annotations
 
@@ -32,36 +32,36 @@ def check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, traine
         checkpoint = read_checkpoint(path)
     if differing := differences(checkpoint["config"], gan.config):
         typed = flatten(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
-        key = min(differing, key=lambda key: "${" in str(typed.get(key)))  # better a key that the user set directly
+        key = min(differing, key=lambda key: "${" in str(typed.get(key)))  # prefer a key that the user set directly
         theirs, ours = differing[key]
         raise ConfigError(
-            f"ckpt_path: {path} comes from a run with {key}={theirs!s:.200}, and a resumed run keeps its"
-            f" recipe (got {ours!s:.200})"
+            f"ckpt_path: {path} comes from a run with {key}={theirs!s:.200}; a resumed run must keep it"
+            f" (got {ours!s:.200})"
         )
     done: int = checkpoint["global_step"]
     for key, end in iteration_limits(trainer, data).items():
         if end < done:
             raise ConfigError(
-                f"ckpt_path: {path} is at iteration {done}, beyond trainer.{key}={getattr(trainer, key)}, which ends at"
-                f" {end}; give the run's own, or more"
+                f"ckpt_path: {path} is at iteration {done}, after the end of this run:"
+                f" trainer.{key}={getattr(trainer, key)} ends at {end}; give the value of that run, or a larger value"
             )
     planned = min(iteration_limits(trainer, data).values())
     if gan.schedule is not None and checkpoint.get("planned_iterations", planned) != planned:
         raise ConfigError(
             f"ckpt_path: {path} follows its schedule to iteration {checkpoint['planned_iterations']}; give its own"
-            f" trainer.max_epochs and trainer.max_steps (these end at {planned})"
+            f" trainer.max_epochs and trainer.max_steps (the given ones end at {planned})"
         )
     with naming_ckpt_path(), expecting_checkpoint(path):
         check_state(checkpoint, gan, data, trainer)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, Timer) and (left := callback.time_remaining()) is not None and left <= 0:
-            raise ConfigError(f"ckpt_path: {path} has used up its time; give trainer.max_time a longer one, or null")
+            raise ConfigError(f"ckpt_path: {path} has used all of its trainer.max_time; give a longer time, or null")
     return done
 
 
 @contextmanager
 def naming_ckpt_path() -> Iterator[None]:
-    """Name the key in what is wrong with the file."""
+    """Put the key `ckpt_path` before each ConfigError about the checkpoint."""
     try:
         yield
     except ConfigError as error:
@@ -69,20 +69,20 @@ def naming_ckpt_path() -> Iterator[None]:
 
 
 def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModule, trainer: Trainer) -> None:
-    """Check that a checkpoint holds what this run itself would save.
+    """Check that a checkpoint has the entries, types and shapes that this run would save.
 
     Raises:
-        ValueError: naming the entry that has another type or shape.
-        Exception: whatever an optimizer or a callback raises when it loads its state.
+        ValueError: for the first entry with another type or shape.
+        Exception: any error of an optimizer or a callback that loads its state.
     """
     if Version(checkpoint["pytorch-lightning_version"]).major != Version(pytorch_lightning.__version__).major:
-        raise ValueError("it was written by another major version of Lightning")
+        raise ValueError("another major version of Lightning wrote it")
     twin = deepcopy(gan)
     twin.schedule = None
     optimizers, _ = twin.configure_optimizers()
     if checkpoint["global_step"]:
         for player in (twin.discriminator_player, twin.generator_player):
-            player.apply(torch.zeros_like(player.theta))  # by which optimizers of torch make their state
+            player.apply(torch.zeros_like(player.theta))  # the first step creates the state of a torch optimizer
     state, scheduled = twin.state, [] if gan.schedule is None else optimizers
     loops = ("fit_loop", "validate_loop", "test_loop", "predict_loop")
     path = checkpoint.get("trajectory", torch.empty(0))
@@ -104,7 +104,7 @@ def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModul
     for optimizer, saved in zip(optimizers, checkpoint["optimizer_states"], strict=True):
         optimizer.load_state_dict(deepcopy(saved))
     if checkpoint["history"]["names"] not in ([], names):
-        raise ValueError("history.names are not those of this run")
+        raise ValueError("history.names differ from those of this run")
     _check_counts(checkpoint, data)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if saved := checkpoint["callbacks"].get(callback.state_key):
@@ -112,7 +112,7 @@ def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModul
 
 
 def _check_counts(checkpoint: Mapping[str, Any], data: GaussianDataModule) -> None:
-    """Check that everything that counts iterations counted the same number."""
+    """Check that all counts of iterations agree."""
     done, place, history = checkpoint["global_step"], checkpoint["GaussianDataModule"], checkpoint["history"]
     loop = checkpoint["loops"]["fit_loop"]["epoch_loop.manual_optimization.optim_step_progress"]
     rows = history["rows"]

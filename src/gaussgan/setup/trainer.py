@@ -1,4 +1,4 @@
-"""Make the Trainer of a run, and check that its arguments fit what it trains."""
+"""Make the Trainer of a run, and check that its arguments fit the run."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.iterations import iteration_limits
 from gaussgan.gan.module import GAN
 
-for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # their messages do not help a user here
+for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # their other messages do not help a user here
     logging.getLogger(library).setLevel(logging.WARNING)
-for asked_for in ("profilers", "callbacks.model_summary", "callbacks.early_stopping"):
-    logging.getLogger(f"pytorch_lightning.{asked_for}").setLevel(logging.INFO)
+for module in ("profilers", "callbacks.model_summary", "callbacks.early_stopping"):
+    logging.getLogger(f"pytorch_lightning.{module}").setLevel(logging.INFO)
 warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # inside Lightning
-# The first counts batches, and here a batch is a block of iterations. The second misses a state that is saved here.
+# The first counts batches, but here a batch is a block of iterations. The second warns of state that is saved here.
 warnings.filterwarnings("ignore", message=".*is smaller than the logging interval")
 warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
 
 
 def make_trainer(cfg: DictConfig, callbacks: Mapping[str, Callback]) -> Trainer:
-    """Make a Trainer without loggers. It gets our progress bar unless the callbacks have another."""
+    """Make a Trainer without loggers. Add our progress bar if it is enabled and the callbacks have no other."""
     bar = cfg.trainer.enable_progress_bar and not any(isinstance(each, ProgressBar) for each in callbacks.values())
-    # With 0, the Trainer logs what other callbacks report at the end of each block.
-    every = cfg.trainer.get("log_every_n_steps", 0)
-    _hear(callbacks.values())
+    # With 0, the Trainer logs the metrics of other callbacks at the end of each block.
+    log_every = cfg.trainer.get("log_every_n_steps", 0)
+    _set_verbosity(callbacks.values())
     return instantiate(
         cfg.trainer,
         callbacks=[*callbacks.values(), *([IterationsBar()] if bar else [])],
         logger=False,
-        log_every_n_steps=1 if every == 0 else every,
+        log_every_n_steps=1 if log_every == 0 else log_every,
         default_root_dir=cfg.run_dir,
         enable_autolog_hparams=False,
         _convert_="all",
@@ -52,31 +52,30 @@ def make_trainer(cfg: DictConfig, callbacks: Mapping[str, Callback]) -> Trainer:
 
 
 def check_machine(trainer: DictConfig) -> None:
-    """Check that this machine has the accelerator, and Lightning the strategy, of a Trainer's configuration.
+    """Check that this machine has the Trainer's accelerator, and that its strategy can be used.
 
     Raises:
-        ConfigError: when they do not; the message lists what they have.
+        ConfigError: when it is not so. The message lists the valid names.
     """
     here = sorted(name for name, entry in AcceleratorRegistry.items() if entry["accelerator"].is_available())
     accelerators = ["auto", *here, *(["gpu"] if {"cuda", "mps"} & {*here} else [])]
     if (name := trainer.accelerator) not in accelerators:
-        choices = ", ".join(accelerators)
-        raise ConfigError(f"trainer.accelerator must be one that this machine has: {choices} (got {name})")
+        raise ConfigError(f"trainer.accelerator must be one of {', '.join(accelerators)} on this machine (got {name})")
     strategies = [name for name in StrategyRegistry.available_strategies() if name.startswith(("ddp", "single_device"))]
     if isinstance(name := trainer.get("strategy"), str) and name not in ("auto", *strategies):
         raise ConfigError(
-            f"trainer.strategy must be auto, ddp or another of Lightning's ddp, such as ddp_spawn (got {name})"
+            f"trainer.strategy must be auto, ddp or another ddp strategy of Lightning, such as ddp_spawn (got {name})"
         )
 
 
 def check_trainer(trainer: Trainer, callbacks: Mapping[str, Callback], gan: GAN, data: GaussianDataModule) -> None:
-    """Check that a Trainer fits what it trains.
+    """Check that a Trainer fits its callbacks, the networks and the data.
 
     Raises:
         ConfigError: for the first argument that does not fit.
     """
     _check_strategy(trainer, gan.replicas)
-    _check_least(trainer, data)
+    _check_minimum_length(trainer, data)
     try:
         evaluation_of(trainer).check(gan.generator, data.distribution)
     except ValueError as error:
@@ -95,20 +94,20 @@ def _check_strategy(trainer: Trainer, replicas: int) -> None:
     if replicas > 1 and trainer.world_size > 1:
         raise ConfigError(f"trainer.devices must be 1 with replicas={replicas} (got {trainer.world_size})")
     sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-    # Only the launcher that runs the script again for each process has a cluster environment.
+    # A launcher with a cluster environment runs the script again for each process.
     if sweeping and hasattr(trainer.strategy.launcher, "cluster_environment"):
         raise ConfigError(
-            "trainer.strategy must be ddp_spawn in a sweep: the processes of ddp would each run the whole sweep again"
+            "trainer.strategy must be ddp_spawn in a sweep: with ddp, each process would run the whole sweep again"
         )
 
 
-def _check_least(trainer: Trainer, data: GaussianDataModule) -> None:
-    """Check that the least length of a run is not above its limit."""
+def _check_minimum_length(trainer: Trainer, data: GaussianDataModule) -> None:
+    """Check that the minimum length of a run is not above its limit."""
     planned = min(iteration_limits(trainer, data).values())
     for key, iterations in (("min_epochs", data.iterations), ("min_steps", 1)):
-        least = getattr(trainer, key) or 0
-        if least * iterations > planned:
-            raise ConfigError(f"trainer.{key} must end within the run's {planned} iterations (got {least})")
+        minimum = getattr(trainer, key) or 0
+        if minimum * iterations > planned:
+            raise ConfigError(f"trainer.{key} must end within the run's {planned} iterations (got {minimum})")
 
 
 def _check_batch_norm(trainer: Trainer, gan: GAN, data: GaussianDataModule) -> None:
@@ -116,16 +115,16 @@ def _check_batch_norm(trainer: Trainer, gan: GAN, data: GaussianDataModule) -> N
         return
     if trainer.world_size > 1:
         raise ConfigError(
-            f"trainer.devices must be 1 with batch norm, which needs the whole batch (got {trainer.world_size})"
+            f"trainer.devices must be 1 with batch norm: it needs the whole batch (got {trainer.world_size})"
         )
     if data.fewest_rows(1) < 2:
         raise ConfigError(
-            "data.num_examples must leave every batch two examples for batch norm, also the last batch of an epoch (got"
-            f" {data.num_examples})"
+            "data.num_examples must give every batch, also the last of an epoch, at least two examples for batch norm"
+            f" (got {data.num_examples})"
         )
 
 
-def _hear(callbacks: Iterable[Callback]) -> None:
+def _set_verbosity(callbacks: Iterable[Callback]) -> None:
     """Show Lightning's messages if a callback is verbose."""
     verbose = any(getattr(callback, "verbose", False) for callback in callbacks)
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.INFO if verbose else logging.WARNING)

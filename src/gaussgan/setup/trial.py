@@ -1,4 +1,4 @@
-"""Helpers of the checks that try an object once."""
+"""Helpers for the checks that try an object once."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from torch import Tensor
 from gaussgan.config.errors import ConfigError, one_line
 
 ROWS = 3  # rows of a batch in a trial
-
-
-ONLY_PASSED = "from the generator that is passed, and from nothing else"
+ONLY_GIVEN_GENERATOR = "only with the generator that is given to it"
 
 
 @contextmanager
-def naming(key: str) -> Iterator[None]:
-    """Turn any error of a trial into a ConfigError that names the key."""
+def naming_key(key: str) -> Iterator[None]:
+    """Raise any error of a trial as a ConfigError that names the key."""
     try:
         yield
     except ConfigError:
@@ -27,10 +25,10 @@ def naming(key: str) -> Iterator[None]:
         raise ConfigError(f"{key}: {one_line(error)} ({type(error).__name__})") from error
 
 
-def check_numbers(what: str, value: Any, shape: Sequence[int], finite: bool = True) -> None:
+def check_numbers(where: str, value: Any, shape: Sequence[int], finite: bool = True) -> None:
     """Check that a value is a floating-point tensor with the given shape."""
     if not isinstance(value, Tensor) or not value.is_floating_point() or value.shape != (*shape,):
         got = f"{[*value.shape]} of {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
-        raise ConfigError(f"{what} must be a tensor of floats, {[*shape]} (got {got})")
+        raise ConfigError(f"{where} must be a tensor of floats, {[*shape]} (got {got})")
     if finite and not value.isfinite().all():
-        raise ConfigError(f"{what} must be finite (it holds NaN or infinity)")
+        raise ConfigError(f"{where} must be finite (it holds NaN or infinity)")
