@@ -325,7 +325,7 @@ def test_a_run_that_cannot_be_assembled_leaves_no_files(complaint: Callable[[str
 def test_a_sweeps_directory_belongs_to_one_sweep(complaint: Callable[[str], str], tmp_path: Path) -> None:
     (tmp_path / "multirun.yaml").touch()
     message = complaint(shlex.join(["-m", "seed=0,1", f"hydra.sweep.dir={tmp_path}"]))
-    assert message == f"hydra.sweep.dir: {tmp_path} already holds a sweep; name another directory"
+    assert message == f"hydra.sweep.dir: {tmp_path} already holds a sweep; choose another directory"
 
 
 def test_a_directory_that_cannot_be_written(complaint: Callable[[str], str], tmp_path: Path) -> None:
@@ -353,5 +353,5 @@ def test_a_sweep_goes_on_after_a_bad_job(tmp_path: Path) -> None:
 def test_evaluating_a_directory_without_a_run(tmp_path: Path) -> None:
     result = run_script(str(tmp_path), cwd=tmp_path, script="evaluate.py")
     assert result.returncode != 0
-    message = f"{tmp_path} is no run directory: it holds no checkpoints/last.ckpt"
+    message = f"{tmp_path} is not a run directory: it has no checkpoints/last.ckpt"
     assert result.stderr.splitlines()[-1] == message

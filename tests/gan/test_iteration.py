@@ -1,6 +1,8 @@
 """One iteration is a function of (state, batch): make_fx traces it as it stands."""
 
 from collections.abc import Callable
+from copy import deepcopy
+from functools import partial
 
 import pytest
 import torch
@@ -11,7 +13,13 @@ from torch.utils import _pytree as pytree
 
 from gaussgan.data.loader import Batch
 from gaussgan.gan.module import GAN
+from gaussgan.gan.objectives import NonSaturating
+from gaussgan.gan.optimizers import SGD, Adam
+from gaussgan.gan.player import Player
 from gaussgan.gan.state import State
+from gaussgan.gan.updates import Alternating
+from gaussgan.networks import MLP, Linear
+from gaussgan.rng import normal, stream
 from gaussgan.setup.assemble import assemble
 
 Compose = Callable[..., DictConfig]
@@ -90,3 +98,74 @@ def test_the_state_is_complete_before_the_first_iteration(compose: Compose, name
     players = (gan.discriminator_player.state, gan.generator_player.state)
     now = State(*players, gan.state.memory, gan.state.average)
     assert [id(tensor) for tensor in now.tensors()] == before
+
+
+def test_an_optimizer_of_torch_keeps_its_state_and_is_refused_for_another_state(compose: Compose) -> None:
+    gan, batches = game(compose("data.num_examples=120", "optimizer_d._target_=torch.optim.Adam"))
+    gan.iteration(gan.state, batches[0])
+    moments = gan.discriminator_player.optimizer.state[gan.discriminator_player.theta]
+    before = {name: value.clone() for name, value in moments.items()}
+    with pytest.raises(TypeError, match="Adam keeps its own state"):
+        gan.iteration(copied(gan.state), batches[1])
+    assert_equal(moments, before)
+    gan.iteration(gan.state, batches[1])
+
+
+class Replacing(torch.nn.Module):
+    """Replaces its buffer instead of changing it in place."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.zeros(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0)
+        return self.network(x - self.mean)
+
+
+def test_a_buffer_that_is_replaced_is_in_the_state_that_is_given() -> None:
+    def played(own: bool) -> tuple[State, Tensor]:
+        discriminator = Replacing(MLP(2, [3], 1, std=0.5, rng=stream(0, "d")))
+        networks = (Linear(2, 2, std=0.5, rng=stream(0, "g")), discriminator)
+        gan = GAN(*networks, NonSaturating(), Alternating(), partial(Adam, lr=0.1), partial(Adam, lr=0.1))
+        gan.configure_optimizers()
+        state = gan.state if own else copied(gan.state)
+        for i in range(3):
+            real, latent, mix = (normal(4, n, generator=stream(i, "batch")) for n in (2, 2, 1))
+            gan.iteration(state, Batch(real, latent, mix))
+        return state, discriminator.mean if own else state.discriminator.buffers["mean"]
+
+    (ours, mean), (theirs, their_mean) = played(own=True), played(own=False)
+    torch.testing.assert_close(their_mean, mean, rtol=0, atol=0)
+    assert_equal(theirs.discriminator.theta, ours.discriminator.theta)
+    assert mean.any()
+
+
+def test_a_gradient_with_a_graph_leaves_none_behind(compose: Compose) -> None:
+    gan, batches = game(compose("data.num_examples=120"))
+    player = gan.discriminator_player
+    _, gradient = player.value_and_grad(batches[0], create_graph=True)
+    player.apply(gradient)
+    assert not any(tensor.requires_grad for tensor in player.state.optimizer.values())
+    assert not player.theta.requires_grad
+
+
+def test_g_first_on_a_copy_twice_with_one_batch(compose: Compose) -> None:
+    gan, batches = game(compose("data.num_examples=120", "update.generator_first=true"))
+    copy = copied(gan.state)
+    for _ in range(2):
+        gan.iteration(gan.state, batches[0])
+        gan.iteration(copy, batches[0])
+    assert_equal(copy.tensors(), gan.state.tensors())
+
+
+@pytest.mark.parametrize("optimizer", [partial(Adam, lr=0.1), partial(SGD, lr=0.1, momentum=0.5)])
+def test_a_player_can_be_copied(optimizer: Callable) -> None:
+    network = Linear(2, 1, std=0.5, rng=stream(0, "init"))
+    player = Player(network, lambda x: network(x).square(), optimizer)
+    twin = deepcopy(player)
+    gradient = torch.ones_like(player.theta)
+    for each in (player, twin):
+        each.apply(gradient)
+    torch.testing.assert_close(twin.theta, player.theta, rtol=0, atol=0)

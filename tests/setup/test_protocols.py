@@ -192,6 +192,14 @@ class Silent(Simultaneous):
         super().__call__(discriminator, generator, batch)
 
 
+class Counts(Simultaneous):
+    calls = 0
+
+    def __call__(self, discriminator: Any, generator: Any, batch: Any) -> Any:
+        self.calls += 1
+        return super().__call__(discriminator, generator, batch)
+
+
 class Stepless(SimpleNamespace): ...
 
 
@@ -202,6 +210,7 @@ class Stepless(SimpleNamespace): ...
         ("update", "test_protocols.Remembers", {"remembered": 1.0}, r"update: Remembers\.start must return tensors"),
         ("update", "test_protocols.Forgets", {}, r"update: Forgets must be a function of .* that its start returns"),
         ("update", "test_protocols.Silent", {}, r"update: Silent must return the losses of D and G as two lists"),
+        ("update", "test_protocols.Counts", {}, r"update: Counts must not change its attributes"),
         ("update", "test_protocols.Stepless", {}, "update: Stepless must be a function of discriminator, generator"),
         (
             "penalty.own",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.utilities.seed import isolate_rng
 
 from gaussgan.callbacks.check import check_callbacks
 from gaussgan.callbacks.checkpoints import AtomicCheckpointIO
@@ -29,6 +31,7 @@ from gaussgan.setup.check_networks import check_networks
 from gaussgan.setup.memory import check_memory
 from gaussgan.setup.resume import check_checkpoint
 from gaussgan.setup.trainer import check_machine, check_trainer, make_trainer
+from gaussgan.setup.trial import naming_key
 
 log = logging.getLogger(__name__)
 
@@ -128,15 +131,17 @@ def _replica_tensors(cfg: DictConfig, component: str, ndim: int = 2) -> dict[str
 
 
 def _check_objects(cfg: DictConfig, gan: GAN, data: GaussianDataModule) -> None:
-    """Try each object once. The state of torch's global generator does not change."""
-    with torch.random.fork_rng(devices=[]):
+    """Try each object of a copy of the game once. The states of the global random generators do not change."""
+    with isolate_rng(include_cuda=False):
         d = data.distribution.dim
         terms = [name for name, term in cfg.penalty.items() if OmegaConf.is_dict(term)]
-        check_networks(gan, data.latent_dim, d, build_networks(of_replica(gan.config, 0), d))
+        with naming_key("generator, discriminator"):
+            twin = deepcopy(gan)
+        check_networks(twin, data.latent_dim, d, build_networks(of_replica(gan.config, 0), d))
         check_objective(gan.game.objective, gan.replicas)
-        check_penalties(dict(zip(terms, gan.game.penalties, strict=True)), gan, d)
+        check_penalties(dict(zip(terms, gan.game.penalties, strict=True)), twin, d)
         check_optimizers(gan)
-        check_update(gan, data.latent_dim, d, data.batches_per_iteration)
+        check_update(twin, data.latent_dim, d, data.batches_per_iteration)
         if gan.schedule is not None:
             check_schedule(gan.schedule)
     data.sources[0].examples()  # raises if they are not finite

@@ -6,7 +6,6 @@ Each check raises a ConfigError for the first mistake. The trials change no para
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from inspect import signature
 from typing import Any
 
@@ -62,26 +61,33 @@ def check_penalties(penalties: Mapping[str, Any], gan: GAN, d: int) -> None:
 
 
 def check_update(gan: GAN, latent_dim: int, d: int, d_steps: int) -> None:
-    """Check that an update rule follows the protocol `Update`. Run one iteration of a copy of the game."""
-    name, twin = type(gan.update).__name__, deepcopy(gan)
-    twin.schedule = None
+    """Check that an update rule follows the protocol `Update`, by one iteration of a game."""
+    name, schedule = type(gan.update).__name__, gan.schedule
+    gan.schedule = None  # it asks a trainer for the length of the run
     leading, rng = [gan.replicas] if gan.replicas > 1 else [], stream(0, "protocol")
     rows = (normal(*leading, ROWS * d_steps, width, generator=rng).to(gan.placed) for width in (d, latent_dim, 1))
     with naming_key("update"):
-        twin.configure_optimizers()
-        for tensor in twin.state.memory:
+        gan.configure_optimizers()
+        attributes = repr(vars(gan.update))
+        for tensor in gan.state.memory:
             if not isinstance(tensor, Tensor) or (tensor.ndim and [*tensor.shape[: len(leading)]] != leading):
                 raise ConfigError(
                     f"update: {name}.start must return tensors with one row for each replica (got {tensor!r})"
                 )
         try:
-            signature(gan.update).bind(None, None, None, *twin.state.memory)
+            signature(gan.update).bind(None, None, None, *gan.state.memory)
         except (TypeError, ValueError) as error:
             raise ConfigError(
                 f"update: {name} must be a function of discriminator, generator, batch and the tensors that its start"
                 f" returns ({error})"
             ) from error
-        losses = twin.iteration(twin.state, Batch(*rows))
+        losses = gan.iteration(gan.state, Batch(*rows))
+    gan.schedule = schedule
+    if attributes != repr(vars(gan.update)):
+        raise ConfigError(
+            f"update: {name} must not change its attributes: what it remembers is returned by start and given to each"
+            " call"
+        )
     two = isinstance(losses, tuple | list) and len(losses) == 2 and all(isinstance(each, list) for each in losses)
     if not two or not all(each and all(isinstance(loss, Loss) for loss in each) for each in losses):
         raise ConfigError(f"update: {name} must return the losses of D and G as two lists (got {losses!r:.100})")
