@@ -82,15 +82,15 @@ class Adam(VectorOptimizer):
 
     def initial_state(self, theta: Tensor) -> dict[str, Tensor]:
         precision = torch.float32 if theta.device.type == "mps" else torch.float64  # MPS has no float64
-        corrections = (theta.new_zeros(theta.shape[:-1], dtype=precision) for _ in range(2))
+        shapes = ((len(beta),) if isinstance(beta, Tensor) else () for beta in self.param_groups[0]["betas"])
+        corrections = (theta.new_zeros(shape, dtype=precision) for shape in shapes)
         names = ("exp_avg", "exp_avg_sq", "correction", "correction_sq")
         return dict(zip(names, (torch.zeros_like(theta), torch.zeros_like(theta), *corrections), strict=True))
 
     def update(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
         beta1, beta2 = group["betas"]
         m, v, c1, c2 = state["exp_avg"], state["exp_avg_sq"], state["correction"], state["correction_sq"]
-        if c1.ndim:  # replicas: [R] → [R, 1], to broadcast with [R, n]
-            c1, c2 = c1.unsqueeze(-1), c2.unsqueeze(-1)
+        c1, c2 = (c.unsqueeze(-1) if c.ndim else c for c in (c1, c2))  # replicas' own: [R, 1], to broadcast with [R, n]
         m.lerp_(gradient, _like(theta, 1 - beta1))
         v.lerp_(gradient.square(), _like(theta, 1 - beta2))
         c1.mul_(beta1).add_(1 - beta1)
