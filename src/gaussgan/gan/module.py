@@ -118,9 +118,8 @@ class GAN(LightningModule):
         finite = all_finite([values_d, values_g, *thetas], self.replicas)
         # The losses of one rank's shard may be finite while another rank's are not. All ranks must stop.
         if self.diverged or not self.trainer.strategy.reduce_boolean_decision(bool(finite.all())):
-            values = {"discriminator": losses_d, "generator": losses_g}
-            numbers = {name: [loss.values for loss in each] for name, each in values.items()}
-            self._freeze_diverged(block, numbers, finite, before)
+            values = ([loss.values for loss in each] for each in (losses_d, losses_g))
+            self._freeze_diverged(block, dict(zip(("discriminator", "generator"), values, strict=True)), finite, before)
         if self.generator_ema is not None:
             for ours, theirs in zip(self.generator_ema.buffers(), self.generator.buffers(), strict=True):
                 ours.copy_(theirs)
@@ -158,9 +157,7 @@ class GAN(LightningModule):
         if self.generator_ema is not None and self.ema_half_life is not None:
             rate = averaging_rate(self.ema_half_life, self.placed)
             average = AverageState(flatten([*self.generator_ema.parameters()], leading), torch.ones_like(rate))
-        memory = start(self.update, *players)
-        discriminator, generator = players
-        self.state = State(discriminator.state, generator.state, memory, average)
+        self.state = State(players[0].state, players[1].state, start(self.update, *players), average)
         self._restore()
         self.iteration = Iteration(self.update, *players, rate)
         optimizers = [player.optimizer for player in players]
