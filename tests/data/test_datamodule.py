@@ -30,7 +30,7 @@ def flat(blocks: list[list[Batch]]) -> list[Batch]:
     return [batch for block in blocks for batch in block]
 
 
-def test_an_epoch_is_every_example_once_in_a_new_order() -> None:
+def test_an_epoch_has_every_example_once_in_a_new_order() -> None:
     data = data_module()
     first, second = (torch.cat([batch.real for batch in flat(list(source))]) for source in [loader(data)] * 2)
     for epoch in (first, second):
@@ -58,7 +58,7 @@ def test_fresh_draws_new_examples_every_epoch() -> None:
     assert not torch.equal(fresh.examples(0), fresh.examples(1))
 
 
-def test_moments_pool_all_that_was_drawn() -> None:
+def test_moments_pool_all_drawn_examples() -> None:
     fixed, fresh = data_module(), data_module(fresh=True)
     for ours, theirs in zip(fixed.moments(40), sample_moments(fixed.examples()), strict=True):
         torch.testing.assert_close(ours, theirs)
@@ -68,7 +68,7 @@ def test_moments_pool_all_that_was_drawn() -> None:
 
 
 @pytest.mark.parametrize("k", [1, 3, 4, 100])
-def test_k_changes_the_blocks_and_no_batch(k: int) -> None:
+def test_k_changes_the_blocks_but_not_the_batches(k: int) -> None:
     blocks = list(loader(data_module(), steps_per_execution=k))
     assert len(blocks) == ceil(4 / k)
     for ours, theirs in zip(flat(blocks), flat(list(loader(data_module()))), strict=True):
@@ -85,13 +85,13 @@ def test_a_block_ends_at_max_steps(max_steps: int) -> None:
 
 
 @pytest.mark.parametrize("stop", range(5))
-def test_a_loader_goes_on_where_its_state_was_saved(stop: int) -> None:
+def test_a_loader_resumes_where_its_state_was_saved(stop: int) -> None:
     data = data_module()
     whole = loader(data, steps_per_execution=1)
     batches = flat(list(whole)) + flat(list(whole))
     first = loader(data, steps_per_execution=1)
     seen = flat(list(islice(first, stop)))
-    second = loader(data, steps_per_execution=2)  # another speed, the same batches
+    second = loader(data, steps_per_execution=2)  # other blocks, the same batches
     second.load_state_dict(first.state_dict())
     rest = flat(list(second)) + flat(list(second))
     for ours, theirs in zip([*seen, *rest][:8], batches, strict=True):

@@ -32,7 +32,7 @@ DENSE: dict[str, Distribution] = {
 }
 SINGULAR: dict[str, Distribution] = {
     "low rank": AffineGaussian([[1, 2]], [1, 2]),
-    "low rank but for rounding": AffineGaussian([[0.1, 0.3], [0.7, 2.1]], [0, 0]),
+    "low rank up to rounding": AffineGaussian([[0.1, 0.3], [0.7, 2.1]], [0, 0]),
     "dirac": Dirac([1, -2]),
 }
 dense = pytest.mark.parametrize("distribution", DENSE.values(), ids=DENSE)
@@ -41,7 +41,7 @@ every = pytest.mark.parametrize("distribution", [*DENSE.values(), *SINGULAR.valu
 
 
 def components(distribution: Distribution) -> tuple[Tensor, Tensor]:
-    """Means, [m, d], and common covariance, [d, d], of the Gaussians that a distribution mixes in equal shares."""
+    """Return the means, [m, d], and the common covariance, [d, d], of the Gaussians in a mixture with equal weights."""
     if isinstance(distribution, GaussianMixture):
         return distribution.modes, distribution.std**2 * torch.eye(distribution.dim, dtype=torch.float64)
     return distribution.mean.unsqueeze(0), distribution.cov
@@ -53,7 +53,7 @@ def by_torch(distribution: Distribution, widened: float) -> MixtureSameFamily:
 
 
 @dense
-def test_density_is_that_of_scipy(distribution: Distribution) -> None:
+def test_log_prob_equals_scipys(distribution: Distribution) -> None:
     x, (means, cov) = distribution.sample(1000, stream(0, "test")).double(), components(distribution)
     theirs = [multivariate_normal(mean.numpy(), cov.numpy()).logpdf(x.numpy()).reshape(-1) for mean in means]
     expected = torch.as_tensor(logsumexp(theirs, axis=0) - math.log(len(means)))
@@ -71,7 +71,7 @@ def test_density_integrates_to_one(distribution: Distribution) -> None:
 
 
 @dense
-def test_samples_are_as_likely_as_anothers(distribution: Distribution) -> None:
+def test_log_likelihoods_of_samples_agree_with_torch(distribution: Distribution) -> None:
     torch.manual_seed(0)
     n = 100_000
     ours, theirs = (
@@ -83,7 +83,7 @@ def test_samples_are_as_likely_as_anothers(distribution: Distribution) -> None:
 
 
 @every
-def test_sample_moments_are_the_distributions(distribution: Distribution) -> None:
+def test_sample_moments_agree_with_mean_and_cov(distribution: Distribution) -> None:
     n = 400_000
     x = distribution.sample(n, stream(0, "test"))
     assert (x.shape, x.dtype, distribution.mean.dtype, distribution.cov.dtype) == (
@@ -110,9 +110,9 @@ def test_a_singular_distribution_has_no_density(distribution: Distribution) -> N
         distribution.log_prob(distribution.mean)
 
 
-def test_which_distributions_mean_and_covariance_tell_all_about() -> None:
-    told = {name for name, distribution in {**DENSE, **SINGULAR}.items() if distribution.gaussian}
-    assert told == {*DENSE, *SINGULAR} - {"ring", "grid", "mixture on a line"}
+def test_which_distributions_are_gaussian() -> None:
+    gaussian = {name for name, distribution in {**DENSE, **SINGULAR}.items() if distribution.gaussian}
+    assert gaussian == {*DENSE, *SINGULAR} - {"ring", "grid", "mixture on a line"}
     single, twin = GaussianMixture([[1, 2]], 0.5), AffineGaussian([[0.5, 0], [0, 0.5]], [1, 2])
     x = twin.sample(100, stream(0, "test"))
     assert single.gaussian
@@ -123,13 +123,13 @@ def test_textbook_covariance() -> None:
     torch.testing.assert_close(TEXTBOOK.cov, torch.tensor([[1.01, 1.95], [1.95, 4.25]], dtype=torch.float64))
 
 
-def test_a_random_gaussian_has_its_eigenvalues_and_no_direction() -> None:
+def test_a_random_gaussian_has_its_eigenvalues_and_uniform_directions() -> None:
     distribution = random_gaussian(5, 1e4, seed=3)
     expected = torch.tensor([1e-4, 1e-3, 1e-2, 1e-1, 1], dtype=torch.float64)
     torch.testing.assert_close(torch.linalg.eigvalsh(distribution.cov), expected, rtol=1e-9, atol=0)
     assert str(distribution) == str(random_gaussian(5, 1e4, seed=3)) != str(random_gaussian(5, 1e4, seed=4))
 
-    # Of a Haar-random basis in the plane, the first axis has a uniform angle, sign included.
+    # In the plane, the first axis of a Haar-random basis has a uniform angle in [0, 2π).
     n, distributions = 2000, [random_gaussian(2, 100, seed) for seed in range(2000)]
     axes = torch.stack([distribution.A[0] for distribution in distributions])
     angles = torch.atan2(axes[:, 1], axes[:, 0])
@@ -139,7 +139,7 @@ def test_a_random_gaussian_has_its_eigenvalues_and_no_direction() -> None:
     torch.testing.assert_close(means.T.cov(), torch.eye(2, dtype=torch.float64), rtol=0, atol=5 * (2 / n) ** 0.5)
 
 
-def test_modes_stand_where_they_should_and_share_alike() -> None:
+def test_modes_have_the_right_positions_and_equal_weights() -> None:
     modes = ring(6, 2, 0.01).modes
     torch.testing.assert_close(modes.norm(dim=-1), torch.full((6,), 2.0).double())
     torch.testing.assert_close((modes - modes.roll(1, 0)).norm(dim=-1), torch.full((6,), 2.0).double())  # a hexagon
@@ -147,13 +147,13 @@ def test_modes_stand_where_they_should_and_share_alike() -> None:
     assert grid(2, 3, 0.1).modes.tolist() == [[x, y] for x in (-1.5, 1.5) for y in (-1.5, 1.5)]
 
     distribution, n = ring(8, 1, 0.01), 80_000
-    shares = (
+    proportions = (
         torch.cdist(distribution.sample(n, stream(0, "test")).double(), distribution.modes)
         .argmin(-1)
         .bincount(minlength=8)
         / n
     )
-    torch.testing.assert_close(shares, torch.full((8,), 1 / 8), rtol=0, atol=4 * (7 / 64 / n) ** 0.5)
+    torch.testing.assert_close(proportions, torch.full((8,), 1 / 8), rtol=0, atol=4 * (7 / 64 / n) ** 0.5)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_impossible_numbers_are_refused_by_name(A: object, b: object, message: s
         (grid, (5, 2, -1), r"std must be above 0 \(got -1\)"),
         (Dirac, (0.0,), r"point must be d numbers \(got 0.0\)"),
         (Dirac, ([math.inf],), "point must be finite"),
-        (AffineGaussian, ([[1e300]], [0]), "A must be finite in float32"),  # AᵀA is not, even in float64
+        (AffineGaussian, ([[1e300]], [0]), "A must be finite in float32"),  # AᵀA is infinite even in float64
         (AffineGaussian, ([[True]], [0]), "A must be k rows of d numbers each"),
         (Dirac, ([True],), "point must be d numbers"),
     ],

@@ -1,4 +1,4 @@
-"""Exact diagnostics against theory: at the truth, at the optimum, and away from both."""
+"""Exact measures agree with theory: at the truth, at the optimal discriminator, and away from both."""
 
 import math
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def generator_of(distribution: AffineGaussian) -> Linear:
 
 
 class Ratio(nn.Module):
-    """The best discriminator, log p/q, with an error added on request."""
+    """The optimal discriminator, log p/q, plus a constant error."""
 
     def __init__(self, distribution: Distribution, generator: nn.Module, error: float = 0.0) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ def test_at_the_truth_everything_is_zero() -> None:
 
 
 @pytest.mark.parametrize("error", [-0.3, 0.0, 0.3])
-def test_the_gap_is_zero_just_at_the_optimum(error: float) -> None:
+def test_the_gap_is_zero_only_at_the_optimum(error: float) -> None:
     generator = generator_of(AffineGaussian([[1, 0], [0, 1]], [0, 0]))
     discriminator = Ratio(TEXTBOOK, generator, error)
     values = Evaluator(TEXTBOOK, 2, seed=0).optimality(generator, discriminator, logistic=True)
@@ -65,7 +65,7 @@ def test_the_gap_is_zero_just_at_the_optimum(error: float) -> None:
 
 
 def test_js_between_shifted_gaussians() -> None:
-    """Against quadrature, within the error of so many samples; and by symmetry in p and q."""
+    """The JS agrees with quadrature up to sampling error, also with p and q exchanged."""
     shift = 1.0
     p, q = AffineGaussian([[1.0]], [0.0]), AffineGaussian([[1.0]], [shift])
     x = torch.linspace(-9, 10, 20_001, dtype=torch.float64)
@@ -79,7 +79,7 @@ def test_js_between_shifted_gaussians() -> None:
         assert value["val/js"].item() == pytest.approx(float(expected), abs=0.03)
 
 
-def test_what_is_measured_depends_on_what_is_known() -> None:
+def test_the_measures_depend_on_closed_forms() -> None:
     mlp, affine = MLP(2, [3], 2, 0.5, stream(0, "init")), generator_of(TEXTBOOK)
     discriminator = MLP(2, [3], 1, 0.5, stream(1, "init"))
     line = AffineGaussian([[1, 2]], [1, 2])
@@ -99,7 +99,7 @@ def test_what_is_measured_depends_on_what_is_known() -> None:
 
 
 @pytest.mark.parametrize("replicas", [1, 2])
-def test_it_is_on_as_many_samples_as_are_asked_for(compose: Callable[..., DictConfig], replicas: int) -> None:
+def test_it_uses_the_configured_number_of_samples(compose: Callable[..., DictConfig], replicas: int) -> None:
     gan, data, _ = assemble(compose("data=ring", "data.validation_samples=20", f"replicas={replicas}"))
     for i in range(replicas):
         generator = gan.generator if replicas == 1 else gan.generator.network(i)
@@ -110,8 +110,8 @@ def test_it_is_on_as_many_samples_as_are_asked_for(compose: Callable[..., DictCo
             torch.testing.assert_close(ours, value, rtol=1e-5, atol=0)
 
 
-def test_a_mixture_is_measured_on_2500_samples_of_either_law() -> None:
-    """As docs/pieces.md says: shares of samples and counts of modes can only be compared for the same number."""
+def test_a_mixture_is_measured_on_2500_real_and_2500_generated_samples() -> None:
+    """docs/pieces.md says this number. Counts of modes can only be compared for the same number of samples."""
     distribution, generator = ring(8, 1, 0.01), MLP(2, [3], 2, 0.5, stream(0, "init"))
     evaluator = Evaluator(distribution, 2, seed=0)
     assert evaluator.real.shape == evaluator.generated(generator).shape == (2_500, 2)
@@ -121,11 +121,11 @@ def test_a_mixture_is_measured_on_2500_samples_of_either_law() -> None:
     torch.testing.assert_close(evaluator.distances(generator), expected)
 
 
-def test_a_singular_generator_can_be_told_apart_for_certain() -> None:
+def test_a_singular_generator_is_always_detected() -> None:
     line = Linear(1, 2, std=1.0, rng=stream(0, "init"))
     values = Evaluator(TEXTBOOK, 1, seed=0).optimality(line, MLP(2, [3], 1, 0.0, stream(0, "init")), True)
     assert values["val/js"].item() == pytest.approx(math.log(2))
-    assert values["val/d_gap"].item() == pytest.approx(math.log(2))  # a blind discriminator's whole loss
+    assert values["val/d_gap"].item() == pytest.approx(math.log(2))  # the whole loss of a constant discriminator
     assert values["val/logit_error"].item() == torch.inf
     with torch.no_grad():
         line.weight.fill_(torch.nan)
@@ -141,7 +141,7 @@ def test_distance_from_the_dirac_gans_equilibrium() -> None:
     assert Evaluator(point, 1, seed=0).distances(generator)["val/w2"].item() == pytest.approx(3)
 
 
-def test_sampled_moments_of_an_affine_generator_come_near_its_exact_ones() -> None:
+def test_sample_moments_of_an_affine_generator_are_close_to_the_exact_moments() -> None:
     generator = generator_of(AffineGaussian([[1, 0], [0.5, 1]], [0, 1]))
     hidden = nn.Sequential(generator)
     assert has_closed_form(generator)

@@ -50,7 +50,7 @@ def test_kl_agrees_with_its_mean_over_samples() -> None:
     assert exact == pytest.approx(ratio.mean().item(), abs=5 * ratio.std().item() / 200_000**0.5)
 
 
-def test_both_vanish_just_at_equality() -> None:
+def test_both_vanish_only_at_equality() -> None:
     mean, cov = gaussians(3, 4, "p")
     torch.testing.assert_close(gaussian_w2(mean, cov, mean, cov), torch.zeros(4).double(), rtol=0, atol=1e-6)
     torch.testing.assert_close(gaussian_kl(mean, cov, mean, cov), torch.zeros(4).double(), rtol=0, atol=1e-9)
@@ -58,14 +58,14 @@ def test_both_vanish_just_at_equality() -> None:
     assert (gaussian_kl(mean, cov, mean + 0.1, cov) > 0).all()
 
 
-def test_singular_laws() -> None:
+def test_singular_distributions() -> None:
     mean, point, disc = torch.zeros(2), torch.zeros(2, 2), torch.eye(2)
     assert gaussian_w2(mean, disc, mean, point).item() == pytest.approx(2**0.5)
     assert gaussian_kl(mean, disc, mean, point).item() == torch.inf
     assert gaussian_kl(mean, point, mean, disc).item() == torch.inf
 
 
-def test_a_diverged_replica_is_nan_and_disturbs_no_other() -> None:
+def test_a_diverged_replica_is_nan_and_does_not_change_the_others() -> None:
     (mean, cov), (other_mean, other_cov) = gaussians(2, 3, "p"), gaussians(2, 3, "q")
     for distance in (gaussian_w2, gaussian_kl):
         whole = distance(mean, cov, other_mean, other_cov)

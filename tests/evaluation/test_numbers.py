@@ -1,4 +1,4 @@
-"""Numbers at the limits of precision: infinite or finite where they must be, and no distribution that float32 loses."""
+"""Measures are correct at the limits of precision, and distributions that float32 cannot hold are refused."""
 
 import math
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def covariance(weight: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("d", DIMENSIONS)
-def test_kl_is_infinite_just_where_the_rank_is_too_low(d: int) -> None:
+def test_kl_is_infinite_only_if_the_rank_is_too_low(d: int) -> None:
     mean, whole = torch.zeros(d).double(), covariance(draw(50, d, d, of="p"))
     scales = 10 ** draw(50, d, 1, of="scales").mul(4)
     for rank in range(1, d + 1):
@@ -67,14 +67,14 @@ def test_kl_does_not_depend_on_coordinates(d: int) -> None:
         [[1.0, 1 - 1e-10], [1 - 1e-10, 1.0]],
     ],
 )
-def test_thin_is_not_singular(cov: list[list[float]]) -> None:
+def test_a_narrow_covariance_is_not_singular(cov: list[list[float]]) -> None:
     mean, q = torch.zeros(2).double(), torch.tensor(cov, dtype=torch.float64)
     assert not is_singular(q)
     assert gaussian_kl(mean, torch.eye(2).double(), mean, q).isfinite()
     assert gaussian_log_prob(torch.zeros(1, 2), mean, q).isfinite().all()
 
 
-def test_one_singular_replica_leaves_the_others_their_kl() -> None:
+def test_one_singular_replica_does_not_change_the_kl_of_the_others() -> None:
     weight = draw(4, 3, 3)
     weight[1, 2] = weight[1, 0] + weight[1, 1]
     weight[2] *= 1e-8
@@ -83,7 +83,7 @@ def test_one_singular_replica_leaves_the_others_their_kl() -> None:
     assert kl.isinf().tolist() == [False, True, False, False]
 
 
-def test_a_generator_of_too_few_latents_is_infinitely_far_in_kl(compose: Compose) -> None:
+def test_a_generator_with_too_few_latents_has_infinite_kl(compose: Compose) -> None:
     few = ("data=random_gaussian", "data.distribution.dim=5", "generator.in_features=4")
     for replicas in (1, 2):
         gan, data, _ = assemble(compose(*few, f"replicas={replicas}"))
@@ -95,7 +95,7 @@ def test_a_generator_of_too_few_latents_is_infinitely_far_in_kl(compose: Compose
     assert gaussian_density(assemble(compose(*few))[0].generator) is None
 
 
-def test_the_table_says_what_is_infinite_and_what_is_small() -> None:
+def test_the_table_shows_infinite_and_small_numbers() -> None:
     values = {"val/w2": 3e-5, "val/kl": None, "val/js": 0.7, "val/logit_error": None, "mle/w2": 0.1}  # as recorded
     record: dict[str, Any] = {**values, "val/distance": 8.5e-17}
     rows = {name: value for name, value, _ in measures(record, AffineGaussian([[1.0]], [0.0]), exact=True)}
@@ -107,7 +107,7 @@ def test_the_table_says_what_is_infinite_and_what_is_small() -> None:
 
 @pytest.mark.parametrize("shift", [0.0, 1e3])
 @pytest.mark.parametrize("rank", [1, 2, 3])
-def test_the_rank_of_a_generator_is_seen_in_its_samples(shift: float, rank: int) -> None:
+def test_the_rank_of_a_generator_is_found_from_its_samples(shift: float, rank: int) -> None:
     distribution = AffineGaussian(torch.eye(3), [0, 0, 0])
     rng = stream(0, "init")
     generator = nn.Sequential(Linear(3, rank, 1.0, rng), nn.Tanh(), Linear(rank, 3, 1.0, rng, mean=0.0))
@@ -137,10 +137,10 @@ TEXTBOOK = [[1, 2], [-0.1, 0.5]]
     [
         lambda: AffineGaussian(TEXTBOOK, [1e8, 2]),
         lambda: AffineGaussian(TEXTBOOK, [2, -1e5]),
-        lambda: AffineGaussian([[1, 2]], [1e8, 2]),  # its one direction that is
+        lambda: AffineGaussian([[1, 2]], [1e8, 2]),  # one direction, which float32 rounds too much
         lambda: AffineGaussian([[1, 0]], [1e8, 0]),
-        lambda: AffineGaussian([[1, 0], [0, 1e-42]], [0, 0]),  # which float32 has as 0
-        lambda: AffineGaussian([[1, 1], [1, 1 + 1e-6]], [0, 0]),  # as A is rounded, too
+        lambda: AffineGaussian([[1, 0], [0, 1e-42]], [0, 0]),  # 1e-42 is 0 in float32
+        lambda: AffineGaussian([[1, 1], [1, 1 + 1e-6]], [0, 0]),  # A itself is rounded, too
         lambda: AffineGaussian([[1e38]], [0]),
         lambda: AffineGaussian([[1e36]], [3.4e38]),
         lambda: random_gaussian(2, 1e14, 0),
@@ -149,7 +149,7 @@ TEXTBOOK = [[1, 2], [-0.1, 0.5]]
         lambda: GaussianMixture([[0, 0]], 1e-40),
     ],
 )
-def test_a_distribution_that_float32_loses_is_refused(make: Callable[[], object]) -> None:
+def test_a_distribution_that_float32_cannot_hold_is_refused(make: Callable[[], object]) -> None:
     with pytest.raises(ValueError, match="float32") as error:
         make()
     assert "\n" not in str(error.value)
@@ -169,7 +169,7 @@ def test_a_distribution_that_float32_loses_is_refused(make: Callable[[], object]
     ],
     ids=str,
 )
-def test_any_other_is_what_it_claims(distribution: AffineGaussian) -> None:
+def test_samples_of_other_distributions_have_their_moments(distribution: AffineGaussian) -> None:
     n = 200_000
     mean, cov = sample_moments(distribution.sample(n, stream(0, "test")))
     unit = distribution.cov.diagonal().sqrt().clamp(min=1e-300)
@@ -182,10 +182,10 @@ def test_any_other_is_what_it_claims(distribution: AffineGaussian) -> None:
 
 
 @pytest.mark.parametrize("objective, probability", [("nonsaturating", True), ("wasserstein", False), ("hinge", False)])
-def test_a_critics_verdict_is_logged_as_it_is(compose: Compose, objective: str, probability: bool) -> None:
+def test_the_verdict_of_a_critic_is_logged_unchanged(compose: Compose, objective: str, probability: bool) -> None:
     short = ("data.num_examples=16", "trainer.max_epochs=1", "trainer.max_steps=1", "~callbacks.pictures")
     gan, data, trainer = assemble(compose(f"objective={objective}", *short, "discriminator.std=1"))
-    logits = gan.discriminator(data.draw_epoch(0).real[:8])  # of the first step, before which nothing moves
+    logits = gan.discriminator(data.draw_epoch(0).real[:8])  # of the first step, before any update
     expected = logits.sigmoid().mean() if probability else logits.mean()
     trainer.fit(gan, data)
     assert gan.history[-1]["train/d_real"] == pytest.approx(expected.item(), rel=1e-4)

@@ -1,4 +1,4 @@
-"""Distances on samples, against POT, theory and counting by hand."""
+"""Distances on samples agree with POT, with theory and with counts by hand."""
 
 import math
 
@@ -17,7 +17,7 @@ def unit_vectors(k: int, d: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("d", [1, 2, 5])
-def test_sliced_w2_is_pots(d: int) -> None:
+def test_sliced_w2_agrees_with_pot(d: int) -> None:
     x, y = (normal(300, d, generator=stream(0, name)).double() for name in "xy")
     directions = unit_vectors(64, d)
     theirs = ot.sliced_wasserstein_distance(x.numpy(), 2 * y.numpy() + 1, projections=directions.numpy().T)
@@ -25,7 +25,7 @@ def test_sliced_w2_is_pots(d: int) -> None:
 
 
 def test_sliced_w2_of_a_shift_is_its_mean_projection() -> None:
-    """W₂ of θ·x and θ·(x + c) is |θ·c| on every direction, so that SW₂² is the mean of their squares: |c|²/d."""
+    """W₂ of θ·x and θ·(x + c) is |θ·c| for every direction. So SW₂² is the mean of the squares: |c|²/d."""
     x, shift = normal(100, 2, generator=stream(0, "x")).double(), torch.tensor([3.0, 4.0])
     angles = torch.arange(0, 360).double().deg2rad()
     directions = torch.stack([angles.cos(), angles.sin()], -1)
@@ -36,14 +36,14 @@ def test_sliced_w2_of_a_shift_is_its_mean_projection() -> None:
 
 
 def test_a_perfect_sampler() -> None:
-    """A share of 1 − e^{−9/2} lies within three standard deviations in the plane."""
+    """In the plane, a proportion of 1 − e^{−9/2} is within three standard deviations."""
     n = 200_000
     for distribution in (ring(8, 1, 0.01), grid(5, 2, 0.05)):
         values = mode_metrics(distribution.sample(n, stream(0, "test")), distribution.modes, distribution.std)
         assert values["val/modes"] == len(distribution.modes)
-        share = 1 - math.exp(-4.5)
-        assert share == pytest.approx(0.98889, abs=1e-5)
-        assert values["val/high_quality"].item() == pytest.approx(share, abs=5 * math.sqrt(share * (1 - share) / n))
+        p = 1 - math.exp(-4.5)
+        assert p == pytest.approx(0.98889, abs=1e-5)
+        assert values["val/high_quality"].item() == pytest.approx(p, abs=5 * math.sqrt(p * (1 - p) / n))
         # 2 n KL is asymptotically χ² with m − 1 degrees of freedom.
         assert values["val/reverse_kl"] < 3 * (len(distribution.modes) - 1) / (2 * n)
 

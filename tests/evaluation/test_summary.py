@@ -1,4 +1,4 @@
-"""What is reported of replicas: of some that diverged, too."""
+"""Summaries over replicas, some of which diverged."""
 
 import math
 
@@ -11,20 +11,20 @@ from gaussgan.rng import stream, uniform
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 100])
-def test_quantiles_are_torchs(n: int) -> None:
+def test_quantiles_agree_with_torch(n: int) -> None:
     values = uniform(n, 3, generator=stream(0, "test")).double()
     levels = [0.0, 0.1, 0.5, 0.77, 1.0]
     torch.testing.assert_close(quantiles(values, levels), torch.quantile(values, values.new_tensor(levels), dim=0))
 
 
-def test_quantiles_of_what_is_infinite() -> None:
+def test_quantiles_of_infinite_values() -> None:
     values = torch.tensor([3.0, 1, 2, torch.inf, torch.inf])
     assert quantiles(values, [0, 0.25, 0.5, 0.6, 1]).tolist() == [1, 2, 3, torch.inf, torch.inf]
     assert quantiles(torch.tensor([torch.nan, 3.0, 1]), [0, 0.5, 1]).tolist() == [1, 3, torch.inf]
     assert quantiles(torch.empty(0)).isnan().all()
 
 
-def test_those_that_diverged_are_infinitely_far_and_have_no_losses() -> None:
+def test_diverged_replicas_are_infinitely_far_and_have_no_losses() -> None:
     row = {
         "iteration": 5,
         "val/w2": torch.tensor([1.0, torch.nan, 3.0, 2.0]),
@@ -38,7 +38,7 @@ def test_those_that_diverged_are_infinitely_far_and_have_no_losses() -> None:
     assert (numbers["val/js"], numbers["val/js_median"]) == pytest.approx((0.2, 0.2))
 
 
-def test_a_distance_beyond_all_numbers_is_infinite() -> None:
+def test_a_distance_that_is_nan_is_infinite() -> None:
     numbers = aggregate({"val/w2": torch.tensor([1.0, torch.nan, 3.0]), "val/js": torch.tensor([1.0, torch.nan, 3.0])})
     assert (numbers["val/w2"], numbers["val/w2_median"], numbers["val/w2_p90"]) == (math.inf, 3, math.inf)
     assert (numbers["val/js"], numbers["val/js_median"]) == (2, 2)

@@ -8,13 +8,13 @@ from gaussgan.evaluation.two_sample import best_accuracy, classifier_test, energ
 from gaussgan.rng import normal, stream
 
 
-def test_the_statistic_is_scipys_in_one_dimension() -> None:
+def test_the_statistic_agrees_with_scipy_in_one_dimension() -> None:
     x, y = normal(300, 1, generator=stream(0, "x")), 0.5 + 2 * normal(300, 1, generator=stream(0, "y"))
     energy, _ = energy_test(x, y, permutations=9, rng=stream(0, "permutations"))
     assert energy == pytest.approx(energy_distance(x.flatten().numpy(), y.flatten().numpy()) ** 2, rel=1e-4)
 
 
-def test_p_is_uniform_under_equal_laws_and_small_under_others() -> None:
+def test_p_is_uniform_for_equal_distributions_and_small_for_different_ones() -> None:
     def p(i: int, shift: float) -> float:
         x, y = (normal(60, 2, generator=stream(i, purpose)) for purpose in "xy")
         return energy_test(x, y + shift, permutations=99, rng=stream(i, "permutations"))[1]
@@ -23,7 +23,7 @@ def test_p_is_uniform_under_equal_laws_and_small_under_others() -> None:
     assert sum(p(i, 1.0) <= 0.05 for i in range(20)) == 20
 
 
-def test_a_trained_classifier_comes_near_the_best_and_guesses_under_equal_laws() -> None:
+def test_a_classifier_is_almost_optimal_and_guesses_if_distributions_are_equal() -> None:
     x, y = normal(4000, 2, generator=stream(0, "x")), normal(4000, 2, generator=stream(0, "y"))
     guess = classifier_test(x, y, stream(0, "classifier"))
     assert abs(guess.value - 0.5) < 4 * guess.error

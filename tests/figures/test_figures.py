@@ -33,14 +33,14 @@ def draw(d: int, scale: float, history: list[dict[str, float]] = HISTORY) -> np.
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
-def test_every_dimension_has_a_picture(d: int) -> None:
+def test_every_dimension_has_a_figure(d: int) -> None:
     image = draw(d, 0.5)
     assert image.shape == (520, 1100, 3)
     assert (image != draw(d, 1.0)).any()
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e30, torch.inf, torch.nan])
-def test_a_diverged_generator_has_one_too(scale: float) -> None:
+def test_a_diverged_generator_has_a_figure(scale: float) -> None:
     for d in (1, 2):
         draw(d, scale, history=[])
 
@@ -66,7 +66,7 @@ def test_a_distribution_without_a_density_is_drawn_by_its_examples(d: int) -> No
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e30, torch.inf, torch.nan])
-def test_a_mixture_is_drawn_whatever_is_generated(scale: float) -> None:
+def test_a_mixture_is_drawn_for_any_generated_examples(scale: float) -> None:
     last = dict.fromkeys(("train/loss_d", "train/loss_g", "val/w2", "val/modes"), scale) | {"iteration": 4}
     images = [draw_mixture(d, scale, history) for d, history in ((1, []), (2, [last]), (3, [*HISTORY, last]))]
     assert all(image.shape == (520, 1100, 3) and image.dtype == np.uint8 for image in images)
@@ -87,14 +87,14 @@ def test_a_trajectory_of_any_length_has_a_portrait(length: int) -> None:
 
 
 @pytest.mark.parametrize("end", [0.0, 1e30, torch.inf, torch.nan])
-def test_a_diverged_game_has_one_too(end: float) -> None:
+def test_a_diverged_game_has_a_portrait(end: float) -> None:
     trajectory = torch.tensor([[1.0, -1.0], [1.0, 0.0], [end, 1.0], [end, end]])
     assert render(portrait_figure(trajectory, bilinear, "title")).shape == (520, 1100, 3)
     assert render(portrait_figure(trajectory, lambda x: x * end, "title")).shape == (520, 1100, 3)
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
-def test_a_logit_is_drawn_beside_the_optimal_one(d: int) -> None:
+def test_a_logit_is_drawn_with_the_optimal_logit(d: int) -> None:
     def draw_logit(slope: float) -> np.ndarray:
         mean, cov = torch.zeros(d), torch.eye(d)
         return render(logit_figure(lambda x: slope * x.sum(-1), lambda x: x.sum(-1), mean, cov, "title", error=0.1))
@@ -108,7 +108,7 @@ def test_a_logit_is_drawn_beside_the_optimal_one(d: int) -> None:
     "values",
     [[], [1.0], [1 + 1e-5j, 1 - 1e-5j], [0.0, 1e30, 1j, -1.0], [torch.nan, 0.5], [torch.inf], [1 - 1e-12, 0.1]],
 )
-def test_a_spectrum_is_drawn_wherever_it_lies(values: list[complex]) -> None:
+def test_any_spectrum_is_drawn(values: list[complex]) -> None:
     image = render(spectrum_figure(torch.tensor(values, dtype=torch.complex128), "title"))
     assert image.shape == (520, 1100, 3)
     assert image.dtype == np.uint8
@@ -117,7 +117,7 @@ def test_a_spectrum_is_drawn_wherever_it_lies(values: list[complex]) -> None:
 def draw_replicas(
     scores: Tensor, d: int = 2, steps: int = 20, floor: float = 0.1, distributions: bool = True, stray: float = 1.0
 ) -> Figure:
-    """Draw replicas whose distance falls from 3 to its end; distributions of stray ones are so many times as wide."""
+    """Draw replicas whose distance falls from 3 to the score. Some distributions are wider by the factor `stray`."""
     replicas, cov = len(scores), torch.eye(d, dtype=torch.float64)
     means = torch.randn(replicas, d, generator=stream(0, "means"))
     widths = torch.where(torch.arange(replicas) % 2 == 0, 1.0, stray).reshape(-1, 1, 1)
@@ -145,14 +145,14 @@ LOGNORMAL = torch.randn(1000, generator=stream(0, "scores")).mul(0.6).exp()
 
 @pytest.mark.parametrize("d", [1, 2, 5])
 @pytest.mark.parametrize("stray", [0.0, 1.0, 1e30, torch.inf, torch.nan])
-def test_replicas_are_drawn_wherever_they_went(d: int, stray: float) -> None:
+def test_replicas_are_drawn_at_any_distance(d: int, stray: float) -> None:
     draw_replicas(LOGNORMAL, d, stray=stray)
 
 
 @pytest.mark.parametrize(
     "scores", [[0.3, 0.5], [0.3, 0.3], [torch.nan, 0.3], [0.3, torch.inf, 1e30, 0.0], [0.0, 0.0], [torch.nan] * 3]
 )
-def test_replicas_are_drawn_whatever_their_scores(scores: list[float]) -> None:
+def test_replicas_are_drawn_with_any_scores(scores: list[float]) -> None:
     draw_replicas(torch.tensor(scores))
 
 
@@ -167,12 +167,12 @@ def test_replicas_are_drawn_without_distributions_floors_or_iterations(
 
 
 @pytest.mark.parametrize("lost", [0, 37, 300, 600])
-def test_the_percentiles_in_the_picture_are_those_of_the_numbers(lost: int) -> None:
+def test_the_percentiles_in_the_figure_are_correct(lost: int) -> None:
     scores = LOGNORMAL.clone()
     scores[:lost] = torch.nan
     _, shares, course = draw_replicas(scores, steps=3).axes
     _, median, most = quantiles(scores.nan_to_num(nan=torch.inf)).tolist()
-    dots = [line.get_xydata()[0] for line in shares.lines if line.get_marker() == "o"][2:]  # after the floors'
+    dots = [line.get_xydata()[0] for line in shares.lines if line.get_marker() == "o"][2:]  # without the baseline's two
     expected = [(x, y) for x, y in ((median, 0.5), (most, 0.9)) if np.isfinite(x)]
     assert np.ravel(dots) == pytest.approx(np.ravel(expected))
     words = {text.get_text() for text in shares.texts}
@@ -185,13 +185,13 @@ def test_the_percentiles_in_the_picture_are_those_of_the_numbers(lost: int) -> N
     assert end == pytest.approx(median) if lost < 500 else end > course.get_ylim()[1]
 
 
-def test_ten_thousand_replicas_take_no_more_shapes_than_a_thousand() -> None:
+def test_ten_thousand_replicas_need_no_more_shapes_than_a_thousand() -> None:
     figures = (draw_replicas(LOGNORMAL.repeat(n), stray=1e30) for n in (1, 10))
     few, many = (sum(len(axes.get_children()) for axes in figure.axes) for figure in figures)
     assert few == many < 500
 
 
-def test_a_critics_values_have_a_scale_of_their_own() -> None:
+def test_the_values_of_a_critic_have_their_own_scale() -> None:
     true = AffineGaussian(torch.eye(2), torch.zeros(2))
     real, fake = (
         true.sample(100, stream(0, "real")),
@@ -228,14 +228,14 @@ def test_a_constant_critic_is_flat_and_its_axis_has_no_offset() -> None:
 
 @pytest.mark.parametrize("value", [0.0, 1e30, torch.inf, torch.nan])
 @pytest.mark.parametrize("d", [1, 2, 3])
-def test_a_critic_is_drawn_whatever_it_says(value: float, d: int) -> None:
+def test_a_critic_is_drawn_with_any_values(value: float, d: int) -> None:
     critic = Verdict(lambda x: torch.full_like(x[..., :1], value), probability=False)
     real = AffineGaussian(torch.eye(d), torch.zeros(d)).sample(100, stream(0, "real"))
     assert render(mixture_figure(real, real + 1, None, critic, HISTORY, "val/w2", "title")).dtype == np.uint8
 
 
 @pytest.mark.parametrize("std", [1e-4, 0.01, 0.05])
-def test_modes_are_to_be_seen_however_narrow(std: float) -> None:
+def test_narrow_modes_are_visible(std: float) -> None:
     true = ring(8, 1, std)
     real = true.sample(500, stream(0, "real"))
     figure = mixture_figure(
@@ -269,7 +269,7 @@ def test_any_density_has_contours() -> None:
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("scale", [0.0, 0.01, 1e30, torch.nan])
-def test_a_point_mass_is_drawn_among_what_is_generated(d: int, scale: float) -> None:
+def test_a_point_mass_is_drawn_with_generated_examples(d: int, scale: float) -> None:
     point, fake = torch.ones(100, d), 1 + scale * torch.randn(100, d, generator=stream(0, "fake"))
     figure = mixture_figure(point, fake, None, FIRST, [], "val/w2", "title")
     assert render(figure).dtype == np.uint8
@@ -290,14 +290,14 @@ def test_the_moving_average_is_drawn(d: int) -> None:
     figure = game_figure(cloud, cloud, FIRST, rows, 0.1, "title", average=(true.mean + 1, true.cov))
     legends = [axes.get_legend() for axes in figure.axes]
     words = [[text.get_text() for text in box.get_texts()] for box in legends if box is not None]
-    assert sum("moving average" in each for each in words) == 2  # in the distribution's axes, and in the distance's
+    assert sum("moving average" in each for each in words) == 2  # in the panels of the distribution and of the distance
     replicas = replicas_figure(
         LOGNORMAL, None, [1, 2], quantiles(LOGNORMAL).repeat(2, 1).T, None, None, "val/w2", "title", averages=[3, 2]
     )
     assert [3, 2] in [[*line.get_ydata()] for line in replicas.axes[-1].lines]
 
 
-def test_the_spectrum_promises_nothing_of_other_optimizers() -> None:
+def test_the_spectrum_says_if_the_optimizer_is_another() -> None:
     def words(exact: bool) -> str:
         eigenvalues = torch.tensor([1.01, 0.5], dtype=torch.complex128)
         return " ".join(text.get_text() for text in spectrum_figure(eigenvalues, "", exact=exact).texts)

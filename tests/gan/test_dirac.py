@@ -1,4 +1,4 @@
-"""The published Dirac-GAN through the whole stack: Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406."""
+"""Complete runs of the Dirac-GAN agree with the paper: Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406."""
 
 import json
 from collections.abc import Callable
@@ -20,11 +20,11 @@ NO_PICTURES = ("~callbacks.pictures", "~callbacks.spectrum")
 
 
 def starting(r: float) -> list[str]:
-    """Where the paper's start is, but nearer or farther."""
+    """Return overrides for a start in the paper's direction, at θ = r and ψ = −r."""
     return [f"generator.mean={r}", f"discriminator.mean={-r}"]
 
 
-# So near to the equilibrium the game is linear to twelve digits.
+# This close to the equilibrium, the game is linear to twelve digits.
 NEAR = (*starting(1e-6), "trainer.max_epochs=1")
 
 
@@ -39,7 +39,7 @@ NEAR = (*starting(1e-6), "trainer.max_epochs=1")
         (["objective=minimax", "penalty=r1", "penalty.weight=0.3"], ALTERNATING, 2.301e-7),
         (["objective=minimax", "penalty=r1", "penalty.weight=1"], SIMULTANEOUS, 9.529e-22),
         (["objective=minimax", "penalty=r1", "penalty.weight=1"], ALTERNATING, 7.481e-17),
-        # Not the paper's, but docs/pieces.md's: the experiment as it is.
+        # Not in the paper, but in docs/pieces.md: D moves first.
         (["objective=nonsaturating"], "update=alternating", 2.706e-1),
         (["objective=minimax", "penalty=r1", "penalty.weight=1"], "update=alternating", 8.489e-17),
     ],
@@ -51,21 +51,21 @@ def test_distance_from_the_equilibrium_after_500_iterations(
     train(cfg)
     record = json.loads((Path(cfg.run_dir) / "metrics.json").read_text())
     assert record["iterations"] == 500
-    assert record["val/distance"] == pytest.approx(r, rel=1e-3, abs=0)  # of four digits
+    assert record["val/distance"] == pytest.approx(r, rel=1e-3, abs=0)  # the paper's four digits
 
 
 def path(compose: Compose, *overrides: str) -> Tensor:
-    """(θ, ψ) of a run at its start and after each iteration, [n + 1, 2]."""
+    """Return (θ, ψ) of a run at its start and after each iteration, [n + 1, 2]."""
     gan, data, trainer = assemble(compose("experiment=dirac", *NO_PICTURES, "~logger", *overrides))
     trainer.fit(gan, data)
     return torch.stack(gan.trajectory)
 
 
 def measured_rate(points: Tensor) -> float:
-    """By what factor an iteration changes the distance in the long run.
+    """Return the factor by which an iteration changes the distance in the long run.
 
-    It is the spectral radius of the linear map that takes each point of a path to the next, by least squares. All
-    points count the same, however near they have come.
+    It is the spectral radius of the linear map from each point of a path to the next point, by least squares. All
+    points have the same weight, at any distance.
     """
     lengths = points[:-1].norm(dim=-1, keepdim=True)
     step = torch.linalg.lstsq(points[:-1] / lengths, points[1:] / lengths, rcond=1e-8, driver="gelsd").solution
@@ -86,7 +86,7 @@ REGULARISED = [("0.3", 0.974679, 0.969536), ("1", 0.9, 0.927016), ("2", 0.973205
     ids=str,
 )
 def test_contraction_rate(compose: Compose, overrides: list[str], simultaneous: float, alternating: float) -> None:
-    """Without a penalty nothing converges; with R1, and just so with R2, everything does."""
+    """Without a penalty no game converges. With R1 or R2 every game converges."""
     assert measured_rate(path(compose, *overrides, SIMULTANEOUS, *NEAR)) == pytest.approx(simultaneous, abs=1e-6)
     for rule in (ALTERNATING, "update=alternating"):
         assert measured_rate(path(compose, *overrides, rule, *NEAR)) == pytest.approx(alternating, abs=1e-6)
@@ -99,8 +99,8 @@ def test_contraction_rate_of_consensus(compose: Compose, objective: str) -> None
     assert measured_rate(path(compose, *recipe, "update.alternating=true")) == pytest.approx(0.95, abs=1e-6)
 
 
-def test_the_distance_itself_goes_by_the_rate(compose: Compose) -> None:
-    """Where the game only turns and stretches, each iteration changes r by just the modulus: by √(1 + h²) here."""
+def test_each_iteration_changes_the_distance_by_the_rate(compose: Compose) -> None:
+    """An iteration that only rotates and scales multiplies r by the modulus."""
     for overrides, rate in (
         (["objective=wasserstein", SIMULTANEOUS], 1.019804),
         (["objective=minimax", "update=consensus", "update.weight=1"], 0.955249),
@@ -111,7 +111,7 @@ def test_the_distance_itself_goes_by_the_rate(compose: Compose) -> None:
 
 @pytest.mark.parametrize("update, radius", [(SIMULTANEOUS, 0.973205), (ALTERNATING, 0.973955)])
 def test_the_spectral_radius_that_is_logged(compose: Compose, update: str, radius: float) -> None:
-    """At γ = 2 the eigenvalues are real, and the other one is much smaller."""
+    """At γ = 2 the eigenvalues are real, and the second is much smaller."""
     cfg = compose("experiment=dirac", "penalty=r1", "penalty.weight=2", update, "~callbacks.pictures", *NEAR)
     train(cfg)
     values = [event.value for event in EventAccumulator(cfg.run_dir).Reload().Scalars("game/spectral_radius")]
@@ -120,9 +120,9 @@ def test_the_spectral_radius_that_is_logged(compose: Compose, update: str, radiu
 
 @pytest.mark.parametrize("start", [0.3, 1.0])
 def test_the_non_saturating_game_settles_on_a_circle(compose: Compose, start: float) -> None:
-    """Of radius √(2h), from within and from without, by simultaneous steps; up to O(h²), by which it is no circle."""
+    """Simultaneous steps end on a circle of radius √(2h), from inside and from outside, up to O(h²)."""
     points = path(compose, "objective=nonsaturating", SIMULTANEOUS, *starting(start), "trainer.max_epochs=15")
-    turn = points[-63:].norm(dim=-1)  # an iteration turns by h f'(0) = 0.1
+    turn = points[-63:].norm(dim=-1)  # one turn: an iteration rotates by h f'(0) = 0.1
     assert turn.mean().item() == pytest.approx(0.4**0.5, rel=2e-3)
     torch.testing.assert_close(turn, torch.full_like(turn, 0.4**0.5), rtol=2e-2, atol=0)
 
@@ -130,16 +130,14 @@ def test_the_non_saturating_game_settles_on_a_circle(compose: Compose, start: fl
 @pytest.mark.parametrize("update", [SIMULTANEOUS, ALTERNATING])
 @pytest.mark.parametrize("start", [1e-6, 1.0])
 def test_wgan_gp_does_not_converge(compose: Compose, update: str, start: float) -> None:
-    """Its penalty is least at |ψ| = 1 and not at the equilibrium, which it leaves however near it begins."""
+    """The penalty is smallest at |ψ| = 1, not at the equilibrium. So the game leaves the equilibrium."""
     penalty = ("objective=wasserstein", "penalty=wgan_gp", "penalty.weight=0.3", "trainer.max_epochs=5")
     assert path(compose, *penalty, update, *starting(start))[-125:].norm(dim=-1).min() > 1
 
 
 @pytest.mark.parametrize("update", [SIMULTANEOUS, "update=consensus"])
 @pytest.mark.parametrize("noise, farthest", [(0.0, 1e-4), (0.1, 0.2)])
-def test_r2_converges_to_what_the_instance_noise_leaves(
-    compose: Compose, update: str, noise: float, farthest: float
-) -> None:
-    """Generated examples are here a view of θ itself, at which the penalty differentiates D."""
+def test_r2_converges_up_to_instance_noise(compose: Compose, update: str, noise: float, farthest: float) -> None:
+    """Here the generated examples are a view of θ, and the penalty differentiates D with respect to them."""
     recipe = ("penalty=r2", "penalty.weight=1", f"data.instance_noise={noise}", "trainer.max_epochs=5")
     assert path(compose, *recipe, update)[-50:].norm(dim=-1).max() < farthest

@@ -1,7 +1,7 @@
-"""Against the optimal discriminator the generator descends the divergence that theory names.
+"""Against the optimal discriminator the generator descends the divergence that theory predicts.
 
-For p = N(0, 1) and the generator m + s z, whose law q is N(m, s²). D is the best one for this q, and stays as it is
-while q moves.
+Here p = N(0, 1), and the generator m + s z has the distribution q = N(m, s²). D is optimal for this q and stays fixed
+while q changes.
 """
 
 import math
@@ -17,7 +17,7 @@ from gaussgan.gan.objectives import Hinge, LeastSquares, Minimax, NonSaturating,
 
 
 def nodes(step: float) -> Tensor:
-    """Of the midpoint rule, whose error for functions as smooth as these is below all digits at a step of 0.05."""
+    """Return the nodes of the midpoint rule. For smooth functions the error at a step of 0.05 is below rounding."""
     return step * (torch.arange(-15 / step, 15 / step, dtype=torch.float64) + 0.5)
 
 
@@ -26,12 +26,12 @@ X = nodes(STEP)
 
 
 def gaussian(x: Tensor, m: Tensor | float = 0.0, s: Tensor | float = 1.0) -> Tensor:
-    """log N(x; m, s²)."""
+    """Return log N(x; m, s²)."""
     return Normal(m, s).log_prob(x)
 
 
 def kl(p: Tensor, q: Tensor) -> Tensor:
-    """KL(p ‖ q) of log densities at X, or at pairs of X and X."""
+    """Return KL(p ‖ q) from log densities at X, or at pairs of X and X."""
     return (p.exp() * (p - q)).sum() * STEP**p.ndim
 
 
@@ -41,25 +41,25 @@ def js(p: Tensor, q: Tensor) -> Tensor:
 
 
 def least_squares(p: Tensor, q: Tensor) -> Tensor:
-    """KL(p ‖ M) − ¼ χ²(p ‖ M) for M = ½ (p + q): the integral over q of ½ (D* − 1)² = ½ q² / (p + q)²."""
+    """Return KL(p ‖ M) − ¼ χ²(p ‖ M), M = ½ (p + q): the integral over q of ½ (D* − 1)² = ½ q² / (p + q)²."""
     mixture = torch.logaddexp(p, q) - math.log(2)
     return kl(p, mixture) - ((2 * p - mixture).exp().sum() * STEP - 1) / 4
 
 
 def relativistic(p: Tensor, q: Tensor) -> Tensor:
-    """The non-saturating game of pairs, told from themselves with their sides changed."""
+    """Return the divergence of the non-saturating game between pairs (x, y) and swapped pairs (y, x)."""
     pairs = p.unsqueeze(-1) + q
     return kl(q, p) - js(pairs, pairs.mT)
 
 
-# An objective, its optimal discriminator's output at log p/q, what its generator descends, and how steeply near p = q.
+# Objective; output of the optimal discriminator from log p/q; divergence that G descends; its steepness near p = q.
 GAMES: list[tuple[Objective, Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor], float]] = [
     (Minimax(), lambda t: t, lambda p, q: 2 * js(p, q), 1 / 2),
     # Arjovsky and Bottou 2017, arXiv 1701.04862, theorem 2.5.
     (NonSaturating(), lambda t: t, lambda p, q: kl(q, p) - 2 * js(p, q), 1 / 2),
     (LeastSquares(), torch.sigmoid, least_squares, 1 / 8),
     (Relativistic(), lambda t: t, relativistic, 1 / 2),
-    # Almost everywhere its best discriminator is flat: only a smooth one teaches the generator anything.
+    # Hinge: the optimal discriminator is flat almost everywhere, so the generator gets no gradient.
     (Hinge(), torch.sign, lambda p, q: 0 * q.sum(), 0.0),
 ]
 NAMES = [type(objective).__name__ for objective, *_ in GAMES]
@@ -67,7 +67,7 @@ games = pytest.mark.parametrize("objective, optimum, divergence, steepness", GAM
 
 
 def generators_gradient(objective: Objective, d: Callable[[Tensor], Tensor], theta: Tensor, z: Tensor) -> Tensor:
-    """∂/∂(m, s) of E L_G(D(x), D(m + s z))."""
+    """Return ∂/∂(m, s) of E L_G(D(x), D(m + s z))."""
     weights = gaussian(z).exp() * (z[1] - z[0])
     paired = getattr(objective, "paired", False)
 
@@ -99,14 +99,14 @@ def test_away_from_the_truth(
 def test_towards_the_truth_it_vanishes(
     objective: Objective, optimum: Callable, divergence: Callable, steepness: float, error: float
 ) -> None:
-    """As the error Δθ does: the divergences are there ½ c Δθᵀ I Δθ, with Fisher's information I = diag(1, 2)."""
+    """Near p = q the divergence is ½ c Δθᵀ I Δθ, with Fisher information I = diag(1, 2)."""
     theta = torch.tensor([error, 1 + error], dtype=torch.float64)
     expected = steepness * torch.tensor([error, 2 * error]).double()
     torch.testing.assert_close(against_the_best(objective, optimum, theta), expected, rtol=0, atol=5 * error**2)
 
 
 def test_hinges_generator_would_descend_the_total_variation() -> None:
-    """∫ |p − q|, as q's density moves under D*, if it could follow a step."""
+    """With respect to q's density the loss descends ∫ |p − q|. The generator's gradient ignores the step of D*."""
     theta = torch.tensor([0.7, 1.5], dtype=torch.float64)
     best = (gaussian(X) - gaussian(X, *theta)).sign()
     losses = Hinge().generator_loss(None, best)
@@ -119,12 +119,12 @@ def test_hinges_generator_would_descend_the_total_variation() -> None:
 
 @pytest.mark.parametrize("m, s", [(0.7, 1.5), (0.3, 0.8), (0.0, 1.5), (-1e-3, 1 - 1e-5)])
 def test_wassersteins_generator_descends_the_distance(m: float, s: float) -> None:
-    """Between these Gaussians W₁ = E |m + (s − 1) z|. Unlike others' its gradient keeps its length up to the truth.
+    """Between these Gaussians W₁ = E |m + (s − 1) z|. Its gradient does not vanish near the truth.
 
-    Kantorovich's potential falls at slope 1 to where x ~ q has to go, and changes direction where it has to stay.
+    The Kantorovich potential has slope 1 in the direction of transport. Its slope changes sign at the point that stays.
     """
     sign, still = math.copysign(1, s - 1), m / (1 - s)
-    spread, z = abs(s - 1), nodes(1e-4)  # finer, for a slope that jumps
+    spread, z = abs(s - 1), nodes(1e-4)  # a finer grid, because the slope jumps
 
     def potential(x: Tensor) -> Tensor:
         return -sign * (x - still).abs()
@@ -134,5 +134,5 @@ def test_wassersteins_generator_descends_the_distance(m: float, s: float) -> Non
     gradient = generators_gradient(Wasserstein(), potential, theta, z)
     torch.testing.assert_close(gradient, torch.tensor(expected).double(), rtol=0, atol=1e-7)
     w1 = m * expected[0] + (s - 1) * expected[1]
-    least = Wasserstein().discriminator_loss(potential(z), potential(m + s * z)) @ gaussian(z).exp() * 1e-4
-    assert 2 * least.item() == pytest.approx(-w1, abs=1e-7)
+    smallest = Wasserstein().discriminator_loss(potential(z), potential(m + s * z)) @ gaussian(z).exp() * 1e-4
+    assert 2 * smallest.item() == pytest.approx(-w1, abs=1e-7)

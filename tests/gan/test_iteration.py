@@ -1,4 +1,4 @@
-"""One iteration is a function of (state, batch): make_fx traces it as it stands."""
+"""One iteration is a function of (state, batch) that make_fx can trace."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -42,7 +42,7 @@ GAMES = {
 
 
 def game(cfg: DictConfig) -> tuple[GAN, list[Batch]]:
-    """A GAN at its first iteration, and the batches of its first epoch."""
+    """Return a GAN before its first iteration, and the batches of its first epoch."""
     gan, data, _ = assemble(cfg)
     gan.configure_optimizers()
     gan.train()
@@ -61,11 +61,11 @@ def assert_equal(ours: object, theirs: object) -> None:
 
 
 @pytest.mark.parametrize("name", GAMES)
-def test_it_is_traced_unchanged_and_holds_nothing_back(compose: Compose, name: str) -> None:
+def test_a_traced_iteration_computes_the_same(compose: Compose, name: str) -> None:
     gan, batches = game(compose("data.num_examples=120", *GAMES[name]))
     fresh, state = copied(gan.state), gan.state
     traced = make_fx(gan.iteration)(copied(fresh), batches[0])
-    assert_equal(state, fresh)  # nor does tracing change what it was not given
+    assert_equal(state, fresh)  # tracing does not change the GAN's own state
     ours, losses = copied(fresh), []
     for batch in batches:
         losses.append(gan.iteration(state, batch))
@@ -76,8 +76,8 @@ def test_it_is_traced_unchanged_and_holds_nothing_back(compose: Compose, name: s
 
 
 @pytest.mark.parametrize("name", ["the textbook's", "optimistic", "batch norm", "replicas"])
-def test_it_computes_with_the_state_that_it_is_given(compose: Compose, name: str) -> None:
-    """With a copy of the state it does what it does with its own, which stays as it was, graphs and all."""
+def test_it_computes_with_the_given_state(compose: Compose, name: str) -> None:
+    """With a copy of the state the result is the same, and the GAN's own state does not change."""
     gan, batches = game(compose("data.num_examples=120", *GAMES[name]))
     other, before = copied(gan.state), copied(gan.state)
     parameters = [id(parameter) for parameter in gan.parameters()]

@@ -1,4 +1,4 @@
-"""What the module adds to its players: a moving average, schedules, noise; each against its definition."""
+"""The moving average, the schedules and the noise of the module agree with their definitions."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -43,22 +43,22 @@ def test_the_moving_average_weighs_half_after_its_half_life(compose: Compose) ->
         torch.testing.assert_close(ours.double(), expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("schedule, share", [("linear", 0.1), ("cosine", 0.1), ("constant", 1.0)])
-def test_both_rates_follow_the_schedule_by_the_iteration(compose: Compose, schedule: str, share: float) -> None:
+@pytest.mark.parametrize("schedule, multiplier", [("linear", 0.1), ("cosine", 0.1), ("constant", 1.0)])
+def test_both_learning_rates_follow_the_schedule(compose: Compose, schedule: str, multiplier: float) -> None:
     end = [] if schedule == "constant" else ["schedule.end=0.1"]
     cfg = compose(*SMALL, f"schedule={schedule}", *end)
     train(cfg)
     for state, rate in zip(last(cfg)["optimizer_states"], (0.05, 0.005), strict=True):
-        assert state["param_groups"][0]["lr"] == pytest.approx(share * rate)
+        assert state["param_groups"][0]["lr"] == pytest.approx(multiplier * rate)
     stopped = compose(*SMALL, f"schedule={schedule}", *end, "trainer.max_steps=3", name="stopped")
-    train(stopped)  # the progress is the run's, of three iterations, not that of its epochs
-    assert last(stopped)["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(share * 0.05)
+    train(stopped)  # the progress is relative to the run's three iterations, not to its epochs
+    assert last(stopped)["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(multiplier * 0.05)
 
 
 @pytest.mark.parametrize(
     "overrides", [["schedule=cosine"], ["schedule=linear", "ema_half_life=3", "update=optimistic"]]
 )
-def test_an_interrupted_schedule_goes_on(compose: Compose, overrides: list[str]) -> None:
+def test_an_interrupted_schedule_resumes(compose: Compose, overrides: list[str]) -> None:
     alone = compose(*SMALL, *overrides, name="alone")
     train(alone)
     bomb = [f"+callbacks.bomb.{key}" for key in ("_target_=test_resume.Signal", "signum=15", "iteration=7")]
@@ -70,7 +70,7 @@ def test_an_interrupted_schedule_goes_on(compose: Compose, overrides: list[str])
     assert_same(run, alone.run_dir)
 
 
-def test_instance_noise_is_on_all_that_the_discriminator_sees(compose: Compose) -> None:
+def test_instance_noise_is_on_all_examples_that_the_discriminator_sees(compose: Compose) -> None:
     plain, noisy = (assemble(compose("data.num_examples=20000", f"data.instance_noise={s}")) for s in (0, 0.5))
     for epoch in (0, 1):
         clean, batch = plain[1].draw_epoch(epoch), noisy[1].draw_epoch(epoch)
@@ -84,15 +84,15 @@ def test_instance_noise_is_on_all_that_the_discriminator_sees(compose: Compose) 
     assert not torch.equal(noisy[1].draw_epoch(0).noise, noisy[1].draw_epoch(1).noise)  # type: ignore[arg-type]
 
 
-def test_an_epochs_means_are_of_its_own_examples(compose: Compose) -> None:
+def test_the_means_of_an_epoch_are_over_its_own_examples(compose: Compose) -> None:
     cfg = compose(*SMALL, "update.d_steps=2", "data.batch_size=4")
     train(cfg)
     _, counts, number = last(cfg)["epoch_sums"]
     assert (counts.tolist(), number) == ([40, 20, 40, 40], 2)  # loss_d, loss_g, d_real, d_fake of the third epoch
 
 
-def test_looking_at_a_run_does_not_change_it(compose: Compose) -> None:
-    """Batch norm's and spectral norm's running state moves with training steps alone."""
+def test_evaluation_does_not_change_a_run(compose: Compose) -> None:
+    """Only training steps change the buffers of batch norm and spectral norm."""
     norms = ("generator.batch_norm=true", "discriminator.spectral_norm=true")
     networks = ("generator=mlp", "generator.widths=[4]", *norms)
     seen = compose(*SMALL[:2], *networks, name="seen")
@@ -104,8 +104,8 @@ def test_looking_at_a_run_does_not_change_it(compose: Compose) -> None:
 
 
 @pytest.mark.parametrize("limits", [["trainer.max_steps=4"], ["trainer.max_steps=-1"]])
-def test_a_schedule_goes_on_to_its_own_end_alone(compose: Compose, limits: list[str]) -> None:
-    """The rate is a function of the run's length: with another it would be another run's."""
+def test_a_schedule_resumes_only_to_its_own_end(compose: Compose, limits: list[str]) -> None:
+    """The learning rate depends on the length of the run."""
     cfg = compose(*SMALL, "schedule=cosine", "trainer.max_steps=2")
     train(cfg)
     checkpoint = f"ckpt_path={cfg.run_dir}/checkpoints/last.ckpt"
@@ -114,18 +114,18 @@ def test_a_schedule_goes_on_to_its_own_end_alone(compose: Compose, limits: list[
     assemble(compose(*SMALL, "schedule=cosine", "trainer.max_steps=2", checkpoint, name="other"))
 
 
-def test_an_experiments_schedule_can_be_taken_back(compose: Compose) -> None:
+def test_the_schedule_of_an_experiment_can_be_removed(compose: Compose) -> None:
     assert assemble(compose("experiment=r3gan", "schedule=constant"))[0].schedule is None
 
 
-def test_every_steps_batch_is_shared_equally(compose: Compose) -> None:
+def test_every_batch_splits_into_equal_shards(compose: Compose) -> None:
     _, data, _ = assemble(compose("data.num_examples=24", "data.batch_size=3", "update.d_steps=2"))
     with pytest.raises(ValueError, match="2 devices equal shards"):
         data.check_shards(2)
     assemble(compose("data.num_examples=24", "data.batch_size=4", "update.d_steps=2"))[1].check_shards(2)
 
 
-def test_a_spectrum_is_of_the_momentum_that_is_used(compose: Compose) -> None:
+def test_the_spectrum_uses_the_momentum_of_the_run(compose: Compose) -> None:
     sgd = [f"optimizer@optimizer_{p}=sgd" for p in "dg"]
     gan, data, _ = assemble(compose(*sgd, "optimizer_d.momentum=-0.5", "ema_half_life=3"))
     gan.configure_optimizers()
@@ -134,7 +134,7 @@ def test_a_spectrum_is_of_the_momentum_that_is_used(compose: Compose) -> None:
     assert spectrum(Snapshot(gan, data, evaluator_of(data), 0)) is not None
 
 
-def test_a_picture_that_has_nothing_to_show_leaves_none_of_before(compose: Compose, tmp_path: Path) -> None:
+def test_a_picture_without_content_removes_the_earlier_file(compose: Compose, tmp_path: Path) -> None:
     class Once:
         def __init__(self) -> None:
             self.calls = 0
@@ -162,10 +162,10 @@ def test_a_picture_that_has_nothing_to_show_leaves_none_of_before(compose: Compo
         ("consensus", 1),
     ],
 )
-def test_what_is_generated_is_used_by_both_players(
+def test_both_players_use_the_same_generated_examples(
     compose: Compose, monkeypatch: pytest.MonkeyPatch, update: str, runs: int
 ) -> None:
-    """The generator runs once where it stands, and a run is what it would be if it ran for either player."""
+    """The generator runs once until it moves. The result is the same as with one call for each player."""
     thetas = []
     for name in ("once", "twice"):
         gan, data, trainer = assemble(
@@ -183,11 +183,11 @@ def test_what_is_generated_is_used_by_both_players(
         if name == "once":
             assert len(calls) == runs * gan.global_step
         thetas.append(torch.cat([gan.discriminator_player.theta, gan.generator_player.theta]))
-    torch.testing.assert_close(*thetas, rtol=0, atol=1e-9)  # consensus adds up in another order
+    torch.testing.assert_close(*thetas, rtol=0, atol=1e-9)  # consensus sums in another order
 
 
 @pytest.mark.parametrize("fused", [(), ("optimizer_g._target_=torch.optim.Adam", "+optimizer_g.fused=true")])
-def test_what_was_generated_is_of_no_use_once_the_generator_has_moved(compose: Compose, fused: tuple[str, ...]) -> None:
+def test_generated_examples_are_not_used_after_the_generator_moves(compose: Compose, fused: tuple[str, ...]) -> None:
     gan, data, trainer = assemble(compose(*SMALL, *fused))
     trainer.fit(gan, data)
     batch = Batch(*(column[:8] for column in data.draw_epoch(0) if column is not None))

@@ -17,7 +17,7 @@ def log_ratio(x: Tensor, m: float) -> Tensor:
     return P.log_prob(x) - P.log_prob(x - m)
 
 
-# From log p/q to the optimal discriminator's output. Wasserstein's has no optimum but on the Lipschitz functions.
+# Output of the optimal discriminator from log p/q. Wasserstein has an optimum only among Lipschitz functions.
 OPTIMA: list[tuple[Objective, Callable[[Tensor], Tensor]]] = [
     (NonSaturating(), lambda t: t),
     (Minimax(), lambda t: t),
@@ -29,7 +29,7 @@ optima = pytest.mark.parametrize("objective, optimum", OPTIMA, ids=[type(o).__na
 
 
 def expected(loss: Callable, d: Callable[[Tensor], Tensor], m: float) -> Tensor:
-    """E over x ~ p and y ~ q, independent, of a loss of D(x) and D(y)."""
+    """Return the mean over independent x ~ p and y ~ q of a loss of D(x) and D(y)."""
     x = GRID[::20].unsqueeze(-1)
     y = x.mT
     weights = (P.log_prob(x) + P.log_prob(y - m)).exp()
@@ -42,11 +42,11 @@ def test_no_perturbation_improves_the_optimal_discriminator(objective: Objective
     def best(x: Tensor) -> Tensor:
         return optimum(log_ratio(x, m=1.5))
 
-    least = expected(objective.discriminator_loss, best, m=1.5)
+    smallest = expected(objective.discriminator_loss, best, m=1.5)
     for bump in (torch.sin, torch.cos, lambda x: torch.exp(-x.square()), lambda x: -x):
         for size in (-0.05, 0.05):
             worse = expected(objective.discriminator_loss, lambda x, s=size, b=bump: best(x) + s * b(x), m=1.5)
-            assert worse > least
+            assert worse > smallest
 
 
 @pytest.mark.parametrize("objective", [NonSaturating(), Minimax()])
@@ -54,9 +54,9 @@ def test_the_optimal_logistic_loss_is_log_2_minus_js(objective: Objective) -> No
     m = 1.0
     p, q = P.log_prob(GRID), P.log_prob(GRID - m)
     mixture = torch.logaddexp(p, q) - torch.log(torch.tensor(2.0))
-    js = sum(torch.trapezoid(law.exp() * (law - mixture), GRID) for law in (p, q)) / 2
-    least = expected(objective.discriminator_loss, lambda x: log_ratio(x, m), m)
-    assert least.item() == pytest.approx(0.69314718056 - js.item(), abs=1e-6)  # type: ignore[union-attr]
+    js = sum(torch.trapezoid(density.exp() * (density - mixture), GRID) for density in (p, q)) / 2
+    smallest = expected(objective.discriminator_loss, lambda x: log_ratio(x, m), m)
+    assert smallest.item() == pytest.approx(0.69314718056 - js.item(), abs=1e-6)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

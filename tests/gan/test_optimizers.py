@@ -15,7 +15,7 @@ from gaussgan.rng import normal, stream
         (RMSprop, torch.optim.RMSprop, {"lr": 0.05, "alpha": 0.9, "eps": 1e-6}),
     ],
 )
-def test_it_is_torchs(ours: type, theirs: type, kwargs: dict) -> None:
+def test_it_equals_torchs(ours: type, theirs: type, kwargs: dict) -> None:
     gradients = normal(50, 20, generator=stream(0, "test")).double()
     thetas = []
     for make in (ours, theirs):
@@ -35,8 +35,8 @@ def test_it_is_torchs(ours: type, theirs: type, kwargs: dict) -> None:
         (SGD, {"lr": [0.05, 0.1, 1e-3], "momentum": [0.9, 0.0, -0.5]}),
     ],
 )
-@pytest.mark.parametrize("share", [1.0, 0.5])
-def test_replicas_may_have_numbers_of_their_own(make: type, numbers: dict, share: float) -> None:
+@pytest.mark.parametrize("decay", [1.0, 0.5])
+def test_replicas_may_have_different_hyperparameters(make: type, numbers: dict, decay: float) -> None:
     def entry(value, i):
         return tuple(beta[i] for beta in value) if isinstance(value, tuple) else value[i]
 
@@ -49,7 +49,7 @@ def test_replicas_may_have_numbers_of_their_own(make: type, numbers: dict, share
 
     def run(theta, gradients, numbers):
         optimizer = make([theta], **numbers)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: share**i)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: decay**i)
         for gradient in gradients:
             theta.grad = gradient
             optimizer.step()
@@ -63,11 +63,11 @@ def test_replicas_may_have_numbers_of_their_own(make: type, numbers: dict, share
         torch.testing.assert_close(together[i], alone, rtol=1e-9, atol=1e-12)
 
 
-def test_its_state_goes_on_where_it_was_saved() -> None:
+def test_it_resumes_from_a_saved_state() -> None:
     gradients = normal(10, 5, generator=stream(0, "test"))
 
-    def steps(theta: torch.Tensor, optimizer: Adam, part: slice) -> None:
-        for gradient in gradients[part]:
+    def steps(theta: torch.Tensor, optimizer: Adam, chunk: slice) -> None:
+        for gradient in gradients[chunk]:
             theta.grad = gradient
             optimizer.step()
 

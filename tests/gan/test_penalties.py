@@ -1,4 +1,4 @@
-"""Penalties against discriminators whose slope is known, in any dimension and with any leading dimension."""
+"""Penalties of discriminators with known gradients, in any dimension and with any leading dimension."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ SHAPES = [(8, 2), (8, 1), (3, 8, 5)]
 
 
 def quadratic(x: Tensor) -> Tensor:
-    """D(x) = ½ ‖x‖², whose slope is x."""
+    """D(x) = ½ ‖x‖², with ∇D = x."""
     return x.square().sum(-1, keepdim=True) / 2
 
 
@@ -22,7 +22,7 @@ def draws(shape: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_of_a_quadratic(shape: tuple[int, ...]) -> None:
+def test_penalties_of_a_quadratic(shape: tuple[int, ...]) -> None:
     real, fake, mix = draws(shape)
     between = mix * real + (1 - mix) * fake
     expected = {
@@ -36,8 +36,8 @@ def test_of_a_quadratic(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("penalty", [R1(2.0), R2(2.0), WGANGP(2.0), ZeroCentred(2.0)])
-def test_its_gradient_is_that_of_differences(penalty: Penalty) -> None:
-    """With respect to D's parameters, by which D descends it, and to the fake examples, which consensus sees."""
+def test_its_gradient_agrees_with_finite_differences(penalty: Penalty) -> None:
+    """D needs the gradient with respect to D's parameters; consensus needs that with respect to generated examples."""
     real, fake, mix = draws((4, 3))
     module = MLP(3, [5], 1, std=0.5, rng=stream(0, "init")).double()
     parameter = next(module.parameters())
@@ -53,7 +53,7 @@ def test_its_gradient_is_that_of_differences(penalty: Penalty) -> None:
 
 
 def test_a_flat_discriminator_has_finite_gradients() -> None:
-    """At slope 0 the norm in WGAN-GP has no derivative, and 0 is one of its subgradients."""
+    """At ∇D = 0 the norm in WGAN-GP has no derivative. 0 is one of its subgradients."""
     weight = torch.zeros(2, 1, dtype=torch.float64, requires_grad=True)
     real, fake, mix = draws((4, 2))
     loss = WGANGP(10.0)(lambda x: x @ weight, real, fake, mix).sum()

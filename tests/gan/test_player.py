@@ -1,4 +1,4 @@
-"""Players: their gradients, and what they do with them."""
+"""Gradients and steps of players."""
 
 from functools import partial
 
@@ -27,8 +27,8 @@ def test_a_player_moves_its_module_along_the_gradient_of_the_mean_loss() -> None
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
 
 
-def test_each_replicas_gradient_is_its_own() -> None:
-    """A leading dimension R of parameters and batches gives R gradients, each of its replica's mean."""
+def test_each_replica_has_its_own_gradient() -> None:
+    """With a leading dimension R there are R gradients, each of the mean loss of one replica."""
     weights = normal(3, 2, 1, generator=stream(0, "test")).double()
     batch = normal(3, 8, 2, generator=stream(0, "test", 1)).double()
 
@@ -48,7 +48,7 @@ def test_each_replicas_gradient_is_its_own() -> None:
 
 
 def test_gradients_survive_any_memory_layout() -> None:
-    """The gradient of a transposed weight comes back strided; θ must see it in θ's own order."""
+    """Autograd returns the gradient of a transposed weight with other strides. It must have the order of θ."""
     weight = nn.Linear(3, 2, bias=False).double()
     x, target = normal(8, 3, generator=stream(0, "x")).double(), normal(8, 2, generator=stream(0, "y")).double()
     player = Player(weight, lambda _: (x @ weight.weight.t() - target).square(), partial(torch.optim.SGD, lr=0.1))
@@ -56,7 +56,7 @@ def test_gradients_survive_any_memory_layout() -> None:
     torch.testing.assert_close(player.gradient(None), expected.reshape(-1))
 
 
-def test_a_gradient_is_shortened_to_its_greatest_norm_and_weights_to_their_bound() -> None:
+def test_gradients_and_weights_are_clipped() -> None:
     def steps(**limits: float) -> Tensor:
         module = nn.Linear(2, 1, bias=False).double()
         nn.init.zeros_(module.weight)

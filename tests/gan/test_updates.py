@@ -1,4 +1,4 @@
-"""Update rules on games whose dynamics are known in closed form."""
+"""Update rules on games with dynamics in closed form."""
 
 from functools import partial
 
@@ -44,12 +44,12 @@ def radius(matrix: Tensor) -> float:
         (Alternating(), 0.0, (1.0, 1.0)),
         (Alternating(generator_first=True), 0.0, (1.0, 1.0)),
         (Alternating(), -0.5, (0.998518, 0.986609)),
-        (Consensus(1.0), 0.0, (0.905539, 0.761577)),  # |1 − η ± i η|, as docs/pieces.md has it
+        (Consensus(1.0), 0.0, (0.905539, 0.761577)),  # |1 − η ± i η|, as in docs/pieces.md
     ],
 )
 @pytest.mark.parametrize("i", [0, 1])
 def test_bilinear_game(update: Update, momentum: float, moduli: tuple[float, float], i: int) -> None:
-    """Gidel et al. 2019, arXiv 1802.10551 and 1807.04740, at steps 0.1 and 0.3."""
+    """The moduli are those of Gidel et al. 2019, arXiv 1802.10551 and 1807.04740, at steps 0.1 and 0.3."""
     game = bilinear_game(step=(0.1, 0.3)[i], momentum=momentum)
     assert radius(update_jacobian(update, *game, None)) == pytest.approx(moduli[i], abs=1e-6)
 
@@ -63,9 +63,10 @@ def test_the_momentum_of_torchs_optimizers_counts_too(update: Update) -> None:
 
 
 def dirac_gan(objective: Objective, rule: Update, *penalties: Penalty, h: float = 0.2) -> GAN:
-    """Data at 0, a generator at θ, D(x) = ψx, at the equilibrium; D's loss, and so its rate, is not the literature's.
+    """Return the Dirac-GAN at its equilibrium: data at 0, a generator at θ, and D(x) = ψx.
 
-    Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406, section 2.
+    D's learning rate is 2h, because its loss is half of the literature's. Mescheder, Geiger, Nowozin 2018, arXiv
+    1801.04406, section 2.
     """
     theta = Location(1, 1, std=0.0, rng=stream(0, "init")).double()
     psi = Linear(1, 1, std=0.0, rng=stream(0, "init"), bias=False).double()
@@ -99,7 +100,7 @@ def jacobian(gan: GAN) -> Tensor:
 def test_dirac_gan(
     objective: Objective, gamma: float, simultaneous: float | None, alternating: float, penalty: type
 ) -> None:
-    """The moduli that follow from the eigenvalues of the flow in the paper's appendix; None is the next test's."""
+    """The moduli follow from the eigenvalues of the flow in the paper's appendix. The next test is for None."""
     for rule, modulus in (
         (Simultaneous(), simultaneous),
         (Alternating(), alternating),
@@ -112,7 +113,7 @@ def test_dirac_gan(
 @pytest.mark.parametrize("objective", [Minimax(), NonSaturating()])
 @pytest.mark.parametrize("penalty", [R1, R2])
 def test_at_the_critical_weight_the_eigenvalues_meet(objective: Objective, penalty: type) -> None:
-    """Both are 0.9. There each moves as the root of an error, but their sum and product as the error itself."""
+    """Both eigenvalues are 0.9. Their errors are as large as the root of the matrix's; sum and product are exact."""
     matrix = jacobian(dirac_gan(objective, Simultaneous(), penalty(1.0)))
     assert matrix.trace().item() == pytest.approx(0.9 + 0.9, abs=1e-8)
     assert matrix.det().item() == pytest.approx(0.9 * 0.9, abs=1e-8)
@@ -127,7 +128,7 @@ def test_consensus_on_the_dirac_gan(objective: Objective, rule: Consensus, modul
     assert radius(jacobian(dirac_gan(objective, rule))) == pytest.approx(modulus, abs=1e-6)
 
 
-def test_a_contraction_rate_measured_is_the_spectral_radius() -> None:
+def test_the_measured_contraction_rate_is_the_spectral_radius() -> None:
     gan = dirac_gan(Wasserstein(), Simultaneous())
     discriminator, generator = gan.discriminator_player, gan.generator_player
     generator.theta.fill_(1.0)
@@ -138,8 +139,8 @@ def test_a_contraction_rate_measured_is_the_spectral_radius() -> None:
 
 
 @pytest.mark.parametrize("make", [Alternating, Simultaneous, Extragradient, Optimistic, Consensus])
-def test_any_rule_moves_by_adam(make: type) -> None:
-    """A convex-concave game has one equilibrium, 0, to which every rule converges, by Adam as by gradient steps."""
+def test_every_rule_works_with_adam(make: type) -> None:
+    """This convex-concave game has one equilibrium, 0. Every rule converges to it with Adam."""
     x, y = Point(1.0), Point(-1.0)
     adam = partial(Adam, lr=0.01)
     first = Player(x, lambda _: x.value.square() / 2 + x.value * y.value / 4, adam)
@@ -151,7 +152,7 @@ def test_any_rule_moves_by_adam(make: type) -> None:
     assert max(first.theta.abs().item(), second.theta.abs().item()) < 1e-3
 
 
-def test_the_optimistic_rule_steps_along_the_gradient_first_and_then_extrapolates_it() -> None:
+def test_the_optimistic_rule_extrapolates_the_gradient_after_the_first_step() -> None:
     first, second = bilinear_game(step=0.1)
     first.theta.fill_(1.0)
     second.theta.fill_(2.0)
@@ -163,7 +164,7 @@ def test_the_optimistic_rule_steps_along_the_gradient_first_and_then_extrapolate
         assert (first.theta.item(), second.theta.item()) == pytest.approx((x, y), abs=1e-12)
 
 
-def test_d_steps_are_on_examples_of_their_own() -> None:
+def test_each_d_step_has_its_own_examples() -> None:
     seen: list[tuple[str, list[float]]] = []
     x, y = Point(0.0), Point(0.0)
 

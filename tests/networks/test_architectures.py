@@ -1,4 +1,4 @@
-"""Networks: functions of their parameters with any leading dimension; these, of the generator they are drawn from."""
+"""Networks work with any leading dimension. Their initial parameters depend only on the random generator."""
 
 from collections.abc import Callable
 
@@ -38,7 +38,7 @@ def test_leading_dimensions_and_dtypes(make: Callable[[torch.Generator], nn.Modu
 
 
 @makers
-def test_a_network_is_a_function_of_its_generator(make: Callable[[torch.Generator], nn.Module]) -> None:
+def test_initial_parameters_depend_only_on_the_random_generator(make: Callable[[torch.Generator], nn.Module]) -> None:
     torch.manual_seed(0)
     first = make(stream(0, "init")).state_dict()
     torch.manual_seed(1)
@@ -48,7 +48,7 @@ def test_a_network_is_a_function_of_its_generator(make: Callable[[torch.Generato
 
 
 @pytest.mark.parametrize("name", ["linear", "linear without bias", "location"])
-def test_moments_are_those_of_samples(name: str) -> None:
+def test_moments_agree_with_samples(name: str) -> None:
     module = MAKERS[name](stream(0, "init"))
     with torch.no_grad():
         x = module(normal(400_000, 3, generator=stream(0, "z")))
@@ -63,7 +63,7 @@ def test_initial_parameters_have_their_mean_and_std() -> None:
     assert Location(1, 3, std=0.0, rng=stream(0, "init"), mean=1.5).location.tolist() == [1.5] * 3
 
 
-def test_batch_norm_keeps_its_gain() -> None:
+def test_batch_norm_starts_with_gain_1() -> None:
     module = MLP(2, [400], 2, std=2.0, rng=stream(0, "init"), batch_norm=True)
     norm = module[1]
     assert isinstance(norm, nn.BatchNorm1d)
@@ -73,7 +73,7 @@ def test_batch_norm_keeps_its_gain() -> None:
     torch.testing.assert_close(hidden.std(0, correction=0), torch.ones(400), rtol=0, atol=0.1)
 
 
-def test_spectral_norm_makes_the_steepest_slope_at_most_one() -> None:
+def test_spectral_norm_makes_the_norm_of_the_map_one() -> None:
     layer = SpectralLinear(3, 8, std=5.0, rng=stream(0, "init"))
     assert torch.linalg.matrix_norm(layer.weight, 2) > 2
     with torch.no_grad():
@@ -81,11 +81,11 @@ def test_spectral_norm_makes_the_steepest_slope_at_most_one() -> None:
     assert torch.linalg.matrix_norm(slope, 2).item() == pytest.approx(1, abs=1e-3)
 
 
-def test_spectral_norm_is_torchs() -> None:
+def test_spectral_norm_equals_torchs() -> None:
     ours, theirs = SpectralLinear(3, 8, std=5.0, rng=stream(0, "init")), spectral_norm(nn.Linear(3, 8))
     parametrization = theirs.parametrizations.weight  # type: ignore[union-attr]
     with torch.no_grad():
-        for vector in (ours.u, ours.v):  # far from the end of the iteration, so that one step is not as good as two
+        for vector in (ours.u, ours.v):  # far from convergence, so that one step and two steps differ
             vector.copy_(normalize(normal(len(vector), generator=stream(0, "start")), dim=0))
         parametrization.original.copy_(ours.weight)  # type: ignore[union-attr]
         theirs.bias.copy_(ours.bias)

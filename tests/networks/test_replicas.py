@@ -1,4 +1,4 @@
-"""R networks as one: each row is what its network alone computes, and so are its gradients."""
+"""R networks as one module: row i of outputs and gradients equals those of network i alone."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ R = 3
 
 
 class Residual(nn.Module):
-    """A network of somebody else's, about whose leading dimensions nothing is known."""
+    """A user's network, which may not support leading dimensions."""
 
     def __init__(self, rng: torch.Generator) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Swish(nn.Module):
 
 
 class Tied(nn.Module):
-    """Two layers of one weight."""
+    """Two layers that share one weight."""
 
     def __init__(self, rng: torch.Generator) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Tied(nn.Module):
 
 
 class Own(Linear):
-    """Inherits from a replicable network, and has a forward of its own."""
+    """A subclass of a replicable network with its own forward."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) - x.mean(0)[:2]
@@ -59,13 +59,13 @@ class Own(Linear):
 
 ALL = {
     **MAKERS,
-    "of somebody else": Residual,
+    "a user's network": Residual,
     "tied": Tied,
     "inherited": lambda rng: Own(3, 2, std=0.5, rng=rng),
     "batch norm": lambda rng: MLP(3, [5, 4], 2, std=0.5, rng=rng, batch_norm=True),
     "parametric activation": lambda rng: MLP(3, [5, 4], 2, std=0.5, rng=rng, activation=Swish()),
 }
-MAPPED = ("of somebody else", "tied", "inherited", "batch norm", "parametric activation")
+MAPPED = ("a user's network", "tied", "inherited", "batch norm", "parametric activation")
 everyone = pytest.mark.parametrize("make", ALL.values(), ids=ALL)
 
 
@@ -79,7 +79,7 @@ def test_each_row_is_its_network(make: Callable[[torch.Generator], nn.Module], t
     alone = networks(make)
     replicas = Replicas(alone).train(training)
     x = normal(R, 6, 3, generator=stream(0, "x")).double()
-    for _ in range(2):  # the second time with what the first has left in buffers
+    for _ in range(2):  # the second pass starts with the buffers of the first
         together = replicas(x)
         gradients = torch.autograd.grad(together.square().sum(), list(replicas.parameters()))
         flat = isinstance(alone[0], Location)
@@ -99,12 +99,12 @@ def test_each_row_is_its_network(make: Callable[[torch.Generator], nn.Module], t
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_the_fast_path_is_for_those_known_to_allow_it(name: str) -> None:
+def test_only_replicable_networks_use_the_fast_path(name: str) -> None:
     assert Replicas(networks(ALL[name])).replicable == (name not in MAPPED)
 
 
 @everyone
-def test_some_are_views(make: Callable[[torch.Generator], nn.Module]) -> None:
+def test_slices_are_views(make: Callable[[torch.Generator], nn.Module]) -> None:
     replicas = Replicas(networks(make)).eval()
     x = normal(R, 6, 3, generator=stream(0, "x")).double()
     torch.testing.assert_close(replicas[1:](x[1:]), replicas(x)[1:])

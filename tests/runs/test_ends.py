@@ -1,5 +1,5 @@
-"""However a run ends, its directory can be used again; what cannot be done costs one line, and a long run says how far
-it is."""
+"""After any end of a run its directory can be used again. An impossible run is refused in one line. A long run logs its
+progress."""
 
 import errno
 import io
@@ -45,7 +45,7 @@ def ending(directory: Path | str) -> torch.Tensor:
 
 
 def send(signums: Sequence[int]) -> None:
-    """One signal after the other, whatever the first ones raise."""
+    """Send signals one after the other, even if earlier ones raise."""
     try:
         os.kill(os.getpid(), signums[0])
     finally:
@@ -82,8 +82,8 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> torch.Tensor:
     return ending(directory)
 
 
-def go_on(compose: Compose, *overrides: str) -> Path:
-    """Give the command of `RECIPE` once more, from its checkpoint where it has one."""
+def run_again(compose: Compose, *overrides: str) -> Path:
+    """Run `RECIPE` again, from its checkpoint if there is one."""
     directory = Path(compose().run_dir)
     checkpoint = (f"ckpt_path={directory / LAST}",) if (directory / LAST).exists() else ()
     train(compose(*RECIPE, *overrides, *checkpoint))
@@ -92,7 +92,7 @@ def go_on(compose: Compose, *overrides: str) -> Path:
     return directory
 
 
-AT = {  # the moments of signals: what stands in for what sends them, or a hook
+AT = {  # when signals are sent: by a wrapper around a function, or by a callback's hook
     "while it is assembled": (training, "assemble"),
     "before the first checkpoint": "on_fit_start",
     "while a checkpoint is written": (checkpoints, "save_checkpoint"),
@@ -105,7 +105,7 @@ AT = {  # the moments of signals: what stands in for what sends them, or a hook
 
 @pytest.mark.parametrize("moment", AT)
 @pytest.mark.parametrize("signums", [(15,), (1, 2), (2, 15, 2)], ids=["TERM", "HUP, INT", "INT, TERM, INT"])
-def test_a_run_that_signals_end_goes_on_or_starts_again(
+def test_a_run_that_a_signal_ended_resumes_or_starts_again(
     compose: Compose, alone: torch.Tensor, monkeypatch: pytest.MonkeyPatch, moment: str, signums: Sequence[int]
 ) -> None:
     at, bomb = AT[moment], ()
@@ -122,10 +122,10 @@ def test_a_run_that_signals_end_goes_on_or_starts_again(
     assert record["status"] in ("interrupted", "completed")
     assert record["error"] in (f"stopped by {signal.Signals(signums[0]).name}", None)
     monkeypatch.undo()
-    assert torch.equal(ending(go_on(compose)), alone)
+    assert torch.equal(ending(run_again(compose)), alone)
 
 
-def test_making_replicas_can_be_stopped(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_building_replicas_can_be_stopped(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     draw, drawn = build.stream, []
 
     def stop(*args: Any) -> torch.Generator:
@@ -143,7 +143,7 @@ def test_making_replicas_can_be_stopped(compose: Compose, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("status", [None, "failed", "interrupted", "completed", "diverged"])
 @pytest.mark.parametrize("checkpoint", [False, True])
-def test_what_may_be_started_again(tmp_path: Path, status: str | None, checkpoint: bool) -> None:
+def test_which_runs_can_be_started_again(tmp_path: Path, status: str | None, checkpoint: bool) -> None:
     if status is not None:
         write_record(tmp_path, {"status": status})
     if checkpoint:
@@ -157,7 +157,7 @@ def test_what_may_be_started_again(tmp_path: Path, status: str | None, checkpoin
     refuse_if_taken(tmp_path, str(tmp_path / LAST))
 
 
-def test_a_full_disk_costs_a_line_and_nothing_else(
+def test_a_full_disk_is_reported_in_one_line(
     compose: Compose, alone: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whichever file is the first that cannot be written, and half of it is."""
@@ -197,14 +197,14 @@ def test_a_full_disk_costs_a_line_and_nothing_else(
         assert line.endswith("(No space left on device)")
         assert not (directory / RECORD).exists()
         assert not [*directory.rglob("*.tmp")]
-        assert torch.equal(ending(go_on(compose, "~callbacks.pictures")), alone)
+        assert torch.equal(ending(run_again(compose, "~callbacks.pictures")), alone)
         for path in (directory / RECORD, directory / LAST):
             path.unlink()
     assert left > 4
 
 
-def test_a_limit_of_files_costs_a_line_and_leaves_a_record(tmp_path: Path) -> None:
-    """TensorBoard's thread, the log and the checkpoints, in a process of their own."""
+def test_a_limit_of_file_size_is_one_line_and_leaves_a_record(tmp_path: Path) -> None:
+    """The limit affects TensorBoard's thread, the log and the checkpoints, so the run has its own process."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (9_500, 9_500))
@@ -221,9 +221,7 @@ def test_a_limit_of_files_costs_a_line_and_leaves_a_record(tmp_path: Path) -> No
     assert not [*tmp_path.rglob("*.tmp")]
 
 
-def test_checkpoints_of_any_callback_are_written_beside_their_place(
-    compose: Compose, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_checkpoints_of_any_callback_are_written_atomically(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
     directory = Path(compose().run_dir)
     mine = {"_target_": "pytorch_lightning.callbacks.ModelCheckpoint", "dirpath": str(directory / "of" / "mine")}
@@ -232,7 +230,7 @@ def test_checkpoints_of_any_callback_are_written_beside_their_place(
     assert [*(directory / "of" / "mine").glob("*.ckpt")]
 
 
-def test_a_directory_that_is_taken_away_costs_a_line(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_directory_that_disappears_is_reported_in_one_line(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     directory, save = Path(compose().run_dir), checkpoints.save_checkpoint
 
     def take_away(checkpoint: dict[str, Any], path: Path) -> None:
@@ -261,7 +259,7 @@ TOO_MUCH = (
 
 
 @pytest.mark.parametrize("overrides", TOO_MUCH[:-1], ids="; ".join)
-def test_what_cannot_fit_into_memory_is_refused(
+def test_a_run_that_does_not_fit_in_memory_is_refused(
     compose: Compose, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(memory, "available", lambda: 24e9)
@@ -270,7 +268,7 @@ def test_what_cannot_fit_into_memory_is_refused(
         check_memory(config)
 
 
-def test_a_machine_with_less_refuses_more(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_with_less_memory_refuses_more_runs(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     cfg = compose("replicas=4096")
     config = OmegaConf.to_container(cfg, resolve=True)
     monkeypatch.setattr(memory, "available", lambda: 0.5e9)
@@ -282,7 +280,7 @@ def test_a_machine_with_less_refuses_more(compose: Compose, monkeypatch: pytest.
 
 @pytest.mark.parametrize(
     "gigabytes, overrides",
-    [  # as measured
+    [  # measured gigabytes
         (0.49, ("trainer.max_epochs=2",)),
         (1.66, ("data.num_examples=4000000",)),
         (1.72, ("data.num_examples=20000000", "data.batch_size=10000")),
@@ -295,17 +293,17 @@ def test_a_machine_with_less_refuses_more(compose: Compose, monkeypatch: pytest.
         (1.90, ("replicas=500", "data=ring", "generator=mlp")),
     ],
 )
-def test_the_estimate_is_below_what_was_measured_and_above_its_half(
+def test_the_estimate_is_between_half_of_the_measured_memory_and_all_of_it(
     compose: Compose, gigabytes: float, overrides: tuple[str, ...]
 ) -> None:
     from hydra.utils import instantiate
 
     config = OmegaConf.to_container(compose(*overrides), resolve=True)
-    law = instantiate(config["data"]["distribution"])
-    assert 0.5 < needed({**training_needs(config, law), **validation_needs(config, law)}) / (gigabytes * 1e9) < 1
+    data = instantiate(config["data"]["distribution"])
+    assert 0.5 < needed({**training_needs(config, data), **validation_needs(config, data)}) / (gigabytes * 1e9) < 1
 
 
-def test_what_an_allocator_says_becomes_a_line() -> None:
+def test_the_error_of_an_allocator_becomes_one_line() -> None:
     with pytest.raises(RuntimeError) as refused:
         torch.empty(10**15)
     assert shortage(refused.value) == "there is not enough memory (4,000,000 GB asked for at once)"
@@ -315,7 +313,7 @@ def test_what_an_allocator_says_becomes_a_line() -> None:
 
 
 class Clock:
-    """A clock that is read once in so many seconds."""
+    """A clock that moves forward by a number of seconds at each reading."""
 
     def __init__(self, seconds: float) -> None:
         self.now, self.seconds = 0.0, seconds
@@ -326,7 +324,7 @@ class Clock:
 
 
 @pytest.mark.parametrize("seconds, most", [(1, 30), (100, 110)])
-def test_a_log_gets_a_line_now_and_then(
+def test_the_log_gets_a_progress_line_from_time_to_time(
     compose: Compose,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,

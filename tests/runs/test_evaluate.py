@@ -14,7 +14,7 @@ from gaussgan.runs.evaluate import Verdict, compare, measure, smallest_rejected_
 from gaussgan.train import train
 
 
-def test_a_run_is_measured_as_its_record_says_and_told_apart(compose: Callable[..., DictConfig]) -> None:
+def test_measures_agree_with_the_record_and_a_difference_is_detected(compose: Callable[..., DictConfig]) -> None:
     cfg = compose("data.num_examples=40", "trainer.max_epochs=2", "ema_half_life=3", "~callbacks.pictures")
     train(cfg)
     run = load_run(cfg.run_dir)
@@ -22,7 +22,7 @@ def test_a_run_is_measured_as_its_record_says_and_told_apart(compose: Callable[.
     expected = {name: pytest.approx(record[name], rel=1e-6) for name in ("val/w2", "val/kl", "val/w2_ema", "mle/w2")}
     assert measure(run) == expected
     verdicts = list(compare(run, sizes=(50, 200), permutations=19))
-    assert smallest_rejected_n(verdicts) == 50  # after ten iterations anybody sees it
+    assert smallest_rejected_n(verdicts) == 50  # after ten iterations the difference is large
     assert verdicts[1].best is not None
     assert verdicts[1].best.value > 0.95
 
@@ -35,7 +35,7 @@ def test_a_singular_distribution_has_no_likelihood_ratio(compose: Callable[..., 
     assert verdict.best is None
 
 
-def test_the_truth_is_not_told_apart(compose: Callable[..., DictConfig]) -> None:
+def test_no_difference_is_detected_at_the_truth(compose: Callable[..., DictConfig]) -> None:
     cfg = compose("data.num_examples=16", "trainer.max_epochs=1", "~callbacks.pictures")
     train(cfg)
     run = load_run(cfg.run_dir)
@@ -56,7 +56,7 @@ def test_the_truth_is_not_told_apart(compose: Callable[..., DictConfig]) -> None
     ],
     ids=" ".join,
 )
-def test_a_run_on_any_distribution_is_measured_anew(compose: Callable[..., DictConfig], overrides: list[str]) -> None:
+def test_a_run_on_any_distribution_is_measured_again(compose: Callable[..., DictConfig], overrides: list[str]) -> None:
     cfg = compose("data.num_examples=40", "trainer.max_epochs=2", "trainer.precision=64-true", *overrides)
     train(cfg)
     run, record = load_run(cfg.run_dir), read_record(Path(cfg.run_dir))
@@ -73,13 +73,13 @@ def test_a_run_on_any_distribution_is_measured_anew(compose: Callable[..., DictC
         assert value != record["val/sliced_w2"]
 
 
-def test_told_apart_needs_a_p_value() -> None:
+def test_detection_needs_a_p_value() -> None:
     nothing = Accuracy(0.5, 0.0, 1.0)
     assert smallest_rejected_n([Verdict(100, 1.0, 0.01, nothing, None)]) == 100
     assert smallest_rejected_n([Verdict(100, math.nan, math.nan, nothing, None)]) is None
 
 
-def test_a_diverged_run_is_called_so(compose: Callable[..., DictConfig], evaluated: Callable[..., str]) -> None:
+def test_a_diverged_run_is_called_diverged(compose: Callable[..., DictConfig], evaluated: Callable[..., str]) -> None:
     cfg = compose("optimizer_g.lr=1e38", "~callbacks.pictures")
     train(cfg)
     output = evaluated(cfg.run_dir)

@@ -1,4 +1,4 @@
-"""A run directory or a checkpoint from anywhere runs no code, and is whole or refused in one line."""
+"""A run directory or checkpoint from an unknown source runs no code. It is refused in one line if it is damaged."""
 
 import pickle
 import random
@@ -51,7 +51,7 @@ def replicas(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def forge(run: Path, tmp_path: Path) -> Callable[..., Path]:
-    """A copy of the run whose checkpoint has been changed."""
+    """Return a function that copies a run with a changed checkpoint."""
 
     def forge(change: Callable[[Checkpoint], Any], source: Path = run) -> Path:
         checkpoint = read_checkpoint(source / LAST)
@@ -64,7 +64,7 @@ def forge(run: Path, tmp_path: Path) -> Callable[..., Path]:
 
 
 def put(*keys: Any) -> Callable[[Checkpoint], None]:
-    """Set what is under all keys but the last to the last."""
+    """Return a change of a checkpoint. The last argument is the new value; the others are the keys to its place."""
     *path, name, value = keys
 
     def change(checkpoint: Checkpoint) -> None:
@@ -99,7 +99,7 @@ ATTACKS = {
     "a pickle by torch.load": ("torch.load", {"f": "{}/pickle", "weights_only": False}),
     "by a name that begins with ours": ("gaussgan.runs.load.torch.load", {"f": "{}/pickle", "weights_only": False}),
     "a builtin that empties a file": ("builtins.open", {"file": "{}/precious", "mode": "w"}),
-    "a module beside the run": ("beside.Anything", {}),
+    "a module in the same directory": ("beside.Anything", {}),
     "a class of ours that is no distribution": ("gaussgan.callbacks.Checkpoints", {"directory": "{}"}),
 }
 
@@ -116,7 +116,7 @@ PLACES = {
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_what_a_checkpoint_names_is_not_called(
+def test_classes_that_a_checkpoint_names_are_not_called(
     forge: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attack: str, place: str
 ) -> None:
     name, arguments = ATTACKS[attack]
@@ -179,11 +179,11 @@ def same(one: Any, other: Any) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["run", "replicas"])
-def test_a_changed_bit_is_noticed(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> None:
+def test_a_changed_bit_is_detected(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> None:
     path, rng = request.getfixturevalue(kind) / LAST, random.Random(0)
     data, whole = path.read_bytes(), read_checkpoint(path)
     changed = [flipped(data, rng) for _ in range(300)]
-    directory = data.rindex(b"archive/data.pkl") - 46  # in zip's, each entry's sum, size and kind
+    directory = data.rindex(b"archive/data.pkl") - 46  # zip's directory: checksum, size and kind of each entry
     changed += [data[:i] + bytes([data[i] ^ 16]) + data[i + 1 :] for i in range(directory, directory + 46)]
     refused = []
     for text in [*changed, *(data[:length] for length in range(0, len(data), 1000))]:
@@ -197,7 +197,7 @@ def test_a_changed_bit_is_noticed(request: pytest.FixtureRequest, tmp_path: Path
 
 
 def doubled(times: int) -> list[Any]:
-    """A list that holds another one twice, which holds another one twice, and so on."""
+    """Return a list that holds another list twice, which again holds another list twice, and so on."""
     value: list[Any] = []
     for _ in range(times):
         value = [value, value]
@@ -227,15 +227,15 @@ OF_A_RESUMED_RUN: dict[str, Callable[[Checkpoint], Any]] = {
     "no optimizer state": put("optimizer_states", []),
     "an optimizer's shape": put("optimizer_states", 0, "state", 0, "exp_avg", torch.zeros(5)),
     "an optimizer's rate": put("optimizer_states", 1, "param_groups", 0, "lr", "fast"),
-    "what the rule remembers": put("memory", 0, torch.zeros(1)),
-    "how much it remembers": put("memory", lambda memory: memory[:1]),
+    "a tensor of the update rule": put("memory", 0, torch.zeros(1)),
+    "the number of tensors of the update rule": put("memory", lambda memory: memory[:1]),
     "a schedule": put("lr_schedulers", []),
     "a loop": put("loops", "fit_loop", "epoch_progress", "current", "completed", None),
-    "a place in the data": put("GaussianDataModule", "position", 3),
+    "a position in the data": put("GaussianDataModule", "position", 3),
     "a callback": put("callbacks", "Checkpoints", "least", "least"),
     "a measure": put("history", "names", 6, "val/other"),
     "Lightning's version": put("pytorch-lightning_version", "1.2.0"),
-    "how many iterations": put("global_step", 9),
+    "the number of iterations": put("global_step", 9),
 }
 
 
@@ -254,17 +254,17 @@ def test_it_is_not_resumed_either_and_nothing_is_written(forge: Callable[..., Pa
     assert sorted(directory.rglob("*")) == before
 
 
-def test_another_versions_checkpoint_is_refused_by_its_version(forge: Callable[..., Path]) -> None:
+def test_a_checkpoint_of_another_version_is_refused(forge: Callable[..., Path]) -> None:
     for change, version in ((put("epoch_account", ()), "0.1"), (put("gaussgan_version", "0.3.1"), "0.3.1")):
         assert f"was written by gaussgan {version}, and gaussgan 0.2" in refusal(lambda c=change: load_run(forge(c)))
 
 
-def test_what_is_larger_than_memory_is_one_line(forge: Callable[..., Path]) -> None:
+def test_a_run_larger_than_memory_is_refused_in_one_line(forge: Callable[..., Path]) -> None:
     directory = forge(put("config", "data", "num_examples", 10**14))
     assert "cannot be measured" in refusal(lambda: measure(load_run(directory)))
 
 
-def test_other_files_are_no_checkpoints(run: Path, tmp_path: Path) -> None:
+def test_other_files_are_refused(run: Path, tmp_path: Path) -> None:
     (tmp_path / LAST).parent.mkdir()
     state = read_checkpoint(run / LAST)
     lightnings = {"state_dict": state["state_dict"], "epoch": 1, "global_step": 10, "hyper_parameters": {}}
@@ -282,7 +282,7 @@ def test_other_files_are_no_checkpoints(run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[", "[" * 100_000, '{"a": 1}', "[1]", "\xff"])
-def test_a_record_that_is_none_is_one_line(tmp_path: Path, text: str) -> None:
+def test_a_damaged_record_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     for name in ("metrics.json", "replicas.csv"):
         (tmp_path / name).write_bytes(text.encode("latin-1"))
     refusal(lambda: read_record(tmp_path))
@@ -291,7 +291,7 @@ def test_a_record_that_is_none_is_one_line(tmp_path: Path, text: str) -> None:
         refusal(lambda: read_replicas(tmp_path))
 
 
-def test_what_is_whole_is_loaded(run: Path, replicas: Path) -> None:
+def test_an_undamaged_run_is_loaded(run: Path, replicas: Path) -> None:
     assert measure(load_run(run))["val/w2"] == pytest.approx(read_record(run)["val/w2"])
     ours, trusted = load_run(replicas, replica=1), load_run(replicas, replica=1, trust=True)
     assert measure(ours) == pytest.approx(measure(trusted))

@@ -1,4 +1,4 @@
-"""Runs that are trained together leave the directories that they would have left alone."""
+"""Runs that are trained together write the same directories as runs that are trained alone."""
 
 import json
 import math
@@ -25,10 +25,10 @@ SMALL = ("penalty=r1", "data.num_examples=84", "data.batch_size=30", "trainer.pr
 EPOCHS = "trainer.max_epochs=6"
 JOBS = [
     ("seed=3", "optimizer_g.lr=0.05"),
-    ("seed=3", "optimizer_g.lr=0.5"),  # whose best epoch is not its last
+    ("seed=3", "optimizer_g.lr=0.5"),  # its best epoch is not its last
     ("seed=5", "optimizer_d.betas=[0.5,0.9]"),
     ("seed=6", "optimizer_d.lr=1e308"),  # diverges in its first epoch
-    ("seed=7", "penalty.weight=1e160", "optimizer_d.lr=0.03"),  # and this one in its second
+    ("seed=7", "penalty.weight=1e160", "optimizer_d.lr=0.03"),  # diverges in its second epoch
 ]
 TIMED = ("seconds", "examples_per_second")
 
@@ -60,11 +60,11 @@ def scalars(directory: str) -> dict[str, list[tuple[int, float]]]:
     [
         ((), {3, 4}),
         (("data.steps_per_execution=2", "update=optimistic", "ema_half_life=3"), {3, 4}),
-        (("trainer.max_steps=17",), {3, 4}),  # within the last epoch
-        (("trainer.max_steps=2",), {3}),  # and the first
+        (("trainer.max_steps=17",), {3, 4}),  # ends within the last epoch
+        (("trainer.max_steps=2",), {3}),  # ends within the first epoch
     ],
 )
-def test_it_is_as_if_each_had_been_alone(both: Callable, common: tuple[str, ...], diverged: set[int]) -> None:
+def test_each_run_equals_a_run_alone(both: Callable, common: tuple[str, ...], diverged: set[int]) -> None:
     single, joint = both(*common)
     values = [train(cfg) for cfg in single]
     assert train_together(joint) == pytest.approx(values, rel=1e-8)
@@ -90,16 +90,16 @@ def test_it_is_as_if_each_had_been_alone(both: Callable, common: tuple[str, ...]
             least = [each["callbacks"]["Checkpoints"]["least"] for each in (mine, theirs)]
             assert least[0] == pytest.approx(least[1])
             assert str(mine["config"]).replace(ours.run_dir, alone.run_dir) == str(theirs["config"])
-        ours_told, theirs_told = scalars(ours.run_dir), scalars(alone.run_dir)
-        assert ours_told.keys() == theirs_told.keys()
-        for tag, points in theirs_told.items():
-            assert [step for step, _ in ours_told[tag]] == [step for step, _ in points], tag
-            assert [v for _, v in ours_told[tag]] == pytest.approx([v for _, v in points], rel=1e-5, nan_ok=True), tag
+        our_scalars, their_scalars = scalars(ours.run_dir), scalars(alone.run_dir)
+        assert our_scalars.keys() == their_scalars.keys()
+        for tag, points in their_scalars.items():
+            assert [step for step, _ in our_scalars[tag]] == [step for step, _ in points], tag
+            assert [v for _, v in our_scalars[tag]] == pytest.approx([v for _, v in points], rel=1e-5, nan_ok=True), tag
         assert not (other / ".together").exists()
     assert {i for i, status in enumerate(statuses) if status == "diverged"} == diverged
 
 
-def test_a_job_goes_on_alone(both: Callable, compose: Compose) -> None:
+def test_a_job_can_be_resumed_alone(both: Callable, compose: Compose) -> None:
     _, joint = both()
     train_together(joint)
     assert load_run(joint[1].run_dir, BEST).iterations < load_run(joint[1].run_dir).iterations
@@ -137,10 +137,10 @@ def test_a_directory_that_cannot_be_written_fails_alone(both: Callable) -> None:
 
 
 def test_a_second_ctrl_c_leaves_what_was_done(both: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    keep_account = GAN._add_to_epoch
+    add_to_epoch = GAN._add_to_epoch
 
     def interrupted(gan: GAN, *arguments: Any) -> None:
-        keep_account(gan, *arguments)
+        add_to_epoch(gan, *arguments)
         if gan.global_step == 9:
             for _ in range(2):
                 signal.raise_signal(signal.SIGINT)
@@ -158,7 +158,7 @@ def test_a_second_ctrl_c_leaves_what_was_done(both: Callable, monkeypatch: pytes
         train_together(joint)
 
 
-def test_what_cannot_be_trained_together_leaves_nothing(both: Callable) -> None:
+def test_runs_that_cannot_be_trained_together_write_nothing(both: Callable) -> None:
     _, joint = both("generator.out_features=3")
     with pytest.raises(ConfigError, match=r"generator\.out_features must be 2"):
         train_together(joint)

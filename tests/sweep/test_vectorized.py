@@ -1,4 +1,4 @@
-"""hydra/launcher=vectorized leaves what the basic launcher leaves, and composes what Hydra composes."""
+"""hydra/launcher=vectorized writes the same files as the basic launcher, and composes the same configurations."""
 
 import json
 import logging
@@ -41,7 +41,7 @@ Groups = list[list[DictConfig]]
 
 
 def task(cfg: DictConfig) -> float:
-    """Of a job that is run alone."""
+    """The task of a job that is run alone."""
     logging.getLogger("task").info("alone")
     return float(cfg.seed) + 1000
 
@@ -59,7 +59,7 @@ class Recorder(Callback):
 
 @pytest.fixture
 def application() -> Iterator[Hydra]:
-    """Hydra as scripts/train.py starts it."""
+    """Start Hydra as scripts/train.py does."""
     hydra.version.setbase("1.3")
     handlers, level = [*logging.getLogger().handlers], logging.getLogger().level
     yield Hydra.create_main_hydra2("train", create_config_search_path(str(ROOT / "conf")))
@@ -72,7 +72,7 @@ def application() -> Iterator[Hydra]:
 
 @pytest.fixture
 def launch(application: Hydra, tmp_path: Path) -> Launch:
-    """One call of a launcher, as a sweeper makes it."""
+    """Return a function that calls the launcher as a sweeper does."""
 
     def launch(*jobs: str, first: int = 0, launcher: str = "vectorized", options: Sequence[str] = ()) -> Any:
         common = (f"hydra/launcher={launcher}", f"hydra.sweep.dir={tmp_path / launcher}", *options)
@@ -86,7 +86,7 @@ def launch(application: Hydra, tmp_path: Path) -> Launch:
 
 @pytest.fixture
 def groups(monkeypatch: pytest.MonkeyPatch) -> Groups:
-    """The groups that are trained together, each run's value being its seed."""
+    """Collect the groups that are trained together. The value of each run is its seed."""
     seen: Groups = []
 
     def train_together(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
@@ -128,9 +128,9 @@ def test_a_sweep_by_either_launcher(tmp_path: Path) -> None:
     assert [process.returncode for process in processes.values()] == [1, 1], errors
     assert "3 runs trained" not in errors["basic"]
     assert "Training 4 runs together, without figures: #0, #2–#3, #5" in errors["vectorized"]
-    for told in errors.values():
-        assert told.count("optimizer_d.lr must be a finite number above 0 (got -1)") == 2, told
-        assert "Traceback" not in told
+    for output in errors.values():
+        assert output.count("optimizer_d.lr must be a finite number above 0 (got -1)") == 2, output
+        assert "Traceback" not in output
     files = {
         launcher: {re.sub(r"(tfevents).*", r"\1", str(p.relative_to(tmp_path / launcher))) for p in
                    (tmp_path / launcher).rglob("*")}
@@ -145,7 +145,7 @@ def test_a_sweep_by_either_launcher(tmp_path: Path) -> None:
         records = [json.loads((directory / "metrics.json").read_text()) for directory in (basic, ours)]
         assert records[0].keys() == records[1].keys()
         for key in {*records[0]} - {"seconds", "examples_per_second"}:
-            close = isinstance(records[0][key], float)  # as sums of many runs at once may be rounded otherwise
+            close = isinstance(records[0][key], float)  # sums over many runs at once may be rounded differently
             assert records[1][key] == (pytest.approx(records[0][key]) if close else records[0][key]), key
         said = [lines(directory) for directory in (basic, ours)]
         assert {*said[0]} <= {*said[1]}
@@ -173,11 +173,11 @@ def test_jobs_are_grouped_by_structure(launch: Launch, groups: Groups, tmp_path:
     ]
     assert lines(tmp_path / "vectorized" / "11") == ["alone"]
     assert not HydraConfig.initialized()
-    launch("seed=5", "seed=6", first=12)  # as a sweeper does that proposes jobs in batches
+    launch("seed=5", "seed=6", first=12)  # like a sweeper that proposes jobs in batches
     assert numbers(groups)[2] == [12, 13]
 
 
-def test_what_follows_from_a_number_is_structure(compose: Callable[..., DictConfig]) -> None:
+def test_values_that_depend_on_a_number_split_groups(compose: Callable[..., DictConfig]) -> None:
     def one(*overrides: str) -> str:
         cfg = compose(*overrides)
         cfg.run_dir = "${oc.env:PATH}"
@@ -205,7 +205,7 @@ def test_job_returns(launch: Launch, groups: Groups, monkeypatch: pytest.MonkeyP
         assert same(ours.cfg, theirs.cfg)
         assert ours.hydra_cfg is not None
         assert theirs.hydra_cfg is not None
-        own = {"launcher", "sweep", "overrides", "runtime"}  # which name the launcher or the directory
+        own = {"launcher", "sweep", "overrides", "runtime"}  # they name the launcher or the directory
         for key in {*theirs.hydra_cfg.hydra} - own:
             assert same(ours.hydra_cfg.hydra._get_node(key), theirs.hydra_cfg.hydra._get_node(key)), key
 
@@ -247,8 +247,8 @@ def test_jobs_that_are_trained_alone(
 ) -> None:
     jobs = [f"seed={seed} {rest}" for rest in ("", "trainer.profiler=simple", "replicas=2") for seed in (1, 2)]
     assert [result.return_value for result in launch(*jobs)] == [1, 2, 1001, 1002, 1001, 1002]
-    told = "Not trained together with others: #2–#3 (trainer.profiler=simple); #4–#5 (replicas=2)"
-    assert capsys.readouterr().out.count(told) == 1
+    line = "Not trained together with others: #2–#3 (trainer.profiler=simple); #4–#5 (replicas=2)"
+    assert capsys.readouterr().out.count(line) == 1
     assert lines(tmp_path / "vectorized" / "3") == ["alone"]
 
 
@@ -256,7 +256,7 @@ def test_spans() -> None:
     assert job_ranges([0, 1, 2, 4, 7, 8]) == "#0–#2, #4, #7–#8"
 
 
-def test_a_large_group_is_cut(launch: Launch, groups: Groups) -> None:
+def test_a_large_group_is_split(launch: Launch, groups: Groups) -> None:
     jobs = [f"seed={seed}" for seed in range(5)]
     results = launch(*jobs, options=("hydra.launcher.max_replicas=2",))
     assert numbers(groups) == [[0, 1], [2, 3]]
@@ -282,7 +282,7 @@ def test_a_group_that_fails_as_a_whole(
     def train_together(configs: Sequence[dict[str, Any]]) -> None:
         checkpoints = Path(configs[1]["run_dir"]) / "checkpoints"
         checkpoints.mkdir()
-        (checkpoints / "last.ckpt").touch()  # which the run would refuse to overwrite
+        (checkpoints / "last.ckpt").touch()  # a run refuses to overwrite it
         raise RuntimeError("out of\nmemory")
 
     monkeypatch.setattr("gaussgan.sweep.together.train_together", train_together)
@@ -342,7 +342,7 @@ def test_hydras_callbacks_see_every_job(launch: Launch, groups: Groups, tmp_path
 
 
 def same(a: Node, b: Node) -> bool:
-    """Whether two configurations are the same node by node: values, types and flags, interpolations as they are."""
+    """Check that two configurations have equal nodes: values, types and flags, with unresolved interpolations."""
     metadata = [{k: v for k, v in vars(node._metadata).items() if k != "resolver_cache"} for node in (a, b)]
     if type(a) is not type(b) or metadata[0] != metadata[1]:
         return False
@@ -387,7 +387,7 @@ def test_composes_as_hydra_does(application: Hydra, structure: str) -> None:
         composed = ours.load_sweep_config(master, shuffled)
         assert same(composed, expected), shuffled
         assert composed._metadata.resolver_cache == expected._metadata.resolver_cache
-        assert master.hydra.run.dir  # with the time, which the jobs to come have from here
+        assert master.hydra.run.dir  # resolves the time, which the later jobs must share
 
 
 def test_numbers_are_set_in_a_copy(application: Hydra, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -403,7 +403,7 @@ def test_numbers_are_set_in_a_copy(application: Hydra, monkeypatch: pytest.Monke
     assert [(cfg.data.seed, cfg.penalty.r1.weight) for cfg in cfgs] == drawn
     assert len(calls) == 1
     ours.load_sweep_config(master, ["penalty=r1", "seed=1.5", "penalty.weight=1.5"])
-    assert len(calls) == 2  # a number of another type, which a schema might refuse
+    assert len(calls) == 2  # another type of number, which a schema could refuse
     for _ in range(2):
         with pytest.raises(ConfigCompositionException, match=r"Could not override 'optimizer_d.momentum'"):
             ours.load_sweep_config(master, ["optimizer_d.momentum=0.1"])

@@ -8,6 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from gaussgan.data.checks import check_count
 from gaussgan.networks.layers import Linear, SpectralLinear, affine, along, check_widths, draw_parameters
 
 
@@ -124,8 +125,7 @@ class Maxout(nn.Module):
         self, in_features: int, widths: Sequence[int], pieces: int, out_features: int, std: float, rng: torch.Generator
     ) -> None:
         check_widths(widths)
-        if type(pieces) is not int or pieces < 1:
-            raise ValueError(f"pieces must be a whole number of at least 1 (got {pieces})")
+        check_count("pieces", pieces)
         super().__init__()
         hidden = [Linear(fan_in, fan_out * pieces, std, rng) for fan_in, fan_out in pairwise([in_features, *widths])]
         self.hidden = nn.ModuleList(hidden)

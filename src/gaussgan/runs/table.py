@@ -115,7 +115,7 @@ def _with_infinities(record: Mapping[str, Any], distribution: Distribution) -> d
 
 
 def _note(tag: str, exact: bool) -> str:
-    return "" if exact or tag not in ("val/w2", "val/kl") else " (by sample moments)"
+    return "" if exact or tag not in ("val/w2", "val/kl") else " (sample moments)"
 
 
 def _number(value: float | None) -> str:
