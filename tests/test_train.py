@@ -215,7 +215,7 @@ def test_lightnings_precisions(compose: Compose, precision: str) -> None:
 
 @SPAWNS
 def test_two_processes_give_the_single_process_run(compose: Compose) -> None:
-    overrides = (*SMALL, "trainer.precision=64-true", "~callbacks.pictures")
+    overrides = (*SMALL, "trainer.precision=64-true", "~callbacks.pictures", "ema_half_life=5")
     alone = compose(*overrides, name="alone")
     train(alone)
     shared = compose(
@@ -223,7 +223,7 @@ def test_two_processes_give_the_single_process_run(compose: Compose) -> None:
     )
     train(shared)
     ours, theirs = load_run(shared.run_dir), load_run(alone.run_dir)
-    for network in ("generator", "discriminator"):
+    for network in ("generator", "discriminator", "generator_ema"):
         for a, b in zip(getattr(ours, network).parameters(), getattr(theirs, network).parameters(), strict=True):
             torch.testing.assert_close(a, b, rtol=0, atol=1e-9)  # halves add up otherwise, and a game amplifies it
     assert record(shared)["train/loss_d"] == pytest.approx(record(alone)["train/loss_d"], rel=1e-9)
