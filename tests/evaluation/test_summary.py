@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from gaussgan.evaluation.summary import aggregate, quantiles, summary
-from gaussgan.gan.history import of_replica, pack, unpack
 from gaussgan.rng import stream, uniform
+from gaussgan.runs.history import of_replica, pack, unpack
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 100])

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
+from gaussgan.callbacks.trajectory import trajectory_of
 from gaussgan.setup.assemble import assemble
 from gaussgan.train import train
 
@@ -58,7 +59,7 @@ def path(compose: Compose, *overrides: str) -> Tensor:
     """Return (θ, ψ) of a run at its start and after each iteration, [n + 1, 2]."""
     gan, data, trainer = assemble(compose("experiment=dirac", *NO_PICTURES, "~logger", *overrides))
     trainer.fit(gan, data)
-    return torch.stack(gan.trajectory)
+    return torch.stack(trajectory_of(trainer))
 
 
 def measured_rate(points: Tensor) -> float:

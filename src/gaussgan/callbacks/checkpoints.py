@@ -10,6 +10,7 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.data.iterations import data_of
 from gaussgan.evaluation.evaluator import score
 from gaussgan.evaluation.summary import middle
@@ -51,7 +52,7 @@ class Checkpoints(Checkpoint):
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        row = gan.history[-1]
+        row = evaluation_of(trainer).history[-1]
         error = middle(row, score(row), gan.diverged)
         improved = error < self.least
         if data_of(trainer).loader.within_epoch:  # on_train_batch_end saved the state from which the run resumes

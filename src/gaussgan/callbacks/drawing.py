@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from gaussgan.gan.module import GAN
 from gaussgan.gan.optimizers import SGD
 from gaussgan.networks.moments import gaussian_density
 from gaussgan.rng import normal, stream
+from gaussgan.runs.history import Row
 
 GAUSSIAN_EXAMPLES = 100  # in a picture: 100 real and 100 generated
 MIXTURE_EXAMPLES = 1_000
@@ -41,6 +42,8 @@ class Snapshot:
     data: GaussianDataModule
     evaluator: Evaluator | ChunkedEvaluator
     iterations: int
+    history: Sequence[Row] = ()
+    trajectory: Sequence[Tensor] = ()  # the parameters of both players, if the run has the callback `Trajectory`
 
     @property
     def title(self) -> str:
@@ -81,11 +84,11 @@ def _gaussian(run: Snapshot, real: Tensor, fake: Tensor, verdict: Verdict) -> Fi
     floor = 0.0 if mle is None else mle.item()
     moments = None if average is None else run.evaluator.moments(average)
     clouds = Cloud(real, true.mean, true.cov), Cloud(fake, mean, cov)
-    return figures.game_figure(*clouds, verdict, run.gan.history, floor, title, moments)
+    return figures.game_figure(*clouds, verdict, run.history, floor, title, moments)
 
 
 def _mixture(run: Snapshot, real: Tensor, fake: Tensor, verdict: Verdict) -> Figure:
-    title, tag, true, history = run.title, "val/sliced_w2", run.data.distribution, run.gan.history
+    title, tag, true, history = run.title, "val/sliced_w2", run.data.distribution, run.history
     if history:
         tag = score(history[-1])
         title += f": {_name(tag)} = {history[-1][tag]:.4g}"
@@ -95,7 +98,7 @@ def _mixture(run: Snapshot, real: Tensor, fake: Tensor, verdict: Verdict) -> Fig
 
 
 def _replicas(run: Snapshot) -> Figure:
-    gan, true, history = run.gan, run.data.distribution, run.gan.history
+    gan, true, history = run.gan, run.data.distribution, run.history
     tag = "val/w2" if true.gaussian else "val/sliced_w2"
     scores = [row[tag] for row in history]
     last = scores[-1] if scores else torch.full((gan.replicas,), torch.inf, dtype=torch.float64)
@@ -134,7 +137,7 @@ def logit(run: Snapshot) -> Picture | None:
     def log_ratio(x: Tensor) -> Tensor:
         return true.log_prob(x) - learned.log_prob(x.double())
 
-    error = gan.history[-1].get("val/logit_error") if gan.history else None
+    error = run.history[-1].get("val/logit_error") if run.history else None
     return Picture(figures.logit_figure(logit, log_ratio, true.mean, true.cov, run.title, error))
 
 
@@ -162,7 +165,7 @@ def spectrum(run: Snapshot) -> Picture | None:
 def portrait(run: Snapshot) -> Picture | None:
     """Draw the path of a game with two parameters, over the descent directions of its players."""
     gan = run.gan
-    if _has_replicas("portrait", gan) or not gan.trajectory or gan.trajectory[0].numel() != 2:
+    if _has_replicas("portrait", gan) or not run.trajectory or run.trajectory[0].numel() != 2:
         return None
     (discriminator, generator), batch = linearised(gan), run.batch()
 
@@ -177,7 +180,7 @@ def portrait(run: Snapshot) -> Picture | None:
             directions.append(torch.cat([-rate * each for rate, each in zip(rates, gradients, strict=True)]))
         return torch.stack(directions).reshape(points.shape)
 
-    return Picture(figures.portrait_figure(torch.stack(gan.trajectory), field, run.title))
+    return Picture(figures.portrait_figure(torch.stack([*run.trajectory]), field, run.title))
 
 
 def _has_replicas(name: str, gan: GAN) -> bool:

@@ -20,12 +20,13 @@ from gaussgan.gan.module import GAN
 from gaussgan.gan.state import TAGS
 from gaussgan.loggers.log import log_configuration, log_numbers, typed
 from gaussgan.networks.moments import has_closed_form
+from gaussgan.runs.history import Row, pack, unpack
 
 Measure = Callable[[Distribution, nn.Module, nn.Module], dict[str, Tensor]]
 
 
 class Evaluation(Callback):
-    """Log the distances, the epoch's means and the speed after each epoch, and append them to `gan.history`.
+    """Log the distances, the epoch's means and the speed after each epoch, and append them to `history`.
 
     With `trainer.log_every_n_steps` = n, also log train/loss_d_step and so on every n iterations. They are means since
     the last logged iteration. The callback also logs the configuration, and counts the seconds of training.
@@ -39,6 +40,7 @@ class Evaluation(Callback):
     def __init__(self, exact: bool = False, measures: Sequence[Measure] = ()) -> None:
         self.exact, self.measures = exact, measures
         self.seconds = 0.0
+        self.history: list[Row] = []  # one row for each epoch
         self._evaluator: Evaluator | ChunkedEvaluator | None = None
 
     def evaluator(self, data: GaussianDataModule) -> Evaluator | ChunkedEvaluator:
@@ -88,11 +90,11 @@ class Evaluation(Callback):
         # Callbacks such as EarlyStopping read these. `log` would take milliseconds.
         trainer.callback_metrics.update({name: torch.tensor(value) for name, value in numbers.items()})
         log_numbers(trainer.loggers, numbers, step)
-        gan.history.append({"iteration": step, "epoch": trainer.current_epoch + 1, **row})
+        self.history.append({"iteration": step, "epoch": trainer.current_epoch + 1, **row})
         self.epoch_started, self.epoch_start = now, step
 
     def names(self, gan: GAN, data: GaussianDataModule) -> list[str]:
-        """Return the names of the columns of `gan.history`."""
+        """Return the names of the columns of `history`."""
         return ["iteration", "epoch", *self._example_row(gan, data)]
 
     def metrics(self, gan: GAN, data: GaussianDataModule) -> list[str]:
@@ -119,6 +121,12 @@ class Evaluation(Callback):
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         self.seconds = self.total_seconds()
         del self.started
+
+    def on_save_checkpoint(self, trainer: Trainer, gan: GAN, checkpoint: dict[str, Any]) -> None:  # type: ignore[override]
+        checkpoint["history"] = pack(self.history)
+
+    def on_load_checkpoint(self, trainer: Trainer, gan: GAN, checkpoint: dict[str, Any]) -> None:  # type: ignore[override]
+        self.history = unpack(checkpoint["history"])
 
     def state_dict(self) -> dict[str, Any]:
         return {"seconds": self.total_seconds()}

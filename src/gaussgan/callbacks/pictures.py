@@ -12,6 +12,7 @@ from pytorch_lightning import Callback, Trainer
 
 from gaussgan.callbacks.drawing import Picture, Snapshot
 from gaussgan.callbacks.evaluation import evaluation_of
+from gaussgan.callbacks.trajectory import trajectory_of
 from gaussgan.config.errors import shortage
 from gaussgan.data.iterations import data_of
 from gaussgan.figures import render, save
@@ -65,9 +66,10 @@ class Pictures(Callback):
 
     def _draw(self, trainer: Trainer, gan: GAN, step: int) -> None:
         self.drawn_at = step
-        data = data_of(trainer)
+        data, evaluation = data_of(trainer), evaluation_of(trainer)
+        run = Snapshot(gan, data, evaluation.evaluator(data), step, evaluation.history, trajectory_of(trainer))
         with gan.evaluating():
-            picture = self.draw(Snapshot(gan, data, evaluation_of(trainer).evaluator(data), step))
+            picture = self.draw(run)
         self.image = None if picture is None else render(picture.figure)
         if picture is None:
             return

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
+from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.data.iterations import data_of, planned_iterations
 from gaussgan.evaluation.evaluator import score
 from gaussgan.evaluation.summary import middle
@@ -88,7 +89,7 @@ class IterationsBar(ProgressBar):
         data, row = data_of(trainer), dict(zip(TAGS, gan.state.epoch.means().unbind(-1), strict=True))
         losses = {name: middle(row, f"train/{name}", gan.diverged) for name in ("loss_d", "loss_g")}
         texts = [f"{name} {loss:.3f}" if abs(loss) < 1e4 else f"{name} {loss:.3g}" for name, loss in losses.items()]
-        for last in gan.history[-1:]:
+        for last in evaluation_of(trainer).history[-1:]:
             texts.append(f"{score(last).removeprefix('val/')} {middle(last, score(last), gan.diverged):.3g}")
         seen = data.examples_seen(trainer.global_step) - data.examples_seen(self.start)
         return [*texts, f"{gan.replicas * seen / seconds:,.0f} ex/s"]

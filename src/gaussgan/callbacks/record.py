@@ -141,4 +141,4 @@ class Record(Callback):
         )
         measured = end.iterations and status != "failed"  # after a failure, memory may be full
         baseline = mle_w2(data, end.iterations) if measured else None
-        record_run(self.directory, gan.config, data, end, gan.history, gan.diverged, baseline)
+        record_run(self.directory, gan.config, data, end, evaluation_of(trainer).history, gan.diverged, baseline)

@@ -6,26 +6,36 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Callback, Trainer
+from torch import Tensor
 
 from gaussgan.gan.module import GAN
 
 
 class Trajectory(Callback):
-    """Append the parameters of G and then of D to `gan.trajectory` after each block of iterations."""
+    """Append the parameters of G and then of D to `points` after each block of iterations."""
+
+    def __init__(self) -> None:
+        self.points: list[Tensor] = []
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        if not gan.trajectory:
+        if not self.points:
             self._keep(gan)
 
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
         self._keep(gan)
 
     def on_save_checkpoint(self, trainer: Trainer, gan: GAN, checkpoint: dict[str, Any]) -> None:  # type: ignore[override]
-        checkpoint["trajectory"] = torch.stack(gan.trajectory) if gan.trajectory else torch.empty(0)
+        checkpoint["trajectory"] = torch.stack(self.points) if self.points else torch.empty(0)
 
     def on_load_checkpoint(self, trainer: Trainer, gan: GAN, checkpoint: dict[str, Any]) -> None:  # type: ignore[override]
-        gan.trajectory = [*checkpoint.get("trajectory", ())]
+        self.points = [*checkpoint.get("trajectory", ())]
 
     def _keep(self, gan: GAN) -> None:
         thetas = [gan.generator_player.theta, gan.discriminator_player.theta]
-        gan.trajectory.append(torch.cat(thetas, -1).double().cpu())
+        self.points.append(torch.cat(thetas, -1).double().cpu())
+
+
+def trajectory_of(trainer: Trainer) -> list[Tensor]:
+    """Return the points of a trainer's `Trajectory` callback; none if it has no such callback."""
+    callbacks = [each for each in trainer.callbacks if isinstance(each, Trajectory)]  # type: ignore[attr-defined]
+    return callbacks[0].points if callbacks else []

@@ -19,7 +19,6 @@ from gaussgan.data.loader import Batch, Block
 from gaussgan.gan.averaging import averaging_rate
 from gaussgan.gan.divergence import Diverged, all_finite, freeze, newly_diverged
 from gaussgan.gan.game import Game, OptimizerFactory
-from gaussgan.gan.history import pack, unpack
 from gaussgan.gan.iteration import Iteration
 from gaussgan.gan.lightning_loop import count_iterations, set_epoch_length
 from gaussgan.gan.objectives import Objective
@@ -85,8 +84,6 @@ class GAN(LightningModule):
         self.generator_ema = None if ema_half_life is None else deepcopy(generator).requires_grad_(False)
         self.config = config or {}
         self.replicas = len(generator) if isinstance(generator, Replicas) else 1
-        self.history: list[dict[str, Any]] = []  # one row for each epoch; the callback `Evaluation` adds them
-        self.trajectory: list[Tensor] = []  # the parameters of both players; the callback `Trajectory` adds them
         self.saved: dict[str, Any] = {}  # the checkpoint of a resumed run, until the state exists
 
     def on_fit_start(self) -> None:
@@ -213,14 +210,12 @@ class GAN(LightningModule):
             checkpoint["planned_iterations"] = planned_iterations(self.trainer)
         checkpoint["memory"] = [*self.state.memory]
         checkpoint["average_weight"] = None if self.state.average is None else self.state.average.weight
-        checkpoint["history"] = pack(self.history)
         checkpoint["diverged"] = {i: (error.iteration, error.what) for i, error in self.diverged.items()}
         # One rank saves and every rank loads: the sums are averaged over the ranks.
         sums, counts, epoch = self.state.epoch
         checkpoint["epoch_sums"] = (self._over_ranks(sums), counts, epoch)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.history = unpack(checkpoint["history"])
         self.saved = checkpoint  # `_restore` needs it when the state exists
 
     def _restore(

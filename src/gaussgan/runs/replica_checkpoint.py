@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from gaussgan.config.per_replica import of_replica
-from gaussgan.gan import history
+from gaussgan.runs import history
 
 
 def single_checkpoint(checkpoint: dict[str, Any], i: int, config: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
+from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.data.iterations import data_of
 from gaussgan.evaluation.evaluator import score
 from gaussgan.gan.module import GAN
@@ -36,7 +37,8 @@ class KeptEpochs(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         self._note_diverged(gan)
         self.newest = self._copy(trainer)
-        values = gan.history[-1][score(gan.history[-1])]
+        row = evaluation_of(trainer).history[-1]
+        values = row[score(row)]
         improved = values < self.smallest
         if data_of(trainer).loader.within_epoch:
             improved &= self.smallest.isinf()

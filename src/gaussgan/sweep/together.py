@@ -22,12 +22,12 @@ from gaussgan.config.per_replica import together
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.evaluation.baseline import mle_w2
 from gaussgan.evaluation.evaluator import score
-from gaussgan.gan.history import of_replica, pack, unpack
 from gaussgan.gan.module import GAN
 from gaussgan.loggers.log import log_finished_run, typed
 from gaussgan.loggers.make import make_loggers
 from gaussgan.runs.checkpoint import read_checkpoint, save_checkpoint
 from gaussgan.runs.directory import BEST, LAST, claim, read_record, record_end, writing
+from gaussgan.runs.history import of_replica, pack, unpack
 from gaussgan.runs.replica_checkpoint import single_checkpoint
 from gaussgan.runs.signals import exit_code, noting
 from gaussgan.setup.assemble import assemble
@@ -119,7 +119,7 @@ def _write_runs(
     """Write the directories of the single runs. Return for each run its score, or the error that prevented writing."""
     kept = next(callback for callback in trainer.callbacks if isinstance(callback, KeptEpochs))  # type: ignore[attr-defined]
     read, baselines = lru_cache(maxsize=2)(read_checkpoint), cache(partial(mle_w2, data))
-    group, rows, first = read_record(directory), pack(gan.history), typed()
+    group, rows, first = read_record(directory), pack(evaluation_of(trainer).history), typed()
     seconds, start = group["seconds"] / len(configs), evaluation_of(trainer).distances
 
     def write_run(i: int) -> float:
