@@ -49,8 +49,6 @@ def train(cfg: DictConfig) -> float:
     with noting(), claim(directory, cfg.ckpt_path) if is_first_process() else nullcontext():
         try:
             check(cfg)
-            if cfg.replicas > 1 and is_first_process():
-                log.info("making %s replicas", f"{cfg.replicas:,}")
             gan, data, trainer = assemble(cfg)
             fit(gan, data, trainer, cfg.ckpt_path)
             return conclude(gan, data, trainer, directory) if trainer.is_global_zero else math.nan

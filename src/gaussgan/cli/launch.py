@@ -109,8 +109,10 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
 
 def _assemble(config: DictConfig, directory: Path) -> None:
     """Assemble a run with the same directory and environment variables as its job."""
-    from gaussgan.setup.assemble import assemble_ahead
+    from gaussgan.setup.assemble import SLOW_TO_MAKE, assemble_ahead
 
+    if config.replicas >= SLOW_TO_MAKE:  # the log does not exist yet
+        print(f"making {config.replicas:,} replicas", file=sys.stderr)
     with flag_override(config, ["struct", "readonly"], False):
         task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     task.run_dir = os.path.abspath(directory)  # noqa: PTH100 (as Hydra does)
