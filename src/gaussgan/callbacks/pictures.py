@@ -18,7 +18,8 @@ from gaussgan.data.iterations import data_of
 from gaussgan.figures import render, save
 from gaussgan.gan.divergence import Diverged
 from gaussgan.gan.module import GAN
-from gaussgan.loggers.log import log_numbers, log_picture
+from gaussgan.loggers.log import log_numbers
+from gaussgan.loggers.pictures import log_picture
 
 log = logging.getLogger(__name__)
 

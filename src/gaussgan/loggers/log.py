@@ -76,16 +76,6 @@ def log_numbers(loggers: Sequence[Logger], numbers: Mapping[str, float], step: i
         logger.log_metrics(dict(numbers), step=step)
 
 
-def log_picture(logger: Logger, tag: str, image: Any, step: int) -> None:
-    """Log a rendered figure, [height, width, RGB], if the logger accepts pictures."""
-    if isinstance(logger, TensorBoardLogger):
-        logger.experiment.add_image(tag, image, step, dataformats="HWC")
-    elif isinstance(logger, MLFlowLogger):
-        logger.experiment.log_image(logger.run_id, image, key=tag, step=step)
-    elif log_image := getattr(logger, "log_image", None):
-        log_image(tag, [image], step=step)
-
-
 def log_finished_run(
     loggers: Sequence[Logger],
     config: Mapping[str, Any],

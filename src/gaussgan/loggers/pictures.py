@@ -1,0 +1,17 @@
+"""Log a picture to any kind of logger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger
+
+
+def log_picture(logger: Logger, tag: str, image: Any, step: int) -> None:
+    """Log a rendered figure, [height, width, RGB], if the logger accepts pictures."""
+    if isinstance(logger, TensorBoardLogger):
+        logger.experiment.add_image(tag, image, step, dataformats="HWC")
+    elif isinstance(logger, MLFlowLogger):
+        logger.experiment.log_image(logger.run_id, image, key=tag, step=step)
+    elif log_image := getattr(logger, "log_image", None):
+        log_image(tag, [image], step=step)
