@@ -122,7 +122,7 @@ class GAN(LightningModule):
     def _freeze_diverged(
         self, losses: Mapping[str, list[Loss]], finite: Tensor, iterations: int, before: list[Tensor]
     ) -> None:
-        """Record the replicas that diverged in a block. Restore all diverged replicas to their state before that.
+        """Record the replicas that diverged in a block. Restore all diverged replicas to their state before the block.
 
         Raises:
             Diverged: when every replica has diverged.
