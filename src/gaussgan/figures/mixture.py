@@ -129,7 +129,9 @@ def _draw_densities(
 
 
 def _window(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the low and high ends of a window around the real examples; around all examples if these are equal.
+    """Return the low and high ends of a window around the real examples.
+
+    If the real examples are all equal, the window also contains the generated examples.
 
     Shapes: real [n, k], fake [m, k] → low [k], high [k].
     """
