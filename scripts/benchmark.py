@@ -1,11 +1,12 @@
 """Compare the speed of three training loops on one thread: python scripts/benchmark.py
 
-- textbook: plain PyTorch with a DataLoader, two Adams and float(loss) after every step
+- textbook: plain PyTorch with a DataLoader, two Adam optimizers and float(loss) after every step
 - naive Lightning: a DataLoader, toggled optimizers, self.log in every step, a progress bar and TensorBoard
 - gaussgan: this template with everything on: progress bar, TensorBoard, checkpoints, figures, evaluation
 
 Each loop runs in its own process, one after the other, for several rounds. The result is the median of examples per
-second. For Lightning the time is that of `fit`, including set-up, the final checkpoint and the final figure.
+second. For the two Lightning loops, the time is that of `fit`. It includes set-up, the final checkpoint and the final
+figure.
 """
 
 import argparse
@@ -21,14 +22,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-SECONDS = "seconds.txt"  # holds the result of a process, whose output is full of progress bars
+SECONDS = "seconds.txt"  # a process writes its result to this file, because its output is full of progress bars
 ROOT = Path(__file__).resolve().parents[1]
 # Lightning draws progress bars with rich, which needs a terminal or these variables.
 WITH_BARS = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": "100"}
 
 
 def textbook(epochs: int, directory: Path) -> float:
-    """Time the loop of Dive into Deep Learning (section 20.1), without its figures."""
+    """Return the seconds that the loop of Dive into Deep Learning (section 20.1) takes, without its figures."""
     import torch
     from torch import nn
     from torch.utils.data import DataLoader, TensorDataset
@@ -59,7 +60,7 @@ def textbook(epochs: int, directory: Path) -> float:
 
 
 def naive_lightning(epochs: int, directory: Path) -> float:
-    """Time a loop that follows Lightning's page on manual optimization."""
+    """Return the seconds that a loop takes that follows Lightning's page on manual optimization."""
     import pytorch_lightning as pl
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits as bce
@@ -107,7 +108,7 @@ def naive_lightning(epochs: int, directory: Path) -> float:
 
 
 def gaussgan(epochs: int, directory: Path, replicas: int = 1) -> float:
-    """Time this template's default run with everything on."""
+    """Return the seconds that this template's default run takes, with everything on."""
     import hydra
 
     from gaussgan.setup.assemble import assemble
@@ -185,7 +186,7 @@ def main() -> None:
 
 
 def report(result: dict[str, Any], path: Path | None) -> None:
-    """Print the numbers as one line of JSON, and write them to a file."""
+    """Print the numbers as one line of JSON. If a path is given, also write them to this file."""
     print(f"\n{json.dumps(result)}")
     if path:
         path.write_text(json.dumps(result, indent=2) + "\n")

@@ -1,9 +1,10 @@
 """Compare many runs in one program with the same runs one after the other: python scripts/benchmark_replicas.py
 
-- replicas: the default run with everything on and R replicas, compared with R runs of the textbook's loop
-- sweep: one sweep with the vectorized launcher and with the basic launcher, from the start of the command to its end
+- replicas: the default run with everything on and R replicas, compared with the textbook's loop, in examples per second
+- sweep: the same sweep with the vectorized launcher and with the basic launcher, timed from the start of the command to
+  its end
 
-Every run has its own process on one thread.
+Every measurement has its own process.
 """
 
 import argparse
@@ -22,7 +23,7 @@ REPLICAS = (1, 16, 256, 1024, 4096)
 
 
 def sweep(launcher: str, jobs: int) -> float:
-    """Return the seconds that a sweep of n jobs, over seeds and two learning rates, takes in total."""
+    """Return the seconds that a sweep takes. Its jobs are all pairs of a seed and one of two learning rates."""
     with tempfile.TemporaryDirectory() as directory:
         numbers = (f"seed=range({jobs // 2})", "optimizer_d.lr=0.02,0.05")
         command = [sys.executable, str(ROOT / "scripts" / "train.py"), "-m", f"hydra/launcher={launcher}", *numbers]

@@ -10,13 +10,14 @@ from gaussgan.config.errors import ConfigError
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description="Measure the distances of a run, and find the sample size at which a test detects a difference."
+        description="Measure a run's distances to the truth. Find the number of examples at which a test detects that"
+        " the generated examples differ from the real ones."
     )
     parser.add_argument("run", help="a run directory, such as logs/runs/2026-01-31_12-00-00-000000")
-    parser.add_argument("--best", action="store_true", help="load best.ckpt, with the smallest score, not last.ckpt")
+    parser.add_argument("--best", action="store_true", help="load best.ckpt, with the best score, not last.ckpt")
     parser.add_argument("--replica", type=int, help="the number of one replica, starting at 0")
-    parser.add_argument("--permutations", type=int, default=199, help="for the permutation test (default: 199)")
-    parser.add_argument("--seed", type=int, default=0, help="for the fresh samples (default: 0)")
+    parser.add_argument("--permutations", type=int, default=199, help="permutations in the test (default: 199)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the fresh samples (default: 0)")
     parser.add_argument("--trust", action="store_true", help="run code that the run names, such as your own classes")
     arguments = parser.parse_args()
     if arguments.permutations < 1:

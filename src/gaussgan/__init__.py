@@ -7,7 +7,7 @@ __version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:
-    # Torch takes a second to import: `--help` and a mistyped key are answered without it.
+    # Importing torch takes a second. Without it, `--help` and the message about a mistyped key appear at once.
     if name == "load_run":
         from gaussgan.runs.load import load_run
 

@@ -1,4 +1,4 @@
-"""Random numbers as functions of (seed, purpose, epoch). No other module of this package draws numbers."""
+"""Random numbers as functions of (seed, purpose, epoch). All random number generators come from here."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor
 
 
 def stream(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
-    """Return a new generator for the draws of one seed, for one purpose, in one epoch.
+    """Return a new random number generator for one seed, one purpose and one epoch.
 
-    It depends on nothing else. So a resumed run, a replica and a rank draw the same numbers as a single, uninterrupted
-    run. The generator is on the CPU, so every device sees the same numbers. Torch's CPU generator uses only 32 bits of
-    a seed, so two streams are equal with probability 2⁻³².
+    Its numbers depend on nothing else. So a resumed run, a replica and a rank of a distributed run draw the same
+    numbers as a single, uninterrupted run. The generator is on the CPU, so the numbers are the same for every device.
+    Torch's CPU generator uses only 32 bits of a seed, so two streams are equal with probability 2⁻³².
     """
     digest = blake2b(f"{seed}/{purpose}/{epoch}".encode(), digest_size=4).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "little"))

@@ -1,4 +1,4 @@
-"""Train one run, from a composed configuration to its record."""
+"""Train one run from its composed configuration, and write its files."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ log = logging.getLogger(__name__)
 
 
 def train(cfg: DictConfig) -> float:
-    """Train the run of a configuration, write its directory, and return its `final_score`.
+    """Train the run that a configuration describes, write its directory, and return its score; see `final_score`.
 
     Raises:
         ConfigError: when the configuration is wrong.
-        SystemExit: with 128 + the signal's number, when a signal ended the run.
+        SystemExit: when a signal ended the run. The exit code is 128 + the signal's number.
     """
     freeze_once()
     if cfg.threads is not None:
@@ -60,9 +60,9 @@ def train(cfg: DictConfig) -> float:
 
 
 def fit(gan: GAN, data: GaussianDataModule, trainer: Trainer, ckpt_path: str | None = None) -> None:
-    """Train an assembled run. Its callbacks write the files of its directory, even if it diverges."""
+    """Train an assembled run. The callbacks write the files of the run directory, even if the run diverges."""
     if is_first_process():
-        Path(gan.config["run_dir"], RECORD).unlink(missing_ok=True)  # it is out of date from here on
+        Path(gan.config["run_dir"], RECORD).unlink(missing_ok=True)  # an earlier record is out of date from here on
         log.info("data ~ %s", name_of(data.distribution))
         if hooks := uncalled(trainer.callbacks):  # type: ignore[attr-defined]
             log.warning("these hooks are never called in this template: %s", ", ".join(hooks))
@@ -80,16 +80,17 @@ def fit(gan: GAN, data: GaussianDataModule, trainer: Trainer, ckpt_path: str | N
 
 
 def freeze_once() -> None:
-    """Exclude all objects that exist now, mostly modules, from garbage collection. It would pause a run for 1/3 s.
+    """Exclude all objects that exist now from garbage collection. Most of them belong to imported modules.
 
-    This happens once in a process, before a run is assembled. Nothing happens if the caller has already done it.
+    Otherwise a collection pauses a run for 1/3 s. Call this function before a run is assembled. It does nothing if
+    objects are already excluded.
     """
     if not gc.get_freeze_count():
         gc.freeze()
 
 
 def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Path) -> float:
-    """Print the table of a run that has ended, and return its `final_score`.
+    """Print the table of a run that has ended, and return its score; see `final_score`.
 
     Raises:
         SystemExit: when a signal ended the run.
@@ -106,9 +107,10 @@ def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Pa
 
 
 def final_score(record: Mapping[str, Any]) -> float:
-    """Return the distance by which runs are compared; infinity if it is not finite or the run diverged.
+    """Return the score of a run from its record, metrics.json: the distance by which runs are compared.
 
-    It is `val/w2` for a Gaussian distribution. For replicas it is the median; a diverged replica counts as infinity.
+    The distance is val/w2 if the data are Gaussian, otherwise val/sliced_w2. For replicas the score is the median
+    distance, in which a diverged replica counts as infinity. Without a finite distance the score is infinity.
     """
     tag = score(record)
     distance = record.get(f"{tag}_median", record.get(tag))

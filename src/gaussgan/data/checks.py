@@ -1,4 +1,4 @@
-"""Check the numbers that describe a distribution, with messages that name the argument."""
+"""Checks of the numbers that describe a distribution. Each error message names the wrong argument."""
 
 from __future__ import annotations
 
@@ -16,24 +16,26 @@ def check_count(name: str, value: int) -> None:
 
 
 def positive_number(name: str, value: float) -> float:
-    """Return a finite number above 0 as a float, or raise ValueError."""
+    """Return a number as a float. Raise ValueError unless it is finite and above 0."""
     if number_tensor(name, value, ndim=0, form="a number") <= 0:
         raise ValueError(f"{name} must be above 0 (got {value})")
     return float(value)
 
 
 def number_tensor(name: str, value: Sequence | Tensor | float, ndim: int, form: str) -> Tensor:
-    """Return nested lists of numbers as a tensor of float64.
+    """Return a number, a nested list of numbers or a tensor as a tensor in float64.
 
     Args:
-        ndim: the number of dimensions.
-        form: the expected form in words, for the message.
+        name: the name of the argument, for the error message.
+        ndim: the required number of dimensions.
+        form: a description of the required form for the error message, such as "d numbers".
 
     Raises:
-        ValueError: when the value has another form, holds no numbers, or holds a number that is not finite in float32.
+        ValueError: when the value has another number of dimensions, is empty, or contains an entry that is not a
+            finite number in float32.
     """
     try:
-        if any(isinstance(entry, bool) for entry in _entries(value)):  # torch would convert them to numbers
+        if any(isinstance(entry, bool) for entry in _entries(value)):  # torch would convert True to 1
             raise TypeError
         tensor = torch.as_tensor(value, dtype=torch.float64)
     except (TypeError, ValueError):
@@ -46,18 +48,18 @@ def number_tensor(name: str, value: Sequence | Tensor | float, ndim: int, form: 
 
 
 def check_resolution(A: Tensor, shift: Tensor) -> None:
-    """Check that float32 can hold examples Z A + shift with Z ~ N(0, I).
+    """Check that float32 can represent examples z A + shift, with z ~ N(0, I_k), precisely enough.
 
-    Rounding changes a coordinate by up to eps times its root mean square. This error may be at most 1% of the standard
-    deviation in each direction. The directions are the principal axes after each coordinate is scaled to standard
-    deviation 1. Directions with standard deviation 0 are not checked.
+    Rounding changes a coordinate of an example by up to eps times the root mean square of that coordinate. Along each
+    principal axis, this rounding error must be at most 1% of the standard deviation. The principal axes are computed
+    after each coordinate is divided by its standard deviation. An axis with standard deviation 0 is not checked.
 
     Args:
-        A: [k, d].
-        shift: [d].
+        A: the matrix, [k, d].
+        shift: the shift, [d].
 
     Raises:
-        ValueError: when the rounding error is larger, or when an example could be infinite.
+        ValueError: when the rounding error is larger than 1%, or when an example could be too large for float32.
     """
     float32, std = torch.finfo(torch.float32), A.norm(dim=0)
     if ((largest := shift.abs() + 10 * std) > float32.max).any():
@@ -70,13 +72,13 @@ def check_resolution(A: Tensor, shift: Tensor) -> None:
     error = (errors / stds)[real].max().item() if real.any() else 0.0
     if error > 0.01:
         raise ValueError(
-            "the distribution must be closer to 0, or wider in its narrowest direction: there, float32 may round"
-            f" examples by at most 0.01 standard deviations (got {error:.2g})"
+            "the distribution must be closer to 0, or wider in its narrowest direction: float32 must round examples by"
+            f" at most 0.01 standard deviations in that direction (got {error:.2g})"
         )
 
 
 def _entries(value: Any) -> Iterator[Any]:
-    """Yield the entries of nested lists, however deep."""
+    """Yield the entries of nested lists at any depth."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         for entry in value:
             yield from _entries(entry)

@@ -1,4 +1,4 @@
-"""The data of a run, drawn from its distribution."""
+"""The data module of a run, which draws examples from a known distribution."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ from gaussgan.data.sampler import Source
 
 @dataclass(eq=False, repr=False)
 class GaussianDataModule(LightningDataModule):
-    """Examples from a distribution, reshuffled each epoch. The last batch of an epoch may be smaller.
+    """Draws examples from a distribution and shuffles them in each epoch. The last batch of an epoch may be smaller.
 
     Args:
         distribution: the distribution of the data.
-        num_examples: examples in an epoch.
-        batch_size: examples in one step of the discriminator.
-        steps_per_execution: K, the iterations of one `training_step`. It changes only the speed.
-        fresh: draw new examples in every epoch. If false, one training set is drawn at the start.
+        num_examples: the number of examples in an epoch.
+        batch_size: the number of examples in one step of the discriminator.
+        steps_per_execution: K, the number of iterations in one call of `training_step`. K changes only the speed.
+        fresh: true to draw new examples in every epoch; false to draw one training set at the start.
         latent_dim: k, the width of the generator's latents.
-        seed: the run's seed; for R replicas a list of R seeds. Then every draw has a leading dimension R.
-        batches_per_iteration: the discriminator's steps in an iteration.
-        instance_noise: standard deviation of the noise that is added to everything the discriminator sees
-            (Sønderby et al. 2017, arXiv 1610.04490). It is drawn again in every epoch. A list of R numbers if replicas
-            differ.
-        validation_samples: the number of real examples, and of generated examples, for measures that need samples.
+        seed: the run's seed, or a list of R seeds for R replicas. With a list, every tensor that is drawn has a leading
+            dimension R.
+        batches_per_iteration: the number of the discriminator's steps in one iteration (`update.d_steps`).
+        instance_noise: standard deviation of the Gaussian noise that is added to the discriminator's inputs, both real
+            and generated examples (Sønderby et al. 2017, arXiv 1610.04490). New noise is drawn in every epoch. Pass a
+            list of R numbers if the replicas differ.
+        validation_samples: the number of real examples, and also of generated examples, in an evaluation.
 
     Raises:
-        ValueError: when a count is below 1, when batch_size is too large for num_examples, or when an epoch's last
-            iteration would have fewer examples than steps.
+        ValueError: when a count is below 1, when batch_size is too large for num_examples, or when the last iteration
+            of an epoch would have fewer examples than the discriminator has steps.
     """
 
     distribution: Distribution
@@ -59,7 +60,7 @@ class GaussianDataModule(LightningDataModule):
         if self.batch_size * steps > n:
             limit, size = n // steps, self.batch_size
             raise ValueError(f"batch_size must be at most num_examples / update.d_steps = {limit} (got {size})")
-        self.batch_size *= steps  # from here on, the examples of an iteration
+        self.batch_size *= steps  # from here on, the number of examples in an iteration
         if 0 < n % self.batch_size < steps:
             raise ValueError(
                 f"num_examples must leave at least update.d_steps = {steps} examples for an epoch's last iteration"
@@ -75,14 +76,17 @@ class GaussianDataModule(LightningDataModule):
         self._loader_state: dict[str, int] = {}
 
     def examples(self, epoch: int = 0) -> Tensor:
-        """Return the examples of an epoch in the order of drawing, [(R,) num_examples, d]."""
+        """Return the examples of an epoch before they are shuffled, [num_examples, d]; for R replicas [R, …]."""
         return self._stack([source.examples(epoch) for source in self.sources])
 
     def moments(self, iterations: int) -> tuple[Tensor, Tensor]:
-        """Return the maximum-likelihood fit to all examples that are drawn for the first iterations of a run.
+        """Fit a Gaussian by maximum likelihood to the examples of a run's first iterations.
+
+        Args:
+            iterations: the number of these iterations. If they end within an epoch, the whole epoch is used.
 
         Returns:
-            The mean, [(R,) d], and the covariance, [(R,) d, d].
+            The mean, [d], and the covariance, [d, d], of the fit; for R replicas [R, d] and [R, d, d].
         """
         epochs = max(1, ceil(iterations / self.iterations))
         means, covs = zip(*(source.moments(epochs) for source in self.sources), strict=True)
@@ -95,16 +99,16 @@ class GaussianDataModule(LightningDataModule):
 
     @property
     def iterations(self) -> int:
-        """Iterations in an epoch."""
+        """The number of iterations in an epoch."""
         return ceil(self.num_examples / self.batch_size)
 
     def examples_seen(self, iterations: int) -> int:
-        """Return how many examples the first iterations of a run see."""
+        """Return the number of examples that a run uses in its first `iterations` iterations."""
         epochs, rest = divmod(iterations, self.iterations)
         return epochs * self.num_examples + rest * self.batch_size
 
     def draw_epoch(self, epoch: int) -> Batch:
-        """Draw all examples of an epoch, shuffled, with its latents and noise."""
+        """Draw the shuffled examples, the latents and the noise of a whole epoch."""
         columns = zip(*(source.draw_epoch(epoch) for source in self.sources), strict=True)
         return Batch(*(None if column[0] is None else self._stack(column) for column in columns))  # type: ignore[arg-type]
 
@@ -112,7 +116,7 @@ class GaussianDataModule(LightningDataModule):
         return torch.stack([*tensors]) if self.replicas > 1 else tensors[0]
 
     def train_dataloader(self) -> BlockLoader:
-        """Return a loader of batches on the trainer's device, in its precision, with this rank's shard."""
+        """Return a loader that yields this rank's shard of each batch, on the device and in the networks' precision."""
         trainer = self.trainer
         assert trainer is not None
         self.check_shards(trainer.world_size)
@@ -147,7 +151,7 @@ class GaussianDataModule(LightningDataModule):
                 )
 
     def fewest_rows(self, world_size: int) -> int:
-        """Return the rows of the smallest batch that a process sees in a step."""
+        """Return the number of examples in the smallest batch that one process gets in one step."""
         return min(self._sizes) // self.batches_per_iteration // world_size
 
     @property
@@ -155,7 +159,8 @@ class GaussianDataModule(LightningDataModule):
         """The number of examples in an iteration, and in an epoch's last iteration."""
         return {self.batch_size, self.num_examples % self.batch_size or self.batch_size}
 
-    # Lightning restores a loader only within an epoch; it always restores a data module.
+    # Lightning restores the state of a loader only if the run stopped within an epoch. It always restores the state of
+    # a data module.
     def state_dict(self) -> dict[str, int]:
         return self.loader.state_dict()
 

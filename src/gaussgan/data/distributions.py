@@ -23,11 +23,12 @@ __all__ = [
 
 
 class Distribution(Protocol):
-    """The attributes of every distribution.
+    """The attributes that every distribution must have.
 
-    `mean`, [d], and `cov`, [d, d], are in float64. `gaussian` is true if they determine the distribution. A
-    distribution without a density may lack `log_prob`. A mixture of m equal isotropic Gaussians may also have `modes`,
-    [m, d], and `std`, a number. Then the evaluation counts the modes that a generator covers.
+    `mean`, [d], and `cov`, [d, d], are in float64. `gaussian` is true if the distribution is Gaussian, also with a
+    singular covariance. A distribution without a density may lack `log_prob`. A mixture of m isotropic Gaussians with
+    equal weights may also have the modes as `modes`, [m, d], and their standard deviation as `std`, a number. Then the
+    evaluation counts the modes that a generator covers.
     """
 
     @property
@@ -44,7 +45,7 @@ class Distribution(Protocol):
     def gaussian(self) -> bool: ...
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw n examples, [n, d], in float32. All random numbers come from this generator."""
+        """Draw n examples, [n, d], in float32. All random numbers come from `generator`."""
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Return log p(x) in nats, [..., d] → [...], in float64.
@@ -62,8 +63,8 @@ class AffineGaussian:
         b: the shift, d numbers.
 
     Raises:
-        ValueError: when A is ragged, empty or not two-dimensional, when b does not have d numbers, when a number is not
-            finite in float32, or when float32 rounds examples too much; see `check_resolution`.
+        ValueError: when A is not k rows of d numbers, when b is not d numbers, when a number is not finite in float32,
+            or when float32 rounds examples too much; see `check_resolution`.
     """
 
     gaussian = True
@@ -126,13 +127,16 @@ class Dirac(AffineGaussian):
 
 
 def random_gaussian(dim: int, condition_number: float, seed: int) -> AffineGaussian:
-    """Draw N(b, Q diag(λ) Qᵀ) with b ~ N(0, I_d), λ log-spaced from 1 down to 1 / condition_number, and Haar-random Q.
+    """Return a random Gaussian N(b, Q diag(λ) Qᵀ) whose covariance has a given condition number.
 
-    Q is the orthogonal factor in the QR decomposition of a matrix of standard normals. A positive diagonal of R makes
-    it unique (Mezzadri 2007, arXiv math-ph/0609050). In one dimension λ = 1.
+    The mean b is drawn from N(0, I_d). The eigenvalues λ are log-spaced from 1 down to 1 / condition_number; in one
+    dimension λ = 1. The orthogonal matrix Q is drawn from the uniform (Haar) distribution. It is the factor Q in the QR
+    decomposition of a matrix of standard normals; its signs make the diagonal of R positive (Mezzadri 2007, arXiv
+    math-ph/0609050).
 
     Args:
-        seed: the distribution's own seed. Runs with different seeds can have the same distribution.
+        dim: d, the dimension.
+        seed: the seed of b and Q. It is not the run's seed, so runs with different seeds can share a distribution.
 
     Raises:
         ValueError: when dim is not a whole number of at least 1, or condition_number is not a finite number of at least

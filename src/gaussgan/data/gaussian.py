@@ -9,15 +9,17 @@ from torch import Tensor
 
 
 def is_singular(cov: Tensor, noise: Tensor | None = None) -> Tensor:
-    """Check whether a covariance C has a direction whose variance is 0 or no larger than rounding error.
+    """Check whether a covariance C is singular up to rounding errors.
 
-    C is singular if vᵀ C v ≤ vᵀ diag(unit²) v for some v ≠ 0, with unit² = 10 · d · eps · diag(C) + noise. So the units
-    of the coordinates do not matter. NaN or infinity in a covariance counts as 0.
+    C counts as singular if vᵀ C v ≤ vᵀ diag(unit²) v for some v ≠ 0, with unit² = 10 · d · eps · diag(C) + noise. Here
+    eps belongs to the precision of C. The result does not depend on the units of the coordinates. NaN or infinity in C
+    counts as 0.
 
     Args:
-        noise: for each coordinate, the variance that comes from rounding of the samples; see `rounding`.
+        noise: the variance of each coordinate that comes from rounding, if C is the covariance of samples; see
+            `rounding`.
 
-    Shapes: [..., d, d], [..., d] → [...].
+    Shapes: C [..., d, d], noise [..., d] → [...].
     """
     variance = cov.double().diagonal(dim1=-2, dim2=-1)
     unit = (10 * cov.shape[-1] * torch.finfo(cov.dtype).eps * variance + (0 if noise is None else noise)).sqrt()
@@ -26,17 +28,19 @@ def is_singular(cov: Tensor, noise: Tensor | None = None) -> Tensor:
 
 
 def rounding(mean: Tensor, cov: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return the `noise` of `is_singular` for samples of this precision: (3 eps)² times the mean squares.
+    """Return the variance of each coordinate of samples that comes from rounding: (3 eps)² times the mean square.
 
-    Shapes: [..., d], [..., d, d] → [..., d].
+    The samples have this mean, this covariance and this precision. Pass the result to `is_singular` as `noise`.
+
+    Shapes: mean [..., d], cov [..., d, d] → [..., d].
     """
     return (3 * torch.finfo(dtype).eps) ** 2 * (mean.square() + cov.diagonal(dim1=-2, dim2=-1))
 
 
 def gaussian_log_prob(x: Tensor, mean: Tensor, cov: Tensor) -> Tensor:
-    """Return log N(x; mean, cov) in nats, in float64; NaN where cov `is_singular`.
+    """Return log N(x; mean, cov) in nats, in float64; NaN where cov is singular (see `is_singular`).
 
-    Shapes: [..., n, d], [..., d], [..., d, d] → [..., n].
+    Shapes: x [..., n, d], mean [..., d], cov [..., d, d] → [..., n].
     """
     d = mean.shape[-1]
     scale = torch.linalg.cholesky_ex(cov.double()).L
@@ -48,9 +52,9 @@ def gaussian_log_prob(x: Tensor, mean: Tensor, cov: Tensor) -> Tensor:
 
 
 def sample_moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the maximum-likelihood mean and covariance (divided by n) of samples, in float64.
+    """Return the mean and the covariance of samples in float64. The covariance is the mean over n, not n − 1.
 
-    Shapes: [..., n, d] → [..., d], [..., d, d].
+    Shapes: samples [..., n, d] → mean [..., d], covariance [..., d, d].
     """
     x = x.double()
     mean = x.mean(-2)
@@ -59,5 +63,5 @@ def sample_moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def log_diagonal(chol: Tensor) -> Tensor:
-    """Return Σ log c_ii, half the log determinant of C = c cᵀ: [..., d, d] → [...]."""
+    """Return Σ log c_ii for a Cholesky factor c, [..., d, d] → [...]. It is half the log determinant of c cᵀ."""
     return chol.diagonal(dim1=-2, dim2=-1).log().sum(-1)

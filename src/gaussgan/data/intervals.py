@@ -1,4 +1,4 @@
-"""Iterations at which a callback acts or the trainer logs."""
+"""The iterations at which a callback acts or the trainer logs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from pytorch_lightning import Callback, Trainer
 
 
 def steps_to_end_at(trainer: Trainer) -> list[int]:
-    """Return every n such that a callback acts, or the trainer logs, every n iterations. Blocks must end there."""
+    """Return the intervals, in iterations, at which callbacks act or the trainer logs.
+
+    A block of iterations must end at each multiple of each interval.
+    """
     wanted = [setting(callback, "every_n_train_steps") for callback in trainer.callbacks]  # type: ignore[attr-defined]
     return [n for n in {*wanted, log_interval(trainer)} if n]
 
@@ -22,7 +25,7 @@ def logs_at_this_step(trainer: Trainer) -> bool:
 def log_interval(trainer: Trainer) -> int:
     """Return the configured `trainer.log_every_n_steps`, in iterations; 0 means never.
 
-    The Trainer itself gets 1 instead of 0. So it logs the values of other callbacks at the end of each block.
+    If the setting is 0, the Trainer itself gets 1. So it still logs the values of other callbacks after each block.
     """
     config: dict[str, Any] = trainer.lightning_module.config  # type: ignore[assignment]
     configured = config.get("trainer", {}).get("log_every_n_steps", 0)
@@ -30,5 +33,5 @@ def log_interval(trainer: Trainer) -> int:
 
 
 def setting(callback: Callback, name: str) -> Any:
-    """Return an argument of a callback, or None. Lightning keeps some arguments under a private name."""
+    """Return an argument of a callback by name; None if there is none. Lightning keeps some under a private name."""
     return getattr(callback, name, getattr(callback, f"_{name}", None))

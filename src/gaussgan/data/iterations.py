@@ -9,16 +9,19 @@ from gaussgan.data.datamodule import GaussianDataModule
 
 
 def data_of(trainer: Trainer) -> GaussianDataModule:
-    """Return the data module of a trainer. It is None in a process that only spawns other processes."""
+    """Return the data module of a trainer; None in a process that only starts other processes."""
     return trainer.datamodule  # type: ignore[attr-defined]
 
 
 def iteration_limits(trainer: Trainer | DictConfig, data: GaussianDataModule) -> dict[str, int]:
-    """Return the iteration at which max_epochs and max_steps each end a run on these data; no entry without a limit."""
+    """Map "max_epochs" and "max_steps" to the iteration at which each of them ends a run on these data.
+
+    A setting without a limit has no entry.
+    """
     limits = {"max_epochs": (trainer.max_epochs or 0) * data.iterations, "max_steps": trainer.max_steps}
     return {name: limit for name, limit in limits.items() if limit > 0}
 
 
 def planned_iterations(trainer: Trainer) -> int:
-    """Return the iteration at which the run of a trainer is complete."""
+    """Return the number of iterations after which the run of a trainer is complete."""
     return min(iteration_limits(trainer, data_of(trainer)).values())

@@ -1,4 +1,4 @@
-"""A data loader that yields blocks of iterations."""
+"""A data loader that yields blocks: lists of batches, one batch for each iteration."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from torch import Tensor
 
 
 class Batch(NamedTuple):
-    """The tensors of one iteration.
+    """The tensors of one iteration on B examples.
 
     Args:
-        real: real examples, [..., B, d]; with instance noise, the noise is already added.
+        real: real examples, [..., B, d]. Instance noise is already added.
         latent: latents of the generated examples, [..., B, k].
-        mix: uniform draws for penalties between real and generated examples, [..., B, 1].
+        mix: uniform numbers in [0, 1), [..., B, 1]. Penalties use them to choose points between real and generated
+            examples.
         noise: instance noise for the generated examples, [..., B, d]; None without instance noise.
     """
 
@@ -26,7 +27,7 @@ class Batch(NamedTuple):
     noise: Tensor | None = None
 
     def split(self, n: int) -> list[Batch]:
-        """Split into n batches whose sizes differ by at most 1."""
+        """Split this batch into n batches whose sizes differ by at most 1."""
         columns = [[None] * n if column is None else column.tensor_split(n, -2) for column in self]
         return [Batch(*rows) for rows in zip(*columns, strict=True)]
 
@@ -36,20 +37,22 @@ Block = list[Batch]
 
 @dataclass(eq=False)
 class BlockLoader:
-    """Yields the blocks of an epoch. Each call of `iter` starts the next epoch, or resumes within the current one.
+    """Yields an epoch in blocks. A block is a list of batches, one for each iteration.
 
-    The tensors of an epoch are drawn and moved to the device once. Batches are views of them, so a batch costs almost
-    nothing. A block ends after K iterations, at the end of the epoch, at `max_steps`, and at each multiple of a number
-    in `every`. So a checkpoint never falls inside a block.
+    Each call of `iter` starts the next epoch, or resumes within the current one. The tensors of an epoch are drawn and
+    moved to the device once. Batches are views of these tensors, so a batch costs almost nothing. A block ends after
+    `steps_per_execution` iterations, at the end of the epoch, at `max_steps`, and at each multiple of a number in
+    `every`. So a checkpoint never falls inside a block.
 
     Args:
-        draw_epoch: maps an epoch's number to its shuffled examples and latents.
-        iterations: batches in an epoch.
-        batch_size: examples in one iteration.
-        steps_per_execution: K.
+        draw_epoch: maps an epoch's number to all its tensors, already shuffled.
+        iterations: the number of batches in an epoch.
+        batch_size: the number of examples in one iteration.
+        steps_per_execution: the largest number of iterations in a block.
         max_steps: the iteration at which the run ends; -1 for no limit.
-        every: numbers of iterations. A block ends at each multiple, counted from the start of the run.
-        shard: (r, n): this process sees every n-th row of each batch, starting at row r.
+        every: intervals in iterations. A block ends at each multiple of each interval, counted from the start of the
+            run.
+        shard: (r, n) for process r of n. It gets every n-th row of each batch, starting at row r.
     """
 
     draw_epoch: Callable[[int], Batch]
@@ -64,7 +67,7 @@ class BlockLoader:
         self.epoch = self.position = self.blocks = 0
 
     def __iter__(self) -> Iterator[Block]:
-        self.epoch, self.position, self.blocks = self._next()  # now, not when the first block is yielded
+        self.epoch, self.position, self.blocks = self._next()  # at the call, not when the first block is yielded
         return self._blocks()
 
     def _blocks(self) -> Iterator[Block]:
@@ -98,7 +101,7 @@ class BlockLoader:
         return batches if processes == 1 else [batch[..., rank::processes, :] for batch in batches]
 
     def _ends(self, epoch: int, position: int) -> list[int]:
-        """Return the iterations, after a position in an epoch, at which blocks end."""
+        """Return the iterations of an epoch, counted from its start, at which the blocks after a position end."""
         start = epoch * self.iterations
         marks = {self.max_steps - start, self.iterations}
         marks = marks.union(*(range(-start % n, self.iterations, n) for n in self.every))

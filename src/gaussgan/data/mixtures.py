@@ -1,4 +1,4 @@
-"""Mixtures of Gaussians. `gaussgan.data.distributions` exports them."""
+"""Mixtures of Gaussians. Import them from `gaussgan.data.distributions`."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class GaussianMixture:
         std: the standard deviation of each Gaussian, in every direction.
 
     Raises:
-        ValueError: when means is ragged, empty or not two-dimensional, when a number is not finite, when std is not
-            above 0, or when float32 rounds examples too much; see `check_resolution`.
+        ValueError: when means is not m rows of d numbers, when a number is not finite, when std is not above 0, or when
+            float32 rounds examples too much; see `check_resolution`.
     """
 
     def __init__(self, means: Sequence[Sequence[float]] | Tensor, std: float) -> None:
@@ -53,7 +53,7 @@ class GaussianMixture:
         return len(self.modes) == 1
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw n examples, [n, d], in float32: first a mode for each, then the example around it."""
+        """Draw n examples, [n, d], in float32. First draw a mode for each example, then the example around it."""
         chosen = torch.randint(len(self.modes), (n,), generator=generator)
         return self.modes.float()[chosen] + self.std * normal(n, self.dim, generator=generator)
 
@@ -68,7 +68,7 @@ class GaussianMixture:
 
 
 def ring(modes: int, radius: float, std: float) -> GaussianMixture:
-    """Return a mixture whose modes are evenly spaced on a circle around 0 in the plane; the first is (radius, 0).
+    """Return a mixture whose modes are evenly spaced on a circle around 0 in the plane. The first mode is (radius, 0).
 
     Raises:
         ValueError: when modes is not a whole number of at least 1, or radius or std is not a finite number above 0.
@@ -79,7 +79,7 @@ def ring(modes: int, radius: float, std: float) -> GaussianMixture:
 
 
 def grid(side: int, spacing: float, std: float) -> GaussianMixture:
-    """Return a mixture of side × side modes on a square grid around 0 in the plane.
+    """Return a mixture of side × side modes on a square grid around 0 in the plane. Neighbours are spacing apart.
 
     Raises:
         ValueError: when side is not a whole number of at least 1, or spacing or std is not a finite number above 0.

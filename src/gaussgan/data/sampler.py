@@ -19,11 +19,12 @@ class Source:
 
     Args:
         distribution: the distribution of the examples.
-        num_examples: examples in an epoch.
-        fresh: draw new examples in every epoch. If false, one training set is drawn at the start.
+        num_examples: the number of examples in an epoch.
+        fresh: true to draw new examples in every epoch; false to draw one training set at the start.
         latent_dim: k, the width of the generator's latents.
         seed: the run's seed.
-        instance_noise: standard deviation of the noise on everything the discriminator sees; None for no noise.
+        instance_noise: standard deviation of the Gaussian noise that is added to real and to generated examples before
+            the discriminator sees them; None for no noise.
     """
 
     distribution: Distribution
@@ -36,9 +37,9 @@ class Source:
     _moments: list[tuple[Tensor, Tensor]] = field(default_factory=list, init=False, repr=False)  # of each epoch
 
     def examples(self, epoch: int = 0) -> Tensor:
-        """Return the examples of an epoch in the order of drawing, [num_examples, d].
+        """Return the examples of an epoch before they are shuffled, [num_examples, d].
 
-        They are the same in every epoch unless `fresh` is true.
+        The examples are the same in every epoch unless `fresh` is true.
         """
         if self.fresh:
             return examples_of(self.distribution, self.num_examples, stream(self.seed, "data", epoch))
@@ -47,7 +48,7 @@ class Source:
         return self._training_set
 
     def moments(self, epochs: int) -> tuple[Tensor, Tensor]:
-        """Return the maximum-likelihood fit to the examples of the first epochs: mean [d] and covariance [d, d]."""
+        """Fit a Gaussian by maximum likelihood to the first epochs. Return its mean, [d], and covariance, [d, d]."""
         epochs = epochs if self.fresh else 1
         for epoch in range(len(self._moments), epochs):
             self._moments.append(sample_moments(self.examples(epoch)))
@@ -56,7 +57,7 @@ class Source:
         return means.mean(0), covs.mean(0) + centred.mT @ centred / epochs
 
     def draw_epoch(self, epoch: int) -> Batch:
-        """Draw all examples of an epoch, shuffled, with its latents and noise."""
+        """Draw the shuffled examples, the latents and the noise of a whole epoch."""
         n = self.num_examples
         order = torch.randperm(n, generator=stream(self.seed, "shuffle", epoch))
         real = self.examples(epoch).index_select(0, order)

@@ -9,9 +9,13 @@ from gaussgan.evaluation.gaussian import gaussian_w2
 
 
 def mle_w2(data: GaussianDataModule, iterations: int) -> Tensor | None:
-    """Return the w2 of the maximum-likelihood fit to all examples drawn for the first iterations of a run, [(R)].
+    """Return the 2-Wasserstein distance of a maximum-likelihood fit to the truth; None if the data are not Gaussian.
 
-    It is None if the data are not Gaussian.
+    Args:
+        iterations: the fit uses the examples of this number of iterations; see `GaussianDataModule.moments`.
+
+    Returns:
+        The distance, []; for replicas [R].
     """
     distribution = data.distribution
     if not distribution.gaussian:

@@ -19,7 +19,7 @@ def equilibrium_distance(
     Nowozin 2018, arXiv 1801.04406.
 
     Returns:
-        The distance in float64, [(R)].
+        The distance in float64, []; for replicas [R].
     """
     location, linear = (getattr(network, "stacked", network) for network in (generator, discriminator))
     if not isinstance(distribution, Dirac) or not isinstance(location, Location):

@@ -20,10 +20,10 @@ from gaussgan.networks.moments import has_closed_form
 from gaussgan.rng import normal, stream
 
 MOMENT_SAMPLES = 10_000  # generated examples, for the moments of a generator without a closed form
-DENSITY_SAMPLES = 1_000  # real, and generated, examples at which densities are computed; more would take too long
+DENSITY_SAMPLES = 1_000  # real examples, and as many generated ones, for densities; more would take too long
 DIRECTIONS = 128  # for val/sliced_w2
 CHUNK = 128  # replicas that are measured at once
-SCORES = ("val/w2", "val/sliced_w2")  # the score of a run is the first of these with a value
+SCORES = ("val/w2", "val/sliced_w2")  # the score of a run is the first of these measures that has a value
 
 
 def evaluator_of(data: GaussianDataModule) -> Evaluator | ChunkedEvaluator:
@@ -38,9 +38,10 @@ class Evaluator:
 
     Args:
         distribution: the distribution of the data.
-        latent_dim: the width of the generator's latents.
-        seed: the run's seed. For R replicas a list of R seeds; then networks are `Replicas`, and each measure is [R].
-        samples: the number of real examples, and of generated examples, for measures on samples; at most
+        latent_dim: k, the width of the generator's latents.
+        seed: the run's seed, or a list of R seeds for R replicas. With a list, networks are `Replicas`, and each
+            measure is [R].
+        samples: the number of real examples, and also of generated examples, for measures on samples; at most
             MOMENT_SAMPLES.
     """
 
@@ -55,10 +56,12 @@ class Evaluator:
     def distances(self, generator: nn.Module) -> dict[str, Tensor]:
         """Return the distances of a generator from the distribution.
 
-        For Gaussian data these are val/w2 and val/kl = KL(data ‖ generator). They are exact for a generator with a
-        closed form. For any other generator they are the distances of a Gaussian with its sample moments. Then w2 is a
-        lower bound up to sampling error (Gelbrich 1990), and the KL is not a bound. For other data the distance is
-        val/sliced_w2, on samples; for data with `modes`, `mode_metrics` are added.
+        For Gaussian data the distances are val/w2 and val/kl = KL(data ‖ generator). They are exact for a generator
+        with a closed form. For any other generator, a Gaussian with the moments of its samples takes its place. Then
+        val/w2 is a lower bound up to sampling error (Gelbrich 1990), and val/kl is not a bound.
+
+        For other data the distance is val/sliced_w2 between samples. If the distribution has the attribute `modes`, the
+        measures of `mode_metrics` are added.
         """
         true = self.distribution
         if true.gaussian:
@@ -75,17 +78,20 @@ class Evaluator:
 
     @torch.no_grad()
     def optimality(self, generator: nn.Module, discriminator: nn.Module, logistic: bool) -> dict[str, Tensor]:
-        """Return how far a discriminator is from the optimal one for this generator, if p and q have densities.
+        """Return how far a discriminator D is from the optimal one, log p/q, for data ~ p and generator ~ q.
 
             val/js = JS(p, q),   val/logit_error = root mean square of D − log p/q under ½ (p + q),
-            val/d_gap = E L_D(D) − (log 2 − JS), the loss of D above that of the optimal discriminator.
+            val/d_gap = E L_D(D) − (log 2 − JS), the loss of D minus the loss of the optimal discriminator.
 
-        All three use the same samples. So val/d_gap is exactly 0 at the optimum; elsewhere it is at least 0, up to
-        sampling error. If the generator's covariance is singular, the optimal discriminator makes no mistakes: then
-        val/js is log 2 and val/logit_error is infinite.
+        All three use the same samples. So val/d_gap is exactly 0 for the optimal D. For any other D it is at least 0,
+        up to sampling error. If the generator's covariance is singular, the optimal discriminator makes no mistakes.
+        Then val/js is log 2 and val/logit_error is infinite.
 
         Args:
             logistic: true if the objective's loss is logistic. Otherwise only val/js is returned.
+
+        Returns:
+            The measures by tag; none if p has no density or q has no closed form.
         """
         if not self.has_density or not has_closed_form(generator):
             return {}
@@ -108,14 +114,14 @@ class Evaluator:
         return {**js, "val/logit_error": error, "val/d_gap": loss - best}
 
     def moments(self, generator: nn.Module) -> tuple[Tensor, Tensor]:
-        """Return the mean and covariance of a generator's distribution. They are exact if it `has_closed_form`."""
+        """Return the mean and covariance of a generator's output, exact if it has a closed form, else of samples."""
         if has_closed_form(generator):
             return generator.moments()  # type: ignore[operator]
         with torch.no_grad():
             return sample_moments(generator(_like(generator, self.latents)).cpu())
 
     def generated(self, generator: nn.Module, n: int | None = None) -> Tensor:
-        """Return generated examples, [..., n or samples, d], on the CPU."""
+        """Return n generated examples, [..., n, d], on the CPU; by default n is `samples`."""
         return generator(_like(generator, self.sample_latents[..., :n, :])).float().cpu()
 
     @cached_property
@@ -125,7 +131,7 @@ class Evaluator:
 
     @cached_property
     def sample_latents(self) -> Tensor:
-        """The first rows of `latents`, [..., samples, k]. They do not keep the other rows in memory."""
+        """A copy of the first rows of `latents`, [..., samples, k], so that the others need not stay in memory."""
         return self._draw_latents(self.samples)
 
     @cached_property
@@ -135,7 +141,7 @@ class Evaluator:
 
     @cached_property
     def directions(self) -> Tensor:
-        """Unit vectors, [..., DIRECTIONS, d]."""
+        """The unit vectors for val/sliced_w2, [..., DIRECTIONS, d]."""
         n, d = DIRECTIONS, self.distribution.dim
         directions = self._draw(lambda seed: normal(n, d, generator=stream(seed, "validation_directions"))).double()
         return directions / directions.norm(dim=-1, keepdim=True)
@@ -183,7 +189,10 @@ def _joined(chunks: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 def distances_with_average(
     evaluator: Evaluator | ChunkedEvaluator, generator: nn.Module, average: nn.Module | None
 ) -> dict[str, Tensor]:
-    """Return the distances of a generator. If it has a moving average, add that average's score as TAG_ema."""
+    """Return the distances of a generator from the distribution.
+
+    If the generator has a moving average, add the average's score. Its tag is that of the score, followed by _ema.
+    """
     values = evaluator.distances(generator)
     if average is not None:
         tag = score(values)
@@ -192,7 +201,7 @@ def distances_with_average(
 
 
 def score(row: Mapping[str, Any]) -> str:
-    """Return the tag of a run's score, the distance by which runs are compared. A smaller score is better."""
+    """Return the tag of the score in a row of measures. Runs are compared by their score; smaller is better."""
     return next((tag for tag in SCORES if row.get(tag) is not None), SCORES[0])
 
 

@@ -17,7 +17,7 @@ def gaussian_w2(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor) ->
     doi:10.1002/mana.19901470121; Bhatia, Jain, Lim 2019, arXiv 1712.01504). NaN or infinity in an argument gives NaN.
     The resolution is about 1e-7 times √tr C_p: equal distributions can have a distance of that size.
 
-    Shapes: [..., d], [..., d, d], [..., d], [..., d, d] → [...], in float64.
+    Shapes: means [..., d], covariances [..., d, d] → [...], in float64.
     """
     mean_p, cov_p, mean_q, cov_q = mean_p.double(), cov_p.double(), mean_q.double(), cov_q.double()
     finite = _finite(mean_p, cov_p) & _finite(mean_q, cov_q)
@@ -32,12 +32,12 @@ def gaussian_kl(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor, no
 
         KL = ½ [tr(C_q⁻¹ C_p) + (m_q − m_p)ᵀ C_q⁻¹ (m_q − m_p) − d + log det C_q − log det C_p]
 
-    It is infinite when a covariance `is_singular`. NaN or infinity in an argument gives NaN.
+    The KL is infinite when a covariance is singular; see `is_singular`. NaN or infinity in an argument gives NaN.
 
     Args:
-        noise_q: the `noise` in q's covariance; see `is_singular`.
+        noise_q: the variance of each coordinate in cov_q that comes from rounding, [..., d]; see `rounding`.
 
-    Shapes: [..., d], [..., d, d], [..., d], [..., d, d], [..., d] → [...], in float64.
+    Shapes: means [..., d], covariances [..., d, d] → [...], in float64.
     """
     singular = is_singular(cov_p) | is_singular(cov_q, noise_q)
     mean_p, cov_p, mean_q, cov_q = mean_p.double(), cov_p.double(), mean_q.double(), cov_q.double()

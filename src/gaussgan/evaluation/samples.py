@@ -14,7 +14,13 @@ def sliced_w2(x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
     In one dimension W₂² is the mean squared difference of the sorted samples (Bonneel et al. 2015,
     doi:10.1007/s10851-014-0506-3). SW₂ ≤ W₂ / √d.
 
-    Shapes: [..., n, d], [..., n, d], unit vectors [k, d] → [...], in float64. NaN in a sample gives NaN.
+    Args:
+        x: n samples, [..., n, d].
+        y: n samples, [..., n, d].
+        directions: k unit vectors θ, [..., k, d].
+
+    Returns:
+        The distance, [...], in float64. NaN in a sample gives NaN.
     """
     x, y = (torch.sort(sample.double() @ directions.double().mT, dim=-2).values for sample in (x, y))
     return (x - y).square().mean((-2, -1)).sqrt()
@@ -24,15 +30,15 @@ def mode_metrics(x: Tensor, modes: Tensor, std: float) -> dict[str, Tensor]:
     """Measure how well samples cover the modes of a mixture of m isotropic Gaussians with equal weights.
 
     - val/modes: the number of modes with a sample within 3 std;
-    - val/high_quality: the proportion of samples within 3 std of their nearest mode. In the plane the true distribution
-      has 1 − e^{−9/2} = 0.98889;
+    - val/high_quality: the proportion of samples within 3 std of their nearest mode. For samples of the true
+      distribution in the plane it is 1 − e^{−9/2} = 0.98889;
     - val/reverse_kl: KL(q ‖ uniform) = Σ q_i log(m q_i) in nats. q_i is the proportion of samples whose nearest mode
       is i.
 
     Srivastava et al. 2017, arXiv 1705.07761, section 4; Lin et al. 2018, arXiv 1712.04086, section 4. A sample that is
-    not finite is near no mode, and makes the KL NaN.
+    not finite is near no mode. It makes val/reverse_kl NaN.
 
-    Shapes: [..., n, d], [m, d] → [...] each, in float64.
+    Shapes: samples x [..., n, d], modes [m, d] → each measure [...], in float64.
     """
     distances = torch.cdist(x.double(), modes.double(), compute_mode="donot_use_mm_for_euclid_dist")
     smallest, nearest = distances.where(distances.isfinite(), torch.inf).min(-1)

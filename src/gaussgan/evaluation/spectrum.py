@@ -1,4 +1,4 @@
-"""The spectrum of a game: the Jacobian of one iteration at a point."""
+"""The Jacobian of one iteration at a point. Its eigenvalues are the spectrum of a game."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from gaussgan.gan.player import Player
 from gaussgan.gan.state import State
 from gaussgan.gan.updates import Update, start
 
-STEP = 1e-5  # of the central differences
+STEP = 1e-5  # the step size of the central differences
 
 
 def update_jacobian(update: Update, discriminator: Player, generator: Player, batch: Any) -> Tensor:
-    """Return the Jacobian of one iteration, as a map from the game's state to itself, at the current point, [n, n].
+    """Return the Jacobian of one iteration at the current point, [n, n].
 
-    The state consists of both players' θ and of the vectors of the same shape that the optimizers (momentum) and the
-    update rule (past gradients) remember. Central differences in float64 give about nine digits. The players are
-    unchanged afterwards.
+    An iteration maps the game's state, n numbers, to the next state. The state consists of θ of both players, and of
+    those tensors of the optimizers (momentum) and of the update rule (past gradients) that have the same shape as a θ.
+    Central differences in float64 give about nine digits. The players are unchanged afterwards.
 
     Near an equilibrium the iteration converges if all eigenvalues are inside the unit circle. Then the largest modulus
     is the rate of convergence.
@@ -33,7 +33,7 @@ def update_jacobian(update: Update, discriminator: Player, generator: Player, ba
     iterate, memory = Iteration(update, discriminator, generator), start(update, discriminator, generator)
     thetas, state = [discriminator.theta, generator.theta], State(discriminator.state, generator.state, memory)
     point, began = _clones(thetas), _clones(state.tensors())
-    iterate(state, batch)  # so that there is something to remember; torch's own optimizers make their state here
+    iterate(state, batch)  # so that past gradients exist; torch's own optimizers create their state here
     _copy(thetas, point)
     there = State(discriminator.state, generator.state, memory)
     everything = there.tensors()
@@ -43,7 +43,7 @@ def update_jacobian(update: Update, discriminator: Player, generator: Player, ba
     vectors += [tensor for tensor in memory if tensor.shape in {theta.shape for theta in thetas}]
 
     def after(vector: Tensor, i: int, step: float) -> Tensor:
-        """Return the state one iteration after one of its numbers was changed."""
+        """Add `step` to number i of a vector of the state, make one iteration, and return the new state."""
         _copy(everything, here)
         vector[i] += step
         iterate(state, batch)
@@ -60,9 +60,9 @@ def update_jacobian(update: Update, discriminator: Player, generator: Player, ba
 
 
 def linearised(gan: GAN) -> tuple[Player, Player]:
-    """Return copies of a game's players whose optimizer is SGD with their learning rates and momenta.
+    """Return copies of a game's discriminator and generator, in float64 on the CPU.
 
-    The copies are in float64 on the CPU.
+    Each copy uses SGD with the learning rate and momentum of the original.
     """
     groups = [player.optimizer.param_groups[0] for player in (gan.discriminator_player, gan.generator_player)]
     generator, discriminator = (deepcopy(each).double().cpu() for each in (gan.generator, gan.discriminator))
@@ -72,7 +72,7 @@ def linearised(gan: GAN) -> tuple[Player, Player]:
 
 
 def _vectors(player: Player) -> list[Tensor]:
-    """Return θ and the vectors of its shape in the optimizer's state."""
+    """Return θ, and those tensors of the optimizer's state that have the same shape as θ."""
     remembered = (value for value in player.optimizer.state[player.theta].values() if isinstance(value, Tensor))
     return [player.theta, *(tensor for tensor in remembered if tensor.shape == player.theta.shape)]
 

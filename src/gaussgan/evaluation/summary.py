@@ -12,7 +12,7 @@ from torch import Tensor
 from gaussgan.config.per_replica import entries, seeds, varying
 from gaussgan.evaluation.evaluator import SCORES
 
-ROUNDING = 5e-4  # of a number with three digits after the point
+ROUNDING = 5e-4  # largest rounding error of a number with three digits after the point
 QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}
 
 
@@ -21,7 +21,12 @@ def quantiles(values: Tensor, levels: Sequence[float] = tuple(QUANTILES.values()
 
     If there are no values, the quantiles are NaN.
 
-    Shapes: [n, ...] → [len(levels), ...].
+    Args:
+        values: n values, [n, ...].
+        levels: one number in [0, 1] for each quantile; by default 0.1, 0.5 and 0.9.
+
+    Returns:
+        The quantiles, [len(levels), ...].
     """
     if len(values) == 0:
         return torch.full((len(levels), *values.shape[1:]), torch.nan, dtype=values.dtype)
@@ -33,11 +38,16 @@ def quantiles(values: Tensor, levels: Sequence[float] = tuple(QUANTILES.values()
 
 
 def aggregate(row: Mapping[str, Any], diverged: Collection[int] = ()) -> dict[str, float]:
-    """Return a row of plain numbers. Values of replicas, [R], become their mean TAG, and TAG_p10, TAG_median, TAG_p90.
+    """Replace the measures of R replicas, [R], in a row by their means and quantiles. Return a row of plain numbers.
 
+    A measure with the name TAG becomes four numbers: the mean TAG, and the quantiles TAG_p10, TAG_median and TAG_p90.
     Diverged replicas are ignored, with one exception: in the quantiles of a score they count as infinity. A score that
-    is NaN was too large for a float and counts as infinity everywhere. NaN of other measures is ignored: it means that
-    there is no value, for example without a density.
+    is NaN was too large for a float and counts as infinity everywhere. A NaN of another measure is ignored: it means
+    that there is no value, for example because the distribution has no density.
+
+    Args:
+        row: maps tags to numbers, or to tensors [R].
+        diverged: the numbers of the diverged replicas.
     """
     numbers: dict[str, float] = {}
     for tag, value in row.items():
@@ -63,16 +73,17 @@ def infinite_for_nan(values: Tensor) -> Tensor:
 
 
 def middle(row: Mapping[str, Any], tag: str, diverged: Collection[int] = ()) -> float:
-    """Return a number of a row. For replicas, the median; a diverged replica's score counts as infinity."""
+    """Return one measure of a row. For replicas, return the median, in which a diverged score counts as infinity."""
     numbers = aggregate({tag: row[tag]}, diverged)
     return numbers.get(f"{tag}_median", numbers[tag])
 
 
 def summary(row: Mapping[str, Any], diverged: Collection[int]) -> dict[str, float]:
-    """Return the numbers of a finished run. For replicas they are `aggregate`d, and three are added:
+    """Return the measures of a finished run as plain numbers; see `aggregate`. For replicas, add three numbers:
 
     - share_diverged: the proportion of replicas that diverged;
-    - efficiency = mean(mle/w2²) / mean(val/w2²) over the other replicas; 1 is as good as maximum likelihood;
+    - efficiency = mean(mle/w2²) / mean(val/w2²) over the replicas that did not diverge; 1 is as good as maximum
+      likelihood;
     - share_log2: the proportion of replicas whose losses both round to 0.693 = log 2, the original GAN's equilibrium.
     """
     numbers = aggregate(row, diverged)
@@ -95,7 +106,14 @@ def summary(row: Mapping[str, Any], diverged: Collection[int]) -> dict[str, floa
 def replica_rows(
     row: Mapping[str, Any], status: str, diverged: Collection[int], config: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Return a row for each replica: number, seed, status, measures, and the config values that replicas differ in."""
+    """Return one row for each replica: its number, seed, status, measures, and the config values that vary.
+
+    Args:
+        row: the measures of all replicas; maps tags to tensors [R].
+        status: the status of the replicas that did not diverge.
+        diverged: the numbers of the diverged replicas.
+        config: the run's configuration.
+    """
     first = ("val/w2", "val/kl", "mle/w2", "train/loss_d", "train/loss_g")
     tags = [*first, *(tag for tag in row if tag.startswith("val/") and tag not in first)]
     columns = {tag: row[tag].tolist() if isinstance(row.get(tag), Tensor) else None for tag in tags}

@@ -12,18 +12,18 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from gaussgan.networks import MLP
 
-ROWS = 1000  # rows of the distance matrix that are in memory at once
+ROWS = 1000  # number of rows of the distance matrix that are in memory at once
 
 
 def energy_test(x: Tensor, y: Tensor, permutations: int, rng: torch.Generator) -> tuple[float, float]:
-    """Return the energy distance of two samples, [n, d] each, and the p-value of its permutation test.
+    """Return the energy distance E of two samples, [n, d] each, and the p-value of its permutation test.
 
         E = 2/n² Σ ‖x_i − y_j‖ − 1/n² Σ ‖x_i − x_j‖ − 1/n² Σ ‖y_i − y_j‖ = −sᵀ D s / n²
 
     D is the distance matrix of the pooled sample; s is +1 on x and −1 on y. In the limit of many samples E is 0 only
     for equal distributions (Székely and Rizzo 2013, doi:10.1016/j.jspi.2013.03.018). For equal distributions p is
-    uniform on the multiples of 1 / (permutations + 1). All permutations use one pass over D. If a sample is not finite,
-    both results are NaN.
+    uniform on the multiples of 1 / (permutations + 1). One pass over D computes E for all permutations. If a sample is
+    not finite, both results are NaN.
     """
     n, pooled = len(x), torch.cat([x, y]).float()
     largest = pooled.abs().max().item()
@@ -44,7 +44,7 @@ def energy_test(x: Tensor, y: Tensor, permutations: int, rng: torch.Generator) -
 
 
 class Accuracy(NamedTuple):
-    """A classifier's accuracy, its standard error, and the one-sided p-value against guessing."""
+    """A classifier's accuracy, its standard error, and the one-sided p-value of the hypothesis that it only guesses."""
 
     value: float
     error: float
@@ -52,11 +52,11 @@ class Accuracy(NamedTuple):
 
 
 def classifier_test(x: Tensor, y: Tensor, rng: torch.Generator, steps: int = 300) -> Accuracy:
-    """Train a new classifier on one half of both samples, [n, d] each, and return its accuracy on the other half.
+    """Train a classifier on one half of each sample, [n, d] and [n, d], and return its accuracy on the other halves.
 
-    Lopez-Paz and Oquab 2017, arXiv 1610.06545. The classifier is a tanh network with two layers of 32 units on
-    standardised features. Each step of Adam uses the whole first half. The p-value uses the normal approximation of the
-    binomial distribution.
+    Lopez-Paz and Oquab 2017, arXiv 1610.06545. The classifier tells which sample an example is from. It is a tanh
+    network with two layers of 32 units on standardised features. Each step of Adam uses all training examples. The
+    p-value uses the normal approximation of the binomial distribution.
     """
     half = len(x) // 2
     train, test = torch.cat([x[:half], y[:half]]).float(), torch.cat([x[half:], y[half:]]).float()
@@ -75,9 +75,12 @@ def classifier_test(x: Tensor, y: Tensor, rng: torch.Generator, steps: int = 300
 
 
 def best_accuracy(x: Tensor, y: Tensor, log_ratio: Callable[[Tensor], Tensor]) -> Accuracy:
-    """Return the accuracy of the optimal classifier, which knows log_ratio = log p/q, [n, d] → [n], on x ~ p and y ~ q.
+    """Return the accuracy of the optimal classifier of x ~ p and y ~ q. Another classifier is better only by chance.
 
-    Another classifier is better only by chance.
+    Args:
+        x: examples of p, [n, d].
+        y: examples of q, [n, d].
+        log_ratio: maps examples to log p/q, [n, d] → [n].
     """
     return _accuracy(log_ratio(x) > 0, log_ratio(y) <= 0)
 

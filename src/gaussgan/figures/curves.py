@@ -19,10 +19,10 @@ def draw_history(figure: Figure, history: History, logistic: bool, tag: str, wid
     """Draw the losses over iterations on the right of a sheet, and a distance below them.
 
     Args:
-        history: rows with iteration, train/loss_d, train/loss_g and the tag. TAG_ema, the distance of the moving
-            average, is drawn if rows have it.
-        logistic: mark the level log 2, which the losses have at the equilibrium.
-        tag: the tag of a distance to the truth.
+        history: rows with the keys iteration, train/loss_d, train/loss_g and `tag`. If rows also have the tag followed
+            by _ema, the distance of the moving average is drawn.
+        logistic: true to mark the level log 2, which the losses have at the equilibrium.
+        tag: the tag of a distance to the truth, such as val/w2.
         width: the width of the panels, as a fraction of the sheet.
 
     Returns:
@@ -57,6 +57,6 @@ def draw_distance(
 
 
 def over_iterations(history: History, tag: str) -> tuple[list[float], list[float]]:
-    """Return the iterations and values of the rows that have the tag."""
+    """Return the iterations of the rows that have the tag, and the tag's values in these rows."""
     rows = [row for row in history if tag in row]
     return [row["iteration"] for row in rows], [row[tag] for row in rows]

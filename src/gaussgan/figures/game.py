@@ -38,9 +38,11 @@ def game_figure(
     In more than two dimensions, the left panel is the plane of the true distribution's two leading principal axes.
 
     Args:
-        history: rows with iteration, train/loss_d, train/loss_g and val/w2; val/w2_ema is drawn if rows have it.
-        mle: the w2 of the baseline.
-        average: the mean, [d], and covariance, [d, d], of the generator's moving average.
+        history: rows with the keys iteration, train/loss_d, train/loss_g and val/w2. If rows also have val/w2_ema, it
+            is drawn.
+        mle: the distance w2 of the maximum-likelihood baseline to the truth.
+        average: the mean, [d], and covariance, [d, d], of the output of the generator's moving average; None if there
+            is no moving average.
     """
     figure = sheet(title, left=GAME[0])
     draw = _draw_densities if len(real.mean) == 1 else _draw_plane

@@ -19,24 +19,26 @@ PANELS: tuple[Place, Place] = ((0.05, 0.11, 0.405, 0.755), (0.505, 0.11, 0.405, 
 CURVES: Place = (0.115, 0.11, 0.855, 0.755)
 BAR: Place = (0.924, 0.11, 0.011, 0.755)
 AXIS = "generated ← logit → real"
-MIN_SCALE, MAX_SCALE = 0.5, 12.0  # in nats, so that noise around 0 or a diverged logit does not set the scale
+MIN_SCALE, MAX_SCALE = 0.5, 12.0  # in nats; limits, because the logit may be noise around 0 or may have diverged
 Logit = Callable[[Tensor], Tensor]
 
 
 def logit_figure(
     logit: Logit, log_ratio: Logit, mean: Tensor, cov: Tensor, title: str, error: float | None = None
 ) -> Figure:
-    """Draw the discriminator's logit and the optimal logit, log p/q, on one scale, to 3.6σ of the true distribution.
+    """Draw the discriminator's logit and the optimal logit, log p/q, on one scale.
 
-    The values within 3σ set the scale. In one dimension the logits are two curves. In more than two dimensions, the
-    plane is that of the true distribution's two leading principal axes.
+    The figure reaches 3.6 standard deviations σ from the true mean. The values within 3σ set the scale. In one
+    dimension the logits are two curves. In more than two dimensions they are drawn on the plane of the true
+    distribution's two leading principal axes.
 
     Args:
-        logit: the discriminator's logit at points in float64, [..., d] → [...].
-        log_ratio: log p/q of the true and the generated distribution in nats, [..., d] → [...].
+        logit: maps points in float64 to the discriminator's logit, [..., d] → [...].
+        log_ratio: maps points to log p/q of the true distribution p and the generated distribution q, in nats,
+            [..., d] → [...].
         mean: the true mean, [d].
         cov: the true covariance, [d, d].
-        error: the root mean square difference, written above the figure.
+        error: the root mean square difference of the two logits, to be written above the figure.
     """
     mean, cov = mean.double(), cov.double()
     draw = _draw_curves if len(mean) == 1 else _draw_planes

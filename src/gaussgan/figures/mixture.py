@@ -18,8 +18,8 @@ from gaussgan.figures.plane import Plane, widen
 from gaussgan.figures.style import WIDTH, aspect, background_axes, indented, legend, panel, seen_of, sheet
 from gaussgan.figures.verdict import GAME, Verdict
 
-LEVELS = [-4.5, -2.0, -0.5]  # contours of a log density relative to its peak, in nats: 3, 2 and 1σ of a Gaussian
-MIN_RADIUS = 5.0  # of a mode's circle, in points
+LEVELS = [-4.5, -2.0, -0.5]  # contours of log p minus its maximum, in nats: for a Gaussian at 3, 2 and 1σ
+MIN_RADIUS = 5.0  # smallest radius of a mode's circle, in typographic points
 LEGEND: dict[str, Any] = {"place": "upper left", "title": "examples and true distribution", "veil": True}
 LogDensity = Callable[[Tensor], Tensor]
 
@@ -36,18 +36,19 @@ def mixture_figure(
 ) -> Figure:
     """Draw examples, distribution and discriminator on the left, and losses and a score over iterations on the right.
 
-    In two dimensions, circles around the modes or contours of the density show the distribution. In more than two
-    dimensions, the left panel is the plane of the real examples' two leading principal axes. In one dimension it shows
-    histograms and the density.
+    In one dimension, the left panel shows histograms and the density. In two dimensions, circles around the modes or
+    contours of the density show the distribution. In more than two dimensions, the left panel is the plane of the real
+    examples' two leading principal axes.
 
     Args:
-        real: real examples, [n, d]. They set the window. If all are equal, the generated examples are included.
+        real: real examples, [n, d]. The window of the left panel contains all of them. If they are all equal, the
+            window also contains the generated examples.
         fake: generated examples, [m, d]. The legend counts those that are outside the window or not finite.
-        log_density: log p in nats at points in float64, [..., d] → [...]; None without a density.
-        history: rows with iteration, train/loss_d, train/loss_g and the score. val/modes and the score of the moving
-            average are drawn if rows have them.
+        log_density: maps points in float64 to log p in nats, [..., d] → [...]; None without a density.
+        history: rows with the keys iteration, train/loss_d, train/loss_g and `score`. If rows also have val/modes or
+            the moving average's score (`score` followed by _ema), these are drawn too.
         score: the tag of a distance to the truth, such as val/sliced_w2.
-        modes: the modes of the distribution, [m, d], and the standard deviation of each.
+        modes: the modes of the distribution, [k, d], and the standard deviation around each; None without modes.
     """
     figure = sheet(title, left=GAME[0])
     real, fake = real.double(), fake.double()
@@ -76,7 +77,7 @@ def _draw_plane(
     axes, plane = panel(figure, GAME), Plane(real.mean(0), real.T.cov())
     low, high = _window(plane.project(real), plane.project(fake))
     plane.low, plane.high = widen(low, high, ratio=aspect(GAME))
-    # The added margin is on the left and at the top, where the legend is.
+    # Move the window so that all added space is on the left and at the top, where the legend is.
     shift = (low - plane.low) * low.new_tensor([-1, 1])
     plane.low, plane.high = plane.low + shift, plane.high + shift
     verdict.draw_surface(figure, axes, plane, real, fake)
@@ -128,7 +129,12 @@ def _draw_densities(
 
 
 def _window(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the ends of a window around the real examples, [n, k]; around all examples if the real ones are equal."""
+    """Return the low and high ends of a window around the real examples.
+
+    If the real examples are all equal, the window also contains the generated examples.
+
+    Shapes: real [n, k], fake [m, k] → low [k], high [k].
+    """
     if (real == real[0]).all():
         real = torch.cat([real, fake[fake.isfinite().all(-1)].clamp(-1e30, 1e30)])
     low, high = real.amin(0), real.amax(0)

@@ -14,11 +14,11 @@ from torch import Tensor
 
 
 class Line:
-    """The axis of a one-dimensional distribution, to 4 standard deviations on each side of the mean.
+    """The x axis for one-dimensional distributions: 4 standard deviations on each side of a distribution's mean.
 
     Args:
-        mean: [1], in float64.
-        cov: [1, 1], in float64.
+        mean: the mean of this distribution, [1], in float64.
+        cov: its covariance, [1, 1], in float64.
     """
 
     def __init__(self, mean: Tensor, cov: Tensor) -> None:
@@ -26,7 +26,7 @@ class Line:
         self.x = mean + self.spread * torch.linspace(-4, 4, 300, dtype=torch.float64)
 
     def outline(self, axes: Axes, mean: Tensor, cov: Tensor, **style: object) -> bool:
-        """Draw the density of a Gaussian, [1] and [1, 1]. Return True if it is visible."""
+        """Draw the density of a Gaussian with mean [1] and covariance [1, 1]. Return True if it is visible."""
         std = cov.double().flatten().sqrt()
         density = torch.exp(-(((self.x - mean) / std) ** 2) / 2) / (std * (2 * torch.pi) ** 0.5)
         axes.plot(self.x, density.detach(), **style)  # type: ignore[arg-type]
@@ -41,9 +41,9 @@ class Plane:
     """The plane through a distribution's mean along its two leading principal axes. If d = 2, the axes are x₁ and x₂.
 
     Args:
-        mean: [d] with d ≥ 2, in float64.
-        cov: [d, d], in float64.
-        reach: the number of standard deviations that are shown on each side of the mean.
+        mean: the distribution's mean, [d] with d ≥ 2, in float64.
+        cov: the distribution's covariance, [d, d], in float64.
+        reach: the plane's window extends this number of standard deviations to each side of the mean.
     """
 
     def __init__(self, mean: Tensor, cov: Tensor, reach: float = 3.6) -> None:
@@ -60,13 +60,13 @@ class Plane:
         return points.double() @ self.basis
 
     def moments(self, mean: Tensor, cov: Tensor) -> tuple[Tensor, Tensor]:
-        """Project a mean, [d] → [2], and a covariance, [d, d] → [2, 2]."""
+        """Project a mean, [d] → [2], and a covariance, [d, d] → [2, 2], onto the plane."""
         return mean.double() @ self.basis, self.basis.mT @ cov.double() @ self.basis
 
     def outline(self, axes: Axes, mean: Tensor, cov: Tensor, sigmas: Sequence[int] = (1, 2), **style: object) -> bool:
-        """Draw ellipses at multiples of a Gaussian's standard deviation. Return True if the first is visible."""
+        """Draw a Gaussian as ellipses at some numbers of standard deviations. Return True if the first is visible."""
         mean, cov = self.moments(mean, cov)
-        # The dashes of a diverged generator's ellipse would take very long to draw, and it would not be visible.
+        # The ellipse of a diverged generator would not be visible, but drawing its many dashes would take very long.
         limit = 20 * self.spread.max()
         if not ((mean - self.centre).abs().max() < limit and cov.abs().max().sqrt() < limit):
             return False
@@ -76,7 +76,7 @@ class Plane:
         return bool(((mean + reach > self.low) & (mean - reach < self.high)).all())
 
     def grid(self, n: int) -> Tensor:
-        """Return n × n points in data space that fill the plane's window, [n, n, d]. A row has one y."""
+        """Return n × n points in data space that fill the plane's window, [n, n, d]. Each row has one value of y."""
         return self.mean + (mesh(self.low, self.high, n, n) - self.centre) @ self.basis.mT
 
     def paint(self, axes: Axes, values: Tensor, **style: object) -> AxesImage:
@@ -94,7 +94,7 @@ class Plane:
 
 
 def paint(axes: Axes, values: np.ndarray, ends: tuple[float, float, float, float], **style: object) -> AxesImage:
-    """Paint values as a smooth image that fills a window: left, right, bottom, top."""
+    """Paint values, [rows, columns], as a smooth image. `ends` are its left, right, bottom and top ends."""
     smooth: dict[str, Any] = {"origin": "lower", "aspect": "auto", "interpolation": "bilinear", **style}
     return axes.imshow(values, extent=ends, **smooth)
 
@@ -108,19 +108,27 @@ def _ellipse(mean: Tensor, cov: Tensor, k: int, **style: object) -> Ellipse:
 
 
 def mesh(low: Tensor, high: Tensor, columns: int, rows: int) -> Tensor:
-    """Return a grid of points that fills a window, [2] and [2] → [rows, columns, 2]. A row has one y."""
+    """Return a grid of points that fills a window, [rows, columns, 2]. Each row has one value of y.
+
+    Args:
+        low: the lower left corner of the window, [2].
+        high: the upper right corner, [2].
+    """
     xs, ys = (torch.linspace(low[i], high[i], n, dtype=torch.float64) for i, n in enumerate((columns, rows)))
     return torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1)
 
 
 def widen(low: Tensor, high: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
-    """Return the smallest window with width / height = ratio that contains a window, [2] and [2], in its centre."""
+    """Return the smallest window with width / height = ratio that has the given window in its centre.
+
+    A window is its lower left corner `low`, [2], and its upper right corner `high`, [2].
+    """
     centre, (width, height) = (low + high) / 2, (high - low).tolist()
     half = low.new_tensor([max(width, height * ratio), max(height, width / ratio)]) / 2
     return centre - half, centre + half
 
 
 def frame(axes: Axes, low: Tensor, high: Tensor) -> None:
-    """Set the limits of axes to a window, [2] and [2]."""
+    """Set the limits of axes to the window from the lower left corner `low`, [2], to the upper right `high`, [2]."""
     (left, bottom), (right, top) = low.tolist(), high.tolist()
     axes.set(xlim=(left, right), ylim=(bottom, top))

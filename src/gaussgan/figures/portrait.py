@@ -17,18 +17,18 @@ from gaussgan.figures.style import Place, aspect, crosshair, decades, legend, pa
 
 LEFT: Place = (0.055, 0.11, 0.54, 0.81)
 RIGHT: Place = (0.67, 0.11, 0.315, 0.81)
-SHADES = 256  # a trajectory is drawn as at most this many segments of one colour
+SHADES = 256  # a trajectory is drawn as at most this number of segments; each has one colour
 Field = Callable[[Tensor], Tensor]
 
 
 def portrait_figure(trajectory: Tensor, field: Field, title: str) -> Figure:
-    """Draw the path of two players with arrows of descent, and their distance from the equilibrium.
+    """Draw the path of two players with arrows of descent on the left, and their distance from 0 on the right.
 
-    The equilibrium is at 0. The window reaches at most five times the initial distance.
+    The point 0 is the equilibrium. The left panel reaches at most five times the initial distance.
 
     Args:
         trajectory: the parameters (θ, ψ) of generator and discriminator at iterations 0, 1, …, [T, 2].
-        field: the directions of descent (−∂L_G/∂θ, −∂L_D/∂ψ) at (θ, ψ), [..., 2] → [..., 2].
+        field: maps points (θ, ψ) to the directions of descent (−∂L_G/∂θ, −∂L_D/∂ψ), [..., 2] → [..., 2].
     """
     figure = sheet(title, left=LEFT[0])
     path = trajectory.double()
@@ -68,7 +68,7 @@ def _draw_distance(axes: Axes, distance: Tensor) -> None:
 
 
 def _reach(path: Tensor) -> Tensor:
-    """Return the largest distance from 0 that is shown."""
+    """Return the largest distance from 0 that the left panel shows."""
     distances = path.norm(dim=-1)
     finite = distances[distances.isfinite()]
     start = finite[:1].sum()

@@ -1,4 +1,4 @@
-"""A figure of R replicas: learned distributions, the distribution of a distance, and its course."""
+"""A figure of R replicas: their learned distributions, and their distances to the truth at the end and over time."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from gaussgan.figures.style import Place, decades, indented, label, legend, leve
 LEARNED: Place = (0.045, 0.11, 0.5, 0.81)
 WITH_LEARNED: tuple[Place, Place] = ((0.62, 0.585, 0.365, 0.335), (0.62, 0.11, 0.365, 0.335))  # right of LEARNED
 ALONE: tuple[Place, Place] = ((0.06, 0.11, 0.415, 0.755), (0.57, 0.11, 0.415, 0.755))
-MAX_DRAWN = 40  # learned distributions that are drawn
-FAR = 100.0  # the axis of a distance ends at most at this multiple of the median
+MAX_DRAWN = 40  # number of learned distributions that are drawn
+FAR = 100.0  # the axis of a distance reaches at most from the median / FAR to the median · FAR
 Moments = tuple[Tensor, Tensor]
 Style = dict[str, Any]
 
@@ -38,19 +38,19 @@ def replicas_figure(
 ) -> Figure:
     """Draw learned distributions, the distribution of a distance over replicas, and its percentiles over iterations.
 
-    In one dimension, densities show the learned distributions. In more than two dimensions, they are projected onto the
-    plane of the true distribution's two leading principal axes.
+    In one dimension, densities show the learned distributions. In more than two dimensions, the distributions are
+    projected onto the plane of the true distribution's two leading principal axes.
 
     Args:
         scores: each replica's distance to the truth at the end, [R]; NaN or infinite if it diverged.
         floors: the distance of each replica's baseline, [R]; None if there is none.
-        iterations: the iterations of the quantiles, [T].
+        iterations: the T iterations at which `quantiles` are given.
         quantiles: the 10th, 50th and 90th percentile of the distance over replicas, [3, T].
         true: the true mean and covariance, [d] and [d, d]; None to draw no distributions.
         learned: means and covariances of replicas, [n, d] and [n, d, d]; at most `MAX_DRAWN` are drawn. None to draw no
             distributions.
         tag: the distance's tag, such as val/w2.
-        averages: the median distance of the generators' moving averages at each iteration; empty if there are none.
+        averages: the median distance of the generators' moving averages at each iteration; empty without averages.
     """
     figure, places = sheet(title, left=ALONE[0][0]), ALONE
     if true is not None and learned is not None:
@@ -110,7 +110,11 @@ def _draw_distribution(figure: Figure, place: Place, scores: Tensor, floors: Ten
 
 
 def _draw_cdf(axes: Axes, values: Tensor, side: int, color: str, lw: float) -> None:
-    """Draw the proportion of values below x, and label two percentiles: on the right if side = 1, left if side = -1."""
+    """Draw the proportion of values below x. Label the median and the 90th percentile.
+
+    Args:
+        side: 1 to put the labels on the right of the curve, -1 to put them on its left.
+    """
     low, high = axes.get_xlim()
     ranked = values[values.isfinite()].double().sort().values
     cdf = torch.arange(len(ranked) + 1) / len(values)
@@ -157,7 +161,7 @@ def _draw_course(
 
 
 def _window(values: Tensor, floors: Tensor | None) -> tuple[float, float]:
-    """Return the ends of a logarithmic axis for the finite, positive values, without those far from the median."""
+    """Return the ends of a logarithmic axis for the finite, positive values, except those far from the median."""
     lows, highs = [], []
     for each in (values, floors):
         if each is not None and len(known := each[each.isfinite() & (each > 0)].double()):
@@ -168,5 +172,8 @@ def _window(values: Tensor, floors: Tensor | None) -> tuple[float, float]:
 
 
 def _axis_end(x: float, start: float, fraction: float) -> float:
-    """Return the end of a logarithmic axis that begins at start, such that a fraction of the axis is after x."""
+    """Return the end of a logarithmic axis that begins at start.
+
+    It is chosen so that the given fraction of the axis's length lies between x and this end.
+    """
     return start * (x / start) ** (1 / (1 - fraction))

@@ -24,13 +24,14 @@ KINDS = (("inside: decays", REAL), ("outside: grows", FAKE), ("on the circle", M
 def spectrum_figure(eigenvalues: Tensor, title: str, exact: bool = True) -> Figure:
     """Draw the eigenvalues λ of an update's Jacobian. The update converges if all are inside the unit circle.
 
-    With small learning rates all eigenvalues are close to 1. So the right panel shows log λ = log|λ| + i arg λ. There
-    the circle is the line at 0, and the axis of log|λ| is linear near 0 and logarithmic elsewhere.
+    With small learning rates all eigenvalues are close to 1. So the right panel shows log λ = log|λ| + i arg λ. In it,
+    the unit circle is the line log|λ| = 0. The axis of log|λ| is linear near 0 and logarithmic elsewhere.
 
     Args:
         eigenvalues: complex, [n], in float64 (in float32 rounding may move them across the circle). Eigenvalues that
             are not finite are counted but not drawn.
-        exact: true if the run makes the steps of this update; false if its optimizer is different.
+        exact: true if the run makes the steps of this update; false if the run's optimizer is different, so that the
+            update only approximates the run.
     """
     figure = sheet(title, left=PLANE[0])
     values = eigenvalues.to(torch.complex128).flatten()
@@ -77,7 +78,7 @@ def _draw_rates(axes: Axes, growth: Tensor, turn: Tensor, kinds: Tensor) -> None
 
 
 def _radius(growth: float, exact: bool) -> str:
-    """Return a text about the spectral radius e^growth."""
+    """Describe the spectral radius e^growth in words."""
     of = "" if exact else " of plain gradient steps at these rates"
     if abs(growth) <= ROUNDING:
         return f"spectral radius 1{of}"

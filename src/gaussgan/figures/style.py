@@ -1,4 +1,4 @@
-"""The style of all figures: sheet, panels, lines and legends. Also renders and saves figures."""
+"""The style of all figures: sheet, panels, lines and legends. Functions at the end render and save a figure."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Place = tuple[float, float, float, float]  # left, bottom, width and height of a
 
 
 def sheet(title: str, left: float = 0.045, width: float = WIDTH) -> Figure:
-    """Return an empty figure, 520 pixels high and 100 · width pixels wide. Its title begins at left."""
+    """Return an empty figure, 520 pixels high and 100 · width pixels wide. Its title begins at `left`, in [0, 1]."""
     figure = Figure(figsize=(width, HEIGHT), dpi=100)
     figure.text(left, TOP, title, fontsize=11, color=INK)
     return figure
 
 
 def note(figure: Figure, right: float, text: str, color: str = MUTED) -> None:
-    """Write a text at the height of the title. It ends at right."""
+    """Write a text at the height of the title. `right` is where the text ends, in [0, 1]."""
     figure.text(right, TOP, text, fontsize=9, color=color, ha="right")
 
 
@@ -58,7 +58,7 @@ def aspect(place: Place, width: float = WIDTH) -> float:
 
 
 def background_axes(axes: Axes, label: str = "") -> Axes:
-    """Return axes with a second y axis on the right. Their lines are drawn behind the legend of the first axes."""
+    """Return new axes with a second y axis on the right. They are drawn behind the given axes and their legend."""
     twin = axes.twinx()
     axes.set(zorder=twin.get_zorder() + 1, facecolor="none")
     twin.set_ylabel(label, color=INK, fontsize=9)
@@ -89,7 +89,7 @@ def level(axes: Axes, y: float, name: str, below: bool = False) -> None:
 def label(
     axes: Axes, text: str, at: tuple[float, float], shift: tuple[int, int], color: str = MUTED, **style: object
 ) -> None:
-    """Write a small text near the position `at`, shifted by typographic points: to its right if shift[0] > 0."""
+    """Write a small text near the position `at`, shifted by `shift` (to the right, up) in typographic points."""
     ha, va = "left" if shift[0] > 0 else "right", "bottom" if shift[1] > 0 else "top"
     axes.annotate(text, at, shift, textcoords="offset points", ha=ha, va=va, fontsize=8, color=color, **style)  # type: ignore[arg-type]
 
@@ -104,7 +104,7 @@ def legend(axes: Axes, place: str, title: str = "", veil: bool = False) -> None:
 
 
 def seen_of(name: str, n: int, seen: int) -> str:
-    """Return the legend entry for n objects. It has a count if some of them are not visible."""
+    """Return the legend entry for n objects, `seen` of them visible. It counts the objects that are not visible."""
     return name if seen == n else f"{name}\n({n - seen:,} of {n:,}\nnot visible)"
 
 

@@ -16,19 +16,19 @@ from gaussgan.figures.plane import Plane
 from gaussgan.figures.style import Place, background_axes, note, tidy_bar
 
 ROUNDING = 1e-5  # relative; smaller differences are rounding errors of float32
-PLAIN = "{x:.6g}"  # no offset, which would overlap the label above
+PLAIN = "{x:.6g}"  # plain numbers; matplotlib's default adds an offset, which would overlap the label above
 GAME: Place = (0.055, 0.11, 0.49, 0.81)
 BAR: Place = (0.552, 0.11, 0.011, 0.81)
 
 
 class Verdict(NamedTuple):
-    """Draws a discriminator as the probability σ(logit), or a critic as the logit itself.
+    """Draws the probability σ(logit) of a discriminator, or the logit of a critic.
 
-    Only differences between a critic's logits have a meaning. So the middle of their scale is halfway between the means
-    over real and over generated examples. The scale includes 98% of the values at these examples.
+    Only differences between a critic's logits have a meaning. So the middle of their scale is halfway between the mean
+    over real examples and the mean over generated examples. The scale includes 98% of the values at these examples.
 
     Args:
-        logit: [..., d] → [..., 1].
+        logit: maps points to logits, [..., d] → [..., 1].
         probability: true if σ(logit) is a probability, as for a logistic objective.
     """
 
@@ -36,7 +36,7 @@ class Verdict(NamedTuple):
     probability: bool
 
     def draw_surface(self, figure: Figure, axes: Axes, plane: Plane, real: Tensor, fake: Tensor) -> None:
-        """Draw the verdict on a plane, and a colour bar to the right of the axes."""
+        """Draw the verdict on a plane, and a colour bar to the right of the axes. The examples set a critic's scale."""
         values, (low, high) = self._at(plane.grid(90)), self._range(real, fake)
         axes.set_facecolor(PALE)  # visible where a value is NaN
         image = plane.paint(axes, values, cmap=PROBABILITY, vmin=low, vmax=high)
@@ -44,7 +44,7 @@ class Verdict(NamedTuple):
         self._label(figure, "colour")
 
     def draw_curve(self, figure: Figure, axes: Axes, x: Tensor, real: Tensor, fake: Tensor) -> None:
-        """Draw the verdict at points of a line, [n], on a second axis."""
+        """Draw the verdict at points x of a line, [n], on a second y axis. The examples set a critic's scale."""
         twin = background_axes(axes)
         twin.plot(x, self._at(x.unsqueeze(-1)), color=MUTED, lw=1.2)
         twin.set_ylim(*self._range(real, fake))

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-# For a small network, torch.autograd.grad spends a fifth of its time on checks of its arguments. This is the function
-# that it calls at the end (torch/autograd/__init__.py).
+# For a small network, torch.autograd.grad spends a fifth of its time on checks of its arguments. After these checks it
+# calls this function (torch/autograd/__init__.py).
 _backward = getattr(torch.autograd.graph, "_engine_run_backward", None)
 
 
 def vector_jacobian_product(
     output: Tensor, inputs: Sequence[Tensor], vector: Tensor, create_graph: bool = False
 ) -> tuple[Tensor, ...]:
-    """Return (∂output/∂input)ᵀ · vector for each input.
+    """Return (∂output/∂input)ᵀ · vector for each input. With `create_graph` the results can be differentiated.
 
     Raises:
         RuntimeError: when the output does not depend on an input.
@@ -34,5 +34,5 @@ def vector_jacobian_product(
 
 
 def version(tensor: Tensor) -> object:
-    """Return a value that changes whenever a tensor is changed in place, if autograd sees the change."""
+    """Return a value that differs after each in-place change of a tensor that autograd notices."""
     return getattr(tensor, "_version", object())

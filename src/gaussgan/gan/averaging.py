@@ -9,18 +9,18 @@ from gaussgan.gan.state import AverageState
 
 
 def averaging_rate(half_life: float | Tensor, like: Tensor) -> Tensor:
-    """Return 1 − δ with δ = 2^(−1 / half_life), in the precision of the tensor `like`.
+    """Return the weight 1 − δ of the newest θ in a moving average, with δ = 2^(−1 / half_life).
 
-    A θ from half_life updates ago weighs half as much as a new one.
+    The θ from half_life updates ago weighs half as much as the newest θ. The result has the precision of `like`.
 
-    Shapes: a number → []; for replicas [R] → [R, 1].
+    Shapes: one half-life → []; R half-lives, [R] → [R, 1].
     """
     rate = 1 - 0.5 ** (1 / torch.as_tensor(half_life, dtype=torch.float64))
     return (rate.unsqueeze(-1) if rate.ndim else rate).to(like)
 
 
 def update_average(average: AverageState, theta: Tensor, rate: Tensor) -> None:
-    """Update the average in place: θ̄ ← δ θ̄ + (1 − δ) θ. The first average is the first θ.
+    """Update the average in place: θ̄ ← δ θ̄ + (1 − δ) θ. The first update sets θ̄ to θ.
 
     Args:
         rate: 1 − δ, shaped like `average.weight`.

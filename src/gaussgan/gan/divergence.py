@@ -1,4 +1,4 @@
-"""Divergence: a loss or a parameter is no longer finite. The replicas that diverge are frozen."""
+"""Find the replicas that diverge: a loss or a parameter is no longer finite. Freeze these replicas."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-Losses = Mapping[str, Sequence[Tensor]]  # of each player, in the order in which it took its gradients, [(R,) B, 1]
+Losses = Mapping[str, Sequence[Tensor]]  # player → its losses in a block, one for each gradient
 
 
 class Diverged(ArithmeticError):
-    """A loss or a parameter became NaN or infinite at the named iteration (counted from 1)."""
+    """A loss or a parameter became NaN or infinite.
+
+    Args:
+        iteration: the number of the iteration, counted from 1.
+        what: the name of the number, such as "the generator's loss".
+    """
 
     def __init__(self, iteration: int, what: str) -> None:
         super().__init__(f"diverged: {what} is not finite at iteration {iteration}")
@@ -19,29 +24,35 @@ class Diverged(ArithmeticError):
 
 
 def all_finite(values: Sequence[Tensor], replicas: int) -> Tensor:
-    """Return True for each replica whose numbers are all finite, [R]. If R > 1, the values are [R, ...]."""
+    """Return a mask, [R]: True for each replica whose values are all finite. If R > 1, each tensor is [R, ...]."""
     return torch.stack([value.isfinite().reshape(replicas, -1).all(-1) for value in values]).all(0)
 
 
 def newly_diverged(
     losses: Losses, finite: Tensor, before: Mapping[int, Diverged], first: int, iterations: int
 ) -> dict[int, Diverged]:
-    """Return the replicas that diverged in a block; a single run is number 0.
+    """Return the errors of the replicas that diverged in a block of iterations.
 
     Args:
-        losses: the losses of the block.
-        finite: for each replica whether its numbers are finite, [R]. A single run is one that diverged.
-        before: the replicas that had diverged before.
+        losses: the losses of the block, each [B, 1]; for R replicas [R, B, 1].
+        finite: a mask, [R]: True for each replica whose numbers are all finite. For a single run it is ignored: call
+            this function only if the run diverged.
+        before: the errors of the replicas that diverged before the block.
         first: the number of the block's first iteration.
+        iterations: the number of iterations in the block.
+
+    Returns:
+        The error of each newly diverged replica under its number. A single run has number 0.
     """
     spoilt = finite.logical_not().nonzero().flatten().tolist() if len(finite) > 1 else [0]
     return {i: divergence(losses, i, first, iterations) for i in spoilt if i not in before}
 
 
 def divergence(losses: Losses, replica: int, first: int, iterations: int) -> Diverged:
-    """Return the first iteration of a block in which a loss of a replica is not finite.
+    """Return the error of a replica that diverged in a block; for the arguments see `newly_diverged`.
 
-    Where all losses are finite it is the last iteration, which spoilt a parameter.
+    The error names the first iteration in which a loss is not finite. If all losses are finite, only a parameter is
+    not; then the error names the last iteration.
     """
     not_finite = [
         (i * iterations // len(each), name)
@@ -58,14 +69,16 @@ def divergence(losses: Losses, replica: int, first: int, iterations: int) -> Div
 def freeze(
     tensors: Sequence[Tensor], before: Sequence[Tensor], diverged: Mapping[int, Diverged], replicas: int
 ) -> None:
-    """Give the replicas that diverged back the rows that they had before.
+    """Restore the replicas that diverged to their state before a block of iterations.
 
     Args:
-        tensors: the tensors of the state, [R, ...].
-        before: their values before the block.
+        tensors: the tensors of the state, [R, ...]. They are changed in place.
+        before: the values of these tensors before the block.
+        diverged: the error of each diverged replica under its number.
+        replicas: R.
 
     Raises:
-        Diverged: when no replica is left.
+        Diverged: when all replicas have diverged. It is the error with the latest iteration.
     """
     if len(diverged) == replicas:
         raise max(diverged.values(), key=lambda error: error.iteration)

@@ -1,4 +1,4 @@
-"""The game: the loss that each of two networks minimises on a batch."""
+"""The game: two networks, and the loss that each of them minimises on a batch."""
 
 from __future__ import annotations
 
@@ -72,7 +72,15 @@ class Game:
         limits_d: Mapping[str, Any] | None = None,
         limits_g: Mapping[str, Any] | None = None,
     ) -> tuple[Player, Player]:
-        """Return the discriminator and the generator as players; the limits are arguments of `Player`."""
+        """Return the discriminator and the generator, in this order, as players.
+
+        Args:
+            optimizer_d: makes the discriminator's torch optimizer from a list of tensors.
+            optimizer_g: the same for the generator.
+            leading: 1 if the networks are `Replicas`, else 0.
+            limits_d: further arguments of the discriminator's `Player`, such as `clip_gradient`.
+            limits_g: the same for the generator.
+        """
         discriminator = Player(
             self.discriminator, self.discriminator_loss, optimizer_d, scale=2, leading=leading, **(limits_d or {})
         )
@@ -84,7 +92,8 @@ class Game:
 class FakeCache:
     """Keeps the generated examples of the discriminator's last loss, with their autograd graph.
 
-    The generator's loss uses them again. So the generator runs once for both losses, unless it moves in between.
+    The generator's loss uses these examples again. So the generator runs once for both losses, unless its parameters
+    change between them.
     """
 
     def __init__(self, generator: Player | None = None) -> None:
@@ -96,7 +105,7 @@ class FakeCache:
             self.kept = batch, self.generator.theta, self.generator.version, fake
 
     def take(self, batch: Batch) -> Tensor | None:
-        """Return the examples for this batch and the generator's current θ, or None. They can be taken once."""
+        """Return the examples once; None if they belong to another batch or if the generator's θ has changed."""
         if self.kept is None or self.generator is None:
             return None
         (of, theta, version, fake), self.kept = self.kept, None

@@ -18,12 +18,12 @@ from gaussgan.gan.updates import Losses, Update
 class Iteration:
     """Moves both players once by an update rule, then updates the moving average of the generator.
 
-    A call changes the tensors of a state in place and returns the losses. The state may be any state with the shapes of
-    the players' own state. The result depends on no other state. So
-    `torch.fx.experimental.proxy_tensor.make_fx(iteration)(state, batch)` can trace it.
+    A call with (state, batch) changes the tensors of the state in place and returns the losses. The state is the
+    players' own state, or any other state with the same shapes. The result depends only on the state and the batch. So
+    `torch.fx.experimental.proxy_tensor.make_fx(iteration)(state, batch)` can trace an iteration.
 
     Args:
-        averaging_rate: 1 − δ of the moving average θ̄ ← δ θ̄ + (1 − δ) θ; see `averaging`. None for no average.
+        averaging_rate: the weight 1 − δ in the moving average θ̄ ← δ θ̄ + (1 − δ) θ. Pass None for no average.
     """
 
     def __init__(
@@ -50,10 +50,10 @@ def using_state(player: Player, state: PlayerState) -> Iterator[None]:
     """Make a player compute with the tensors of another state inside a with block.
 
     Raises:
-        TypeError: if the optimizer is one of torch.optim, which keep tensors outside of the state.
+        TypeError: when the player's optimizer comes from torch.optim. Such an optimizer keeps its tensors elsewhere.
     """
     if not isinstance(player.optimizer, VectorOptimizer):
-        raise TypeError(f"{type(player.optimizer).__name__} keeps its own state: use one of gaussgan.gan.optimizers")
+        raise TypeError(f"{type(player.optimizer).__name__} keeps its own state; use gaussgan.gan.optimizers instead")
     modules = dict(player.module.named_modules())
     own, buffers = (player.theta, player.parameters, player.state.optimizer), player.state.buffers
     views = unflatten(state.theta, player.parameters, player.leading)

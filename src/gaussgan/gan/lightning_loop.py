@@ -12,9 +12,9 @@ from pytorch_lightning import Trainer
 def count_iterations(trainer: Trainer, n: int) -> None:
     """Add the n iterations of a block to `global_step` and to the step that loggers get.
 
-    Lightning counts the steps of its optimizer wrappers, once for each optimizer
-    (https://github.com/Lightning-AI/pytorch-lightning/issues/17958). Loggers get the number of `training_step` calls
-    (https://github.com/Lightning-AI/pytorch-lightning/pull/11805).
+    Without this, `global_step` counts the steps of all of Lightning's optimizer wrappers
+    (https://github.com/Lightning-AI/pytorch-lightning/issues/17958), and loggers get the number of `training_step`
+    calls (https://github.com/Lightning-AI/pytorch-lightning/pull/11805).
     """
     loop = trainer.fit_loop.epoch_loop
     loop.manual_optimization.optim_step_progress.increment_by(n)
@@ -25,8 +25,8 @@ def count_iterations(trainer: Trainer, n: int) -> None:
 def set_epoch_length(trainer: Trainer, blocks: int) -> None:
     """Set the number of blocks of the next epoch.
 
-    Lightning reads the length of a loader only once. But the epoch that `max_steps` ends has fewer blocks
-    (https://github.com/Lightning-AI/pytorch-lightning/issues/20330).
+    Lightning reads the length of a loader only once. But an epoch that `max_steps` cuts short has fewer blocks than the
+    others (https://github.com/Lightning-AI/pytorch-lightning/issues/20330).
     """
     loop = trainer.fit_loop
     loop.max_batches = blocks

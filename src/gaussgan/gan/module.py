@@ -47,13 +47,13 @@ class GAN(LightningModule):
         player_d: further arguments of the discriminator's `Player`, such as `clip_gradient`.
         player_g: the same for the generator.
         ema_half_life: the half-life, in iterations, of the moving average of the generator's parameters,
-            `generator_ema`. A number, or [R] with one for each replica. None for no average.
-        config: the run's configuration in plain containers. It is saved in the checkpoint.
+            `generator_ema`. Pass one number, or [R] with one for each replica; None for no average.
+        config: the run's configuration as plain dicts and lists. It is saved in the checkpoint.
 
     Raises:
         Diverged: from `training_step`, when a loss or a parameter is no longer finite. A replica that diverges goes
-            back to its state before that block and stays there; the other replicas continue. The error is raised when
-            the last replica diverges.
+            back to its state before the current block and stays there; the other replicas continue. With replicas, the
+            error is raised when the last of them diverges.
     """
 
     state: State
@@ -98,7 +98,7 @@ class GAN(LightningModule):
         joined = [torch.cat([loss.values for loss in each], -2) for each in (losses_d, losses_g)]
         self._add_to_epoch(joined, losses_d)
         finite = all_finite([*joined, self.state.discriminator.theta, self.state.generator.theta], self.replicas)
-        # A rank may see finite losses of its shard alone; all of them stop.
+        # The losses may be finite on this rank's shard and not on another's. Then all ranks stop.
         if self.diverged or not self.trainer.strategy.reduce_boolean_decision(bool(finite.all())):
             self._freeze_diverged({"discriminator": losses_d, "generator": losses_g}, finite, len(block), before)
         if self.generator_ema is not None:
@@ -112,7 +112,7 @@ class GAN(LightningModule):
         return losses
 
     def _add_to_epoch(self, values: list[Tensor], losses_d: list[Loss]) -> None:
-        """Add the losses of both players and the logits of a block to the sums of its epoch."""
+        """Add the losses of both players, and D's verdicts, in a block to the sums of its epoch."""
         logits = [torch.cat(each, -2) for each in zip(*((loss.real, loss.fake) for loss in losses_d), strict=True)]
         verdicts = [each.sigmoid() for each in logits] if self.logistic else logits
         number, sums = data_of(self.trainer).loader.epoch, self.state.epoch
@@ -122,7 +122,7 @@ class GAN(LightningModule):
     def _freeze_diverged(
         self, losses: Mapping[str, list[Loss]], finite: Tensor, iterations: int, before: list[Tensor]
     ) -> None:
-        """Record the replicas that diverged in a block. Restore all diverged replicas to their state before it.
+        """Record the replicas that diverged in a block. Restore all diverged replicas to their state before the block.
 
         Raises:
             Diverged: when every replica has diverged.
@@ -133,7 +133,7 @@ class GAN(LightningModule):
         freeze(self._replica_tensors(), before, self.diverged, self.replicas)
 
     def _replica_tensors(self) -> list[Tensor]:
-        """Return the tensors of the state with one row for each replica; none for a single run."""
+        """Return the tensors of the state that have one row for each replica; an empty list for a single run."""
         if self.replicas == 1:
             return []
         players = self.discriminator_player.state, self.generator_player.state  # a network may replace its buffers
@@ -178,14 +178,14 @@ class GAN(LightningModule):
 
     @property
     def diverged(self) -> Mapping[int, Diverged]:
-        """The errors of the replicas that diverged, by number."""
+        """Maps the number of each diverged replica to its error. A single run has number 0."""
         return self.state.diverged if hasattr(self, "state") else {}
 
     def epoch_means(self, since: EpochSums | None = None) -> dict[str, Tensor]:
-        """Return means over the examples of the epoch so far, or over the examples after the sums `since`.
+        """Return the means of both losses, and of D's verdicts on real and on generated examples, under their `TAGS`.
 
-        They are both losses, and D's verdict on real and on generated examples: a probability if the objective is
-        logistic, otherwise the logit.
+        They are over the examples of the epoch so far. If `since` is given, earlier examples are left out. A verdict is
+        a probability if the objective is logistic, otherwise the logit.
         """
         sums = self.state.epoch if since is None else self.state.epoch.since(since)
         return dict(zip(TAGS, self._over_ranks(sums.means()).unbind(-1), strict=True))
@@ -221,7 +221,7 @@ class GAN(LightningModule):
     def _restore(
         self, memory: Sequence[Tensor], weight: Tensor | None, epoch: EpochSums, diverged: Mapping[int, Diverged]
     ) -> None:
-        """Put an earlier state's entries into this one. Lightning restores the networks and the optimizers."""
+        """Copy entries of an earlier state into this one. Lightning itself restores the networks and the optimizers."""
         for ours, theirs in zip(self.state.memory, memory, strict=True):
             ours.copy_(theirs)
         if self.state.average is not None and weight is not None:
@@ -235,7 +235,7 @@ class GAN(LightningModule):
 
 
 def on_device(component: Any, like: Tensor) -> Any:
-    """Return a component whose tensors, such as one weight for each replica, fit another tensor."""
+    """Return a config component with its tensors on the device and in the precision of the tensor `like`."""
     tensors = {name: value.to(like) for name, value in vars(component).items() if isinstance(value, Tensor)}
     if not tensors:
         return component

@@ -1,7 +1,8 @@
 """Objectives: the loss of each player as a function of the logits of real and generated examples.
 
-All functions map logits [..., B, 1] to the losses of single examples, [..., B, 1]. The discriminator's loss is half of
-the literature's sum. So the loss of the original GAN is log 2 = 0.693 when the discriminator sees no difference.
+All functions map logits [..., B, 1] to the losses of single examples, [..., B, 1]. The literature adds the
+discriminator's losses on real and on generated examples. The discriminator's loss here is half of this sum. So in the
+original GAN it is log 2 = 0.693 when the discriminator sees no difference.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from torch.nn.functional import relu, softplus
 class Objective(Protocol):
     """A loss for each player. Each player minimises its own.
 
-    Set `paired = True` in a class whose generator loss needs the real logits, which cost a forward pass; otherwise it
-    gets None. Set `logistic = True` if the discriminator's smallest loss is log 2 − JS(p, q), at the logit log p/q.
+    Set `paired = True` in a class whose generator loss needs the logits of real examples. They cost another forward
+    pass. In other classes `generator_loss` gets None for them. Set `logistic = True` if the optimal logit is log p/q
+    and the discriminator's mean loss is then log 2 − JS(p, q).
     """
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor: ...
@@ -59,7 +61,7 @@ class Minimax:
 
 
 class LeastSquares:
-    """Least squares: D regresses to 1 on real and to 0 on generated examples. G regresses D(G(z)) to 1.
+    """Least squares: D is trained to output 1 on real and 0 on generated examples. G is trained to make D output 1.
 
         L_D = ½ [½ (D(x) − 1)² + ½ D(G(z))²],   L_G = ½ (D(G(z)) − 1)²
 
@@ -74,7 +76,7 @@ class LeastSquares:
 
 
 class Wasserstein:
-    """The dual of the 1-Wasserstein distance. A penalty or clipping must keep the discriminator Lipschitz.
+    """The dual form of the 1-Wasserstein distance. A penalty or clipping must keep the discriminator Lipschitz.
 
         L_D = ½ [D(G(z)) − D(x)],   L_G = −D(G(z))
 
@@ -109,8 +111,9 @@ class Relativistic:
 
         L_D = ½ log(1 + exp(D(G(z)) − D(x))),   L_G = log(1 + exp(D(x) − D(G(z))))
 
-    Jolicoeur-Martineau 2019, arXiv 1807.00734; with r1 and r2 it is R3GAN, Huang et al. 2024, arXiv 2501.05441. The sum
-    has one term, not two. So D's loss is ½ log 2 = 0.347 when D sees no difference.
+    Jolicoeur-Martineau 2019, arXiv 1807.00734. With the penalties R1 and R2 it is R3GAN (Huang et al. 2024, arXiv
+    2501.05441). The literature's loss is one term here, not a sum of two. So D's loss is ½ log 2 = 0.347 when D sees no
+    difference.
     """
 
     paired = True
@@ -124,5 +127,8 @@ class Relativistic:
 
 
 def logistic_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Return ½ [−log σ(D(x)) − log(1 − σ(D(y)))]. Its smallest mean is log 2 − JS, at the logit log p/q."""
+    """Return ½ [−log σ(D(x)) − log(1 − σ(D(y)))] for real examples x and generated examples y.
+
+    The smallest mean of this loss is log 2 − JS(p, q), at D = log p/q.
+    """
     return (softplus(-real) + softplus(fake)) / 2

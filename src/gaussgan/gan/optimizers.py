@@ -1,8 +1,9 @@
 """Optimizers for a player's vector of parameters. Any optimizer of torch.optim works too.
 
-A hyperparameter may be a tensor [R, 1] in float64, with one number for each of R replicas; their parameters are [R, n].
-The state is complete before the first step. For short vectors torch's own optimizers spend most of their time on
-groups, flags and hooks; `make benchmark` shows the difference.
+A hyperparameter may be a tensor [R, 1] in float64, with one number for each of R replicas. Then the vectors of the
+replicas' parameters are the rows of one tensor [R, n]. The state is complete before the first step. For short vectors,
+torch's own optimizers spend most of their time on parameter groups, flags and hooks; `make benchmark` shows the
+difference.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class VectorOptimizer(torch.optim.Optimizer):
     def __init__(self, params: Iterable[Tensor], lr: Number, **numbers: Any) -> None:
         params = list(params)
         device = params[0].device
-        # A schedule multiplies `lr`, which must be one number. `rates` holds the learning rates of replicas.
+        # A schedule multiplies `lr`, so `lr` must be one number. The learning rates of replicas are in `rates`.
         lr, rates = (1.0, lr.to(device)) if isinstance(lr, Tensor) else (lr, 1.0)
         numbers = {key: _placed(value, device) for key, value in numbers.items()}
         super().__init__(params, {"lr": lr, "rates": rates, **numbers})
@@ -40,7 +41,7 @@ class VectorOptimizer(torch.optim.Optimizer):
         raise NotImplementedError
 
     def update(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
-        """Make one step in place."""
+        """Make one step: change θ and the state in place."""
         raise NotImplementedError
 
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -54,7 +55,7 @@ class VectorOptimizer(torch.optim.Optimizer):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Copy a saved state into this one. Each tensor keeps its precision; torch would convert float64 to float32.
 
-        Only the scheduled learning rate of each group is loaded. The configuration gives the other hyperparameters.
+        Of the hyperparameters, only the scheduled learning rate is loaded. The others come from the configuration.
         """
         for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=True):
             group.update({key: saved[key] for key in ("lr", "initial_lr") if key in saved})
@@ -90,7 +91,7 @@ class Adam(VectorOptimizer):
     def update(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
         beta1, beta2 = group["betas"]
         m, v, c1, c2 = state["exp_avg"], state["exp_avg_sq"], state["correction"], state["correction_sq"]
-        c1, c2 = (c.unsqueeze(-1) if c.ndim else c for c in (c1, c2))  # replicas' own: [R, 1], to broadcast with [R, n]
+        c1, c2 = (c.unsqueeze(-1) if c.ndim else c for c in (c1, c2))  # for replicas [R, 1], to broadcast with [R, n]
         m.lerp_(gradient, _like(theta, 1 - beta1))
         v.lerp_(gradient.square(), _like(theta, 1 - beta2))
         c1.mul_(beta1).add_(1 - beta1)
@@ -157,5 +158,5 @@ def _reciprocal(rate: Number) -> Number:
 
 
 def _like(theta: Tensor, value: Number) -> Any:
-    """Return a number unchanged, and a tensor of replicas' numbers in θ's precision."""
+    """Return a number unchanged; convert a tensor with one number for each replica to the precision of θ."""
     return value.to(theta.dtype) if isinstance(value, Tensor) and value.ndim else value

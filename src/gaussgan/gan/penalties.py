@@ -1,7 +1,7 @@
 """Penalties: terms of the discriminator's loss that limit ∇D, the gradient of D with respect to its input.
 
-All return penalties of single examples, [..., B, 1], in the literature's units. The discriminator's loss here is half
-of the literature's sum, so the game adds half of a penalty.
+Each class returns the penalties of single examples, [..., B, 1], as in the literature, with the weight γ. The
+discriminator's loss here is half of the literature's, so the game adds half of a penalty.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Penalty(Protocol):
 
 @dataclass
 class R1:
-    """γ/2 ‖∇D(x)‖² at real examples: centre 0.
+    """The penalty γ/2 ‖∇D(x)‖² at real examples x.
 
     Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406, equation 9.
     """
@@ -41,7 +41,7 @@ class R1:
 
 @dataclass
 class R2:
-    """γ/2 ‖∇D(G(z))‖² at generated examples: centre 0.
+    """The penalty γ/2 ‖∇D(G(z))‖² at generated examples G(z).
 
     Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406, equation 10.
     """
@@ -54,9 +54,9 @@ class R2:
 
 @dataclass
 class WGANGP:
-    """γ (‖∇D(x̂)‖ − 1)² at interpolates x̂ = u x + (1 − u) G(z), u ~ U[0, 1): centre 1.
+    """The penalty γ (‖∇D(x̂)‖ − 1)² at interpolates x̂ = u x + (1 − u) G(z), u ~ U[0, 1).
 
-    Gulrajani et al. 2017, arXiv 1704.00028, equation 3; γ here is λ there.
+    Gulrajani et al. 2017, arXiv 1704.00028, equation 3, with λ for γ.
     """
 
     weight: float
@@ -68,9 +68,9 @@ class WGANGP:
 
 @dataclass
 class ZeroCentred:
-    """γ ‖∇D(x̂)‖² at interpolates x̂ = u x + (1 − u) G(z), u ~ U[0, 1): centre 0.
+    """The penalty γ ‖∇D(x̂)‖² at interpolates x̂ = u x + (1 − u) G(z), u ~ U[0, 1).
 
-    Thanh-Tung, Tran, Venkatesh 2019, arXiv 1902.03984, equation 6; γ here is λ there.
+    Thanh-Tung, Tran, Venkatesh 2019, arXiv 1902.03984, equation 6, with λ for γ.
     """
 
     weight: float
@@ -80,7 +80,7 @@ class ZeroCentred:
 
 
 def input_gradient(discriminator: Discriminator, x: Tensor) -> Tensor:
-    """Return ∇D at each example, [..., B, d]. The result can be differentiated by D's parameters and by x."""
+    """Return ∇D at each example, [..., B, d]. It can be differentiated with respect to D's parameters and x."""
     x = x if x.requires_grad else x.detach().requires_grad_()
     with torch.enable_grad():
         return torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)[0]

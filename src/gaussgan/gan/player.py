@@ -20,7 +20,7 @@ class Loss(NamedTuple):
     Attributes:
         values: the losses of single examples, [..., B, 1]; or one number.
         real: the discriminator's logits of real examples, [..., B, 1]; only in the discriminator's loss.
-        fake: its logits of generated examples; only in the discriminator's loss.
+        fake: the discriminator's logits of generated examples, [..., B, 1]; only in the discriminator's loss.
     """
 
     values: Tensor
@@ -35,19 +35,20 @@ class Loss(NamedTuple):
 class Player:
     """One of the two sides of a game: a network, its loss and its optimizer.
 
-    The parameters of the network become views of one vector θ. So an optimizer steps one tensor, and an update rule
+    The parameters of the network become views of one vector θ. So the optimizer changes one tensor, and an update rule
     computes with gradients as vectors.
 
     Args:
         module: the network that is trained.
-        loss: maps a batch to a `Loss`, or to its values alone. The player minimises their mean over the batch. It is
-            summed over leading dimensions, so that each replica gets its own gradient.
-        optimizer: makes a torch optimizer from [θ].
-        scale: the literature's loss divided by this loss: 2 for the discriminator of a GAN, whose loss here is half.
+        loss: maps a batch to a `Loss`, or only to the losses of single examples. The player minimises their mean over
+            the batch. Each replica minimises its own mean.
+        optimizer: makes a torch optimizer from the list [θ].
+        scale: the literature's loss divided by this loss. It is 2 for the discriminator of a GAN, because its loss here
+            is half of the literature's.
         clip_gradient: the largest Euclidean norm of a gradient. A longer gradient is scaled down to it.
         clip_weights: the largest absolute value of a parameter after a step (Arjovsky et al. 2017, arXiv 1701.07875).
-        leading: 1 if the first dimension R of each parameter counts replicas, else 0. Then θ is [R, n], and a limit may
-            be one number, or [R, 1] with one for each replica.
+        leading: the number of leading dimensions: 1 if each parameter has a first dimension R for R replicas, else 0.
+            For replicas θ is [R, n], and clip_gradient and clip_weights may be [R, 1], one number for each replica.
     """
 
     def __init__(
@@ -73,15 +74,16 @@ class Player:
         self.steps = 0
 
     def step(self, batch: Any) -> Loss:
-        """Make one optimizer step along the gradient, and return the loss before it."""
+        """Make one optimizer step along the gradient, and return the loss before the step."""
         loss, gradient = self.value_and_grad(batch)
         self.apply(gradient)
         return loss
 
     def value_and_grad(self, batch: Any, create_graph: bool = False) -> tuple[Loss, Tensor]:
-        """Return the loss at the current point, and ∇_θ of its mean as a vector like θ.
+        """Return the loss at the current point, and the gradient ∇_θ of its mean as a vector with the shape of θ.
 
-        With `create_graph` the gradient can be differentiated, and it is not averaged over the ranks.
+        With `create_graph` the gradient can be differentiated, but it is not averaged over the ranks of a distributed
+        run.
         """
         loss = self.loss(batch)
         loss = loss if isinstance(loss, Loss) else Loss(loss)
@@ -92,7 +94,7 @@ class Player:
         return loss.detach(), gradient if create_graph else mean_over_ranks(gradient)
 
     def gradient(self, batch: Any) -> Tensor:
-        """Return ∇_θ of the mean loss at the current point, as a vector like θ."""
+        """Return the gradient ∇_θ of the mean loss at the current point, with the shape of θ."""
         return self.value_and_grad(batch)[1]
 
     def apply(self, gradient: Tensor) -> None:
@@ -107,12 +109,12 @@ class Player:
             self.theta.clamp_(-self.clip_weights, self.clip_weights)  # type: ignore[arg-type]
 
     def concatenate(self, tensors: Iterable[Tensor]) -> Tensor:
-        """Return tensors with the shapes of the parameters as one vector like θ."""
+        """Join tensors with the shapes of the parameters into one vector with the shape of θ."""
         return concatenate(tensors, self.leading)
 
     @property
     def version(self) -> tuple[object, ...]:
-        """A value that changes whenever θ changes. Autograd alone does not see the steps of fused optimizers."""
+        """A value that changes whenever θ changes. It counts steps: autograd does not notice fused optimizers."""
         return self.steps, version(self.theta)
 
     @property
@@ -124,7 +126,7 @@ class Player:
 
     @property
     def state(self) -> PlayerState:
-        """The player's own tensors, not copies: a change in place changes the player."""
+        """The player's own tensors, not copies. If a tensor is changed in place, the player changes."""
         explicit = isinstance(self.optimizer, VectorOptimizer)
         optimizer_state = dict(self.optimizer.state[self.theta]) if explicit else {}
         return PlayerState(self.theta, optimizer_state, dict(self.module.named_buffers()))
@@ -145,7 +147,7 @@ def unflatten(theta: Tensor, parameters: list[Tensor], leading: int) -> list[Ten
 
 
 def concatenate(tensors: Iterable[Tensor], leading: int) -> Tensor:
-    """Return tensors of any shapes as one vector; leading dimensions stay."""
+    """Join tensors of any shapes into one vector. The first `leading` dimensions stay."""
     if leading == 0:
         return torch.cat([tensor.reshape(-1) for tensor in tensors])
     return torch.cat([tensor.reshape(*tensor.shape[:leading], -1) for tensor in tensors], -1)

@@ -16,9 +16,10 @@ class PlayerState(NamedTuple):
     """The tensors of one player that training changes.
 
     Attributes:
-        theta: its parameters as one vector, [n]; for R replicas [R, n].
-        optimizer: the state of its optimizer, by name. Optimizers of torch.optim keep theirs; for them it is empty.
-        buffers: the buffers of its network, by name, such as the running means of batch norm.
+        theta: the parameters of the player's network as one vector, [n]; for R replicas [R, n].
+        optimizer: maps names to the tensors of the optimizer's state. It is empty for an optimizer of torch.optim,
+            which keeps its own state.
+        buffers: maps names to the buffers of the network, such as the running means of batch norm.
     """
 
     theta: Tensor
@@ -31,7 +32,8 @@ class AverageState(NamedTuple):
 
     Attributes:
         theta: the average, with the shape of the generator's θ.
-        weight: the weight of the next θ: 1 for the first, then 1 − δ. Its shape is [], or [R, 1] if replicas differ.
+        weight: the weight of the next θ in the average: 1 for the first θ, then 1 − δ (see `averaging_rate`). Its shape
+            is [], or [R, 1] if replicas differ.
     """
 
     theta: Tensor
@@ -42,8 +44,9 @@ class EpochSums(NamedTuple):
     """Sums over the examples of one epoch.
 
     Attributes:
-        sums: both losses, and D's verdicts on real and on generated examples, [..., 4] in float64; see `TAGS`.
-        counts: the number of examples in each sum, [4] in float64. They differ if D takes more steps than G.
+        sums: the sums of both losses, and of D's verdicts on real and on generated examples, in the order of `TAGS`;
+            [4], or [R, 4] for replicas, in float64.
+        counts: the number of examples in each sum, [4] in float64. The numbers differ if D takes more steps than G.
         epoch: the number of the epoch; −1 before the first.
     """
 
@@ -62,7 +65,7 @@ class EpochSums(NamedTuple):
         return self._replace(sums=self.sums + means.cpu().double() * counts, counts=self.counts + counts)
 
     def since(self, earlier: EpochSums) -> EpochSums:
-        """Return these sums minus earlier sums of the same epoch. Sums of another epoch are not subtracted."""
+        """Return these sums minus earlier sums of the same epoch. If the epochs differ, return these sums."""
         if earlier.epoch != self.epoch:
             return self
         return self._replace(sums=self.sums - earlier.sums, counts=self.counts - earlier.counts)
@@ -78,10 +81,10 @@ class State(NamedTuple):
     """The state of a training run. It is complete before the first iteration.
 
     Attributes:
-        memory: the tensors that the update rule remembers; see `Update`.
-        average: the moving average of the generator; None if the run keeps none.
+        memory: the tensors that the update rule remembers between iterations; see `Update`.
+        average: the moving average of the generator; None if the run keeps no average.
         epoch: sums over the examples of the current epoch.
-        diverged: the errors of the replicas that diverged, by number; a single run is number 0.
+        diverged: maps the number of each diverged replica to its error. A single run has number 0.
     """
 
     discriminator: PlayerState

@@ -1,7 +1,7 @@
 """Update rules: how two players move. One call is one iteration.
 
-g_D and g_G are the gradients of the two losses at the current point. ← is a step of a player's optimizer along a
-vector: with plain SGD it is θ ← θ − η g.
+g_D and g_G are the gradients of the two losses at the current point. D ← g means one step of D's optimizer along a
+vector g. With plain SGD the step is θ_D ← θ_D − η g.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Losses = tuple[list[Loss], list[Loss]]  # D's and G's losses, one for each gradi
 class Update(Protocol):
     """Moves both players by one iteration and returns their losses.
 
-    A rule that remembers tensors between iterations has a method `start(discriminator, generator)`. It returns these
-    tensors as a tuple before the first iteration. Each call then gets them as further arguments and changes them in
+    A rule may remember tensors between iterations. Then it has a method `start(discriminator, generator)` that returns
+    the initial tensors as a tuple. Each call of the rule gets the tensors as further arguments and changes them in
     place. With replicas, each tensor has a first dimension R or no dimension. A rule that differentiates gradients sets
     `second_order = True`.
     """
@@ -34,10 +34,10 @@ def start(update: Update, discriminator: Player, generator: Player) -> tuple[Ten
 
 
 class Alternating:
-    """Alternating steps: D ← g_D, d_steps times, then G ← g_G with the new θ_D; or G first.
+    """Alternating steps: first D ← g_D, d_steps times; then G ← g_G with the new θ_D.
 
-    Goodfellow et al. 2014, arXiv 1406.2661, algorithm 1. With d_steps > 1 a batch is split into d_steps chunks, one for
-    each step of D. G gets the last chunk.
+    Goodfellow et al. 2014, arXiv 1406.2661, algorithm 1. If `generator_first` is true, G moves before D. With
+    d_steps > 1 a batch is split into d_steps chunks, one for each step of D. G gets the last chunk.
 
     Raises:
         ValueError: when d_steps is below 1.
@@ -71,9 +71,9 @@ class Simultaneous:
 class Extragradient:
     """Extragradient: make a simultaneous step, compute the gradients there, go back, and step along them.
 
-    Korpelevich 1976; for GANs Gidel et al. 2019, arXiv 1802.10551. Adam's moments see both gradients, as in that paper.
-    Unlike in that paper, both gradients use the same batch. So an iteration sees as many examples as with other rules.
-    It returns the losses at both points.
+    Korpelevich 1976; for GANs Gidel et al. 2019, arXiv 1802.10551. As in the paper by Gidel et al., both steps update
+    Adam's moments. Unlike there, both gradients use the same batch. So an iteration uses as many examples as with other
+    rules. A call returns the losses at both points.
     """
 
     def __call__(self, discriminator: Player, generator: Player, batch: Any) -> Losses:
@@ -91,12 +91,13 @@ class Extragradient:
 class Optimistic:
     """Simultaneous steps along 2 g_t − g_{t−1}, an estimate of the next gradient. The first step is along g_0.
 
-    Popov 1980; for GANs Daskalakis et al. 2018, arXiv 1711.00141. With Adam this rule is Adam on 2 g_t − g_{t−1}. The
-    paper's optimistic Adam is different: it makes twice this update minus the last one.
+    Popov 1980; for GANs Daskalakis et al. 2018, arXiv 1711.00141. With Adam, this rule passes 2 g_t − g_{t−1} to Adam
+    as the gradient. The optimistic Adam of Daskalakis et al. is different: its step is twice Adam's current step minus
+    Adam's last step.
     """
 
     def start(self, discriminator: Player, generator: Player) -> tuple[Tensor, ...]:
-        """Return both players' last gradients, here 0, and a flag that is true after the first iteration."""
+        """Return both players' last gradients, initially 0, and a flag that is true after the first iteration."""
         thetas = discriminator.theta, generator.theta
         return *map(torch.zeros_like, thetas), torch.zeros((), dtype=torch.bool, device=thetas[0].device)
 
@@ -116,9 +117,13 @@ class Optimistic:
 class Consensus:
     """Consensus optimization: adds γ ∇ ½‖v‖² to each player's gradient, to make both gradients shorter.
 
-        θ ← v + γ ∇ ½‖v‖²,   v = (g_D, g_G) of the literature's losses: for D twice the loss here
+        D ← ½ w_D,   G ← w_G,   (w_D, w_G) = v + γ ∇ ½‖v‖²,   v = (2 g_D, g_G)
 
-    Mescheder, Nowozin, Geiger 2017, arXiv 1705.10461, equation 6. Both players move at once; or in turn, D first.
+    The factors 2 and ½ are there because D's loss here is half of the literature's. Mescheder, Nowozin, Geiger 2017,
+    arXiv 1705.10461, equation 6. Both players move at once, or D moves first if `alternating` is true.
+
+    Args:
+        weight: γ.
 
     Raises:
         ValueError: when the weight γ is negative.

@@ -18,9 +18,9 @@ class Location(nn.Module):
     Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406, definition 2.1.
 
     Args:
-        std: standard deviation of the initial θ.
-        rng: the generator that draws it.
-        mean: mean of the initial θ.
+        std: standard deviation of the entries of the initial θ.
+        rng: the random number generator for θ.
+        mean: mean of the entries of the initial θ.
     """
 
     replicable = True
@@ -45,12 +45,12 @@ class MLP(nn.Sequential):
     """A multilayer perceptron.
 
     Args:
-        widths: the numbers of hidden units; [5, 3] is the textbook's discriminator.
+        widths: the number of units in each hidden layer, such as [5, 3].
         std: standard deviation of the initial parameters of the linear maps.
-        rng: the generator that draws them.
+        rng: the random number generator for the initial parameters.
         activation: the activation after each hidden layer; tanh by default.
         batch_norm: normalise each hidden layer over the batch before its activation (Ioffe and Szegedy 2015, arXiv
-            1502.03167). Then inputs must be [B, in_features].
+            1502.03167). The input must then be [B, in_features].
         spectral_norm: divide the weights of every linear map by their spectral norm; see `SpectralLinear`.
 
     Raises:
@@ -87,7 +87,7 @@ class Quadratic(nn.Module):
 
     Args:
         std: standard deviation of the initial parameters.
-        rng: the generator that draws them.
+        rng: the random number generator for the initial parameters.
     """
 
     replicable = True
@@ -110,10 +110,10 @@ class Maxout(nn.Module):
     Goodfellow et al. 2013, arXiv 1302.4389.
 
     Args:
-        widths: the numbers of hidden units.
+        widths: the number of units in each hidden layer.
         pieces: the number of affine maps in a unit.
         std: standard deviation of the initial parameters.
-        rng: the generator that draws them.
+        rng: the random number generator for the initial parameters.
 
     Raises:
         ValueError: when a width or pieces is not a whole number of at least 1.

@@ -18,11 +18,11 @@ from gaussgan.rng import stream
 def build_networks(config: Mapping[str, Any], dim: int) -> dict[str, nn.Module]:
     """Return the generator and the discriminator of a configuration with their initial parameters.
 
-    With several replicas each network is a `Replicas`. A null in a network's configuration becomes the dimension of the
-    data.
+    With several replicas each network is a `Replicas`. A null in a network's configuration is replaced by the dimension
+    of the data.
 
     Args:
-        config: the run's configuration in plain containers.
+        config: the run's configuration as plain dicts and lists.
         dim: d, the dimension of the data.
 
     Raises:

@@ -1,7 +1,7 @@
 """Layers of networks: [..., in_features] → [..., out_features].
 
-A class with `replicable = True` also computes with parameters that have a leading dimension R, one entry per replica.
-Then it maps [R, ..., in_features] to [R, ..., out_features].
+A layer with `replicable = True` can also hold the parameters of R replicas, with a leading dimension R. Then it maps
+[R, ..., in_features] to [R, ..., out_features].
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from gaussgan.rng import normal
 class Linear(nn.Linear):
     """The affine map z Wᵀ + c, or the linear map z Wᵀ without a bias.
 
-    The textbook's generator is this map: for z ~ N(0, I) its output is exactly N(c, W Wᵀ).
+    For z ~ N(0, I), the distribution of the output is exactly N(c, W Wᵀ).
 
     Args:
         std: standard deviation of the initial parameters.
-        rng: the generator that draws them.
+        rng: the random number generator for the initial parameters.
         mean: mean of the initial parameters.
     """
 
@@ -53,12 +53,12 @@ class Linear(nn.Linear):
 class SpectralLinear(nn.Module):
     """The affine map z (W / σ)ᵀ + c, where σ estimates the spectral norm of W.
 
-    Each call in training mode improves the estimate by one step of power iteration. In evaluation mode the estimate
-    does not change. Miyato et al. 2018, arXiv 1802.05957, algorithm 1.
+    Each call in training mode improves the estimate σ by one step of power iteration. In evaluation mode σ does not
+    change. Miyato et al. 2018, arXiv 1802.05957, algorithm 1.
 
     Args:
         std: standard deviation of the initial parameters.
-        rng: the generator that draws them.
+        rng: the random number generator for the initial parameters.
     """
 
     replicable = True
@@ -109,7 +109,7 @@ def check_widths(widths: Sequence[int]) -> None:
 def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Return x Wᵀ + c.
 
-    Shapes: [..., k], [d, k], [d] → [..., d]; for replicas [R, ..., k], [R, d, k], [R, d] → [R, ..., d].
+    Shapes: x [..., k], W [d, k], c [d] → [..., d]; for replicas x [R, ..., k], W [R, d, k], c [R, d] → [R, ..., d].
     """
     if weight.ndim == 2:
         return linear(x, weight, bias)
@@ -121,5 +121,8 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def along(vector: Tensor, x: Tensor) -> Tensor:
-    """Return a vector, [d] or [R, d], in a shape that broadcasts with x, [..., k] or [R, ..., k]."""
+    """Reshape a vector so that it broadcasts with x.
+
+    Shapes: vector [d] with x [..., k] → [d]; for replicas vector [R, d] with x [R, ..., k] → [R, 1, ..., d].
+    """
     return vector if vector.ndim == 1 else vector.view(len(vector), *[1] * (x.ndim - 2), -1)

@@ -10,12 +10,15 @@ from gaussgan.data.gaussian import is_singular
 
 
 def has_closed_form(generator: nn.Module) -> bool:
-    """Check whether a generator has `moments()`: the mean and covariance of a Gaussian G(z) for z ~ N(0, I)."""
+    """Check whether a generator has a method `moments()`.
+
+    The method returns the mean and covariance of G(z) for z ~ N(0, I). A generator has it only if G(z) is Gaussian.
+    """
     return hasattr(generator, "moments")
 
 
 def gaussian_density(generator: nn.Module) -> MultivariateNormal | None:
-    """Return the output distribution of a generator; None if it has no closed form or no density."""
+    """Return the distribution of a generator's output; None if the output has no closed form or no density."""
     if not has_closed_form(generator):
         return None
     mean, cov = generator.moments()  # type: ignore[operator]

@@ -10,18 +10,18 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-TRANSPARENT = (  # torch modules that work with leading dimensions
+TRANSPARENT = (  # torch modules that accept inputs with any leading dimensions
     nn.Sequential, nn.ModuleList, nn.Identity, nn.Tanh, nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU,
     nn.Softplus, nn.Sigmoid,
 )  # fmt: skip
 
 
 class Replicas(nn.Module):
-    """R networks at once: network i maps input i to output i, [R, ..., k] → [R, ..., d].
+    """R networks at once, [R, ..., k] → [R, ..., d]. Network i maps entry i of the input to entry i of the output.
 
-    `stacked` is one network that holds the parameters and buffers of all R networks, each [R, ...]. If all its modules
-    are `replicable` (see `gaussgan.networks.layers`) or activations, it computes with these tensors directly. Otherwise
-    it runs under torch.vmap, which is slower. Both give the same numbers up to rounding.
+    The attribute `stacked` is one network that holds the parameters and buffers of all R networks, each [R, ...]. If
+    all its modules are `replicable` (see `gaussgan.networks.layers`) or activations, it computes with these tensors
+    directly. Otherwise it runs under torch.vmap, which is slower. Both ways give the same numbers up to rounding.
 
     Args:
         networks: R networks of one architecture, in float32, on the CPU. They must not share parameters.
@@ -42,14 +42,14 @@ class Replicas(nn.Module):
         return torch.vmap(self._single, randomness="different")(dict(_tensors(self.stacked)), x)
 
     def _single(self, state: dict[str, Tensor], x: Tensor) -> Tensor:
-        # The state has every name of a tied tensor. Torch's own tying fails for a module that is used twice.
+        # `state` has all names of a tied tensor, so torch need not tie it. Torch's tying fails for a module used twice.
         return functional_call(self.stacked, state, (x,), tie_weights=False)
 
     def __len__(self) -> int:
         return len(next(self.stacked.parameters()))
 
     def __getitem__(self, rows: slice) -> Replicas:
-        """Return a slice of the replicas. Its parameters are views of this module's parameters."""
+        """Return some of the replicas. Their parameters are views of this module's parameters."""
         chosen = deepcopy(self, {id(tensor): tensor for _, tensor in _tensors(self)})
         _replace(chosen.stacked, lambda _, tensor: tensor[rows])
         return chosen
@@ -62,10 +62,10 @@ class Replicas(nn.Module):
 
     @property
     def moments(self) -> Any:
-        """The method `moments()` of all networks, which returns [R, ...].
+        """A method that returns the networks' means, [R, d], and covariances, [R, d, d]; see `has_closed_form`.
 
         Raises:
-            AttributeError: when the networks have no such method.
+            AttributeError: when the networks have no method `moments()`.
         """
         single = self.stacked.moments
         if self.replicable:

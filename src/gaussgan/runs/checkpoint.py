@@ -20,7 +20,7 @@ from gaussgan.config.schema import OPTIONAL, RULES
 from gaussgan.gan.state import TAGS
 from gaussgan.runs.directory import replacing
 
-# Config keys that are read when a run is loaded.
+# Config keys, or prefixes of keys, that are read when a run is loaded.
 READ = ("seed", "replicas", "threads", "ema_half_life", "data.", "generator.", "discriminator.")
 MAX_ENTRIES = 2_000_000  # in all lists and mappings of a checkpoint
 FORM: dict[str, Any] = {  # the required entries; callbacks may add others
@@ -46,7 +46,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Load a checkpoint to the CPU. No code in the file is run.
 
     Raises:
-        ConfigError: when the file is damaged, is not a checkpoint of this package, or is of another version.
+        ConfigError: when the file is damaged, is not a checkpoint of this package, or was written by another version.
     """
     with expecting_checkpoint(path):
         with Path(path).open("rb") as file:
@@ -62,7 +62,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 @contextmanager
 def expecting_checkpoint(path: str | Path) -> Iterator[None]:
-    """Turn every error into a ConfigError. A damaged or forged file may raise anything."""
+    """Turn every error inside a with block into a ConfigError. A damaged or forged file may cause any error."""
     try:
         yield
     except ConfigError:
@@ -73,8 +73,8 @@ def expecting_checkpoint(path: str | Path) -> Iterator[None]:
 
 
 def save_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
-    """Write a checkpoint, whole or not at all."""
-    with replacing(path) as temporary, temporary.open("wb") as file:  # torch would not say that a disk is full
+    """Write a checkpoint atomically; see `replacing`."""
+    with replacing(path) as temporary, temporary.open("wb") as file:  # given a path, torch hides that a disk is full
         torch.save(checkpoint, file)
 
 
@@ -86,7 +86,7 @@ def check_form(value: Any, form: Any, key: str = "checkpoint") -> None:
             keys than its form.
 
     Raises:
-        ValueError: when an entry differs; it names the key.
+        ValueError: when an entry differs. The message names the entry's key.
     """
     if form is Any:
         return
@@ -113,14 +113,14 @@ def check_form(value: Any, form: Any, key: str = "checkpoint") -> None:
 
 
 def _check_version(path: str | Path, checkpoint: Any) -> None:
-    """Refuse a checkpoint of another minor version: its entries differ."""
+    """Check that a checkpoint was written by the same minor version. Other versions save other entries."""
     written_by = "0.1" if "epoch_account" in checkpoint else checkpoint.get("gaussgan_version", __version__)
     if written_by.split(".")[:2] != __version__.split(".")[:2]:
         raise ConfigError(f"{path} was written by gaussgan {written_by}, and gaussgan {__version__} cannot read it")
 
 
 def _check_archive(file: BinaryIO) -> None:
-    """Check the archive's checksums, which torch.load ignores, and check that no entry is compressed."""
+    """Check a checkpoint's zip archive: its checksums, which torch.load ignores, and that no entry is compressed."""
     with ZipFile(file) as archive:
         entries = archive.infolist()
         if any(entry.compress_type != ZIP_STORED or entry.external_attr for entry in entries):
@@ -134,7 +134,7 @@ def _check_archive(file: BinaryIO) -> None:
 
 
 def _check_tensors(checkpoint: dict[str, Any]) -> None:
-    """Check that the checkpoint has not too many entries, and that every tensor holds the numbers of its shape."""
+    """Check that a checkpoint has at most MAX_ENTRIES entries, and that no tensor is smaller than its shape says."""
     nodes = [*islice(_nodes(checkpoint), MAX_ENTRIES + 1)]
     if len(nodes) > MAX_ENTRIES:  # a small file may contain the same list a billion times
         raise ValueError(f"it has more than {MAX_ENTRIES:,} entries")
@@ -153,7 +153,7 @@ def _nodes(value: Any) -> Iterator[Any]:
 
 
 def _check_config(config: dict[str, Any]) -> None:
-    """Check that a configuration is plain, and that the entries that are read when a run is loaded are valid."""
+    """Check that a configuration holds plain values only, and that the entries that `load_run` reads are valid."""
     for node in _nodes(config):
         if type(node) not in (dict, list, str, int, float, bool, type(None)):
             raise ValueError(f"config must hold plain values only (got {type(node).__name__})")
@@ -167,7 +167,7 @@ def _check_config(config: dict[str, Any]) -> None:
 
 
 def _check_sizes(checkpoint: dict[str, Any]) -> None:
-    """Check that the entries with one value for each replica have the right size."""
+    """Check that the entries with one value for each replica have the right size, and that the numbers are possible."""
     replicas, history = checkpoint["config"]["replicas"], checkpoint["history"]
     leading = (replicas,) if replicas > 1 else ()
     epochs, names = len(history["rows"]), history["names"]
@@ -184,4 +184,4 @@ def _check_sizes(checkpoint: dict[str, Any]) -> None:
         "epoch_sums": sums.shape in (width, (*leading, *width)) and counts.shape == width,
     }.items():
         if not holds:
-            raise ValueError(f"{key} does not match replicas={replicas}")
+            raise ValueError(f"{key} is not valid with replicas={replicas}")

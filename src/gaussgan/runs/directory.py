@@ -35,14 +35,16 @@ PACKAGES = ("gaussgan", "torch", "pytorch-lightning", "hydra-core", "numpy")
 
 @contextmanager
 def claim(directory: Path, ckpt_path: str | None) -> Iterator[None]:
-    """Lock a run's directory for this process. The process may lock it again. The lock ends when the process ends.
+    """Lock a run's directory for this process inside a with block. Calls may be nested.
+
+    The lock also ends when the process ends.
 
     Args:
-        ckpt_path: the checkpoint that is resumed, or None.
+        ckpt_path: the checkpoint from which the run is resumed; None for a new run.
 
     Raises:
-        ConfigError: when another process has the lock, when the directory holds a run that is not the resumed one, or
-            when it cannot be written.
+        ConfigError: when another process has the lock, when the directory holds another run than the resumed one, or
+            when the directory cannot be written.
     """
     with writing("hydra.run.dir"):
         directory.mkdir(parents=True, exist_ok=True)
@@ -73,7 +75,7 @@ def refuse_if_taken(directory: Path, ckpt_path: str | None) -> None:
 
 
 def holds_a_run(directory: Path) -> bool:
-    """Check whether a directory has files that a new run would overwrite: a checkpoint or a complete run's record."""
+    """Check whether a directory has files that a new run would overwrite: a checkpoint or the record of a full run."""
     if (directory / RECORD).exists() and read_record(directory)["status"] in ("completed", "diverged"):
         return True
     return (directory / LAST).exists()
@@ -108,7 +110,7 @@ def is_first_process() -> bool:
 
 @contextmanager
 def writing(key: str, path: Path | None = None) -> Iterator[None]:
-    """Turn an OSError into a ConfigError that names the config key of the file or directory."""
+    """Turn an OSError inside a with block into a ConfigError that begins with the config key `key`."""
     try:
         yield
     except OSError as error:
@@ -117,10 +119,12 @@ def writing(key: str, path: Path | None = None) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same directory, and rename it to the path at the end. So the write is atomic.
+    """Yield the path of a temporary file. At the end of the with block, rename this file to `path`.
+
+    So the write is atomic: `path` holds the old content or all of the new content.
 
     Raises:
-        ConfigError: when the file cannot be written; the old file stays.
+        ConfigError: when the file cannot be written. Then the old file stays.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     with writing("hydra.run.dir", path):
@@ -151,7 +155,7 @@ def write_record(directory: Path, record: Mapping[str, Any]) -> None:
     further = {key: value for key, value in record.items() if key.startswith(OPTIONAL)}
     values = {field: record.get(field) for field in FIELDS} | further | {"tags": record.get("tags") or []}
     finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
-    text = json.dumps({**finite, "versions": versions()}, indent=2, default=list)  # default: OmegaConf's lists
+    text = json.dumps({**finite, "versions": versions()}, indent=2, default=list)  # converts OmegaConf's lists
     write_whole(directory / RECORD, f"{text}\n".encode())
 
 
@@ -194,7 +198,12 @@ def read_replicas(directory: Path) -> list[dict[str, str]]:
 
 
 def record_end(directory: Path, error: BaseException, config: Mapping[str, Any] | DictConfig, note: str = "") -> None:
-    """Write the record of a run that ended with an error, and a note. A directory that holds a run is not changed."""
+    """Write the record of a run that ended with an error, unless the directory holds a run; see `holds_a_run`.
+
+    Args:
+        config: the run's configuration.
+        note: a text that is appended to the error in the record.
+    """
     if not holds_a_run(directory):
         status, text = ending(error)
         write_record(directory, {"status": status, "error": text + note, **identity(config)})

@@ -22,7 +22,15 @@ SIZES = (100, 300, 1_000, 3_000, 10_000)
 
 
 class Verdict(NamedTuple):
-    """Results of the two-sample tests on n real and n generated examples."""
+    """Results of the two-sample tests on n real and n generated examples.
+
+    Attributes:
+        energy: the energy distance.
+        energy_p: the p-value of its permutation test.
+        classifier: the accuracy of a trained classifier.
+        best: the accuracy of the optimal classifier, the exact likelihood ratio. It is None if the data or the
+            generated examples have no density in closed form.
+    """
 
     n: int
     energy: float
@@ -32,7 +40,7 @@ class Verdict(NamedTuple):
 
 
 def measure(run: Run) -> dict[str, float]:
-    """Return the distances of a run's generator, the score of its moving average if there is one, and mle/w2.
+    """Return a run's distances to the truth by tag: of its generator, its moving average, and its baseline (mle/w2).
 
     Raises:
         ConfigError: when the data cannot be made from the run's configuration, or do not fit in memory.
@@ -49,10 +57,11 @@ def measure(run: Run) -> dict[str, float]:
 
 @torch.no_grad()
 def compare(run: Run, sizes: Sequence[int] = SIZES, permutations: int = 199, seed: int = 0) -> Iterator[Verdict]:
-    """Draw n new real and n new generated examples for each n, and yield the results of the two-sample tests.
+    """Draw n new real and n new generated examples for each n in `sizes`, and yield the results of two-sample tests.
 
-    `best` is the accuracy of the exact likelihood ratio. It is None if one of the distributions has no density in
-    closed form.
+    Args:
+        permutations: the number of permutations in the permutation test.
+        seed: the seed of the new examples and of the tests.
     """
     for n in sizes:
         real = examples_of(run.distribution, n, stream(seed, "evaluation_real", n))
@@ -65,7 +74,10 @@ def compare(run: Run, sizes: Sequence[int] = SIZES, permutations: int = 199, see
 
 
 def smallest_rejected_n(verdicts: Sequence[Verdict], level: float = 0.05) -> int | None:
-    """Return the smallest n such that the permutation test rejects at n and all larger sizes; None if there is none."""
+    """Return the smallest n such that the permutation test detects a difference at n and at all larger sizes.
+
+    A difference is detected if p ≤ level. Return None if there is no such n.
+    """
     smallest = None
     for verdict in sorted(verdicts, key=lambda verdict: -verdict.n):
         if not verdict.energy_p <= level:

@@ -12,7 +12,11 @@ Row = dict[str, Any]  # tag → number, or a tensor [R] for replicas
 
 
 def pack(history: Sequence[Row]) -> dict[str, Any]:
-    """Return all numbers as one tensor, [epochs, tags] or [epochs, tags, R]. Pickling single numbers would be slow."""
+    """Return a history whose numbers are in one tensor. Pickling single numbers would be slow.
+
+    The result has the keys names (the tags), own (for each tag, whether it has one value for each replica) and rows
+    (the tensor, [epochs, tags] or [epochs, tags, R]).
+    """
     if not history:
         return {"names": [], "own": [], "rows": torch.empty(0, 0, dtype=torch.float64)}
     own = [isinstance(value, Tensor) for value in history[0].values()]
@@ -24,7 +28,7 @@ def pack(history: Sequence[Row]) -> dict[str, Any]:
 
 
 def unpack(packed: dict[str, Any]) -> list[Row]:
-    """Return the rows that `pack` packed."""
+    """Return the history that `pack` has packed."""
     rows = packed["rows"]
     if rows.ndim < 3:
         return [dict(zip(packed["names"], row, strict=True)) for row in rows.tolist()]
@@ -38,7 +42,7 @@ def unpack(packed: dict[str, Any]) -> list[Row]:
 
 
 def of_replica(packed: dict[str, Any], i: int) -> dict[str, Any]:
-    """Return the packed history of replica i alone."""
+    """Return the packed history of replica i, taken from the packed history of R replicas."""
     rows = packed["rows"]
     return {**packed, "own": [False] * len(packed["names"]), "rows": rows[..., i].clone() if rows.ndim == 3 else rows}
 

@@ -1,4 +1,4 @@
-"""Log the errors that end jobs, each of them once."""
+"""Log the errors that end jobs. Each error is logged once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gaussgan.config.errors import ConfigError, shortage
 
 log = logging.getLogger(__name__)
 
-FULL = os.environ.get("HYDRA_FULL_ERROR") == "1"  # the user's value, before `cli` changes it
+FULL = os.environ.get("HYDRA_FULL_ERROR") == "1"  # read here, because `cli` changes the variable later
 _reported: list[Exception] = []
 
 

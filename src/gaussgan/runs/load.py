@@ -33,7 +33,7 @@ class Run:
     discriminator: nn.Module
     generator_ema: nn.Module | None  # the generator's moving average, if the run kept one
     distribution: Distribution
-    iterations: int  # until divergence, for a replica that diverged
+    iterations: int  # for a replica that diverged, the iteration at which it diverged
 
 
 def load_run(directory: str | Path, checkpoint: str = LAST, replica: int | None = None, trust: bool = False) -> Run:
@@ -41,13 +41,14 @@ def load_run(directory: str | Path, checkpoint: str = LAST, replica: int | None 
 
     Args:
         checkpoint: the checkpoint file, `checkpoints/last.ckpt` or `checkpoints/best.ckpt`.
-        replica: the number of one replica, starting at 0. Then the configuration is that of its single run.
-        trust: import and call everything that the run's configuration names. By default only those classes of this
-            package and of torch are allowed that only compute.
+        replica: the number of one replica, starting at 0. The loaded run is then this replica as a single run, with its
+            own seed.
+        trust: true to import and call everything that the run's configuration names. By default, only classes that do
+            nothing but compute are allowed; see `gaussgan.runs.trust`.
 
     Raises:
-        ConfigError: when the directory holds no run, when its checkpoint cannot be read, when it has no such replica,
-            or when it names other classes and `trust` is false.
+        ConfigError: when the directory holds no run, when the checkpoint cannot be read, when the run has no such
+            replica, or when the configuration names other classes and `trust` is false.
     """
     directory = Path(directory)
     if not (directory / checkpoint).is_file():
@@ -62,8 +63,8 @@ def _load(directory: Path, state: dict[str, Any], replica: int | None, trust: bo
     if (replicas := state["config"]["replicas"]) > 1 or replica is not None:
         if replica is None or not 0 <= replica < replicas:
             raise ConfigError(
-                f"{directory}: replica must be a number from 0 to {replicas - 1}, as replicas={replicas} (got"
-                f" {replica})"
+                f"{directory}: replica must be a number from 0 to {replicas - 1} for a run with replicas={replicas}"
+                f" (got {replica})"
             )
         iterations, _ = state["diverged"].get(replica, (iterations, None))
         state = single_checkpoint(state, replica) if replicas > 1 else state
@@ -85,8 +86,8 @@ def trained_networks(checkpoint: Mapping[str, Any], dim: int, on_meta: bool) -> 
 
     Args:
         dim: d, the number of features of an example.
-        on_meta: build the networks on torch's meta device. Then memory is needed only for the checkpoint's parameters.
-            If false, draw initial parameters as a run does; a user's own class may need this.
+        on_meta: true to build the networks on torch's meta device, so that only the checkpoint's parameters need
+            memory; false to draw initial parameters as a run does. A user's own class may need false.
     """
     config, weights = checkpoint["config"], checkpoint["state_dict"]
     with torch.device("meta") if on_meta else nullcontext():

@@ -1,4 +1,4 @@
-"""A log file for a disk that may be full: then later lines appear on the console only."""
+"""A log file that tolerates a full disk. If the disk becomes full, later lines appear on the console only."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ def single_checkpoint(checkpoint: dict[str, Any], i: int, config: dict[str, Any]
     """Return the checkpoint that the single run of replica i would have saved. All tensors are copies.
 
     Args:
-        config: the configuration of the single run; None for the result of `of_replica`.
+        config: the configuration of the single run. By default it is derived from the configuration of the R replicas.
     """
     rates = [_rate(optimizer["param_groups"][0], i) for optimizer in checkpoint["optimizer_states"]]
     sums, counts, number = checkpoint["epoch_sums"]
@@ -69,7 +69,7 @@ def _group(group: dict[str, Any], i: int) -> dict[str, Any]:
 
 
 def _rate(group: dict[str, Any], i: int) -> float:
-    """Return a replica's entry of `rates`, or 1 for torch's own optimizers, which have no `rates`."""
+    """Return a replica's learning rate from the entry `rates`; 1 if there is none, as in torch's own optimizers."""
     return _number(group.get("rates", 1.0), i)
 
 

@@ -26,7 +26,7 @@ def received() -> int | None:
 
 def exit_code() -> int:
     """Return the exit code of a process that a signal ended: 128 + the signal's number."""
-    return 128 + (_received or signal.SIGTERM)  # another rank may have received it
+    return 128 + (_received or signal.SIGTERM)  # in a distributed run, another rank may have received the signal
 
 
 def stopped_by(signum: int) -> str:
@@ -35,16 +35,17 @@ def stopped_by(signum: int) -> str:
 
 
 def wait() -> None:
-    """Only record signals from now on, until `noting` ends. The run must read them with `received`."""
+    """From now on, only record signals, until `noting` ends. The run must read them with `received` and then end."""
     global _waiting
     _waiting = True
 
 
 def install() -> None:
-    """Install handlers that record the first signal, and raise SystemExit unless `wait` was called.
+    """Install signal handlers. A handler records the first signal. It then raises SystemExit, except after `wait`.
 
-    A second Ctrl-C always ends the process at once. A process whose children do the training sends the signal to them
-    and waits for them. A signal that is ignored, such as SIGHUP under nohup, stays ignored.
+    A second Ctrl-C always ends the process at once. If child processes do the training, the handler sends the signal to
+    them and does not raise, so that this process waits for them. A signal that is ignored, such as SIGHUP under nohup,
+    stays ignored.
     """
 
     def note(signum: int, _: Any) -> None:
@@ -70,7 +71,8 @@ def noting() -> Iterator[None]:
     """Record signals inside a with block. A nested call changes nothing, so that an earlier signal is kept.
 
     Raises:
-        SystemExit: with 128 + the first signal's number, even after a second Ctrl-C.
+        SystemExit: when a signal ends the block. The exit code is 128 + the first signal's number, even after a second
+            Ctrl-C.
     """
     global _received, _noting, _waiting
     if _noting or threading.current_thread() is not threading.main_thread():

@@ -51,8 +51,10 @@ def print_run(
 
     Args:
         record: the contents of metrics.json.
-        exact: true if the moments of the generator are known in closed form.
-        learned: mean and covariance of the generator; None for replicas.
+        distribution: the true distribution.
+        directory: the directory of the run.
+        exact: true if the moments of the generator's output are known in closed form.
+        learned: the mean and covariance of the generator's output; None for replicas.
     """
     values, speed, lines = _with_infinities(record, distribution), f"{record['examples_per_second'] or 0:,.0f}", []
     if learned is None:
@@ -88,7 +90,7 @@ def print_run(
 
 
 def measures(values: Mapping[str, Any], distribution: Distribution, exact: bool) -> Iterator[tuple[str, str, str]]:
-    """Yield name, value and best possible value of each measure that has a value, as text."""
+    """Yield, as texts, the name, the value and the best possible value of each measure that has a value."""
     values = _with_infinities(values, distribution)
     best = {
         "val/w2": f"{_number(values.get('mle/w2'))} (baseline)",
@@ -102,9 +104,9 @@ def measures(values: Mapping[str, Any], distribution: Distribution, exact: bool)
 
 
 def _with_infinities(record: Mapping[str, Any], distribution: Distribution) -> dict[str, Any]:
-    """Return a record with the infinite numbers that JSON cannot hold.
+    """Return a record with infinity in place of null where the measure was infinite. JSON cannot hold infinity.
 
-    A null is infinite if its companion, a measure that is computed together with it, is finite.
+    A null was infinite if its companion, a measure that is computed together with it, is finite.
     """
     companions = {"val/logit_error": "val/js"}
     if distribution.gaussian and has_density(distribution):

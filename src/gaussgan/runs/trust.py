@@ -36,12 +36,15 @@ ALLOWED = {  # config key → classes and functions
 
 
 def check_trusted(config: dict[str, Any], path: Path) -> None:
-    """Check that the config components of a checkpoint name only allowed classes and contain no interpolations.
+    """Check that the config components of a run name only allowed classes and contain no interpolations.
 
     Names are compared as strings: looking up an unknown name would import its module, which runs code.
 
+    Args:
+        path: the run's directory, for the error message.
+
     Raises:
-        ConfigError: when a value is not allowed; it names the first one.
+        ConfigError: when a value is not allowed. The message names the first such value.
     """
     for component in ("data", "generator", "discriminator"):
         for key, value in _leaves(config[component], component):
@@ -55,14 +58,14 @@ def check_trusted(config: dict[str, Any], path: Path) -> None:
 
 
 def _names(*allowed: Callable[..., Any]) -> set[str]:
-    """Return the dotted names of objects, in the modules that define them and in the modules that export them."""
+    """Return all dotted names of objects: with the module that defines an object, and with those that export it."""
     exports = (networks.__name__, distributions.__name__, nn.__name__)
     homes = ((each, home) for each in allowed for home in (each.__module__, *exports))
     return {f"{home}.{o.__name__}" for o, home in homes if getattr(sys.modules[home], o.__name__, None) is o}
 
 
 def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """Yield the dotted keys and values of nested dicts and lists. A `_target_` is always a value, even if nested."""
+    """Yield the dotted keys and values of nested dicts and lists. The value of `_target_` is yielded as one text."""
     if isinstance(value, dict | list):
         for name, entry in value.items() if isinstance(value, dict) else enumerate(value):
             if name == "_target_":
