@@ -94,7 +94,10 @@ def test_an_argument_that_does_not_work_is_refused(compose: Compose, argument: s
         ("fast_dev_run=-1", "true, false or a number of iterations (got -1)"),
         ("deterministic=yes", "deterministic must be true, false, warn or null (got 'yes')"),
         ("log_every_n_steps=-1", "log_every_n_steps must be a whole number of at least 0, or null (got -1)"),
-        ("overfit_batches=0.1", "overfit_batches must be 0.0: a smaller training set is data.num_examples (got 0.1)"),
+        (
+            "overfit_batches=0.1",
+            "overfit_batches must be 0.0: data.num_examples=N sets a smaller training set (got 0.1)",
+        ),
         ("check_val_every_n_epoch=null", "check_val_every_n_epoch must be 1"),
         ("min_epochs=0", "min_epochs must be a whole number of at least 1, or null (got 0)"),
         ("detect_anomaly=1", "detect_anomaly must be true or false (got 1)"),
