@@ -264,7 +264,7 @@ def test_a_run_that_does_not_fit_in_memory_is_refused(
 ) -> None:
     monkeypatch.setattr(memory, "available", lambda: 24e9)
     config = OmegaConf.to_container(compose(*overrides), resolve=True)
-    with pytest.raises(ConfigError, match=r"^the run needs about .* GB of memory, and this machine has .* GB"):
+    with pytest.raises(ConfigError, match=r"^the run needs about .* GB of memory, but this machine has only .* GB"):
         check_memory(config)
 
 
