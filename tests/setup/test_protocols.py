@@ -208,12 +208,7 @@ class Stepless(SimpleNamespace): ...
     [
         ("update", "test_protocols.two", {"_partial_": True}, "update: .* must be a function of discriminator, gen"),
         ("update", "test_protocols.Remembers", {"remembered": 1.0}, r"update: Remembers\.start must return tensors"),
-        (
-            "update",
-            "test_protocols.Forgets",
-            {},
-            r"update: Forgets must be a function of .* its method start returns",
-        ),
+        ("update", "test_protocols.Forgets", {}, r"update: Forgets must be a function of .* its method start returns"),
         ("update", "test_protocols.Silent", {}, r"update: Silent must return the losses of D and G as two lists"),
         ("update", "test_protocols.Counts", {}, r"update: Counts must not change its attributes"),
         ("update", "test_protocols.Stepless", {}, "update: Stepless must be a function of discriminator, generator"),
