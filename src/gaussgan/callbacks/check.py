@@ -1,4 +1,4 @@
-"""Refuse the Lightning callbacks that cannot work here, and name an alternative."""
+"""Refuse the callbacks of Lightning that cannot work in a run of gaussgan, and name an alternative."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def check_callbacks(callbacks: Mapping[str, Callback], has_logger: bool) -> None
         has_logger: true if the run has a logger.
 
     Raises:
-        ConfigError: for the first callback that does not work here, or the first argument that would be ignored.
+        ConfigError: for the first callback that does not work, or the first argument that would be ignored.
     """
     for name, callback in callbacks.items():
         if not isinstance(callback, required := REQUIRED_CLASSES.get(name, Callback)):

@@ -33,7 +33,7 @@ def log_configuration(
     """Log the hyperparameters of a run, and save the ids that W&B and MLflow gave the run.
 
     Args:
-        distances: the distances from the true distribution at the iteration `step`, by their tags.
+        distances: maps tags to distances from the true distribution at the iteration `step`.
         step: the iteration at which this process starts to train.
         first_keys: the dotted keys of the hyperparameters to list first, such as the keys from `typed`.
     """
@@ -91,7 +91,7 @@ def log_finished_run(
     """Log a finished single run in the same way as during training, and close its loggers.
 
     Args:
-        distances: the distances from the true distribution at iteration 0, by their tags.
+        distances: maps tags to distances from the true distribution at iteration 0.
         history: one row of numbers for each epoch.
         first_keys: as for `log_configuration`.
     """

@@ -64,7 +64,7 @@ class Sweep:
         if len(jobs) > 1:
             with _no_garbage_collection():
                 begun = [job for job in jobs if self._begins(job)]
-                # If several jobs have the same directory, only the first is trained here.
+                # If several jobs have the same directory, only the first is trained with others.
                 owners = {job.run_dir.resolve(): job for job in reversed(begun)}
                 together = [job for job in begun if job in owners.values()]
                 ended = self._train(together) if len(together) > 1 else []
