@@ -216,7 +216,7 @@ class Stepless(SimpleNamespace): ...
             "penalty.own",
             "test_protocols.scalar",
             {"_partial_": True, "weight": 1},
-            r"penalty\.own: .* must be a tensor",
+            r"penalty\.own: .* must be a floating-point tensor",
         ),
         ("schedule", "operator.neg", {"_partial_": True}, r"schedule must give a number of at least 0 \(got -0\.5"),
         ("schedule", "test_protocols.fails", {"_partial_": True}, r"schedule: 'colour' \(KeyError\)"),

@@ -92,7 +92,7 @@ def check_sections(cfg: DictConfig) -> None:
     for name in map(str, loggers):
         if not OmegaConf.is_dict(value := loggers[name]):
             raise ConfigError(
-                f"logger.{name} must be a mapping with a _target_ key; ~logger.{name} removes the entry"
+                f"logger.{name} must be a mapping with a _target_ key; ~logger.{name} removes it"
                 f" (got {'null' if value is None else value})"
             )
 

@@ -122,7 +122,7 @@ def _make(cfg: DictConfig, component: str, ndim: int = 2) -> Any:
 
 
 def _replica_tensors(cfg: DictConfig, component: str, ndim: int = 2) -> dict[str, Any]:
-    """Return a dict from the keys of a component to float64 tensors, for the numbers that differ between replicas.
+    """Return the numbers of a component that differ between replicas, as a dict from keys to float64 tensors.
 
     Args:
         component: the dotted key of the component, or "" for the top level of the configuration.

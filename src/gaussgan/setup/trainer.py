@@ -121,7 +121,7 @@ def _check_batch_norm(trainer: Trainer, gan: GAN, data: GaussianDataModule) -> N
         return
     if trainer.world_size > 1:
         raise ConfigError(
-            f"trainer.devices must be 1 with batch norm, which needs the whole batch (got {trainer.world_size})"
+            f"trainer.devices must be 1 with batch norm: batch norm needs the whole batch (got {trainer.world_size})"
         )
     if data.fewest_rows(1) < 2:
         raise ConfigError(
