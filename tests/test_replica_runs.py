@@ -97,7 +97,7 @@ def test_each_replica_is_its_single_run(compose: Compose, tmp_path: Path, overri
 def test_an_optimizer_that_mixes_replicas_is_refused(compose: Compose) -> None:
     mixing = ("optimizer@optimizer_d=sgd", "~optimizer_d.momentum", "optimizer_d._target_=torch.optim.Adafactor")
     assemble(compose(*mixing))
-    words = "optimizer_d must step each replica alone, which Adafactor does not"
+    words = "optimizer_d must not mix replicas in a step, but Adafactor does"
     with pytest.raises(ConfigError, match=words):
         assemble(compose(*mixing, "replicas=2"))
 

@@ -1,8 +1,7 @@
 """hydra/launcher=vectorized: trains the jobs of a sweep together if they differ only in numbers.
 
-Hydra imports this file at every start, so slow imports are inside functions. During that import the module is not in
-sys.modules. A dataclass would look up string annotations there, so this file has no `from __future__ import
-annotations`.
+Hydra imports this file at every start, so slow imports are inside functions. This file has no `from __future__ import
+annotations`: a dataclass would look up such annotations in sys.modules, to which Hydra does not add this module.
 """
 
 from collections.abc import Sequence
@@ -19,14 +18,20 @@ from omegaconf import DictConfig
 @dataclass
 class VectorizedConf:
     _target_: str = "hydra_plugins.gaussgan_vectorized.VectorizedLauncher"
-    max_replicas: Any = 1024  # a larger group is split; `setup` checks the value
+    max_replicas: Any = 1024  # more jobs than this are trained in several groups; `setup` checks the value
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="vectorized", node=VectorizedConf, provider="gaussgan")
 
 
 class VectorizedLauncher(Launcher):
-    """Does the same as Hydra's basic launcher, except that jobs that are trained together write no figures."""
+    """Run the jobs of a sweep, as Hydra's basic launcher does. Jobs that differ only in numbers are trained together.
+
+    Jobs that are trained together write no figures.
+
+    Args:
+        max_replicas: the largest number of jobs that are trained together, or None for no limit.
+    """
 
     def __init__(self, max_replicas: int | None) -> None:
         self.max_replicas = max_replicas
@@ -39,7 +44,7 @@ class VectorizedLauncher(Launcher):
         text, holds = or_null(whole(1))
         if not holds(self.max_replicas):
             raise ConfigError(f"hydra.launcher.max_replicas must be {text} (got {self.max_replicas})")
-        # The sweeper shares this context and composes every job, too. So it becomes faster as well.
+        # The sweeper uses the same context to compose every job, so it becomes faster, too.
         hydra_context.config_loader = Composer(hydra_context.config_loader)  # type: ignore[assignment]
         self.context, self.task, self.config = hydra_context, task_function, config
 

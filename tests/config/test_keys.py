@@ -145,11 +145,11 @@ def test_a_key_that_is_only_interpolated_is_not_in_the_recipe(compose: Compose) 
         ("trainer.gpus=1", "trainer.gpus: Trainer has no argument gpus; did you mean trainer.devices?"),
         ("trainer.max_epoch=3", f"{UNKNOWN} trainer.max_epoch; did you mean trainer.max_epochs?"),
         ("generator={width:[3]}", "generator.width: Linear has no argument width"),
-        ("penalty.r1.weight=1", "penalty.r1 must be a component with a _target_ (got none); penalty=r1 has it"),
+        ("penalty.r1.weight=1", "penalty.r1 must be a component with a _target_ (got none); penalty=r1 adds it"),
         (
             "callbacks.early_stopping.patience=3",
             "callbacks.early_stopping must be a component with a _target_ (got none);"
-            " callbacks=[default,early_stopping] has it",
+            " callbacks=[default,early_stopping] adds it",
         ),
         # a + that works is recommended
         (

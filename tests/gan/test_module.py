@@ -109,7 +109,7 @@ def test_a_schedule_resumes_only_to_its_own_end(compose: Compose, limits: list[s
     cfg = compose(*SMALL, "schedule=cosine", "trainer.max_steps=2")
     train(cfg)
     checkpoint = f"ckpt_path={cfg.run_dir}/checkpoints/last.ckpt"
-    with pytest.raises(ConfigError, match="follows its schedule to iteration 2; give its own"):
+    with pytest.raises(ConfigError, match="comes from a run whose schedule ends at iteration 2; give"):
         assemble(compose(*SMALL, "schedule=cosine", *limits, checkpoint, name="other"))
     assemble(compose(*SMALL, "schedule=cosine", "trainer.max_steps=2", checkpoint, name="other"))
 

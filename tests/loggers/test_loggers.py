@@ -142,8 +142,8 @@ def test_the_users_own_logger_gets_everything(compose: Compose) -> None:
 @pytest.mark.parametrize(
     "overrides, message",
     [
-        ("+logger._target_=mine.Logger", r"logger\._target_ must be a logger with keys, such as logger\.NAME\._ta"),
-        ("+logger.save_dir=a", r"logger\.save_dir must be a logger with keys"),
+        ("+logger._target_=mine.Logger", r"logger\._target_ must be a mapping with a _target_ key"),
+        ("+logger.save_dir=a", r"logger\.save_dir must be a mapping with a _target_ key"),
         ("logger.tensorboard=null", r"~logger\.tensorboard removes it \(got null\)"),
         ("+logger.a={save_dir:b}", r"logger\.a must be a component with a _target_"),
         ("+logger.tensorboard.log_graph=true", r"logger\.tensorboard\.log_graph must be false"),

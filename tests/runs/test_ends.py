@@ -264,7 +264,7 @@ def test_a_run_that_does_not_fit_in_memory_is_refused(
 ) -> None:
     monkeypatch.setattr(memory, "available", lambda: 24e9)
     config = OmegaConf.to_container(compose(*overrides), resolve=True)
-    with pytest.raises(ConfigError, match=r"^the run needs about .* GB of memory, and this machine has .* GB"):
+    with pytest.raises(ConfigError, match=r"^the run needs about .* GB of memory, but this machine has only .* GB"):
         check_memory(config)
 
 
@@ -306,7 +306,7 @@ def test_the_estimate_is_between_half_of_the_measured_memory_and_all_of_it(
 def test_the_error_of_an_allocator_becomes_one_line() -> None:
     with pytest.raises(RuntimeError) as refused:
         torch.empty(10**15)
-    assert shortage(refused.value) == "there is not enough memory (4,000,000 GB asked for at once)"
+    assert shortage(refused.value) == "there is not enough memory (one array needs 4,000,000 GB)"
     assert shortage(MemoryError()) == "there is not enough memory"
     assert shortage(RuntimeError("mat1 and mat2 cannot be multiplied")) is None
     assert shortage(FileNotFoundError(errno.ENOENT, "no such file")) is None

@@ -89,7 +89,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "log_prob NaN": {"log_prob": lambda x: x.sum(-1) * torch.nan},
     "log_prob fails": {"log_prob": fails},
 }
-ONLY_GIVEN_GENERATOR = "must draw only with the generator that is given to it"
+ONLY_GIVEN_GENERATOR = "must draw all random numbers from the torch.Generator that it is given"
 
 
 @pytest.mark.parametrize("wrong", ["dim", "mean", "cov", "gaussian", *WRONG])
@@ -208,7 +208,7 @@ class Stepless(SimpleNamespace): ...
     [
         ("update", "test_protocols.two", {"_partial_": True}, "update: .* must be a function of discriminator, gen"),
         ("update", "test_protocols.Remembers", {"remembered": 1.0}, r"update: Remembers\.start must return tensors"),
-        ("update", "test_protocols.Forgets", {}, r"update: Forgets must be a function of .* that its start returns"),
+        ("update", "test_protocols.Forgets", {}, r"update: Forgets must be a function of .* its method start returns"),
         ("update", "test_protocols.Silent", {}, r"update: Silent must return the losses of D and G as two lists"),
         ("update", "test_protocols.Counts", {}, r"update: Counts must not change its attributes"),
         ("update", "test_protocols.Stepless", {}, "update: Stepless must be a function of discriminator, generator"),
@@ -216,7 +216,7 @@ class Stepless(SimpleNamespace): ...
             "penalty.own",
             "test_protocols.scalar",
             {"_partial_": True, "weight": 1},
-            r"penalty\.own: .* must be a tensor",
+            r"penalty\.own: .* must be a floating-point tensor",
         ),
         ("schedule", "operator.neg", {"_partial_": True}, r"schedule must give a number of at least 0 \(got -0\.5"),
         ("schedule", "test_protocols.fails", {"_partial_": True}, r"schedule: 'colour' \(KeyError\)"),

@@ -94,7 +94,10 @@ def test_an_argument_that_does_not_work_is_refused(compose: Compose, argument: s
         ("fast_dev_run=-1", "true, false or a number of iterations (got -1)"),
         ("deterministic=yes", "deterministic must be true, false, warn or null (got 'yes')"),
         ("log_every_n_steps=-1", "log_every_n_steps must be a whole number of at least 0, or null (got -1)"),
-        ("overfit_batches=0.1", "overfit_batches must be 0.0: a smaller training set is data.num_examples (got 0.1)"),
+        (
+            "overfit_batches=0.1",
+            "overfit_batches must be 0.0: data.num_examples=N sets a smaller training set (got 0.1)",
+        ),
         ("check_val_every_n_epoch=null", "check_val_every_n_epoch must be 1"),
         ("min_epochs=0", "min_epochs must be a whole number of at least 1, or null (got 0)"),
         ("detect_anomaly=1", "detect_anomaly must be true or false (got 1)"),
@@ -110,8 +113,8 @@ def test_an_invalid_value_is_refused(compose: Compose, override: str, words: str
     "override, words",
     [
         ("profiler=foo", "trainer: .*simple.*advanced.*pytorch"),
-        ("min_epochs=4", r"trainer.min_epochs must end within the run's 30 iterations \(got 4\)"),
-        ("min_steps=31", r"trainer.min_steps must end within the run's 30 iterations \(got 31\)"),
+        ("min_epochs=4", "trainer.min_epochs=4 asks for 40 iterations, but the run has only 30"),
+        ("min_steps=31", "trainer.min_steps=31 asks for 31 iterations, but the run has only 30"),
         ("strategy=fsdp", "trainer.strategy must be auto, ddp or another ddp strategy of Lightning, .* \\(got fsdp"),
         (
             "strategy={_target_:pytorch_lightning.strategies.ModelParallelStrategy}",

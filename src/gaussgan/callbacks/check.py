@@ -1,4 +1,4 @@
-"""Refuse the Lightning callbacks that cannot work here, and name an alternative."""
+"""Refuse the callbacks of Lightning that cannot work in a run of gaussgan, and name an alternative."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REFUSED: dict[type[Callback], str] = {
     lightning.BaseFinetuning: f"it freezes single parameters, and {ONE_VECTOR}",
     lightning.BasePredictionWriter: "there is no prediction loop; load_run returns the trained generator",
     lightning.BatchSizeFinder: "a sweep compares batch sizes: -m data.batch_size=8,64",
-    lightning.GradientAccumulationScheduler: "a larger batch is data.batch_size",
+    lightning.GradientAccumulationScheduler: "data.batch_size=N sets a larger batch",
     lightning.LearningRateFinder: SWEEP_RATES,
     lightning.LearningRateMonitor: "callbacks=[default,lr_monitor] logs the learning rates of both players",
     lightning.ModelPruning: f"it replaces single parameters, and {ONE_VECTOR}",
@@ -57,14 +57,14 @@ UNCALLED_HOOKS = ("_validation_", "_test_", "_predict_", "_sanity_check_", "_opt
 
 
 def check_callbacks(callbacks: Mapping[str, Callback], has_logger: bool) -> None:
-    """Check that callbacks can work here.
+    """Check that callbacks work in a run of gaussgan.
 
     Args:
-        callbacks: the callbacks by their names in the configuration.
+        callbacks: maps names in the configuration to callbacks.
         has_logger: true if the run has a logger.
 
     Raises:
-        ConfigError: for the first callback or argument that has no effect or another effect here.
+        ConfigError: for the first callback that does not work, or the first argument that would be ignored.
     """
     for name, callback in callbacks.items():
         if not isinstance(callback, required := REQUIRED_CLASSES.get(name, Callback)):
@@ -93,9 +93,10 @@ def check_callbacks(callbacks: Mapping[str, Callback], has_logger: bool) -> None
 def check_monitors(callbacks: Mapping[str, Callback], metrics: Callable[[], Sequence[str]]) -> None:
     """Check that the run logs the metrics that callbacks monitor.
 
-    The user's own callbacks may log any metric. With such a callback, any name is accepted.
+    A callback that the user wrote may log any metric. If the run has such a callback, any name is accepted.
 
     Args:
+        callbacks: maps names in the configuration to callbacks.
         metrics: returns the names of the metrics that the run logs. It is called only if a callback monitors a metric.
 
     Raises:
@@ -114,7 +115,7 @@ def check_monitors(callbacks: Mapping[str, Callback], metrics: Callable[[], Sequ
 
 
 def uncalled(callbacks: Iterable[Callback]) -> list[str]:
-    """Return the hooks of the user's own callbacks that a run never calls.
+    """Return the hooks that a run never calls, among those of the callbacks that the user wrote.
 
     A run has no validation loop, and each player steps its own optimizer.
     """

@@ -23,7 +23,8 @@ class Checkpoints(Checkpoint):
     """Save `checkpoints/last.ckpt` and `checkpoints/best.ckpt`. A file is never left half-written.
 
     The last checkpoint is saved at the start, after each epoch, and when training stops within an epoch. The best
-    checkpoint is from the epoch with the lowest `score`. If training stops within the first epoch, both are the same.
+    checkpoint is from the epoch with the lowest score, which is a distance from the true distribution. If training
+    stops within the first epoch, both files are the same.
     """
 
     def __init__(self, directory: str) -> None:
@@ -37,7 +38,7 @@ class Checkpoints(Checkpoint):
             self.last.parent.mkdir(parents=True, exist_ok=True)
         if trainer.ckpt_path:  # a run that is resumed in another directory copies its checkpoints there
             source = Path(trainer.ckpt_path)
-            # last.ckpt comes second: until it exists, the user can repeat the same command.
+            # Copy last.ckpt second. If the process is killed before that, the user can repeat the same command.
             for path, target in ((source.with_name(self.best.name), self.best), (source, self.last)):
                 if path.exists() and not target.exists():
                     copy_whole(path, target)
@@ -55,7 +56,7 @@ class Checkpoints(Checkpoint):
         row = evaluation_of(trainer).history[-1]
         error = middle(row, score(row), gan.diverged)
         improved = error < self.least
-        if data_of(trainer).loader.within_epoch:  # on_train_batch_end saved the state from which the run resumes
+        if data_of(trainer).loader.within_epoch:  # on_train_batch_end has saved last.ckpt
             if improved and math.isinf(self.least) and trainer.is_global_zero:  # no epoch is complete
                 copy_whole(self.last, self.best)
             return
@@ -65,8 +66,9 @@ class Checkpoints(Checkpoint):
     def _save(self, trainer: Trainer, improved: bool = False) -> None:
         if trainer.is_global_zero:
             with writing("hydra.run.dir"):
-                self.last.parent.mkdir(exist_ok=True)  # if somebody deleted the run's directory, this is an error
-        # The best comes first: a run that is killed in between resumes before this epoch, and saves the best again.
+                self.last.parent.mkdir(exist_ok=True)  # an error if the run's directory was deleted
+        # Save best.ckpt before last.ckpt. A run that is killed between the two resumes from the old last.ckpt, repeats
+        # this epoch, and saves best.ckpt again.
         trainer.save_checkpoint(self.best if improved else self.last)
         if improved and trainer.is_global_zero:
             copy_whole(self.best, self.last)
@@ -79,7 +81,10 @@ class Checkpoints(Checkpoint):
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Save the checkpoints of all callbacks through a temporary file in the same directory, never in TMPDIR."""
+    """Save the checkpoints of all callbacks, also of Lightning's own, so that a file is never left half-written.
+
+    Each checkpoint is first written to a temporary file in its own directory, not in TMPDIR.
+    """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         if storage_options is not None or "://" in str(path):

@@ -26,17 +26,17 @@ from gaussgan.networks.moments import gaussian_density
 from gaussgan.rng import normal, stream
 from gaussgan.runs.history import Row
 
-GAUSSIAN_EXAMPLES = 100  # in a picture: 100 real and 100 generated
-MIXTURE_EXAMPLES = 1_000
+GAUSSIAN_EXAMPLES = 100  # in a picture with a Gaussian as truth: this many real and this many generated examples
+MIXTURE_EXAMPLES = 1_000  # the same, for any other distribution
 BATCH = 1_000  # examples in the batch on which a game is linearised
-MAX_PARAMETERS = 500  # of a game that is linearised
+MAX_PARAMETERS = 500  # larger games are not linearised
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run after a number of iterations."""
+    """The state of a run after `iterations` iterations. A picture is drawn from it."""
 
     gan: GAN
     data: GaussianDataModule
@@ -50,22 +50,24 @@ class Snapshot:
         return f"iteration {self.iterations:,}"
 
     def batch(self) -> Batch:
-        """Return the first examples of the first epoch in float64, to linearise the game on."""
+        """Return the first `BATCH` examples of the first epoch, in float64. The game is linearised on this batch."""
         columns = self.data.draw_epoch(0)
         return Batch(*(None if column is None else column[:BATCH].double() for column in columns))  # type: ignore[arg-type]
 
 
 class Picture(NamedTuple):
-    """A figure, and the numbers to log with it by their tags."""
+    """A figure, and numbers to log with it. `scalars` maps tags to numbers."""
 
     figure: Figure
     scalars: Mapping[str, float] = {}
 
 
 def game(run: Snapshot) -> Picture | None:
-    """Draw the examples, both distributions, the discriminator, both losses, and the distance from the truth.
+    """Draw the state of a game.
 
-    For replicas, draw the distribution of their distances, the distances over iterations, and the learned Gaussians.
+    For a single run, draw real and generated examples, the true and the learned distribution, the discriminator, both
+    losses, and the distance between the two distributions. For replicas, draw a histogram of their distances, the
+    distances over iterations, and the learned Gaussians.
     """
     gan, data, true = run.gan, run.data, run.data.distribution
     if gan.replicas > 1:
@@ -125,7 +127,10 @@ def _name(tag: str) -> str:
 
 
 def logit(run: Snapshot) -> Picture | None:
-    """Draw the logit of the discriminator and the optimal logit log p/q, if both distributions have densities."""
+    """Draw the logit of the discriminator and the optimal logit, log p/q.
+
+    p is the density of the true distribution, and q is that of the learned one. Return None if one of them is unknown.
+    """
     gan, true = run.gan, run.data.distribution
     learned = None if _has_replicas("logit", gan) else gaussian_density(gan.generator)
     if learned is None or not run.evaluator.has_density:
@@ -142,10 +147,11 @@ def logit(run: Snapshot) -> Picture | None:
 
 
 def spectrum(run: Snapshot) -> Picture | None:
-    """Draw the eigenvalues of one iteration near the current point, for small games.
+    """Draw the eigenvalues of the Jacobian of one iteration at the current parameters.
 
-    The iteration is linearised in float64 on one batch of the training set, with the networks in evaluation mode. Each
-    player takes gradient steps with its learning rate and momentum, also if its optimizer is not SGD.
+    The Jacobian is computed in float64, on one batch of the training set and with the networks in evaluation mode. Each
+    player uses SGD with its own learning rate and momentum, even if its optimizer in the run is not SGD. Return None
+    for replicas and for games with more than `MAX_PARAMETERS` parameters.
     """
     gan = run.gan
     players = (gan.discriminator_player, gan.generator_player)
@@ -163,7 +169,10 @@ def spectrum(run: Snapshot) -> Picture | None:
 
 
 def portrait(run: Snapshot) -> Picture | None:
-    """Draw the path of a game with two parameters, over the descent directions of its players."""
+    """Draw the path of a game with two parameters, and the direction in which each player descends at every point.
+
+    Return None for replicas and for games with more parameters.
+    """
     gan = run.gan
     if _has_replicas("portrait", gan) or not run.trajectory or run.trajectory[0].numel() != 2:
         return None

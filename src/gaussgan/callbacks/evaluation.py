@@ -26,15 +26,17 @@ Measure = Callable[[Distribution, nn.Module, nn.Module], dict[str, Tensor]]
 
 
 class Evaluation(Callback):
-    """Log the distances, the epoch's means and the speed after each epoch, and append them to `history`.
+    """Measure the distances from the true distribution after each epoch.
 
-    With `trainer.log_every_n_steps` = n, also log train/loss_d_step and so on every n iterations. They are means since
-    the last logged iteration. The callback also logs the configuration, and counts the seconds of training.
+    Log them together with the means over the epoch, such as train/loss_d, and the speed. Append them to `history`. With
+    `trainer.log_every_n_steps` = n, also log train/loss_d_step and so on every n iterations. These are means over the
+    iterations since the last log. The callback also logs the configuration, and counts the seconds of training.
 
     Args:
-        exact: refuse a run whose distances would be measured on samples.
-        measures: more measures, such as `gaussgan.evaluation.dirac.equilibrium_distance`. Each maps (distribution,
-            generator, discriminator) to numbers by their tags. A number has the shape [], or [R] for replicas.
+        exact: if true, refuse a run whose distances can only be estimated from samples.
+        measures: functions that measure more numbers, such as `gaussgan.evaluation.dirac.equilibrium_distance`. Each
+            maps (distribution, generator, discriminator) to a dict from tags to numbers. A number has the shape [], or
+            [R] for R replicas.
     """
 
     def __init__(self, exact: bool = False, measures: Sequence[Measure] = ()) -> None:
@@ -50,10 +52,10 @@ class Evaluation(Callback):
         return self._evaluator
 
     def check(self, generator: nn.Module, distribution: Distribution) -> None:
-        """Check that the distances are exact if `exact` is true.
+        """If `exact` is true, check that the distances have a closed form.
 
         Raises:
-            ValueError: when they would be measured on samples.
+            ValueError: when the distances can only be estimated from samples.
         """
         if self.exact and not (distribution.gaussian and has_closed_form(generator)):
             name, value = ("generator", generator) if distribution.gaussian else ("distribution", distribution)
@@ -87,7 +89,7 @@ class Evaluation(Callback):
         seen = data.examples_seen(step) - data.examples_seen(self.epoch_start)
         row["perf/examples_per_second"] = gan.replicas * seen / (now - self.epoch_started)
         numbers = aggregate(row, gan.diverged)
-        # Callbacks such as EarlyStopping read these. `log` would take milliseconds.
+        # Callbacks such as EarlyStopping read these metrics. Lightning's `log` would take milliseconds.
         trainer.callback_metrics.update({name: torch.tensor(value) for name, value in numbers.items()})
         log_numbers(trainer.loggers, numbers, step)
         self.history.append({"iteration": step, "epoch": trainer.current_epoch + 1, **row})
@@ -115,7 +117,7 @@ class Evaluation(Callback):
         return values
 
     def total_seconds(self) -> float:
-        """Return the seconds of training so far, with those before an interruption."""
+        """Return the seconds of training so far. Seconds before the run was resumed count, too."""
         return self.seconds + (perf_counter() - self.started if hasattr(self, "started") else 0.0)
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]

@@ -13,7 +13,7 @@ from gaussgan.loggers.log import log_numbers
 
 
 class LearningRateMonitor(Callback):
-    """Log lr/discriminator and lr/generator, the learning rates of the next iteration.
+    """Log the learning rates of the next iteration, as lr/discriminator and lr/generator.
 
     Log them before the first iteration, after each epoch, and every `trainer.log_every_n_steps` iterations. If the
     learning rates of replicas differ, log their quantiles: lr/generator_median and so on.

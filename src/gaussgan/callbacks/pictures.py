@@ -25,14 +25,14 @@ log = logging.getLogger(__name__)
 
 
 class Pictures(Callback):
-    """Draw one picture of a run for the loggers after epochs 1, 10, 100, …, and at the end. Save the last to a file.
+    """Draw a picture after epochs 1, 10, 100, … and at the end of a run. Log each picture, and save the last to a file.
 
     If the drawing fails, log the error. The run goes on.
 
     Args:
-        draw: maps a `Snapshot` to a `Picture`, or to None if there is nothing to draw.
-        tag: the picture's name in the loggers.
-        path: the picture's file.
+        draw: maps a `Snapshot`, the state of a run, to a `Picture`, or to None if there is nothing to draw.
+        tag: the name of the picture in the loggers.
+        path: the file for the last picture.
     """
 
     def __init__(self, draw: Callable[[Snapshot], Picture | None], tag: str, path: str) -> None:

@@ -23,13 +23,14 @@ from gaussgan.gan.state import TAGS
 log = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 0.2
-LINE_SECONDS, LINES = 10, 100  # in a log: seconds between two lines, and about the number of lines of a long run
+LINE_SECONDS, LINES = 10, 100  # in a log: at least 10 seconds between two lines, and about 100 lines in a long run
 
 
 class IterationsBar(ProgressBar):
-    """Show iterations, time left, losses (means over the epoch so far), the score, and examples per second.
+    """Show the iterations, the time left, both losses, the score, and the examples per second.
 
-    A terminal shows one bar, without the entries that do not fit. A log gets a line from time to time.
+    The losses are means over the epoch so far. In a terminal, show one bar, and leave out entries that do not fit into
+    the line. In a log, write a line from time to time.
     """
 
     def __init__(self) -> None:
@@ -85,7 +86,7 @@ class IterationsBar(ProgressBar):
         self.next_time = self.started + seconds + REFRESH_SECONDS
 
     def _numbers(self, trainer: Trainer, gan: GAN, seconds: float) -> list[str]:
-        """Return the losses, the score and the speed as text. The losses are those of this rank alone."""
+        """Return the losses, the score and the speed as texts. The losses are those of this rank only."""
         data, row = data_of(trainer), dict(zip(TAGS, gan.state.epoch.means().unbind(-1), strict=True))
         losses = {name: middle(row, f"train/{name}", gan.diverged) for name in ("loss_d", "loss_g")}
         texts = [f"{name} {loss:.3f}" if abs(loss) < 1e4 else f"{name} {loss:.3g}" for name, loss in losses.items()]
@@ -96,6 +97,6 @@ class IterationsBar(ProgressBar):
 
 
 def _clock(seconds: float) -> str:
-    """Format seconds as minutes and seconds, with hours and days if the time is that long: 0:12, 2:13:20."""
+    """Format seconds as minutes and seconds, such as 0:12. A long time has hours and days, too: 2:13:20."""
     clock = str(timedelta(seconds=round(seconds)))
     return clock.removeprefix("0:").removeprefix("0") if seconds < 3599.5 else clock

@@ -30,9 +30,11 @@ class Ending(NamedTuple):
     """How a run ended.
 
     Args:
-        iterations: the iterations that count. A diverged run counts those up to its divergence.
-        trained: the iterations that were trained. A diverged run includes its last block.
-        seconds: the training time of the trained iterations.
+        status: "completed", "interrupted", "diverged" or "failed".
+        error: the message of the error, or None.
+        iterations: the number of iterations in the record. For a diverged run, the iteration at which it diverged.
+        trained: the number of trained iterations. A diverged run is trained to the end of its last block of iterations.
+        seconds: the time that the trained iterations took.
     """
 
     status: str
@@ -51,13 +53,13 @@ def record_run(
     diverged: Mapping[int, Diverged],
     baseline: Tensor | None,
 ) -> dict[str, Any]:
-    """Write metrics.json and, for several replicas, replicas.csv. Return the record.
+    """Write metrics.json and, for several replicas, replicas.csv. Return the content of metrics.json.
 
     Args:
         data: the data of the run. For a run that was trained as a replica, the data of all replicas.
-        history: the rows of the run. The record holds a row only if it is from the last iteration.
-        diverged: the replicas that diverged.
-        baseline: the W₂ distance of the maximum-likelihood fit.
+        history: one row of numbers for each epoch. The record contains the last row, if it is from the last iteration.
+        diverged: maps the number of each diverged replica to its error.
+        baseline: the W₂ distance of the maximum-likelihood fit from the true distribution.
     """
     iterations, replicas = ending.iterations, config["replicas"]
     row = next((row for row in history[-1:] if row["iteration"] == iterations), {})
@@ -82,9 +84,10 @@ def record_run(
 
 
 class Record(Callback):
-    """Write the record of a run when it ends for any reason. Stop the run after a block when a signal comes.
+    """Write metrics.json when a run ends for any reason. After a signal, stop the run at the end of the current block.
 
-    `Checkpoints` runs later and saves a checkpoint at the stop, so every interrupted run can be resumed. The ranks of a
+    A block is a number of iterations that run in one call. Lightning calls `Checkpoints` after this callback, and
+    `Checkpoints` saves a checkpoint when the run stops. So every interrupted run can be resumed. The ranks of a
     distributed run stop together. A second Ctrl-C ends the run immediately.
     """
 
@@ -126,7 +129,7 @@ class Record(Callback):
         if isinstance(exception, Diverged):
             self._record(trainer, gan, "diverged", str(exception), exception.iteration)
         else:
-            with suppress(ConfigError):  # the user should see the first error
+            with suppress(ConfigError):  # a second error must not hide the first
                 status, error = ending(exception)
                 self._record(trainer, gan, status, error)
 

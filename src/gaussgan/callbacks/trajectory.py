@@ -1,4 +1,4 @@
-"""Keep the path of a small game through its parameters."""
+"""Keep the parameters of a small game during training, to draw their path."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from gaussgan.gan.module import GAN
 
 
 class Trajectory(Callback):
-    """Append the parameters of G and then of D to `points` after each block of iterations."""
+    """Append a vector of all parameters to `points` at the start and after each block of iterations.
+
+    In the vector, the parameters of G come before those of D.
+    """
 
     def __init__(self) -> None:
         self.points: list[Tensor] = []
@@ -36,6 +39,6 @@ class Trajectory(Callback):
 
 
 def trajectory_of(trainer: Trainer) -> list[Tensor]:
-    """Return the points of a trainer's `Trajectory` callback; none if it has no such callback."""
+    """Return the `points` of a trainer's `Trajectory` callback, or [] if the trainer has no such callback."""
     callbacks = [each for each in trainer.callbacks if isinstance(each, Trajectory)]  # type: ignore[attr-defined]
     return callbacks[0].points if callbacks else []

@@ -22,14 +22,18 @@ from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.keys import did_you_mean, is_misspelt
 from gaussgan.setup.arguments import check_arguments
 
-MAX_JOBS = 20  # jobs of a sweep that are composed again; each takes 0.1 s
+MAX_JOBS = 20  # at most this many jobs of a sweep are composed again; each takes 0.1 s
 
 
 def explain(error: Exception, typed: Namespace, config_path: str, config_name: str) -> str:
-    """Return one line with the wrong override and its valid values, or the error's own message if nothing is found.
+    """Return one line that explains an error of Hydra: the wrong override, and what to type instead.
+
+    If no wrong override is found, return the message of the error as one line.
 
     Args:
         typed: the command line as Hydra parses it.
+        config_path: the directory of the configuration files.
+        config_name: the name of the main configuration file.
     """
     if isinstance(error, OmegaConfBaseException):
         return str(as_config_error(error, error.full_key))
@@ -47,7 +51,7 @@ def explain(error: Exception, typed: Namespace, config_path: str, config_name: s
             return next(filter(None, reasons), one_line(error))
         except ConfigError as reason:
             return str(reason)
-        except Exception:  # most likely the same error again
+        except Exception:  # most likely, composing raised the same error again
             return one_line(error)
 
 
@@ -62,7 +66,11 @@ def _parse_override(line: str) -> Override:
 
 
 def _jobs(overrides: Sequence[Override]) -> Iterator[list[Override]]:
-    """Yield jobs of a sweep until each value has occurred once. The values of short lists come first."""
+    """Yield the overrides of some jobs of a sweep, such that each swept value occurs in at least one of them.
+
+    In the first job, every override has its first value. Each further job changes one override. The overrides with the
+    fewest values come first.
+    """
     values = [
         [_parse_override(f"{each.get_key_element()}={value}") for value in each.sweep_string_iterator()]
         if each.is_discrete_sweep()
@@ -76,10 +84,10 @@ def _jobs(overrides: Sequence[Override]) -> Iterator[list[Override]]:
 
 
 def _explain_job(job: Sequence[Override], config_name: str, chosen: Sequence[str]) -> str | None:
-    """Return the mistake in the overrides of one job, or None if there is none.
+    """Return one line about the mistake in the overrides of one job, or None if there is no mistake.
 
     Args:
-        chosen: the groups with a default option.
+        chosen: the config groups in which the main configuration file chooses an option.
     """
     loader = GlobalHydra.instance().config_loader()
     choices, values = [], []
@@ -122,7 +130,12 @@ def _fails_to_compose(config_name: str, lines: list[str]) -> bool:
 
 
 def _wrong_choice(choice: Override, chosen: Sequence[str], options: Sequence[str]) -> str | None:
-    """Return the mistake in the choice of a group's option, or None if there is none."""
+    """Return one line about the mistake in an override that chooses an option of a config group, or None.
+
+    Args:
+        chosen: as for `_explain_job`.
+        options: the options of the config group.
+    """
     group, value = choice.key_or_group, choice.value()
     name = group if choice.package is None else f"{group}@{choice.package}"
     places = sorted(place for place in chosen if place == group or place.startswith(f"{group}@"))
@@ -140,7 +153,13 @@ def _wrong_choice(choice: Override, chosen: Sequence[str], options: Sequence[str
 
 
 def _wrong_value(override: Override, error: Exception, cfg: DictConfig, chosen: Sequence[str]) -> str | None:
-    """Return the reason why a value cannot be set, or None if only its key is missing."""
+    """Return one line about why Hydra refuses an override of a value, or None if the configuration only lacks the key.
+
+    Args:
+        error: the error of Hydra.
+        cfg: the configuration without the override.
+        chosen: as for `_explain_job`.
+    """
     check_sections(cfg)
     key, line = override.key_or_group, override.input_line
     known = flatten(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]

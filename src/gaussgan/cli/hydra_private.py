@@ -1,4 +1,4 @@
-"""Hydra's command-line parser. It is private: Hydra has no public name for it."""
+"""Parse Hydra's command line. Hydra's parser is private, and there is no public one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from argparse import Namespace
 def parse_command_line() -> tuple[Namespace | None, list[str]]:
     """Return the command line as Hydra parses it, and the arguments that Hydra does not know.
 
-    If Hydra no longer has the function, return (None, []). The user then sees Hydra's own errors.
+    If Hydra no longer has its parser, return (None, []). The user then sees Hydra's own errors.
     """
     try:
         from hydra._internal.utils import get_args_parser

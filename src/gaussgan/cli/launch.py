@@ -30,9 +30,9 @@ _sweeps: list[Path] = []
 
 
 class Preflight(Callback):
-    """Refuse a run before Hydra writes its configuration and its log.
+    """Check a run before Hydra writes any file. If a check fails, print one line and end the process.
 
-    The checks without torch come first. Each job of a sweep is checked when it begins.
+    The checks that do not import torch come first. In a sweep, each job is checked later, when it begins.
     """
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
@@ -45,7 +45,7 @@ class Preflight(Callback):
             refuse_if_taken(directory, config.ckpt_path)
             _assemble(config, directory)
             self.claim = claim(directory, config.ckpt_path)
-            self.claim.__enter__()  # until the process ends
+            self.claim.__enter__()  # the run owns the directory until the process ends
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         with _exiting_on_error():
@@ -79,7 +79,7 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
                 _check_job(cfg)
             with noting(), translating_omegaconf_errors():
                 value = task(cfg)
-            if sweeping and received():  # a signal came during the last block; this job is complete, but the sweep ends
+            if sweeping and received():  # a signal came during the last iterations; this job is complete
                 raise SystemExit(exit_code())
             return value
         except Exception as error:
@@ -99,7 +99,7 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
         sys.exit(130)
     except Exception as error:
         if was_reported(error):
-            sys.exit(1)  # Hydra raises the first failure of a sweep again
+            sys.exit(1)  # at the end of a sweep, Hydra raises the first error again
         if FULL:
             raise
         if typed is None or shortage(error):
@@ -108,10 +108,10 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
 
 
 def _assemble(config: DictConfig, directory: Path) -> None:
-    """Assemble a run with the same directory and environment variables as its job."""
+    """Make the objects of a run before Hydra starts its job, with the job's directory and environment variables."""
     from gaussgan.setup.assemble import SLOW_TO_MAKE, assemble_ahead
 
-    if config.replicas >= SLOW_TO_MAKE:  # the log does not exist yet
+    if config.replicas >= SLOW_TO_MAKE:  # printed, because the log does not exist yet
         print(f"making {config.replicas:,} replicas", file=sys.stderr)
     with flag_override(config, ["struct", "readonly"], False):
         task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
@@ -122,7 +122,7 @@ def _assemble(config: DictConfig, directory: Path) -> None:
 
 @contextmanager
 def _exiting_on_error() -> Iterator[None]:
-    """End the process on an error. A mistake of the user prints one line, a defect prints a traceback."""
+    """End the process on an error in a with block. A user's mistake prints one line, a defect prints a traceback."""
     try:
         with translating_omegaconf_errors():
             yield
@@ -136,7 +136,14 @@ def _exiting_on_error() -> Iterator[None]:
 
 
 def _output_directory(config: DictConfig, key: str) -> Path:
-    """Return the directory of a run or a sweep from a key of Hydra."""
+    """Return the directory that a key of Hydra sets.
+
+    Args:
+        key: hydra.run.dir or hydra.sweep.dir.
+
+    Raises:
+        ConfigError: when the value of the key is not a text, or when the user set `run_dir` instead.
+    """
     typed: list[str] = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)  # type: ignore[assignment]
     if any(line.startswith("run_dir=") for line in typed) or not OmegaConf.is_interpolation(config, "run_dir"):
         raise ConfigError(f"run_dir must not be set: it follows {key}; set {key} instead")
@@ -147,7 +154,7 @@ def _output_directory(config: DictConfig, key: str) -> Path:
 
 
 def _print_thread_error(ended: threading.ExceptHookArgs) -> None:
-    """Print the error of a thread, except for a full disk: the run itself reports a full disk."""
+    """Print the error of a thread. A full disk or memory is not printed, because the run itself reports it."""
     if ended.exc_value is None or not shortage(ended.exc_value):
         threading.__excepthook__(ended)
 

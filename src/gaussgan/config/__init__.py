@@ -1,4 +1,4 @@
-"""The rule for each key of the configuration, and the one-line errors for wrong values.
+"""Check the keys and values of a configuration, with a one-line error for each wrong value.
 
-Nothing here imports torch, makes an object, or touches a run directory.
+This package does not import torch, does not instantiate any component, and does not use the directory of a run.
 """

@@ -20,7 +20,7 @@ from gaussgan.config.schema import CLASS, KEYS, LOGGER_RULES, NO_PARTIAL, OPTION
 
 @contextmanager
 def translating_omegaconf_errors() -> Iterator[None]:
-    """Raise each error of OmegaConf as a ConfigError."""
+    """Convert an error of OmegaConf, raised inside the with block or the decorated function, to a ConfigError."""
     try:
         yield
     except OmegaConfBaseException as error:
@@ -28,10 +28,10 @@ def translating_omegaconf_errors() -> Iterator[None]:
 
 
 def as_config_error(error: OmegaConfBaseException, key: str | None) -> ConfigError:
-    """Return the ConfigError for an error of OmegaConf."""
+    """Return a ConfigError with a dotted key and the first line of an error of OmegaConf."""
     if isinstance(error, ConfigAttributeError | ConfigKeyError):
         return ConfigError(f"{key} must be set (it was removed)")
-    what = str(error).splitlines()[0]  # the next lines repeat the key and name OmegaConf's types
+    what = str(error).splitlines()[0]  # the other lines repeat the key and name types of OmegaConf
     return ConfigError(f"{key}: {what}" if key else what)
 
 
@@ -40,7 +40,7 @@ def check(cfg: DictConfig) -> None:
     """Check that each key is known, and that each value is set, has the right type and is in its range.
 
     Raises:
-        ConfigError: for the first wrong key. The message says what its value must be.
+        ConfigError: for the first key that is unknown or has a wrong value. The message says what is valid.
     """
     check_sections(cfg)
     for key in unread_keys(cfg):
@@ -70,7 +70,7 @@ def check(cfg: DictConfig) -> None:
             f"data.batch_size must be at most data.num_examples = {cfg.data.num_examples} (got {cfg.data.batch_size})"
         )
     if cfg.trainer.max_epochs is None and cfg.trainer.max_steps == -1:
-        raise ConfigError("trainer.max_epochs must be a whole number of at least 1, or trainer.max_steps (got neither)")
+        raise ConfigError("trainer.max_epochs or trainer.max_steps must be a whole number of at least 1 (got neither)")
 
 
 _MISSING = object()
@@ -80,7 +80,7 @@ def check_sections(cfg: DictConfig) -> None:
     """Check that each section and each logger of a configuration is a mapping of keys to values.
 
     Raises:
-        ConfigError: for the first that is not. The message says how to choose it.
+        ConfigError: for the first section or logger that is not a mapping. The message says how to choose one.
     """
     for section in SECTIONS:
         if not OmegaConf.is_dict(value := OmegaConf.select(cfg, section)):
@@ -92,13 +92,16 @@ def check_sections(cfg: DictConfig) -> None:
     for name in map(str, loggers):
         if not OmegaConf.is_dict(value := loggers[name]):
             raise ConfigError(
-                f"logger.{name} must be a logger with keys, such as logger.NAME._target_; ~logger.{name} removes it"
+                f"logger.{name} must be a mapping with a _target_ key; ~logger.{name} removes it"
                 f" (got {'null' if value is None else value})"
             )
 
 
 def _choices_for(section: str, cfg: DictConfig) -> str:
-    """Return how to choose a section, with the options of its group if Hydra can list them."""
+    """Return a text that says how to choose a section, such as "chosen as generator=NAME".
+
+    The text lists the options of the section's config group, if Hydra can list them.
+    """
     if section.startswith("player_"):
         return f"a mapping of keys to values, such as {section}.clip_gradient=1"
     hydra: Any = cfg.get("hydra") or (HydraConfig.get() if HydraConfig.initialized() else None)
@@ -112,10 +115,10 @@ def _choices_for(section: str, cfg: DictConfig) -> str:
 
 
 def check_hydra(cfg: DictConfig) -> None:
-    """Check that Hydra knows the keys below `hydra`, and that its launcher and sweeper are components.
+    """Check the section `hydra`: Hydra knows all its keys, and its launcher and its sweeper have a `_target_`.
 
     Raises:
-        ConfigError: for the first wrong key.
+        ConfigError: for the first key that is unknown or has a wrong value.
     """
     for key in unknown_to_hydra(cfg.hydra):
         raise unknown_key(key, cfg)
@@ -126,11 +129,11 @@ def check_hydra(cfg: DictConfig) -> None:
 
 
 def unknown_key(key: str, cfg: DictConfig) -> ConfigError:
-    """Return the error for a key that nothing reads, with the keys or options that the user may mean."""
+    """Return the error for an unknown key. Its message suggests similar keys, or options of the key's config group."""
     group, _, name = key.partition(".")
     option, options = name.partition(".")[0], _group_options(group)
     choice = f"[default,{option}]" if group == "callbacks" else option
-    option_hint = f"; {group}={choice} has it" if option in options else ""
+    option_hint = f"; {group}={choice} adds it" if option in options else ""
     entry = OmegaConf.select(cfg, key)
     listed = name and group in ("callbacks", "logger", "penalty") and name in cfg[group]
     if listed and (group != "penalty" or OmegaConf.is_dict(entry)):
@@ -146,6 +149,6 @@ def unknown_key(key: str, cfg: DictConfig) -> ConfigError:
 
 
 def _group_options(group: str) -> list[str]:
-    """Return the options of a group if Hydra can list them. `hydra` itself is not a group."""
+    """Return the options of a config group, or [] if Hydra is not initialized. `hydra` itself has no options."""
     hydra = GlobalHydra.instance()
     return hydra.config_loader().get_group_options(group) if hydra.is_initialized() and group != "hydra" else []

@@ -10,7 +10,7 @@ import yaml
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a nested configuration as one level of dotted keys."""
+    """Return a nested configuration as a flat dict with dotted keys: {"a": {"b": 1}} becomes {"a.b": 1}."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
@@ -18,7 +18,10 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def walk(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield each node of nested mappings and lists with its path of names. Parents come before children."""
+    """Yield (path, node) for each node of nested mappings and lists. A parent comes before its children.
+
+    A path is a tuple of keys and list indices, all as text.
+    """
     yield path, node
     children = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
     for name, child in children:
@@ -34,16 +37,16 @@ def set_key(config: dict[str, Any], key: str, value: Any) -> None:
 
 
 def to_yaml(container: Any) -> str:
-    """Return the same text as `OmegaConf.to_yaml`, in half the time."""
+    """Convert plain dicts and lists to the same YAML text as `OmegaConf.to_yaml`, in half the time."""
     return yaml.dump(container, default_flow_style=False, allow_unicode=True, sort_keys=False, Dumper=_Dumper)
 
 
 class _Dumper(getattr(yaml, "CDumper", yaml.Dumper)):  # type: ignore[misc]
-    """The fast dumper of libyaml, if it is installed."""
+    """The fast YAML writer of libyaml, or the slower one in Python if libyaml is not installed."""
 
 
 def _quote(dumper: Any, text: str) -> Any:
-    """Quote text that OmegaConf would read as a number or a boolean, such as "1e3" or "y"."""
+    """Write a text in quotes if OmegaConf would read it as a number or a boolean, such as "1e3" or "y"."""
     style = "'" if text in ("y", "Y", "n", "N") else None
     with suppress(ValueError):
         float(text)

@@ -12,14 +12,17 @@ OUT_OF_MEMORY = r"can't allocate memory|[Oo]ut of memory|Unable to allocate|Stor
 
 
 class ConfigError(ValueError):
-    """A mistake of the user. The message is one line: the key, what it must be, what was given."""
+    """A mistake of the user. The message is one line: a key, what its value must be, and the given value."""
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(line.strip() for line in message.splitlines()))
 
 
 def one_line(error: BaseException) -> str:
-    """Return the message of an error as one line. For an error of `instantiate`, return its key and its cause."""
+    """Return the message of an error as one line.
+
+    When Hydra cannot instantiate a component, the line is the component's key and the message of the first error.
+    """
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         key = re.search(r"full_key: (\S+)", str(error))
         return f"{key[1]}: {one_line(error.__cause__)}" if key else one_line(error.__cause__)
@@ -28,17 +31,17 @@ def one_line(error: BaseException) -> str:
 
 
 def shortage(error: BaseException) -> str | None:
-    """Return one line if the error says that the disk or the memory is full, else None."""
+    """Return a one-line message if the error says that the disk or the memory is full, else None."""
     if isinstance(error, OSError) and error.errno in DISK_ERRORS:
         where = "the disk" if error.filename is None else error.filename
         return f"hydra.run.dir: cannot write to {where} ({error.strerror})"
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and re.search(OUT_OF_MEMORY, str(error))):
         size = re.search(r"allocate (\d+) bytes|allocate ([\d.]+ [KMGTPE]iB)", str(error))
-        asked = "" if size is None else f" ({size[2] or gigabytes(int(size[1]))} asked for at once)"
+        asked = "" if size is None else f" (one array needs {size[2] or gigabytes(int(size[1]))})"
         return f"there is not enough memory{asked}"
     return None
 
 
 def gigabytes(size: float) -> str:
-    """Format a number of bytes, such as "1.5 GB"."""
+    """Return a number of bytes as text, such as "1.5 GB"."""
     return f"{size / 1e9:,.{1 if size < 1e10 else 0}f} GB" if size < 1e18 else f"{size / 1e9:.3g} GB"

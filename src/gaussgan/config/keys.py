@@ -1,4 +1,4 @@
-"""Find the keys of a configuration that nothing reads, and suggest similar known keys."""
+"""Find the unknown keys of a configuration, and suggest similar known keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from gaussgan.config.dotted import flatten, walk
 from gaussgan.config.schema import KEYS
 
-FOREIGN_NAMES = {  # our keys, each with its names in other programs
+FOREIGN_NAMES = {  # keys of gaussgan → words for the same in other programs, separated by spaces
     "generator or discriminator": "model net network",
     "objective": "loss criterion",
     "optimizer_d.lr or optimizer_g.lr": "learning_rate",
@@ -29,7 +29,7 @@ FOREIGN_NAMES = {  # our keys, each with its names in other programs
     "hydra.run.dir": "log_dir output_dir",
     "--cfg job": "print_config",
 }
-SIMILAR = 0.7  # the lowest SequenceMatcher ratio of two similar names
+SIMILAR = 0.7  # two names are similar if their SequenceMatcher ratio is at least this
 # Matches the key in ${key}, ${.key}, ${oc.select:key,default} and so on. The second group is "${" if the rest of the
 # key is itself an interpolation.
 REFERENCE = re.compile(
@@ -38,7 +38,7 @@ REFERENCE = re.compile(
 
 
 def did_you_mean(key: str, known: Iterable[str]) -> str:
-    """Return "; did you mean …?" with the most similar known keys, or "" if no key is similar."""
+    """Return the text "; did you mean …?" with at most three similar known keys, or "" if no key is similar."""
     parent, _, name = key.rpartition(".")
     similarity = {}
     for other in known:
@@ -53,7 +53,7 @@ def did_you_mean(key: str, known: Iterable[str]) -> str:
 
 
 def is_misspelt(key: str, known: Iterable[str]) -> bool:
-    """Return whether a known key of the same component differs only by one or two missing or extra letters."""
+    """Return whether adding, or removing, at most two letters turns the key into a known key of the same component."""
     component, _, name = key.rpartition(".")
     for other in known:
         above, _, last = other.rpartition(".")
@@ -66,22 +66,25 @@ def is_misspelt(key: str, known: Iterable[str]) -> bool:
 
 
 def unread_keys(cfg: DictConfig) -> list[str]:
-    """Return the dotted keys that no component reads and to which no used interpolation refers."""
+    """Return the unknown dotted keys that nothing uses.
+
+    An unknown key is used if an interpolation refers to it. The interpolation must stand in a known or a used key.
+    """
     if not (unknown := [*_unknown_keys(cfg)]):
         return []
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=False)  # type: ignore[assignment]
-    if "hydra" not in config and HydraConfig.initialized():  # the name of a job's directory may refer to a key
+    if "hydra" not in config and HydraConfig.initialized():  # hydra.run.dir may contain interpolations
         config["hydra"] = OmegaConf.to_container(HydraConfig.get(), resolve=False)
     references = [
         (path, target)
         for path, text in walk(config)
-        # Hydra keeps a copy of the typed overrides.
+        # Hydra's copies of the command-line overrides do not count.
         if isinstance(text, str) and not ".".join(path).startswith(("hydra.overrides", "hydra.job.over"))
         for target in _referenced_paths(text, path)
     ]
     unused = [tuple(leaf.split(".")) for key in unknown for leaf in _leaves(config, key)]
     before: list[tuple[str, ...]] = []
-    while unused != before:  # a used key may refer to further keys
+    while unused != before:  # an interpolation in a used key may refer to another unknown key
         before = unused
         live = [target for path, target in references if not any(path[: len(key)] == key for key in before)]
         unused = [key for key in before if not any(_overlap(key, target) for target in live)]
@@ -89,9 +92,12 @@ def unread_keys(cfg: DictConfig) -> list[str]:
 
 
 def _referenced_paths(text: str, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Yield the paths to which the interpolations of an entry refer.
+    """Yield the path of each key to which an interpolation in a text refers.
 
-    For ${table.${name}}, yield the path of the table: the name is known only later.
+    For ${table.${name}}, yield the path of `table`, because the value of `name` is not known yet.
+
+    Args:
+        path: the path of the key that holds the text. Relative interpolations, such as ${.key}, start from it.
     """
     for key, lookup in REFERENCE.findall(text):
         dots = len(key) - len(key.lstrip("."))
@@ -100,23 +106,31 @@ def _referenced_paths(text: str, path: tuple[str, ...]) -> Iterator[tuple[str, .
 
 
 def _overlap(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Return whether two paths are equal, or one path is the start of the other."""
+    """Return whether two paths are equal, or one of them is a parent of the other."""
     return all(a == b for a, b in zip(one, other, strict=False))
 
 
 def unknown_to_hydra(node: DictConfig, key: str = "hydra") -> Iterator[str]:
-    """Yield the keys that Hydra's own configuration does not define."""
+    """Yield the dotted keys of a node that the classes of Hydra's own configuration do not define.
+
+    Args:
+        key: the dotted key of the node.
+    """
     schema = OmegaConf.get_type(node)
     known = {field.name for field in fields(schema)} if is_dataclass(schema) else {*node}
     for name in map(str, node):
-        if name not in known and f"{key}.{name}" != "hydra.env":  # a group that Hydra defines
+        if name not in known and f"{key}.{name}" != "hydra.env":  # hydra/env is a config group of Hydra
             yield f"{key}.{name}"
         elif not (OmegaConf.is_missing(node, name) or OmegaConf.is_interpolation(node, name)):
             yield from unknown_to_hydra(node[name], f"{key}.{name}") if OmegaConf.is_dict(node[name]) else ()
 
 
 def _unknown_keys(cfg: DictConfig) -> Iterator[str]:
-    """Yield the unknown keys of the top level, and the entries of component groups that are not components."""
+    """Yield the unknown top-level keys, and the dotted keys of unknown entries of a few sections.
+
+    In sections of components, such as `callbacks`, an entry without a `_target_` is unknown. In `player_d` and
+    `player_g`, a key that starts with _ is unknown.
+    """
     yield from (name for name in map(str, cfg) if name not in KEYS and name != "hydra")
     for group in ("callbacks", "logger", "penalty", "schedule"):
         entries = cfg.get(group)
@@ -135,7 +149,7 @@ def is_component(entry: Any) -> bool:
 
 
 def _leaves(config: Mapping[str, Any], key: str) -> list[str]:
-    """Return the dotted keys below a key of the top level. For a deeper key, return the key itself."""
+    """Return the dotted keys of all values below a top-level key. For a deeper key, return only the key itself."""
     return [*flatten({key: config[key]})] or [key] if key in config else [key]
 
 

@@ -1,6 +1,6 @@
 """Convert between the configuration of R replicas and the configurations of R single runs.
 
-A number that differs between replicas is a list with one entry for each replica.
+In the configuration of R replicas, a number that differs between replicas is a list with R entries.
 """
 
 from __future__ import annotations
@@ -26,15 +26,18 @@ SEEDS = ("seed", "data.seed")
 
 @cache
 def may_vary(key: str) -> bool:
-    """Return whether the number of a dotted key may differ between replicas. Each of the two betas may differ alone."""
+    """Return whether the value of a dotted key may differ between replicas.
+
+    In `betas`, each of the two numbers may be a list of its own: [[0, 0.5], 0.9] gives two replicas different β₁.
+    """
     return any(fnmatch(key, pattern) for pattern in PER_REPLICA)
 
 
 def entries(key: str, value: Any, replicas: int) -> list[Any]:
-    """Return the values of a dotted key in all replicas, or only one value if it is the same in all.
+    """Return a list with the value of a dotted key for each replica, or with one value if all replicas share it.
 
     Raises:
-        ConfigError: when a list does not have one entry for each replica.
+        ConfigError: when a value that is a list does not have one entry for each replica.
     """
     if replicas == 1 or not (may_vary(key) and _varies(key, value)):
         return [value]
@@ -45,19 +48,19 @@ def entries(key: str, value: Any, replicas: int) -> list[Any]:
 
 
 def seeds(config: Mapping[str, Any]) -> list[int]:
-    """Return the seed of each replica: the list of seeds if there is one, else seed, seed + 1, …"""
+    """Return the seed of each replica: config["seed"] if it is a list, else seed, seed + 1, …"""
     seed = config["seed"]
     return seed if isinstance(seed, list) else [seed + i for i in range(config["replicas"])]
 
 
 def varying(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the lists of numbers that differ between replicas by their dotted keys, without the seeds."""
+    """Return a dict from dotted keys to values, for the values that differ between replicas. Seeds are left out."""
     flat = flatten(config)
     return {key: value for key, value in flat.items() if key not in SEEDS and may_vary(key) and _varies(key, value)}
 
 
 def of_replica(config: Mapping[str, Any], i: int) -> dict[str, Any]:
-    """Return the configuration of replica i as a single run. Without a list of seeds, its seed is seed + i."""
+    """Return the configuration of replica i as a single run. Its seed is seed[i], or seed + i if `seed` is a number."""
     single: dict[str, Any] = deepcopy(dict(config))
     for key, value in varying(config).items():
         set_key(single, key, _entry(key, value, i))
@@ -69,7 +72,7 @@ def of_replica(config: Mapping[str, Any], i: int) -> dict[str, Any]:
 
 
 def together(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return one configuration with these single runs as replicas. The runs must have the same `structure`."""
+    """Return one configuration whose replicas are the given single runs. All must have the same `structure`."""
     joint: dict[str, Any] = deepcopy(dict(configs[0]))
     flats = [flatten(config) for config in configs]
     for key, first in flats[0].items():
@@ -84,7 +87,10 @@ def together(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def structure(config: Mapping[str, Any]) -> str:
-    """Return, as text, the entries that must be equal in single runs that are trained together."""
+    """Return a text that is equal for single runs that can be trained together.
+
+    The text contains all entries. A placeholder replaces each number that may differ between replicas.
+    """
     shared = {key: _shape(value) if may_vary(key) else value for key, value in flatten(config).items()}
     return json.dumps(shared, sort_keys=True, default=str)
 
@@ -100,7 +106,7 @@ def _entry(key: str, value: Any, i: int) -> Any:
 
 
 def _shape(value: Any) -> Any:
-    """Return a value with the same word for every number. Null, text and interpolations stay."""
+    """Replace each number in a value by the text "a number". Null, booleans and text do not change."""
     if isinstance(value, list):
         return [_shape(entry) for entry in value]
     return "a number" if isinstance(value, int | float) and not isinstance(value, bool) else value

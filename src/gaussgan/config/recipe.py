@@ -14,24 +14,25 @@ NO_EFFECT = (
 
 
 def recipe(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return only the entries that affect the result, as one level of dotted keys."""
-    flat = flatten({key: value for key, value in config.items() if key in KEYS})  # interpolations use the other keys
+    """Return only the entries that affect the result of a run, as a flat dict with dotted keys."""
+    flat = flatten({key: value for key, value in config.items() if key in KEYS})  # other keys only serve interpolations
     return {key: flat[key] for key in flat if key == "trainer.precision" or not key.startswith(NO_EFFECT)}
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return the dotted keys in which two recipes differ, with both values."""
+    """Return {dotted key: (their value, our value)} for the keys in which the recipes of two configurations differ."""
     a, b = recipe(theirs), recipe(ours)
     return {key: (a.get(key), b.get(key)) for key in {**a, **b} if a.get(key) != b.get(key)}
 
 
 def hyperparameters(config: Mapping[str, Any], first_keys: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the recipe and tags of a configuration for a dashboard.
+    """Return the recipe and the tags of a configuration, to show them in a dashboard.
 
-    A class appears as its name. Entries that follow from others are left out.
+    A component appears as the name of its class. Entries that only repeat others, such as data.seed, are left out.
 
     Args:
-        first_keys: dotted keys that come first, each with the keys below it. They may lie outside the recipe.
+        first_keys: dotted keys to list first; each is followed by its subkeys. These keys are listed even if they are
+            not in the recipe.
     """
     flat = flatten(config)
     others = {key for key in first_keys if not key.startswith(("logger.", "callbacks.", "ckpt_path", "run_dir"))}

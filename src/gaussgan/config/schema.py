@@ -29,12 +29,16 @@ def or_null(rule: Rule) -> Rule:
 
 
 def only(value: Any, why: str) -> Rule:
-    """Return the rule for a key with only one valid value. The text gives the reason or an alternative."""
+    """Return the rule for a key with only one valid value. `why` is the reason or an alternative, for the error."""
     return f"{json.dumps(value)}: {why}", lambda v: v == value and (type(v) is type(value) or v == 0)
 
 
 def prefixed(prefixes: str, rules: Mapping[str, Rule]) -> dict[str, Rule]:
-    """Return the same rules for several components. Spaces separate the names of the components."""
+    """Return the same rules for several components, with dotted keys.
+
+    Args:
+        prefixes: the names of the components, separated by spaces.
+    """
     return {f"{prefix}.{key}": rule for prefix in prefixes.split() for key, rule in rules.items()}
 
 
@@ -44,7 +48,7 @@ def is_number(value: Any) -> bool:
 
 
 def _is_devices(value: Any) -> bool:
-    if isinstance(value, str):  # Lightning reads text as a number of devices or a list of their indices
+    if isinstance(value, str):  # Lightning reads a text as a number of devices, or as a list of device indices
         return value in ("auto", "-1") or (value != "0" and all(index.strip().isdigit() for index in value.split(",")))
     if isinstance(value, list):
         return bool(value) and all(type(device) is int and device >= 0 for device in value)
@@ -64,7 +68,7 @@ BOOLEAN: Rule = ("true or false", lambda v: isinstance(v, bool))
 FINITE: Rule = ("a finite number", is_number)
 POSITIVE = number(0, strict=True)
 FRACTION: Rule = ("a number from 0 to 1", lambda v: is_number(v) and 0 <= v <= 1)
-NO_PARTIAL: Rule = ("false: the object itself is used, not a function that makes it", lambda v: v is False)
+NO_PARTIAL: Rule = ("false: a run needs the component itself, not a function that makes it", lambda v: v is False)
 CLASS: Rule = ("the dotted name of a class or function", lambda v: isinstance(v, str))
 ACCELERATOR: Rule = ("auto, or the name of an accelerator such as cpu or gpu", lambda v: isinstance(v, str))
 STEPS: Rule = ("-1 (no limit) or a whole number of at least 1", lambda v: type(v) is int and (v == -1 or v >= 1))
@@ -106,9 +110,9 @@ TRAINER: dict[str, Rule] = {  # all arguments of Lightning's Trainer
     "max_steps": STEPS,
     "min_steps": or_null(whole(1)),
     "max_time": MAX_TIME,
-    "limit_train_batches": or_null(only(1.0, "an epoch is num_examples / batch_size iterations; see max_steps")),
+    "limit_train_batches": or_null(only(1.0, "trainer.max_steps limits the number of iterations")),
     **dict.fromkeys(("limit_val_batches", "limit_test_batches", "limit_predict_batches"), ONE_OR_NULL),
-    "overfit_batches": only(0.0, "a smaller training set is data.num_examples"),
+    "overfit_batches": only(0.0, "data.num_examples=N sets a smaller training set"),
     "val_check_interval": ONE_OR_NULL,
     "check_val_every_n_epoch": only(1, NO_VALIDATION),
     "num_sanity_val_steps": or_null(only(0, NO_VALIDATION)),
@@ -116,7 +120,7 @@ TRAINER: dict[str, Rule] = {  # all arguments of Lightning's Trainer
     "enable_checkpointing": or_null(only(True, "callbacks.checkpoints saves the checkpoints from which a run resumes")),
     "enable_progress_bar": BOOLEAN,
     "enable_model_summary": or_null(BOOLEAN),
-    "accumulate_grad_batches": only(1, "a larger batch is data.batch_size"),
+    "accumulate_grad_batches": only(1, "data.batch_size=N sets a larger batch"),
     **dict.fromkeys(("gradient_clip_val", "gradient_clip_algorithm"), only(None, CLIPPING)),
     "deterministic": ("true, false, warn or null", lambda v: v in (True, False, "warn", None)),
     "benchmark": or_null(BOOLEAN),
@@ -139,7 +143,7 @@ COMPONENTS = (  # sections that have a _target_
 )  # fmt: skip
 SECTIONS = ("callbacks", "penalty", "schedule", "player_d", "player_g", *COMPONENTS)
 RULES: dict[str, Rule] = {
-    "replicas": whole(1),  # first, because other keys may be lists with one entry for each replica
+    "replicas": whole(1),  # checked first, because the lengths of lists in other keys depend on it
     "seed": whole(0),
     "threads": or_null(("a whole number from 1 to 1,024", lambda v: type(v) is int and 1 <= v <= 1024)),
     "tags": TAGS,
@@ -153,7 +157,7 @@ RULES: dict[str, Rule] = {
     **{f"trainer.{key}": TRAINER[key] for key in ("max_epochs", "max_steps", "accelerator", "enable_progress_bar")},
 }
 KEYS = {*(key.partition(".")[0] for key in (*SECTIONS, *RULES)), "logger", "run_dir"}  # all keys of the top level
-OPTIONAL: dict[str, Rule] = {  # rules for keys that a component may have
+OPTIONAL: dict[str, Rule] = {  # rules for keys that may be missing
     **{f"{name}._partial_": NO_PARTIAL for name in COMPONENTS if not name.startswith("optimizer_")},
     "callbacks.evaluation.exact": BOOLEAN,
     "data.instance_noise": number(0),

@@ -1,4 +1,4 @@
-"""The logger of `logger=csv`."""
+"""The CSV logger, which `logger=csv` chooses."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from gaussgan.config.dotted import to_yaml
 class CSVLogger(Logger):
     """Write `metrics.csv`, with one row for all numbers of one iteration.
 
-    Each row is written immediately. When a run is resumed in its directory, Lightning's own `CSVLogger` deletes the
-    file. This logger keeps the rows before `purge_step`.
+    Each row is written immediately. If the file exists already, because the run is resumed, this logger keeps its first
+    rows. Lightning's own `CSVLogger` would delete them.
 
     Args:
         save_dir: the directory of the file.
-        purge_step: the first iteration whose rows are deleted. The rows of later iterations are deleted too.
+        purge_step: in an existing file, the rows of this iteration and of all later ones are deleted.
     """
 
     name, version = "", ""
@@ -63,7 +63,10 @@ class CSVLogger(Logger):
         self.step, self.row = step, row
 
     def _rewrite(self, step: int, row: dict[str, Any]) -> None:
-        """Write the whole file again, with a row that has new columns or belongs between other rows."""
+        """Write the whole file again, with one more row.
+
+        This is necessary if the row has new columns, or if it is for an earlier iteration than the last row.
+        """
         text = self.path.read_text() if self.path.exists() else ""
         complete = text[: text.rfind("\n") + 1].splitlines()  # a killed process may leave half a row
         rows = {int(old["step"]): old for old in csv.DictReader(complete) if int(old["step"]) < self.purge_step}

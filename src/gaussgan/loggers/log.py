@@ -33,16 +33,16 @@ def log_configuration(
     """Log the hyperparameters of a run, and save the ids that W&B and MLflow gave the run.
 
     Args:
-        distances: the distances at the start.
-        step: the iteration at the start.
-        first_keys: the keys of the hyperparameters that come first, see `typed`.
+        distances: maps tags to distances from the true distribution at the iteration `step`.
+        step: the iteration at which this process starts to train.
+        first_keys: the dotted keys of the hyperparameters to list first, such as the keys from `typed`.
     """
     numbers, start = hyperparameters(config, first_keys), aggregate(distances)
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
             _log_configuration_to_tensorboard(logger, config, numbers, start, step)
         elif isinstance(logger, MLFlowLogger):
-            known = logger.experiment.get_run(logger.run_id).data.params  # MLflow does not let them change
+            known = logger.experiment.get_run(logger.run_id).data.params  # MLflow refuses to change these
             logger.experiment.update_run(logger.run_id, status="RUNNING")
             logger.log_hyperparams({key: value for key, value in numbers.items() if key not in known})
         else:
@@ -56,12 +56,12 @@ def _log_configuration_to_tensorboard(
     logger: TensorBoardLogger, config: Mapping[str, Any], numbers: dict[str, Any], start: Mapping[str, float], step: int
 ) -> None:
     if step and len([*Path(logger.log_dir).glob("events.out.tfevents.*")]) > 1:
-        return  # an earlier file has the same text, and the score of this step
+        return  # an earlier event file has the same text and the same score
     tag = score(start)
     shown = f"{tag}_median" if f"{tag}_median" in start else tag
-    logger.log_hyperparams(numbers, {shown: start[shown]}, step=step)  # HPARAMS then shows this tag
+    logger.log_hyperparams(numbers, {shown: start[shown]}, step=step)  # the HPARAMS page then shows this score
     hparams = Path(logger.log_dir, logger.NAME_HPARAMS_FILE)
-    if not hparams.exists():  # otherwise Lightning writes it at the end, with every value twice
+    if not hparams.exists():  # otherwise Lightning writes the file at the end, with every value twice
         hparams.write_text(to_yaml(numbers))
     logger.experiment.add_text("config", f"```yaml\n{to_yaml(config)}```")
     if shown != tag:
@@ -71,7 +71,12 @@ def _log_configuration_to_tensorboard(
 
 
 def log_numbers(loggers: Sequence[Logger], numbers: Mapping[str, float], step: int) -> None:
-    """Log numbers at an iteration. Without numbers, log nothing."""
+    """Log numbers at an iteration. If there are no numbers, log nothing.
+
+    Args:
+        numbers: maps tags, such as "val/w2", to numbers.
+        step: the iteration.
+    """
     for logger in loggers if numbers else ():
         logger.log_metrics(dict(numbers), step=step)
 
@@ -86,8 +91,8 @@ def log_finished_run(
     """Log a finished single run in the same way as during training, and close its loggers.
 
     Args:
-        distances: the distances at iteration 0.
-        history: the rows of the run.
+        distances: maps tags to distances from the true distribution at iteration 0.
+        history: one row of numbers for each epoch.
         first_keys: as for `log_configuration`.
     """
     with closing(loggers):
@@ -100,7 +105,7 @@ def log_finished_run(
 
 
 def typed() -> list[str]:
-    """Return the keys on the command line. The keys that a sweep varies come first."""
+    """Return the dotted keys that the user set on the command line. The keys that a sweep varies come first."""
     if not HydraConfig.initialized():
         return []
     hydra, parse = HydraConfig.get(), OverridesParser.create().parse_overrides

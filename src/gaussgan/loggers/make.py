@@ -18,8 +18,8 @@ from gaussgan.runs.directory import writing
 
 IDS_FILE = "loggers.json"  # a file in the run's directory with the ids that W&B and MLflow gave the run
 
-# For each class of loggers: the argument that makes a resumed run continue its log, and the extra that installs the
-# package. The argument takes a step or, for a service, the id that the service gave the run.
+# Maps a logger class to (argument, extra). The argument makes a resumed run continue its log. Its value is an iteration
+# or, for W&B and MLflow, the id that they gave the run. The extra is the pip extra that installs the logger's package.
 SUPPORTED: dict[type[Logger], tuple[str, str | None]] = {
     CSVLogger: ("purge_step", None),
     TensorBoardLogger: ("purge_step", None),
@@ -32,8 +32,8 @@ SERVICES = tuple(logger for logger, (_, extra) in SUPPORTED.items() if extra)
 def make_loggers(config: Mapping[str, Any], step: int | None = None) -> list[Logger]:
     """Make the loggers of a configuration.
 
-    A resumed run continues its logs. After a kill, a log may have entries of later iterations. They are deleted if the
-    logger can do that.
+    The loggers of a resumed run continue its logs. If the run was killed, a log may have entries that are newer than
+    the checkpoint. The logger deletes these entries if it can.
 
     Args:
         step: the iteration from which the run is resumed, or None for a new run.
@@ -46,7 +46,7 @@ def make_loggers(config: Mapping[str, Any], step: int | None = None) -> list[Log
     loggers = []
     for name, node in (config.get("logger") or {}).items():
         loggers.append(logger := _make(name, node, ids.get(name), step + 1 if step else 0))
-        if logger.save_dir and Path(logger.save_dir) != directory:  # the run already uses its own directory
+        if logger.save_dir and Path(logger.save_dir) != directory:  # the run has already written to its own directory
             with writing(f"logger.{name}"):
                 Path(logger.save_dir).mkdir(parents=True, exist_ok=True)
                 TemporaryFile(dir=logger.save_dir).close()
@@ -64,7 +64,7 @@ def _make(name: str, node: Mapping[str, Any], run_id: str | None, purge_step: in
         if base is WandbLogger and not (make.keywords.get("offline") or "mode" in make.keywords):
             import wandb
 
-            wandb.login()  # fail now, not when the run begins
+            wandb.login()  # so an error comes now, not when the run begins
     except ModuleNotFoundError as error:
         extra = base and SUPPORTED[base][1]
         what = f"pip install -c constraints.txt -e '.[{extra}]'" if extra else one_line(error)
@@ -77,7 +77,10 @@ def _make(name: str, node: Mapping[str, Any], run_id: str | None, purge_step: in
 
 @contextmanager
 def closing(loggers: Sequence[Logger]) -> Iterator[None]:
-    """End the W&B run on exit. Lightning leaves it open, so the next run of the process would log into it."""
+    """End the run of W&B at the end of a with block.
+
+    Lightning leaves the run open. So the next run of the same process would log into it.
+    """
     failed = True
     try:
         yield

@@ -8,7 +8,12 @@ from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger
 
 
 def log_picture(logger: Logger, tag: str, image: Any, step: int) -> None:
-    """Log a rendered figure, [height, width, RGB], if the logger accepts pictures."""
+    """Log a picture at an iteration, if the logger accepts pictures.
+
+    Args:
+        image: an array of shape [height, width, 3].
+        step: the iteration.
+    """
     if isinstance(logger, TensorBoardLogger):
         logger.experiment.add_image(tag, image, step, dataformats="HWC")
     elif isinstance(logger, MLFlowLogger):

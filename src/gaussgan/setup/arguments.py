@@ -17,7 +17,7 @@ logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # get_object logs e
 
 PLAYER = "gaussgan.gan.player.Player"
 RESERVED = ("_target_", "_args_", "_partial_", "_recursive_", "_convert_")  # Hydra reads these itself
-SUPPLIED = {  # arguments that a run supplies itself
+SUPPLIED = {  # component → the arguments that the run supplies; the configuration cannot give them
     "generator": {"rng"},
     "discriminator": {"rng"},
     "optimizer_d": {"params"},
@@ -26,7 +26,7 @@ SUPPLIED = {  # arguments that a run supplies itself
     "player_g": {"module", "loss", "optimizer", "scale", "leading"},
     "trainer": {"callbacks", "logger", "default_root_dir", "enable_autolog_hparams"},
 }
-PASSES_KWARGS_TO = {  # classes that pass their **kwargs to another class or function, during a run
+PASSES_KWARGS_TO = {  # class → the class or function to which it passes its **kwargs during a run
     "pytorch_lightning.callbacks.model_summary.ModelSummary": "pytorch_lightning.utilities.model_summary.ModelSummary",
     "pytorch_lightning.loggers.tensorboard.TensorBoardLogger": "torch.utils.tensorboard.SummaryWriter",
     "pytorch_lightning.loggers.wandb.WandbLogger": "wandb.init",
@@ -52,20 +52,21 @@ def check_arguments(config: Mapping[str, Any]) -> None:
                 hint = did_you_mean(f"{component}.{key}", (f"{component}.{other}" for other in takes))
                 raise ConfigError(f"{component}.{key}: {name} has no argument {key}{hint}")
         if node.get("_args_") or (node.get("_partial_") and component not in SUPPLIED):
-            continue  # it may get arguments by position, or later
+            continue  # the class may get arguments by position, or later
         for key, required in takes.items():
             if required and key not in node:
                 raise ConfigError(f"{component}.{key} must be given: {name} needs it (it is missing)")
 
 
 def _arguments(target: str, supplied: set[str]) -> dict[str, bool] | None:
-    """Return the arguments of a class or function by their names. The value is true for a required argument.
+    """Return a dict from the name of each argument of a class or function to true if the argument is required.
 
     Args:
-        supplied: arguments that the run itself supplies, so a configuration cannot give them.
+        target: the dotted name of the class or function.
+        supplied: the arguments to leave out, because the run supplies them.
 
     Returns:
-        None if **kwargs allows any name, or if the signature is unknown, as for a class written in C.
+        The dict, or None if **kwargs allows any name, or if the signature is unknown, as for a class written in C.
     """
     try:
         function = get_object(target)

@@ -36,8 +36,8 @@ from gaussgan.setup.trial import naming_key
 log = logging.getLogger(__name__)
 
 Run = tuple[GAN, GaussianDataModule, Trainer]
-SLOW_TO_MAKE = 10_000  # replicas; making this many takes seconds
-_assembled: list[Run] = []  # at most one: see assemble_ahead
+SLOW_TO_MAKE = 10_000  # making this many replicas takes seconds
+_assembled: list[Run] = []  # at most one run, made by assemble_ahead
 
 
 @translating_omegaconf_errors()
@@ -45,7 +45,7 @@ def assemble(cfg: DictConfig) -> Run:
     """Make the module, the data and the trainer of a run.
 
     Raises:
-        ConfigError: when an object cannot be made, or does not fit the others or the checkpoint to resume from.
+        ConfigError: when an object cannot be made, does not fit another object, or does not fit the checkpoint.
     """
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     if _assembled and (run := _assembled.pop())[0].config == config:
@@ -79,16 +79,17 @@ def assemble(cfg: DictConfig) -> Run:
         trainer.strategy.checkpoint_io = AtomicCheckpointIO()
     _check_objects(cfg, gan, data)
     check_trainer(trainer, callbacks, gan, data)
-    # Lightning restores a checkpoint before it converts the module. So float64 would be rounded to float32.
+    # Lightning loads a checkpoint before it converts the module to float64. Without this line, the loaded numbers would
+    # be rounded to float32 first.
     trainer.precision_plugin.convert_module(gan)
     step = None if cfg.ckpt_path is None else check_checkpoint(cfg, gan, data, trainer)
     if not cfg.trainer.get("fast_dev_run"):  # a fast_dev_run logs nothing
-        trainer.loggers = make_loggers(config, step)  # last: MLflow's logger creates its store immediately
+        trainer.loggers = make_loggers(config, step)  # made last, because MLflow's logger creates its database at once
     return gan, data, trainer
 
 
 def assemble_ahead(cfg: DictConfig) -> None:
-    """Assemble a run before Hydra writes files, so that a refused run leaves no files.
+    """Assemble a run before Hydra writes files. If the run is refused, it leaves no files.
 
     The next call of `assemble` with the same configuration returns this run.
     """
@@ -98,7 +99,7 @@ def assemble_ahead(cfg: DictConfig) -> None:
 
 
 def _make_data(cfg: DictConfig, config: dict[str, Any]) -> GaussianDataModule:
-    make = instantiate(cfg.data, _partial_=True)  # OmegaConf would copy the seeds of many replicas one by one
+    make = instantiate(cfg.data, _partial_=True)  # seeds are given below, because OmegaConf copies long lists slowly
     try:
         return make(**({"seed": seeds(config)} if cfg.replicas > 1 else {}))
     except (TypeError, ValueError) as error:
@@ -106,7 +107,12 @@ def _make_data(cfg: DictConfig, config: dict[str, Any]) -> GaussianDataModule:
 
 
 def _make(cfg: DictConfig, component: str, ndim: int = 2) -> Any:
-    """Instantiate a component. Numbers that differ between replicas become tensors."""
+    """Instantiate a component. Numbers that differ between replicas become tensors.
+
+    Args:
+        component: the dotted key of the component.
+        ndim: the number of dimensions of these tensors, see `_replica_tensors`.
+    """
     tensors = _replica_tensors(cfg, component, ndim)
     node = OmegaConf.select(cfg, component)
     if not tensors:
@@ -116,9 +122,12 @@ def _make(cfg: DictConfig, component: str, ndim: int = 2) -> Any:
 
 
 def _replica_tensors(cfg: DictConfig, component: str, ndim: int = 2) -> dict[str, Any]:
-    """Return the numbers of a component that differ between replicas, as float64 tensors with `ndim` dimensions.
+    """Return the numbers of a component that differ between replicas, as a dict from keys to float64 tensors.
 
-    The shape is [R], [R, 1] for parameters, or [R, 1, 1] for examples. The component "" is the top level.
+    Args:
+        component: the dotted key of the component, or "" for the top level of the configuration.
+        ndim: the number of dimensions. For R replicas and ndim = 1, the shape is [R]. For ndim = 2 it is [R, 1], to
+            multiply parameters [R, P]. For ndim = 3 it is [R, 1, 1], to multiply examples [R, B, d].
     """
 
     def tensor(values: Any) -> Any:
@@ -131,7 +140,10 @@ def _replica_tensors(cfg: DictConfig, component: str, ndim: int = 2) -> dict[str
 
 
 def _check_objects(cfg: DictConfig, gan: GAN, data: GaussianDataModule) -> None:
-    """Try each object of a copy of the game once. The states of the global random generators do not change."""
+    """Call each object of a copy of the game once, to find errors before the run.
+
+    The states of the global random number generators do not change.
+    """
     with isolate_rng(include_cuda=False):
         d = data.distribution.dim
         terms = [name for name, term in cfg.penalty.items() if OmegaConf.is_dict(term)]
@@ -144,4 +156,4 @@ def _check_objects(cfg: DictConfig, gan: GAN, data: GaussianDataModule) -> None:
         check_update(twin, data.latent_dim, d, data.batches_per_iteration)
         if gan.schedule is not None:
             check_schedule(gan.schedule)
-    data.sources[0].examples()  # raises if they are not finite
+    data.sources[0].examples()  # raises an error if an example is not finite

@@ -1,4 +1,4 @@
-"""Try a distribution once, before the run."""
+"""Check the attributes and methods of a distribution before the run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ from gaussgan.setup.trial import ONLY_GIVEN_GENERATOR, ROWS, check_numbers, nami
 
 
 def check_distribution(distribution: Any) -> None:
-    """Check that an object follows the protocol `Distribution`."""
+    """Check that an object follows the protocol `Distribution`.
+
+    Raises:
+        ConfigError: for the first attribute or method that does not follow it.
+    """
     where = f"data.distribution: {type(distribution).__name__}"
     for attribute in ("dim", "mean", "cov", "gaussian", "sample"):
         if not hasattr(distribution, attribute):
@@ -41,7 +45,7 @@ def check_distribution(distribution: Any) -> None:
         before = _global_states()
         x, again = (examples_of(distribution, ROWS, stream(0, "protocol")) for _ in range(2))
         if not torch.equal(x, again) or before != _global_states():
-            raise ConfigError(f"{where}.sample must draw {ONLY_GIVEN_GENERATOR}")
+            raise ConfigError(f"{where}.sample {ONLY_GIVEN_GENERATOR}")
         _check_log_prob(distribution, x)
 
 
@@ -56,10 +60,10 @@ def _check_log_prob(distribution: Any, x: Tensor) -> None:
             return
         check_numbers(where, value, points.shape[:-1], finite=False)
         if value.isnan().any():
-            raise ConfigError(f"{where} must be a number at samples of the distribution (got nan)")
+            raise ConfigError(f"{where} must be a number at every sample of the distribution (got nan)")
 
 
 def _global_states() -> tuple[Any, ...]:
-    """Return the states of the global generators of torch, Python and NumPy."""
+    """Return the states of the global random number generators of torch, Python and NumPy."""
     legacy = np.random.get_state()  # noqa: NPY002
     return torch.get_rng_state().tolist(), random.getstate(), legacy[1].tolist()  # type: ignore[index]

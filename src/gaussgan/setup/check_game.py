@@ -1,6 +1,6 @@
-"""Try the objective, the penalties, the update rule, the schedule and the optimizers once, before the run.
+"""Call the objective, the penalties, the update rule, the schedule and the optimizers once, before the run.
 
-Each check raises a ConfigError for the first mistake. The trials change no parameter.
+Each check raises a ConfigError for the first mistake.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from gaussgan.setup.trial import ROWS, check_numbers, naming_key
 
 
 def check_objective(objective: Any, replicas: int) -> None:
-    """Check that an objective gives one differentiable loss for each logit, and treats each replica alone."""
+    """Check that an objective returns one differentiable loss for each logit.
+
+    For several replicas, also check that the losses of one replica do not depend on the logits of the others.
+    """
     shape = (replicas, ROWS, 1) if replicas > 1 else (ROWS, 1)
     rng = stream(0, "protocol")
     real, fake = (normal(*shape, generator=rng).requires_grad_() for _ in range(2))
@@ -31,7 +34,7 @@ def check_objective(objective: Any, replicas: int) -> None:
         where = f"objective: {type(objective).__name__}.{player}_loss"
         loss: Any = getattr(objective, f"{player}_loss", None)
         if not callable(loss):
-            raise ConfigError(f"{where} must be a function of real and fake logits (it has none)")
+            raise ConfigError(f"{where} must be a function of real and fake logits (it is missing)")
         shown = real if player == "discriminator" or getattr(objective, "paired", False) else None
         with naming_key(where), torch.enable_grad():
             losses = loss(shown, fake)
@@ -41,14 +44,15 @@ def check_objective(objective: Any, replicas: int) -> None:
             if replicas > 1:
                 alone = loss(None if shown is None else shown[0], fake[0])
                 if alone.shape != shape[1:] or not torch.allclose(losses[0], alone, rtol=1e-4, atol=1e-6):
-                    raise ConfigError(f"{where} must treat each replica alone: take means over dimension -2")
+                    raise ConfigError(f"{where} must not mix replicas: take means over dimension -2")
 
 
 def check_penalties(penalties: Mapping[str, Any], gan: GAN, d: int) -> None:
-    """Check that penalties give one number for each example.
+    """Check that each penalty returns one number for each example.
 
     Args:
-        penalties: the penalties by their names.
+        penalties: maps the name of each penalty to the penalty.
+        d: the dimension of the data.
     """
     leading = [gan.replicas] if gan.replicas > 1 else []
     rng = stream(0, "protocol")
@@ -61,9 +65,15 @@ def check_penalties(penalties: Mapping[str, Any], gan: GAN, d: int) -> None:
 
 
 def check_update(gan: GAN, latent_dim: int, d: int, d_steps: int) -> None:
-    """Check that an update rule follows the protocol `Update`, by one iteration of a game."""
+    """Check that an update rule follows the protocol `Update`.
+
+    Args:
+        gan: a copy of the game. The check trains it for one iteration.
+        d: the dimension of the data.
+        d_steps: the number of discriminator steps in an iteration.
+    """
     name, schedule = type(gan.update).__name__, gan.schedule
-    gan.schedule = None  # it asks a trainer for the length of the run
+    gan.schedule = None  # a schedule needs the length of the run, which is not known here
     leading, rng = [gan.replicas] if gan.replicas > 1 else [], stream(0, "protocol")
     rows = (normal(*leading, ROWS * d_steps, width, generator=rng).to(gan.placed) for width in (d, latent_dim, 1))
     with naming_key("update"):
@@ -78,15 +88,14 @@ def check_update(gan: GAN, latent_dim: int, d: int, d_steps: int) -> None:
             signature(gan.update).bind(None, None, None, *gan.state.memory)
         except (TypeError, ValueError) as error:
             raise ConfigError(
-                f"update: {name} must be a function of discriminator, generator, batch and the tensors that its start"
-                f" returns ({error})"
+                f"update: {name} must be a function of discriminator, generator, batch and the tensors that its"
+                f" method start returns ({error})"
             ) from error
         losses = gan.iteration(gan.state, Batch(*rows))
     gan.schedule = schedule
     if attributes != repr(vars(gan.update)):
         raise ConfigError(
-            f"update: {name} must not change its attributes: what it remembers is returned by start and given to each"
-            " call"
+            f"update: {name} must not change its attributes: keep state in the tensors that its method start returns"
         )
     two = isinstance(losses, tuple | list) and len(losses) == 2 and all(isinstance(each, list) for each in losses)
     if not two or not all(each and all(isinstance(loss, Loss) for loss in each) for each in losses):
@@ -103,7 +112,7 @@ def check_schedule(schedule: Any) -> None:
 
 
 def check_optimizers(gan: GAN) -> None:
-    """Check that both optimizers are torch optimizers and step each replica alone."""
+    """Check that both optimizers are torch optimizers, and that a step of one replica does not depend on the others."""
     for name in ("optimizer_d", "optimizer_g"):
         try:
             optimizer = getattr(gan, name)([torch.zeros(1, 1)])
@@ -114,11 +123,14 @@ def check_optimizers(gan: GAN) -> None:
         except (TypeError, ValueError, RuntimeError) as error:
             raise error if isinstance(error, ConfigError) else ConfigError(f"{name}: {one_line(error)}") from error
         if not torch.allclose(first, second, rtol=0, atol=0, equal_nan=True):
-            raise ConfigError(f"{name} must step each replica alone, which {type(optimizer).__name__} does not")
+            raise ConfigError(f"{name} must not mix replicas in a step, but {type(optimizer).__name__} does")
 
 
 def _step_twice(factory: OptimizerFactory, replicas: int, multiple: float | Tensor) -> Tensor:
-    """Return the first replica after two steps. The other replicas have a multiple of its gradient."""
+    """Return the parameters of the first replica after two steps of an optimizer.
+
+    The gradient of each other replica is `multiple` times the gradient of the first.
+    """
     theta = torch.ones(replicas, 3)
     optimizer = factory([theta])
     for _ in range(2):

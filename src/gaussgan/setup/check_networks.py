@@ -1,4 +1,4 @@
-"""Try both networks once, before the run."""
+"""Check both networks before the run."""
 
 from __future__ import annotations
 
@@ -16,10 +16,16 @@ from gaussgan.setup.trial import ONLY_GIVEN_GENERATOR, ROWS, check_numbers, nami
 
 
 def check_networks(gan: GAN, latent_dim: int, d: int, rebuilt: Mapping[str, nn.Module]) -> None:
-    """Check that both networks fit each other and the data, can be trained, and depend only on their seeds.
+    """Check that both networks fit each other and the data.
+
+    Also check that all their parameters can be trained, and that their initial parameters depend only on the seed.
 
     Args:
-        rebuilt: the networks of the first replica, made a second time.
+        d: the dimension of the data.
+        rebuilt: maps "generator" and "discriminator" to networks that were made again for the first replica.
+
+    Raises:
+        ConfigError: for the first mistake.
     """
     leading = [gan.replicas] if gan.replicas > 1 else []
     latents = normal(*leading, ROWS, latent_dim, generator=stream(0, "protocol"))
@@ -35,24 +41,28 @@ def check_networks(gan: GAN, latent_dim: int, d: int, rebuilt: Mapping[str, nn.M
     if has_closed_form(gan.generator):
         with naming_key("generator"), torch.no_grad():
             for moment, shape in zip(gan.generator.moments(), ((d,), (d, d)), strict=True):  # type: ignore[operator]
-                check_numbers("generator: each value of moments()", moment, (*leading, *shape), finite=False)
+                check_numbers("generator: each tensor that moments() returns", moment, (*leading, *shape), finite=False)
     for name, network in rebuilt.items():
         ours = getattr(gan, name)
         ours = ours.network(0) if isinstance(ours, Replicas) else ours
         with naming_key(name):
             if not all(torch.equal(value, network.state_dict()[key]) for key, value in ours.state_dict().items()):
-                raise ConfigError(f"{name}: {type(network).__name__} must draw its parameters {ONLY_GIVEN_GENERATOR}")
+                raise ConfigError(f"{name}: {type(network).__name__} {ONLY_GIVEN_GENERATOR}")
 
 
 def _forward(gan: GAN, name: str, x: Tensor, source: str) -> Tensor:
-    """Return the output of a network for a batch."""
+    """Return the output of a network for the batch x.
+
+    Args:
+        source: what sets the width of x, for an error message.
+    """
     width = x.shape[-1]
     try:
         y = getattr(gan, name)(x)
     except Exception as error:
         got = gan.config[name].get("in_features")
         if got in (None, width):
-            raise ConfigError(f"{name}: {one_line(error)}, for inputs of width {width}, {source}") from error
+            raise ConfigError(f"{name}: {one_line(error)} (inputs have the width {width}: {source})") from error
         raise ConfigError(f"{name}.in_features must be {width}, {source} (got {got})") from error
     shape = y.shape if isinstance(y, Tensor) and y.ndim else ()
     check_numbers(f"{name}: its output", y, shape, finite=False)
@@ -67,4 +77,4 @@ def _check_parameters(name: str, network: nn.Module, output: Tensor) -> None:
         gradients = torch.autograd.grad(output.sum(), [*trained.values()], allow_unused=True)
     used = [key for key, gradient in zip(trained, gradients, strict=False) if gradient is not None]
     if unused := [key.removeprefix("stacked.") for key, _ in network.named_parameters() if key not in used]:
-        raise ConfigError(f"{name}: its output must depend on all its parameters (not on {', '.join(unused)})")
+        raise ConfigError(f"{name}: its output must depend on all its parameters (it ignores {', '.join(unused)})")

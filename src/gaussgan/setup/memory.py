@@ -19,13 +19,13 @@ from gaussgan.data.distributions import Distribution
 from gaussgan.evaluation.evaluator import CHUNK, DIRECTIONS, MOMENT_SAMPLES
 from gaussgan.networks.build import build_networks
 
-PROGRAM_BYTES = 4e8  # of Python, torch and Lightning
-BATCH_BYTES = 1_600  # of the Python objects of one batch
-COPIES = 4  # of each parameter, at least: itself, its gradient, and two while a checkpoint is written
-MATRICES = 10  # d × d matrices in float64
-SIZE_POWERS = {"dim": 2, "side": 2, "modes": 1}  # the memory of a distribution grows with these powers
+PROGRAM_BYTES = 4e8  # memory of Python, torch and Lightning
+BATCH_BYTES = 1_600  # memory of the Python objects of one batch
+COPIES = 4  # tensors for each parameter, at least: itself, its gradient, and two copies while a checkpoint is written
+MATRICES = 10  # number of d × d matrices in float64 during an evaluation
+SIZE_POWERS = {"dim": 2, "side": 2, "modes": 1}  # argument of a distribution → its exponent in the memory
 
-Needs = dict[str, float]  # bytes by purpose
+Needs = dict[str, float]  # purpose → bytes
 
 
 def check_memory(config: Mapping[str, Any]) -> None:
@@ -34,7 +34,7 @@ def check_memory(config: Mapping[str, Any]) -> None:
     The estimate is a lower bound, so a refused run cannot fit.
 
     Args:
-        config: the run's configuration in plain containers.
+        config: the run's configuration as plain dicts and lists, with interpolations resolved.
 
     Raises:
         ConfigError: when the estimate is above the memory of the machine or of the GPU.
@@ -43,11 +43,11 @@ def check_memory(config: Mapping[str, Any]) -> None:
     try:
         distribution = instantiate(config["data"]["distribution"])
         on_device, on_host = training_needs(config, distribution), validation_needs(config, distribution)
-    except Exception:  # making the data reports an invalid distribution
+    except Exception:  # the distribution is invalid; the error comes later, when the run makes it
         return
     _check_fits({**on_device, **on_host})
     if config["trainer"]["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        half = {what: size / 2 for what, size in on_device.items()}  # a lower bound: some of it is on the host
+        half = {what: size / 2 for what, size in on_device.items()}  # a lower bound: the host holds a part of it
         _check_fits(half, torch.cuda.mem_get_info()[1], "the GPU")
 
 
@@ -56,18 +56,18 @@ def _check_fits(needs: Needs, limit: float | None = None, where: str = "this mac
     if total > limit:
         what, size = max(needs.items(), key=lambda item: item[1])
         raise ConfigError(
-            f"the run needs about {gigabytes(total)} of memory, and {where} has {gigabytes(limit)}: {gigabytes(size)}"
-            f" are for {what}"
+            f"the run needs about {gigabytes(total)} of memory, but {where} has only {gigabytes(limit)}. Of the"
+            f" {gigabytes(total)}, {gigabytes(size)} is for {what}"
         )
 
 
 def needed(needs: Needs) -> float:
-    """Return the bytes that a run needs, with those of the program itself."""
+    """Return the total number of bytes that a run needs: the sum of `needs`, plus the memory of the program itself."""
     return PROGRAM_BYTES + sum(needs.values())
 
 
 def available() -> float:
-    """Return the bytes of memory that this process may use: the smallest of all limits."""
+    """Return the bytes of memory that this process may use: the smallest limit of machine, containers and process."""
     limits = [math.inf]
     with suppress(AttributeError, ValueError, OSError):  # some systems lack these names
         limits.append(float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")))
@@ -94,7 +94,7 @@ def _cgroup_limits() -> Iterator[Path]:
 
 
 def training_needs(config: Mapping[str, Any], distribution: Distribution) -> Needs:
-    """Return the bytes that training needs."""
+    """Return the bytes that training needs for each purpose."""
     data, replicas = config["data"], config["replicas"]
     n, batch, k, d = data["num_examples"], data["batch_size"], data["latent_dim"], distribution.dim
     width = 8 if str(config["trainer"].get("precision")).startswith("64") else 4
@@ -106,7 +106,7 @@ def training_needs(config: Mapping[str, Any], distribution: Distribution) -> Nee
     parameters, activations = _network_sizes(config, d)
     times = f"replicas={replicas}, " if replicas > 1 else ""
     return {
-        f"an epoch's draws ({times}data.num_examples={n}, {d} numbers and data.latent_dim={k} each)": (
+        f"one epoch of examples and latents ({times}data.num_examples={n}, dimension {d}, data.latent_dim={k})": (
             draws * replicas + lists
         ),
         f"a batch ({times}data.batch_size={batch})": activations / 2 * width * batch * replicas,
@@ -120,7 +120,7 @@ def training_needs(config: Mapping[str, Any], distribution: Distribution) -> Nee
 
 
 def validation_needs(config: Mapping[str, Any], distribution: Distribution) -> Needs:
-    """Return the bytes that evaluations need."""
+    """Return the bytes that evaluations need for each purpose."""
     data, replicas, modes = config["data"], config["replicas"], getattr(distribution, "modes", None)
     samples, k = data.get("validation_samples", 2_500), data["latent_dim"]
     what = f"validation (replicas={replicas}, data.validation_samples={samples}, data.latent_dim={k})"
@@ -138,9 +138,9 @@ def _distribution_needs(config: Mapping[str, Any]) -> Needs:
 
 
 def _network_sizes(config: Mapping[str, Any], dim: int) -> tuple[dict[str, int], float]:
-    """Return the number of parameters of each network, and how many numbers autograd saves for one example.
+    """Return the number of parameters of each network, and the number of floats that autograd saves for one example.
 
-    The networks are built on the meta device, without memory. If that fails, the counts are empty and 0.
+    The networks are built on torch's meta device, which allocates no memory. A count that fails is missing or 0.
     """
     parameters: dict[str, int] = {}
     with suppress(Exception), torch.device("meta"):

@@ -26,7 +26,11 @@ from gaussgan.runs.checkpoint import check_form, expecting_checkpoint, read_chec
 
 
 def check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, trainer: Trainer) -> int:
-    """Check that a run fits the checkpoint to resume from, and return the checkpoint's iteration."""
+    """Check that a run can resume from the checkpoint in `ckpt_path`. Return the iteration of the checkpoint.
+
+    Raises:
+        ConfigError: for the first difference between the run and the checkpoint.
+    """
     path = cfg.ckpt_path
     with naming_ckpt_path():
         checkpoint = read_checkpoint(path)
@@ -43,13 +47,13 @@ def check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, traine
         if end < done:
             raise ConfigError(
                 f"ckpt_path: {path} is at iteration {done}, after the end of this run:"
-                f" trainer.{key}={getattr(trainer, key)} ends at {end}; give the value of that run, or a larger value"
+                f" trainer.{key}={getattr(trainer, key)} allows {end} iterations; give a larger value"
             )
     planned = min(iteration_limits(trainer, data).values())
     if gan.schedule is not None and checkpoint.get("planned_iterations", planned) != planned:
         raise ConfigError(
-            f"ckpt_path: {path} follows its schedule to iteration {checkpoint['planned_iterations']}; give its own"
-            f" trainer.max_epochs and trainer.max_steps (the given ones end at {planned})"
+            f"ckpt_path: {path} comes from a run whose schedule ends at iteration {checkpoint['planned_iterations']};"
+            f" give trainer.max_epochs and trainer.max_steps of that run (the given values end at iteration {planned})"
         )
     with naming_ckpt_path(), expecting_checkpoint(path):
         check_state(checkpoint, gan, data, trainer)
@@ -61,7 +65,7 @@ def check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, traine
 
 @contextmanager
 def naming_ckpt_path() -> Iterator[None]:
-    """Put the key `ckpt_path` before each ConfigError about the checkpoint."""
+    """Put the key `ckpt_path` before the message of each ConfigError inside a with block."""
     try:
         yield
     except ConfigError as error:
@@ -97,7 +101,7 @@ def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModul
         "loops": {loop: getattr(trainer, loop).state_dict() for loop in loops},
     }
     if checkpoint["state_dict"].keys() != gan.state_dict().keys():
-        raise ValueError("state_dict is of other networks")
+        raise ValueError("state_dict belongs to other networks")
     for key, form in own.items():
         check_form(checkpoint[key], form, key)
     check_form([*path], [thetas] * len(path), "trajectory")
@@ -112,11 +116,11 @@ def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModul
 
 
 def _check_counts(checkpoint: Mapping[str, Any], data: GaussianDataModule) -> None:
-    """Check that all counts of iterations agree."""
+    """Check that all entries of a checkpoint that count the finished iterations agree."""
     done, place, history = checkpoint["global_step"], checkpoint["GaussianDataModule"], checkpoint["history"]
     loop = checkpoint["loops"]["fit_loop"]["epoch_loop.manual_optimization.optim_step_progress"]
     rows = history["rows"]
     recorded = rows[:, history["names"].index("iteration")].max().item() if len(rows) else 0
     counts = {loop["total"]["completed"], place["epoch"] * data.iterations + place["position"]}
     if counts != {done} or not 0 <= place["position"] <= data.iterations or recorded > done:
-        raise ValueError("its counts of iterations differ")
+        raise ValueError("its entries disagree on the number of finished iterations")

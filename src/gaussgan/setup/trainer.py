@@ -24,20 +24,24 @@ from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.iterations import iteration_limits
 from gaussgan.gan.module import GAN
 
-for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # their other messages do not help a user here
+for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # their INFO messages do not help
     logging.getLogger(library).setLevel(logging.WARNING)
 for module in ("profilers", "callbacks.model_summary", "callbacks.early_stopping"):
     logging.getLogger(f"pytorch_lightning.{module}").setLevel(logging.INFO)
 warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # inside Lightning
-# The first counts batches, but here a batch is a block of iterations. The second warns of state that is saved here.
+# The first warning counts Lightning's batches, but here such a batch is a block of iterations. The second warns that a
+# checkpoint holds the state after a step, which is right here.
 warnings.filterwarnings("ignore", message=".*is smaller than the logging interval")
 warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
 
 
 def make_trainer(cfg: DictConfig, callbacks: Mapping[str, Callback]) -> Trainer:
-    """Make a Trainer without loggers. Add our progress bar if it is enabled and the callbacks have no other."""
+    """Make a Trainer without loggers.
+
+    Add the callback `IterationsBar` if trainer.enable_progress_bar is true and no other callback is a progress bar.
+    """
     bar = cfg.trainer.enable_progress_bar and not any(isinstance(each, ProgressBar) for each in callbacks.values())
-    # With 0, the Trainer logs the metrics of other callbacks at the end of each block.
+    # If it is 0, the Trainer logs the metrics of other callbacks at the end of each block of iterations.
     log_every = cfg.trainer.get("log_every_n_steps", 0)
     _set_verbosity(callbacks.values())
     return instantiate(
@@ -52,10 +56,10 @@ def make_trainer(cfg: DictConfig, callbacks: Mapping[str, Callback]) -> Trainer:
 
 
 def check_machine(trainer: DictConfig) -> None:
-    """Check that this machine has the Trainer's accelerator, and that its strategy can be used.
+    """Check that this machine has the accelerator of the Trainer, and that gaussgan supports the Trainer's strategy.
 
     Raises:
-        ConfigError: when it is not so. The message lists the valid names.
+        ConfigError: when one of them cannot be used. The message lists the valid names.
     """
     here = sorted(name for name, entry in AcceleratorRegistry.items() if entry["accelerator"].is_available())
     accelerators = ["auto", *here, *(["gpu"] if {"cuda", "mps"} & {*here} else [])]
@@ -94,7 +98,7 @@ def _check_strategy(trainer: Trainer, replicas: int) -> None:
     if replicas > 1 and trainer.world_size > 1:
         raise ConfigError(f"trainer.devices must be 1 with replicas={replicas} (got {trainer.world_size})")
     sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-    # A launcher with a cluster environment runs the script again for each process.
+    # A launcher of Lightning with a cluster environment runs the script again for each process.
     if sweeping and hasattr(trainer.strategy.launcher, "cluster_environment"):
         raise ConfigError(
             "trainer.strategy must be ddp_spawn in a sweep: with ddp, each process would run the whole sweep again"
@@ -102,12 +106,14 @@ def _check_strategy(trainer: Trainer, replicas: int) -> None:
 
 
 def _check_minimum_length(trainer: Trainer, data: GaussianDataModule) -> None:
-    """Check that the minimum length of a run is not above its limit."""
+    """Check that trainer.min_epochs and trainer.min_steps ask for no more iterations than the run has."""
     planned = min(iteration_limits(trainer, data).values())
     for key, iterations in (("min_epochs", data.iterations), ("min_steps", 1)):
         minimum = getattr(trainer, key) or 0
         if minimum * iterations > planned:
-            raise ConfigError(f"trainer.{key} must end within the run's {planned} iterations (got {minimum})")
+            raise ConfigError(
+                f"trainer.{key}={minimum} asks for {minimum * iterations} iterations, but the run has only {planned}"
+            )
 
 
 def _check_batch_norm(trainer: Trainer, gan: GAN, data: GaussianDataModule) -> None:
@@ -115,7 +121,7 @@ def _check_batch_norm(trainer: Trainer, gan: GAN, data: GaussianDataModule) -> N
         return
     if trainer.world_size > 1:
         raise ConfigError(
-            f"trainer.devices must be 1 with batch norm: it needs the whole batch (got {trainer.world_size})"
+            f"trainer.devices must be 1 with batch norm: batch norm needs the whole batch (got {trainer.world_size})"
         )
     if data.fewest_rows(1) < 2:
         raise ConfigError(
@@ -125,6 +131,6 @@ def _check_batch_norm(trainer: Trainer, gan: GAN, data: GaussianDataModule) -> N
 
 
 def _set_verbosity(callbacks: Iterable[Callback]) -> None:
-    """Show Lightning's messages if a callback is verbose."""
+    """Show the INFO messages of Lightning if a callback has `verbose=true`."""
     verbose = any(getattr(callback, "verbose", False) for callback in callbacks)
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.INFO if verbose else logging.WARNING)

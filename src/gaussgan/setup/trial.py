@@ -1,4 +1,4 @@
-"""Helpers for the checks that try an object once."""
+"""Helpers for the checks that call an object of a run once, before the run."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor
 
 from gaussgan.config.errors import ConfigError, one_line
 
-ROWS = 3  # rows of a batch in a trial
-ONLY_GIVEN_GENERATOR = "only with the generator that is given to it"
+ROWS = 3  # rows of the batch with which an object is called
+ONLY_GIVEN_GENERATOR = "must draw all random numbers from the torch.Generator that it is given"
 
 
 @contextmanager
 def naming_key(key: str) -> Iterator[None]:
-    """Raise any error of a trial as a ConfigError that names the key."""
+    """Convert each error inside a with block to a ConfigError that names the key."""
     try:
         yield
     except ConfigError:
@@ -26,9 +26,17 @@ def naming_key(key: str) -> Iterator[None]:
 
 
 def check_numbers(where: str, value: Any, shape: Sequence[int], finite: bool = True) -> None:
-    """Check that a value is a floating-point tensor with the given shape."""
+    """Check that a value is a floating-point tensor with the given shape.
+
+    Args:
+        where: the start of the error message; it names the value.
+        finite: if true, check that all numbers are finite, too.
+
+    Raises:
+        ConfigError: when the value is not such a tensor.
+    """
     if not isinstance(value, Tensor) or not value.is_floating_point() or value.shape != (*shape,):
-        got = f"{[*value.shape]} of {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
-        raise ConfigError(f"{where} must be a tensor of floats, {[*shape]} (got {got})")
+        got = f"shape {[*value.shape]} of {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
+        raise ConfigError(f"{where} must be a floating-point tensor of shape {[*shape]} (got {got})")
     if finite and not value.isfinite().all():
-        raise ConfigError(f"{where} must be finite (it holds NaN or infinity)")
+        raise ConfigError(f"{where} must be finite (it contains NaN or infinity)")

@@ -1,4 +1,4 @@
-"""Sweeps whose jobs are trained together if they differ only in numbers.
+"""Run a sweep. Jobs that differ only in numbers are trained together.
 
 Code that trains one run belongs in `train`.
 """

@@ -20,15 +20,16 @@ from gaussgan.config.per_replica import may_vary
 class Composer:
     """Hydra's config loader with a faster `load_sweep_config`, which returns the same configurations.
 
-    The shape of a job is its overrides without the values of numbers that `may_vary`. Hydra composes the first job of
-    each shape. Every other job of the shape is a copy with its own numbers. They are set at the same point as in Hydra:
-    after all groups are merged and before interpolations are resolved. A copy takes 1/20 of Hydra's time.
+    Two jobs have the same shape if their overrides differ only in numbers that may differ between replicas. Hydra
+    composes the first job of each shape. For every other job of the shape, this class copies that configuration and
+    sets the numbers of the job. Hydra, too, sets numbers after it merges all groups and before it resolves
+    interpolations. A copy takes 1/20 of Hydra's time.
     """
 
     def __init__(self, loader: ConfigLoader) -> None:
         self._loader = loader
         self._parse = cache(OverridesParser.create(config_loader=loader).parse_override)
-        self._templates: dict[tuple[str, ...], bytes | None] = {}  # None if a copy could differ from Hydra's result
+        self._templates: dict[tuple[str, ...], bytes | None] = {}  # by shape; None if a copy could be wrong
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
@@ -56,7 +57,10 @@ class Composer:
 
 
 def _number_shape(override: Override) -> str | None:
-    """Return the key and the types of an override of numbers that `may_vary`; None for any other override."""
+    """Return the key and the number types of an override as text, such as "optimizer_d.lr=<class 'float'>".
+
+    Return None for an override that sets anything except numbers that may differ between replicas.
+    """
     plain = override.type is OverrideType.CHANGE and override.value_type is ValueType.ELEMENT
     if not (plain and override.package is None and may_vary(override.key_or_group)):
         return None
@@ -70,8 +74,13 @@ def _number_shape(override: Override) -> str | None:
 def _can_be_copied(config: DictConfig, numbers: Sequence[Override], others: Sequence[Override]) -> bool:
     """Check that a copy with other numbers equals the configuration that Hydra would compose.
 
-    This requires three things. No number chooses a config group. No other override changes the keys of the numbers;
-    choosing a group is allowed, as Hydra does it first. Hydra copies nothing from the environment.
+    This requires three things. No number is the choice of a config group. No other override sets or removes the key of
+    a number, its parents or its children. Hydra copies no environment variables into the job.
+
+    Args:
+        numbers: the overrides of numbers that may differ between replicas.
+        others: all other overrides of the job. Those that choose a config group do no harm, because Hydra merges groups
+            before it sets numbers.
     """
     choices = config.hydra.runtime.choices
     keys = [override.key_or_group for override in numbers]
@@ -85,7 +94,11 @@ def _related(a: str, b: str) -> bool:
 
 
 def _update_hydra(config: DictConfig, task: Sequence[Override]) -> None:
-    """Update the entries that Hydra derives from the overrides of a job, and the working directory."""
+    """Update the entries of a copy that Hydra derives from the overrides of the job, and the working directory.
+
+    Args:
+        task: the overrides of the job, without those of Hydra's own keys.
+    """
     for i, override in enumerate(task):
         config.hydra.overrides.task[i] = override.input_line
     style: Any = config.hydra.job.config.override_dirname

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from gaussgan.config.dotted import flatten
 from gaussgan.config.per_replica import may_vary, structure
 
-VALUES: dict[str, tuple[Any, ...]] = {  # a job with any other value is trained alone
+VALUES: dict[str, tuple[Any, ...]] = {  # key → values; a job with any other value is trained alone
     "replicas": (1,),
     "ckpt_path": (None,),
     "trainer.devices": (1, "1"),
@@ -22,17 +22,19 @@ VALUES: dict[str, tuple[Any, ...]] = {  # a job with any other value is trained 
     "trainer.profiler": (None,),
 }
 CALLBACKS = tuple(f"gaussgan.callbacks.{name}" for name in ("Evaluation", "Checkpoints", "Record"))
-PICTURES, GAME = "gaussgan.callbacks.Pictures", "gaussgan.callbacks.drawing.game"  # the default figure can be skipped
+# The default picture does not prevent training a job with others. It is then not drawn.
+PICTURES, GAME = "gaussgan.callbacks.Pictures", "gaussgan.callbacks.drawing.game"
 LOGGERS = ("pytorch_lightning", "gaussgan")  # packages whose loggers accept a whole run after its end
 
 
 def reason_alone(config: Mapping[str, Any]) -> str | None:
-    """Return the key, or key=value, that prevents training a job with others; None if nothing does.
+    """Return the key, or key=value, because of which a job must be trained alone, or None if there is no such key.
 
-    Classes are compared by name, because torch must not be imported before the environment of the job is set.
+    Classes are compared by name, because torch must not be imported before the environment variables of a job are set.
 
     Args:
-        config: the job's configuration, unresolved, with Hydra's own configuration.
+        config: the job's configuration with Hydra's own configuration, as plain dicts and lists. Interpolations are not
+            resolved.
     """
     trainer = {"devices": 1, "strategy": "auto", **config["trainer"]}
     settings = {**config, **{f"trainer.{key}": value for key, value in trainer.items()}}
@@ -57,12 +59,13 @@ def reason_alone(config: Mapping[str, Any]) -> str | None:
 def group_key(cfg: DictConfig, config: Mapping[str, Any]) -> str:
     """Return a key that is equal for jobs that can be trained together.
 
-    It consists of the structure of the configuration and the values of its interpolations, which may depend on a number
-    that varies. Interpolations of the job's directory and of Hydra's own configuration are ignored.
+    The key consists of two parts. The first part is the `structure` of the configuration, which leaves out numbers that
+    may differ. The second part is the values of all interpolations, because they may depend on such a number.
+    Interpolations that contain the job's directory or Hydra's own configuration are ignored.
 
     Args:
         cfg: the job's configuration.
-        config: the same configuration, unresolved, in plain containers.
+        config: the same configuration as plain dicts and lists. Interpolations are not resolved.
     """
     config = {key: value for key, value in config.items() if key != "hydra"}
     derived = [

@@ -1,4 +1,4 @@
-"""The jobs of a sweep: start each as Hydra does, train them together, and log to all of their files."""
+"""Start and end the jobs of a sweep as Hydra does, and copy log records to the files of all jobs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gaussgan.config.dotted import to_yaml
 
 @dataclass(eq=False)
 class Job:
-    """One job of a sweep. It is run alone by `run`, or together with others between `begin` and `end`."""
+    """One job of a sweep. Call `run` to run it alone. To train it with others, call `begin`, train, and call `end`."""
 
     number: int
     overrides: Sequence[str]
@@ -37,12 +37,12 @@ class Job:
         self.returned = run_job(task, self.config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
 
     def begin(self, context: HydraContext, task: TaskFunction) -> None:
-        """Do the same as `run_job` before a task: make the directory and .hydra, open the log, call on_job_start.
+        """Do what Hydra's `run_job` does before a task: make the directory and .hydra, open the log, call on_job_start.
 
-        This takes half the time of `run_job`, because it copies with pickle and has a faster YAML writer.
+        This takes half of Hydra's time, because it copies with pickle and uses a faster YAML writer.
         """
         config = self.config
-        with hydra_config(config):  # the directory's name may use it
+        with hydra_config(config):  # the directory's name may contain interpolations of Hydra's configuration
             directory = Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir)).absolute()
             with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
                 config.hydra.runtime.output_dir = str(directory)
@@ -70,7 +70,11 @@ class Job:
         self.files = _log_files()
 
     def end(self, context: HydraContext, outcome: float | Exception) -> None:
-        """Do the same as `run_job` after a task that returned or raised the outcome."""
+        """Do what Hydra's `run_job` does after a task.
+
+        Args:
+            outcome: the value that the task returned, or the error that it raised.
+        """
         self.returned.return_value = outcome
         self.returned.status = JobStatus.FAILED if isinstance(outcome, Exception) else JobStatus.COMPLETED
         context.callbacks.on_job_end(config=self.config, job_return=self.returned)
@@ -78,7 +82,7 @@ class Job:
 
 @contextmanager
 def hydra_config(cfg: Any) -> Iterator[None]:
-    """Set Hydra's own configuration inside a with block."""
+    """Set the configuration that `HydraConfig` returns inside a with block."""
     instance = HydraConfig.instance()
     before, instance.cfg = instance.cfg, cfg
     try:
@@ -90,14 +94,15 @@ def hydra_config(cfg: Any) -> Iterator[None]:
 class JobLogs(logging.Handler):
     """Copies each log record to the files of all jobs, unless the record belongs to one job.
 
-    A record belongs to the job in its attribute `run_dir`, or else to `owner` if that is set. A file is open only while
-    a record is written, because a process cannot have a thousand open files.
+    A record with the attribute `run_dir` belongs to the job with this directory. A record without it belongs to the job
+    with the directory `owner`, or to all jobs if `owner` is None. A file is open only while a record is written,
+    because a process cannot have a thousand open files.
     """
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         super().__init__()
         self._files = {str(job.run_dir): job.files for job in jobs}
-        self.owner: str | None = None  # a job's run_dir
+        self.owner: str | None = None  # the run_dir of a job
 
     def emit(self, record: logging.LogRecord) -> None:
         owner = getattr(record, "run_dir", self.owner)
@@ -110,7 +115,10 @@ class JobLogs(logging.Handler):
 
 @contextmanager
 def logging_to(logs: JobLogs) -> Iterator[None]:
-    """Replace the files of the root logger inside a with block. They belong to the job that started last."""
+    """Send log records to `logs` inside a with block.
+
+    The log file of the job that began last is removed from the root logger, and is not added again.
+    """
     root = logging.getLogger()
     for handler in _log_files():
         root.removeHandler(handler)

@@ -1,4 +1,4 @@
-"""Keep those checkpoints of a run of replicas that the single runs would have kept."""
+"""Keep the checkpoints from which the checkpoints of single runs are made, when the runs are trained as replicas."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from gaussgan.runs.directory import LAST, copy_whole
 
 
 class KeptEpochs(Checkpoint):
-    """Keeps, as ITERATION.ckpt, the checkpoint of each replica's best epoch, or of its last epoch before it diverged.
+    """Keep the checkpoint of each replica's best epoch, and that of the last epoch before a replica diverged.
 
-    This callback must come after `Checkpoints`: it copies that callback's file. Both use the same rule for the best
-    epoch.
+    The name of a checkpoint is ITERATION.ckpt. This callback must come after `Checkpoints`, because it copies the file
+    last.ckpt. Both callbacks use the same rule for the best epoch.
 
     Args:
         directory: the run's directory.

@@ -38,21 +38,22 @@ log = logging.getLogger(__name__)
 
 
 def train_together(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
-    """Train single runs of one `structure` as the replicas of one run.
+    """Train single runs that differ only in numbers as the replicas of one run.
 
-    Afterwards each `run_dir` holds the files that `train` would write, except figures, which would take most of the
-    time.
+    Afterwards the directory of each run holds the same files as after `train`, except figures. Drawing figures would
+    take most of the time.
 
     Args:
-        configs: the configurations of the runs, resolved, in plain containers.
+        configs: the configurations of the runs as plain dicts and lists, with interpolations resolved. All must have
+            the same `structure`.
 
     Returns:
         For each run the value that `train` would return, or an error if its directory cannot be used.
 
     Raises:
-        SystemExit: with 128 + the signal's number, when a signal ended the run. Then the directories hold the files
-            that `train` would have written.
-        Exception: when the runs cannot be trained together. Then the directories are unchanged.
+        SystemExit: with 128 + the number of the signal, when a signal ended the run. In this case, the directories hold
+            the same files as after an interrupted `train`.
+        Exception: when the runs cannot be trained together. In this case, the directories do not change.
     """
     with ExitStack() as claims:
         errors: dict[int, Exception] = {}
@@ -77,7 +78,7 @@ def _train(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
     log.info("until the end of training, the runs are the replicas of the run in %s", directory)
     try:
         gan, data, trainer = assemble(_joint_config(configs, directory))
-        loggers = [make_loggers(config) for config in configs]  # before training, so that an error comes early
+        loggers = [make_loggers(config) for config in configs]  # made before training, so that an error comes early
         with noting():
             fit(gan, data, trainer)
         values = _write_runs(configs, loggers, directory, gan, data, trainer)
@@ -96,7 +97,11 @@ def _train(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
 
 
 def _joint_config(configs: Sequence[dict[str, Any]], directory: Path) -> DictConfig:
-    """Return the configuration of one run with these runs as replicas, in its own directory, without figures."""
+    """Return the configuration of one run whose replicas are the given runs. It has no figures and no loggers.
+
+    Args:
+        directory: the directory of the run.
+    """
     targets = {
         "checkpoints": "gaussgan.callbacks.Checkpoints",
         "record": "gaussgan.callbacks.Record",
@@ -130,7 +135,7 @@ def _write_runs(
         end = Ending(group["status"], group["error"], group["iterations"], trainer.global_step, seconds)
         packed = of_replica(rows, i)
         if diverged is not None:
-            log.error(diverged, extra={"run_dir": config["run_dir"]})  # only in this job's log
+            log.error(diverged, extra={"run_dir": config["run_dir"]})  # goes to the log of this job only
             end = end._replace(status="diverged", error=str(diverged), iterations=diverged.iteration)
             packed = checkpoints[LAST]["history"]
         for name, checkpoint in checkpoints.items():
@@ -147,10 +152,11 @@ def _write_runs(
         return final_score(record)
 
     values: list[float | Exception] = [math.inf] * len(configs)
-    for i in sorted(range(len(configs)), key=lambda i: str(kept.best.get(i))):  # so that each file is read once
+    # Runs with the same best checkpoint follow each other, so each file is read once.
+    for i in sorted(range(len(configs)), key=lambda i: str(kept.best.get(i))):
         try:
             values[i] = write_run(i)
-        except Exception as error:  # it concerns only this run's directory
+        except Exception as error:  # the other runs can still be written
             values[i] = error
             with suppress(ConfigError):
                 record_end(Path(configs[i]["run_dir"]), error, configs[i])

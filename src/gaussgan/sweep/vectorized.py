@@ -64,7 +64,8 @@ class Sweep:
         if len(jobs) > 1:
             with _no_garbage_collection():
                 begun = [job for job in jobs if self._begins(job)]
-                owners = {job.run_dir.resolve(): job for job in reversed(begun)}  # the first job of each directory
+                # If several jobs have the same directory, only the first is trained with others.
+                owners = {job.run_dir.resolve(): job for job in reversed(begun)}
                 together = [job for job in begun if job in owners.values()]
                 ended = self._train(together) if len(together) > 1 else []
         for job in jobs:
@@ -80,7 +81,10 @@ class Sweep:
         return True
 
     def _train(self, jobs: Sequence[Job]) -> Sequence[Job]:
-        """Train jobs that have begun. Return the jobs that ended, with or without an error. The others must be run."""
+        """Train jobs together after `begin`. Return the jobs that ended, with or without an error.
+
+        The caller must run all other jobs alone.
+        """
         logs, first = JobLogs(jobs), jobs[0].config
         outcomes: Sequence[float | Exception | None]
         with logging_to(logs):
@@ -103,7 +107,7 @@ class Sweep:
                     if isinstance(outcome, Exception):
                         report(outcome)
                     job.end(self.context, outcome)
-        if received():  # a signal came during the last block; the runs are complete
+        if received():  # a signal came during the last iterations; the runs are complete
             raise SystemExit(exit_code())
         return [job for job, _ in ended]
 
@@ -132,7 +136,10 @@ def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Disable garbage collection inside a with block. It takes 1/8 of the time and frees none of the configurations."""
+    """Disable garbage collection inside a with block.
+
+    While a sweep makes its configurations, garbage collection takes 1/8 of the time and frees none of them.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
