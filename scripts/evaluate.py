@@ -20,8 +20,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the fresh samples (default: 0)")
     parser.add_argument("--trust", action="store_true", help="run code that the run names, such as your own classes")
     arguments = parser.parse_args()
-    if arguments.permutations < 1:
-        parser.error(f"--permutations must be at least 1 (got {arguments.permutations})")
+    if arguments.permutations < 19:  # p is at least 1 / (permutations + 1)
+        parser.error(f"--permutations must be at least 19, for p ≤ 0.05 (got {arguments.permutations})")
 
     if arguments.trust:
         sys.path.append(str(Path.cwd()))  # for the user's own classes; python SCRIPT does not add it

@@ -66,7 +66,7 @@ def evaluated(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(evaluate, "compare", partial(evaluate.compare, sizes=(100,)))
 
     def evaluated(run: str, *options: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["evaluate.py", run, *options, "--permutations", "9"])
+        monkeypatch.setattr(sys, "argv", ["evaluate.py", run, *options, "--permutations", "19"])
         monkeypatch.setattr(sys, "path", [*sys.path])
         capsys.readouterr()
         runpy.run_path(str(ROOT / "scripts" / "evaluate.py"), run_name="__main__")

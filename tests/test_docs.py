@@ -42,7 +42,7 @@ def test_every_piece_of_ones_own_trains_and_is_evaluated(mine: Path) -> None:
     output = run(mine, "scripts/train.py", *small, *choices, "hydra.run.dir=logs/own")
     assert "completed after 3 iterations" in output
     assert "sliced w2" in output
-    assert "sliced w2" in run(mine, "scripts/evaluate.py", "logs/own", "--permutations", "9", "--trust")
+    assert "sliced w2" in run(mine, "scripts/evaluate.py", "logs/own", "--permutations", "19", "--trust")
     elsewhere = subprocess.run(
         [sys.executable, ROOT / "scripts" / "evaluate.py", mine / "logs" / "own", "--trust"],
         cwd=mine / "conf", capture_output=True, text=True, timeout=PATIENCE, check=False,

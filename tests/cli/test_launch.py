@@ -41,3 +41,12 @@ def test_a_run_is_assembled_once(tmp_path: Path, overrides: list[str]) -> None:
         assert result.stdout.count(f"called {name}") == 1
     (record,) = tmp_path.rglob("metrics.json")
     assert read_record(record.parent)["status"] == "completed"
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "conf" / "debug").glob("*.yaml")))
+def test_every_debug_option_trains_from_the_command_line(tmp_path: Path, name: str) -> None:
+    quick = ["trainer=cpu", "data.num_examples=16", "trainer.enable_progress_bar=false", f"debug={name}"]
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), *quick, "hydra.run.dir=run"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "run" / "fit-profile.txt").exists() == (name == "profiler")

@@ -192,6 +192,10 @@ class Silent(Simultaneous):
         super().__call__(discriminator, generator, batch)
 
 
+class StartsWithNothing(Simultaneous):
+    def start(self, discriminator: Any, generator: Any) -> None: ...
+
+
 class Counts(Simultaneous):
     calls = 0
 
@@ -210,6 +214,7 @@ class Stepless(SimpleNamespace): ...
         ("update", "test_protocols.Remembers", {"remembered": 1.0}, r"update: Remembers\.start must return tensors"),
         ("update", "test_protocols.Forgets", {}, r"update: Forgets must be a function of .* its method start returns"),
         ("update", "test_protocols.Silent", {}, r"update: Silent must return the losses of D and G as two lists"),
+        ("update", "test_protocols.StartsWithNothing", {}, r"update: start must return a tuple of tensors \(got NoneT"),
         ("update", "test_protocols.Counts", {}, r"update: Counts must not change its attributes"),
         ("update", "test_protocols.Stepless", {}, "update: Stepless must be a function of discriminator, generator"),
         (

@@ -132,8 +132,11 @@ def logit(run: Snapshot) -> Picture | None:
     p is the density of the true distribution, and q is that of the learned one. Return None if one of them is unknown.
     """
     gan, true = run.gan, run.data.distribution
-    learned = None if _has_replicas("logit", gan) else gaussian_density(gan.generator)
+    if _has_replicas("logit", gan):
+        return None
+    learned = gaussian_density(gan.generator)
     if learned is None or not run.evaluator.has_density:
+        log.info("no logit is drawn: it needs the densities of the true and of the learned distribution")
         return None
 
     def logit(x: Tensor) -> Tensor:
@@ -174,7 +177,10 @@ def portrait(run: Snapshot) -> Picture | None:
     Return None for replicas and for games with more parameters.
     """
     gan = run.gan
-    if _has_replicas("portrait", gan) or not run.trajectory or run.trajectory[0].numel() != 2:
+    if _has_replicas("portrait", gan):
+        return None
+    if not run.trajectory or run.trajectory[0].numel() != 2:
+        log.info("no portrait is drawn: it needs a game of two parameters, as in experiment=dirac")
         return None
     (discriminator, generator), batch = linearised(gan), run.batch()
 

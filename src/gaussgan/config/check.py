@@ -15,7 +15,18 @@ from gaussgan.config.dotted import flatten
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.keys import did_you_mean, is_component, unknown_to_hydra, unread_keys
 from gaussgan.config.per_replica import entries, may_vary
-from gaussgan.config.schema import CLASS, KEYS, LOGGER_RULES, NO_PARTIAL, OPTIONAL, RULES, SECTIONS, number, prefixed
+from gaussgan.config.schema import (
+    ANY,
+    CLASS,
+    KEYS,
+    LOGGER_RULES,
+    NO_PARTIAL,
+    OPTIONAL,
+    RULES,
+    SECTIONS,
+    number,
+    prefixed,
+)
 
 
 @contextmanager
@@ -52,7 +63,8 @@ def check(cfg: DictConfig) -> None:
     required = RULES | {f"{component}._target_": CLASS for component in components}
     optional = OPTIONAL | {f"{term}.weight": number(0) for term in terms} | prefixed(" ".join(loggers), LOGGER_RULES)
     optional |= {f"{component}._partial_": NO_PARTIAL for component in components}
-    for key, (text, holds) in (required | optional).items():
+    rules = {key: rule for key, rule in (required | optional).items() if rule is not ANY}
+    for key, (text, holds) in rules.items():
         value = OmegaConf.select(cfg, key, default=_MISSING)
         value = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
         if value is _MISSING and key in required:

@@ -29,8 +29,15 @@ class Update(Protocol):
 
 
 def start(update: Update, discriminator: Player, generator: Player) -> tuple[Tensor, ...]:
-    """Return the tensors that an update rule remembers, as they are before the first iteration."""
-    return update.start(discriminator, generator) if hasattr(update, "start") else ()
+    """Return the tensors that an update rule remembers, as they are before the first iteration.
+
+    Raises:
+        TypeError: when the rule's method `start` does not return a tuple or a list.
+    """
+    memory = update.start(discriminator, generator) if hasattr(update, "start") else ()
+    if not isinstance(memory, tuple | list):
+        raise TypeError(f"start must return a tuple of tensors (got {type(memory).__name__})")
+    return tuple(memory)
 
 
 class Alternating:

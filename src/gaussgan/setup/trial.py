@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from gaussgan.config.errors import ConfigError, one_line
+from gaussgan.runs.job_errors import FULL
 
 ROWS = 3  # rows of the batch with which an object is called
 ONLY_GIVEN_GENERATOR = "must draw all random numbers from the torch.Generator that it is given"
@@ -22,6 +23,8 @@ def naming_key(key: str) -> Iterator[None]:
     except ConfigError:
         raise
     except Exception as error:
+        if FULL:  # the author of a class wants to see where it failed
+            raise
         raise ConfigError(f"{key}: {one_line(error)} ({type(error).__name__})") from error
 
 
