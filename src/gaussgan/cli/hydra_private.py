@@ -8,7 +8,7 @@ from argparse import Namespace
 def parse_command_line() -> tuple[Namespace | None, list[str]]:
     """Return the command line as Hydra parses it, and the arguments that Hydra does not know.
 
-    If Hydra no longer has its parser, return (None, []). The user then sees Hydra's own errors.
+    If this version of Hydra has no such parser, return (None, []). The user then sees Hydra's own errors.
     """
     try:
         from hydra._internal.utils import get_args_parser

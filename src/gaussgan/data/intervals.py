@@ -33,5 +33,8 @@ def log_interval(trainer: Trainer) -> int:
 
 
 def setting(callback: Callback, name: str) -> Any:
-    """Return an argument of a callback by name; None if there is none. Lightning keeps some under a private name."""
+    """Return the value of a callback's argument; None if it has no such argument.
+
+    Lightning stores the values of some arguments in private attributes.
+    """
     return getattr(callback, name, getattr(callback, f"_{name}", None))

@@ -64,7 +64,10 @@ class Plane:
         return mean.double() @ self.basis, self.basis.mT @ cov.double() @ self.basis
 
     def outline(self, axes: Axes, mean: Tensor, cov: Tensor, sigmas: Sequence[int] = (1, 2), **style: object) -> bool:
-        """Draw a Gaussian as ellipses at some numbers of standard deviations. Return True if the first is visible."""
+        """Draw a Gaussian as one ellipse for each number of standard deviations in `sigmas`.
+
+        Return True if the first ellipse is visible.
+        """
         mean, cov = self.moments(mean, cov)
         # The ellipse of a diverged generator would not be visible, but drawing its many dashes would take very long.
         limit = 20 * self.spread.max()

@@ -27,7 +27,7 @@ def portrait_figure(trajectory: Tensor, field: Field, title: str) -> Figure:
     The point 0 is the equilibrium. The left panel reaches at most five times the initial distance.
 
     Args:
-        trajectory: the parameters (θ, ψ) of generator and discriminator at iterations 0, 1, …, [T, 2].
+        trajectory: [T, 2], the parameters (θ, ψ) of generator and discriminator at iterations 0, 1, …, T − 1.
         field: maps points (θ, ψ) to the directions of descent (−∂L_G/∂θ, −∂L_D/∂ψ), [..., 2] → [..., 2].
     """
     figure = sheet(title, left=LEFT[0])

@@ -42,7 +42,7 @@ def newly_diverged(
         iterations: the number of iterations in the block.
 
     Returns:
-        The error of each newly diverged replica under its number. A single run has number 0.
+        A mapping from the number of each newly diverged replica to its error. A single run has number 0.
     """
     spoilt = finite.logical_not().nonzero().flatten().tolist() if len(finite) > 1 else [0]
     return {i: divergence(losses, i, first, iterations) for i in spoilt if i not in before}
@@ -74,11 +74,11 @@ def freeze(
     Args:
         tensors: the tensors of the state, [R, ...]. They are changed in place.
         before: the values of these tensors before the block.
-        diverged: the error of each diverged replica under its number.
+        diverged: maps the number of each diverged replica to its error.
         replicas: R.
 
     Raises:
-        Diverged: when all replicas have diverged. It is the error with the latest iteration.
+        Diverged: when all replicas have diverged. Of their errors, the one with the latest iteration is raised.
     """
     if len(diverged) == replicas:
         raise max(diverged.values(), key=lambda error: error.iteration)

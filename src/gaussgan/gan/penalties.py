@@ -56,7 +56,7 @@ class R2:
 class WGANGP:
     """The penalty γ (‖∇D(x̂)‖ − 1)² at interpolates x̂ = u x + (1 − u) G(z), u ~ U[0, 1).
 
-    Gulrajani et al. 2017, arXiv 1704.00028, equation 3, with λ for γ.
+    Gulrajani et al. 2017, arXiv 1704.00028, equation 3, where γ is called λ.
     """
 
     weight: float
@@ -70,7 +70,7 @@ class WGANGP:
 class ZeroCentred:
     """The penalty γ ‖∇D(x̂)‖² at interpolates x̂ = u x + (1 − u) G(z), u ~ U[0, 1).
 
-    Thanh-Tung, Tran, Venkatesh 2019, arXiv 1902.03984, equation 6, with λ for γ.
+    Thanh-Tung, Tran, Venkatesh 2019, arXiv 1902.03984, equation 6, where γ is called λ.
     """
 
     weight: float

@@ -107,7 +107,7 @@ def check_widths(widths: Sequence[int]) -> None:
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Return x Wᵀ + c.
+    """Return x Wᵀ + c, where c is the bias; x Wᵀ if the bias is None.
 
     Shapes: x [..., k], W [d, k], c [d] → [..., d]; for replicas x [R, ..., k], W [R, d, k], c [R, d] → [R, ..., d].
     """

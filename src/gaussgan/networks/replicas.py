@@ -20,8 +20,8 @@ class Replicas(nn.Module):
     """R networks at once, [R, ..., k] → [R, ..., d]. Network i maps entry i of the input to entry i of the output.
 
     The attribute `stacked` is one network that holds the parameters and buffers of all R networks, each [R, ...]. If
-    all its modules are `replicable` (see `gaussgan.networks.layers`) or activations, it computes with these tensors
-    directly. Otherwise it runs under torch.vmap, which is slower. Both ways give the same numbers up to rounding.
+    each of its modules is `replicable` (see `gaussgan.networks.layers`) or is an activation, it computes with these
+    tensors directly. Otherwise it runs under torch.vmap, which is slower. Both give the same numbers up to rounding.
 
     Args:
         networks: R networks of one architecture, in float32, on the CPU. They must not share parameters.
@@ -62,7 +62,9 @@ class Replicas(nn.Module):
 
     @property
     def moments(self) -> Any:
-        """A method that returns the networks' means, [R, d], and covariances, [R, d, d]; see `has_closed_form`.
+        """A function of no arguments that returns the networks' means, [R, d], and covariances, [R, d, d].
+
+        The attribute exists only if the networks have a method `moments`; see `has_closed_form`.
 
         Raises:
             AttributeError: when the networks have no method `moments()`.
