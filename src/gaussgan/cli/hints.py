@@ -22,16 +22,16 @@ from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.keys import did_you_mean, is_misspelt
 from gaussgan.setup.arguments import check_arguments
 
-MAX_JOBS = 20  # at most this many jobs of a sweep are composed again; each takes 0.1 s
+MAX_JOBS = 20  # the search for a mistake composes at most this many jobs of a sweep; each takes 0.1 s
 
 
 def explain(error: Exception, typed: Namespace, config_path: str, config_name: str) -> str:
-    """Return one line that explains an error of Hydra: the wrong override, and what to type instead.
+    """Return one line that explains an error of Hydra. It names the wrong override and says what to type instead.
 
     If no wrong override is found, return the message of the error as one line.
 
     Args:
-        typed: the command line as Hydra parses it.
+        typed: the command line, after Hydra's parser has read it.
         config_path: the directory of the configuration files.
         config_name: the name of the main configuration file.
     """
@@ -66,10 +66,10 @@ def _parse_override(line: str) -> Override:
 
 
 def _jobs(overrides: Sequence[Override]) -> Iterator[list[Override]]:
-    """Yield the overrides of some jobs of a sweep, such that each swept value occurs in at least one of them.
+    """Yield jobs of a sweep, each as a list of overrides, until each swept value has occurred in a job.
 
-    In the first job, every override has its first value. Each further job changes one override. The overrides with the
-    fewest values come first.
+    In the first job, every override has its first value. Each further job differs from the first job in one override.
+    Jobs that change an override with few values come first.
     """
     values = [
         [_parse_override(f"{each.get_key_element()}={value}") for value in each.sweep_string_iterator()]
@@ -84,9 +84,11 @@ def _jobs(overrides: Sequence[Override]) -> Iterator[list[Override]]:
 
 
 def _explain_job(job: Sequence[Override], config_name: str, chosen: Sequence[str]) -> str | None:
-    """Return one line about the mistake in the overrides of one job, or None if there is no mistake.
+    """Return one line about the first mistake in the overrides of a job, or None if there is no mistake.
 
     Args:
+        job: the overrides of the job.
+        config_name: the name of the main configuration file.
         chosen: the config groups in which the main configuration file chooses an option.
     """
     loader = GlobalHydra.instance().config_loader()
@@ -130,11 +132,12 @@ def _fails_to_compose(config_name: str, lines: list[str]) -> bool:
 
 
 def _wrong_choice(choice: Override, chosen: Sequence[str], options: Sequence[str]) -> str | None:
-    """Return one line about the mistake in an override that chooses an option of a config group, or None.
+    """Return one line about the mistake in an override of a config group, or None if there is no mistake.
 
     Args:
-        chosen: as for `_explain_job`.
-        options: the options of the config group.
+        choice: an override that chooses an option of the group, adds one or removes one.
+        chosen: the config groups in which the main configuration file chooses an option.
+        options: all options of the group.
     """
     group, value = choice.key_or_group, choice.value()
     name = group if choice.package is None else f"{group}@{choice.package}"
@@ -153,12 +156,15 @@ def _wrong_choice(choice: Override, chosen: Sequence[str], options: Sequence[str
 
 
 def _wrong_value(override: Override, error: Exception, cfg: DictConfig, chosen: Sequence[str]) -> str | None:
-    """Return one line about why Hydra refuses an override of a value, or None if the configuration only lacks the key.
+    """Return one line about why Hydra refuses an override of a value.
+
+    Return None if the configuration only lacks the key, so that a + before the override may help.
 
     Args:
-        error: the error of Hydra.
+        override: the override that Hydra refuses.
+        error: the error that Hydra raises for the override.
         cfg: the configuration without the override.
-        chosen: as for `_explain_job`.
+        chosen: the config groups in which the main configuration file chooses an option.
     """
     check_sections(cfg)
     key, line = override.key_or_group, override.input_line

@@ -6,9 +6,9 @@ from argparse import Namespace
 
 
 def parse_command_line() -> tuple[Namespace | None, list[str]]:
-    """Return the command line as Hydra parses it, and the arguments that Hydra does not know.
+    """Parse the command line with Hydra's parser. Return the result, and the arguments that Hydra does not know.
 
-    If this version of Hydra has no such parser, return (None, []). The user then sees Hydra's own errors.
+    If the parser has another name in this version of Hydra, return (None, []). The user then sees Hydra's own errors.
     """
     try:
         from hydra._internal.utils import get_args_parser

@@ -1,4 +1,4 @@
-"""Run a task under Hydra's command line. A typing mistake prints one line and leaves no files."""
+"""Run a task from Hydra's command line. After a typing mistake, the process prints one line and leaves no files."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ _sweeps: list[Path] = []
 
 
 class Preflight(Callback):
-    """Check a run before Hydra writes any file. If a check fails, print one line and end the process.
+    """A callback of Hydra that checks a run before Hydra writes any file.
 
-    The checks that do not import torch come first. In a sweep, each job is checked later, when it begins.
+    If a check fails, the callback prints one line and ends the process. The checks that do not import torch come first.
+    Before a sweep, it checks only the section `hydra` and the directory. Each job is checked when the job begins.
     """
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
@@ -56,11 +57,16 @@ class Preflight(Callback):
 
 
 def launch(task: Callable[[DictConfig], float], config_path: str, config_name: str) -> None:
-    """Run a task under Hydra's command line.
+    """Run a task from Hydra's command line.
 
-    A mistake of the user prints one line. A defect of the code prints a traceback. Both give a non-zero exit code. In a
-    sweep, the other jobs go on, and the record of the failed job holds the error. With HYDRA_FULL_ERROR=1, every error
-    prints its traceback.
+    For a mistake of the user, print one line. For a defect of the code, print a traceback. In both cases, the exit code
+    is not zero. If a job of a sweep fails, its error is saved in its record, and the other jobs go on. If the
+    environment variable HYDRA_FULL_ERROR is 1, print a traceback for every error.
+
+    Args:
+        task: a function that takes the configuration of a run and returns its score.
+        config_path: the directory of the configuration files.
+        config_name: the name of the main configuration file.
     """
     sys.path.append(str(Path.cwd()))  # for the user's own classes; `python SCRIPT` does not add this directory
     threading.excepthook = _print_thread_error
@@ -99,7 +105,7 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
         sys.exit(130)
     except Exception as error:
         if was_reported(error):
-            sys.exit(1)  # at the end of a sweep, Hydra raises the first error again
+            sys.exit(1)  # after a sweep, Hydra raises the error of the first failed job again
         if FULL:
             raise
         if typed is None or shortage(error):
@@ -108,10 +114,15 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
 
 
 def _assemble(config: DictConfig, directory: Path) -> None:
-    """Make the objects of a run before Hydra starts its job, with the job's directory and environment variables."""
+    """Make the objects of a run before Hydra starts the run.
+
+    Args:
+        config: the configuration of the run, with the section `hydra`, which also sets environment variables.
+        directory: the directory of the run.
+    """
     from gaussgan.setup.assemble import SLOW_TO_MAKE, assemble_ahead
 
-    if config.replicas >= SLOW_TO_MAKE:  # printed, because the log does not exist yet
+    if config.replicas >= SLOW_TO_MAKE:  # not logged, because the log does not exist yet
         print(f"making {config.replicas:,} replicas", file=sys.stderr)
     with flag_override(config, ["struct", "readonly"], False):
         task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
@@ -122,7 +133,10 @@ def _assemble(config: DictConfig, directory: Path) -> None:
 
 @contextmanager
 def _exiting_on_error() -> Iterator[None]:
-    """End the process on an error in a with block. A user's mistake prints one line, a defect prints a traceback."""
+    """End the process if a with block raises an error.
+
+    For a mistake of the user, or a full disk or memory, print one line. For a defect of the code, print a traceback.
+    """
     try:
         with translating_omegaconf_errors():
             yield
@@ -136,10 +150,10 @@ def _exiting_on_error() -> Iterator[None]:
 
 
 def _output_directory(config: DictConfig, key: str) -> Path:
-    """Return the directory that a key of Hydra sets.
+    """Return the directory of a run or of a sweep.
 
     Args:
-        key: hydra.run.dir or hydra.sweep.dir.
+        key: the dotted key that sets the directory: hydra.run.dir or hydra.sweep.dir.
 
     Raises:
         ConfigError: when the value of the key is not a text, or when the user set `run_dir` instead.
@@ -154,7 +168,7 @@ def _output_directory(config: DictConfig, key: str) -> Path:
 
 
 def _print_thread_error(ended: threading.ExceptHookArgs) -> None:
-    """Print the error of a thread. A full disk or memory is not printed, because the run itself reports it."""
+    """Print the error that ended a thread, unless the disk or the memory was full: the run itself reports that."""
     if ended.exc_value is None or not shortage(ended.exc_value):
         threading.__excepthook__(ended)
 

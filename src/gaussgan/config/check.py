@@ -31,7 +31,7 @@ from gaussgan.config.schema import (
 
 @contextmanager
 def translating_omegaconf_errors() -> Iterator[None]:
-    """Convert an error of OmegaConf, raised inside the with block or the decorated function, to a ConfigError."""
+    """Convert each OmegaConf error that a with block or a decorated function raises to a ConfigError."""
     try:
         yield
     except OmegaConfBaseException as error:
@@ -39,10 +39,17 @@ def translating_omegaconf_errors() -> Iterator[None]:
 
 
 def as_config_error(error: OmegaConfBaseException, key: str | None) -> ConfigError:
-    """Return a ConfigError with a dotted key and the first line of an error of OmegaConf."""
+    """Convert an error of OmegaConf to a ConfigError.
+
+    The message starts with the key, and then gives the first line of OmegaConf's message. If OmegaConf did not find the
+    key, the message says instead that the key must be set.
+
+    Args:
+        key: the dotted key to which the error belongs; None if there is none.
+    """
     if isinstance(error, ConfigAttributeError | ConfigKeyError):
         return ConfigError(f"{key} must be set (it was removed)")
-    what = str(error).splitlines()[0]  # the other lines repeat the key and name types of OmegaConf
+    what = str(error).splitlines()[0]  # the other lines repeat the key and name OmegaConf's types
     return ConfigError(f"{key}: {what}" if key else what)
 
 
@@ -92,7 +99,8 @@ def check_sections(cfg: DictConfig) -> None:
     """Check that each section and each logger of a configuration is a mapping of keys to values.
 
     Raises:
-        ConfigError: for the first section or logger that is not a mapping. The message says how to choose one.
+        ConfigError: for the first section or logger that is not a mapping. The message says how to choose an
+            option for it, or how to remove it.
     """
     for section in SECTIONS:
         if not OmegaConf.is_dict(value := OmegaConf.select(cfg, section)):
@@ -110,9 +118,9 @@ def check_sections(cfg: DictConfig) -> None:
 
 
 def _choices_for(section: str, cfg: DictConfig) -> str:
-    """Return a text that says how to choose a section, such as "chosen as generator=NAME".
+    """Return a text for an error message that says what to type for a section, such as "chosen as generator=NAME".
 
-    The text lists the options of the section's config group, if Hydra can list them.
+    The text also lists the options of the section's config group, if Hydra can list them.
     """
     if section.startswith("player_"):
         return f"a mapping of keys to values, such as {section}.clip_gradient=1"
@@ -127,7 +135,7 @@ def _choices_for(section: str, cfg: DictConfig) -> str:
 
 
 def check_hydra(cfg: DictConfig) -> None:
-    """Check the section `hydra`: Hydra knows all its keys, and its launcher and its sweeper have a `_target_`.
+    """Check that Hydra knows all keys of the section `hydra`, and that its launcher and sweeper have a `_target_`.
 
     Raises:
         ConfigError: for the first key that is unknown or has a wrong value.
@@ -141,7 +149,7 @@ def check_hydra(cfg: DictConfig) -> None:
 
 
 def unknown_key(key: str, cfg: DictConfig) -> ConfigError:
-    """Return the error for an unknown key. Its message suggests similar keys, or options of the key's config group."""
+    """Return the error for an unknown key. The message suggests similar keys, or the options of a config group."""
     group, _, name = key.partition(".")
     option, options = name.partition(".")[0], _group_options(group)
     choice = f"[default,{option}]" if group == "callbacks" else option
@@ -161,6 +169,6 @@ def unknown_key(key: str, cfg: DictConfig) -> ConfigError:
 
 
 def _group_options(group: str) -> list[str]:
-    """Return the options of a config group, or [] if Hydra is not initialized. `hydra` itself has no options."""
+    """Return the options of a config group. Return [] for the group "hydra", or if Hydra is not initialized."""
     hydra = GlobalHydra.instance()
     return hydra.config_loader().get_group_options(group) if hydra.is_initialized() and group != "hydra" else []

@@ -10,7 +10,11 @@ import yaml
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a nested configuration as a flat dict with dotted keys: {"a": {"b": 1}} becomes {"a.b": 1}."""
+    """Convert a nested configuration to a flat dict with dotted keys: {"a": {"b": 1}} becomes {"a.b": 1}.
+
+    Args:
+        prefix: a text to put before each key.
+    """
     flat: dict[str, Any] = {}
     for key, value in config.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
@@ -18,9 +22,11 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def walk(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield (path, node) for each node of nested mappings and lists. A parent comes before its children.
+    """Yield (path, node) for a node and for everything inside it. A parent comes before its children.
 
-    A path is a tuple of keys and list indices, all as text.
+    Args:
+        node: nested mappings and lists.
+        path: the keys and list indices that lead to the node, all as text.
     """
     yield path, node
     children = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
@@ -29,7 +35,7 @@ def walk(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...
 
 
 def set_key(config: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted key of a nested configuration. Its parents must exist."""
+    """Set the value of a dotted key in a nested configuration. For the key "a.b", the entry "a" must exist."""
     *parents, name = key.split(".")
     for parent in parents:
         config = config[parent]

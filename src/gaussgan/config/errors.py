@@ -12,7 +12,7 @@ OUT_OF_MEMORY = r"can't allocate memory|[Oo]ut of memory|Unable to allocate|Stor
 
 
 class ConfigError(ValueError):
-    """A mistake of the user. The message is one line: a key, what its value must be, and the given value."""
+    """A mistake of the user. The message is one line. It names a key, what its value must be, and the given value."""
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(line.strip() for line in message.splitlines()))
@@ -21,7 +21,7 @@ class ConfigError(ValueError):
 def one_line(error: BaseException) -> str:
     """Return the message of an error as one line.
 
-    When Hydra cannot instantiate a component, the line is the component's key and the message of the first error.
+    If Hydra could not instantiate a component, the line is the component's key and the message of the original error.
     """
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         key = re.search(r"full_key: (\S+)", str(error))
@@ -31,7 +31,7 @@ def one_line(error: BaseException) -> str:
 
 
 def shortage(error: BaseException) -> str | None:
-    """Return a one-line message if the error says that the disk or the memory is full, else None."""
+    """Return a one-line message if the disk or the memory was full and caused the error; otherwise None."""
     if isinstance(error, OSError) and error.errno in DISK_ERRORS:
         where = "the disk" if error.filename is None else error.filename
         return f"hydra.run.dir: cannot write to {where} ({error.strerror})"
@@ -43,5 +43,5 @@ def shortage(error: BaseException) -> str | None:
 
 
 def gigabytes(size: float) -> str:
-    """Return a number of bytes as text, such as "1.5 GB"."""
+    """Convert a number of bytes to a text in gigabytes, such as "1.5 GB"."""
     return f"{size / 1e9:,.{1 if size < 1e10 else 0}f} GB" if size < 1e18 else f"{size / 1e9:.3g} GB"

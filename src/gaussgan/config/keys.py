@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from gaussgan.config.dotted import flatten, walk
 from gaussgan.config.schema import KEYS
 
-FOREIGN_NAMES = {  # keys of gaussgan → words for the same in other programs, separated by spaces
+FOREIGN_NAMES = {  # what to type in gaussgan → the names of the same setting in other programs, separated by spaces
     "generator or discriminator": "model net network",
     "objective": "loss criterion",
     "optimizer_d.lr or optimizer_g.lr": "learning_rate",
@@ -30,15 +30,22 @@ FOREIGN_NAMES = {  # keys of gaussgan → words for the same in other programs, 
     "--cfg job": "print_config",
 }
 SIMILAR = 0.7  # two names are similar if their SequenceMatcher ratio is at least this
-# Matches the key in ${key}, ${.key}, ${oc.select:key,default} and so on. The second group is "${" if the rest of the
-# key is itself an interpolation.
+# Finds the key in ${key}, ${.key}, ${oc.select:key,default} and so on; this is the first group. The second group is
+# "${" if another interpolation follows inside the key, as in ${table.${name}}.
 REFERENCE = re.compile(
     r"""\$\{\s*(?:oc\.(?:select|deprecated|dict\.keys|dict\.values):\s*["']?)?([^\s${}:,"']*+)(?!\s*:)(?=(\$\{)?)"""
 )
 
 
 def did_you_mean(key: str, known: Iterable[str]) -> str:
-    """Return the text "; did you mean …?" with at most three similar known keys, or "" if no key is similar."""
+    """Return a text such as "; did you mean seed?" that suggests similar known keys, or "" if there are none.
+
+    A name that other programs use, such as learning_rate, can also lead to a suggestion.
+
+    Args:
+        key: the unknown key.
+        known: the known keys.
+    """
     parent, _, name = key.rpartition(".")
     similarity = {}
     for other in known:
@@ -53,7 +60,10 @@ def did_you_mean(key: str, known: Iterable[str]) -> str:
 
 
 def is_misspelt(key: str, known: Iterable[str]) -> bool:
-    """Return whether adding, or removing, at most two letters turns the key into a known key of the same component."""
+    """Return whether a key is a known key with at most two letters missing or added.
+
+    Two dotted keys are compared only if they differ in their last name alone.
+    """
     component, _, name = key.rpartition(".")
     for other in known:
         above, _, last = other.rpartition(".")
@@ -66,9 +76,9 @@ def is_misspelt(key: str, known: Iterable[str]) -> bool:
 
 
 def unread_keys(cfg: DictConfig) -> list[str]:
-    """Return the unknown dotted keys that nothing uses.
+    """Return the dotted keys that are unknown and unused.
 
-    An unknown key is used if an interpolation refers to it. The interpolation must stand in a known or a used key.
+    An unknown key is used if an interpolation in a known key refers to it, or an interpolation in another used key.
     """
     if not (unknown := [*_unknown_keys(cfg)]):
         return []
@@ -92,12 +102,12 @@ def unread_keys(cfg: DictConfig) -> list[str]:
 
 
 def _referenced_paths(text: str, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Yield the path of each key to which an interpolation in a text refers.
+    """Find the interpolations in a text, and yield the path of each key to which they refer.
 
-    For ${table.${name}}, yield the path of `table`, because the value of `name` is not known yet.
+    For ${table.${name}}, yield the path of `table`, because the value of `name` is not known here.
 
     Args:
-        path: the path of the key that holds the text. Relative interpolations, such as ${.key}, start from it.
+        path: the path of the key whose value is the text. A relative interpolation, such as ${.key}, starts from there.
     """
     for key, lookup in REFERENCE.findall(text):
         dots = len(key) - len(key.lstrip("."))
@@ -106,14 +116,15 @@ def _referenced_paths(text: str, path: tuple[str, ...]) -> Iterator[tuple[str, .
 
 
 def _overlap(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Return whether two paths are equal, or one of them is a parent of the other."""
+    """Return whether two paths are equal, or whether one path is the beginning of the other."""
     return all(a == b for a, b in zip(one, other, strict=False))
 
 
 def unknown_to_hydra(node: DictConfig, key: str = "hydra") -> Iterator[str]:
-    """Yield the dotted keys of a node that the classes of Hydra's own configuration do not define.
+    """Yield the dotted keys inside a node that Hydra does not know.
 
     Args:
+        node: the section `hydra` of a configuration, or a mapping inside that section.
         key: the dotted key of the node.
     """
     schema = OmegaConf.get_type(node)
@@ -126,10 +137,11 @@ def unknown_to_hydra(node: DictConfig, key: str = "hydra") -> Iterator[str]:
 
 
 def _unknown_keys(cfg: DictConfig) -> Iterator[str]:
-    """Yield the unknown top-level keys, and the dotted keys of unknown entries of a few sections.
+    """Yield the unknown keys of the top level, and the unknown keys of some sections as dotted keys.
 
-    In sections of components, such as `callbacks`, an entry without a `_target_` is unknown. In `player_d` and
-    `player_g`, a key that starts with _ is unknown.
+    In `callbacks`, `logger` and `penalty`, an entry that is not a component with a `_target_` is unknown. An exception
+    is `penalty.weight`, if a penalty exists. In a `schedule` without a `_target_`, every key is unknown. In `player_d`
+    and `player_g`, a key that starts with an underscore is unknown.
     """
     yield from (name for name in map(str, cfg) if name not in KEYS and name != "hydra")
     for group in ("callbacks", "logger", "penalty", "schedule"):
@@ -149,7 +161,7 @@ def is_component(entry: Any) -> bool:
 
 
 def _leaves(config: Mapping[str, Any], key: str) -> list[str]:
-    """Return the dotted keys of all values below a top-level key. For a deeper key, return only the key itself."""
+    """Return the dotted keys of all values below a key of the top level. For a dotted key, return only [key]."""
     return [*flatten({key: config[key]})] or [key] if key in config else [key]
 
 

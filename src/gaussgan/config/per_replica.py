@@ -28,16 +28,22 @@ SEEDS = ("seed", "data.seed")
 def may_vary(key: str) -> bool:
     """Return whether the value of a dotted key may differ between replicas.
 
-    In `betas`, each of the two numbers may be a list of its own: [[0, 0.5], 0.9] gives two replicas different β₁.
+    For the key `betas` of an optimizer, each of β₁ and β₂ may be a list. With [[0, 0.5], 0.9], the first replica has
+    β₁ = 0, the second replica has β₁ = 0.5, and both have β₂ = 0.9.
     """
     return any(fnmatch(key, pattern) for pattern in PER_REPLICA)
 
 
 def entries(key: str, value: Any, replicas: int) -> list[Any]:
-    """Return a list with the value of a dotted key for each replica, or with one value if all replicas share it.
+    """Return a list with one value for each replica. If all replicas share the value, list it only once.
+
+    Args:
+        key: a dotted key.
+        value: the value of the key in the configuration of all replicas.
+        replicas: the number of replicas.
 
     Raises:
-        ConfigError: when a value that is a list does not have one entry for each replica.
+        ConfigError: when the value differs between replicas, but its list does not have one entry for each replica.
     """
     if replicas == 1 or not (may_vary(key) and _varies(key, value)):
         return [value]
@@ -48,19 +54,27 @@ def entries(key: str, value: Any, replicas: int) -> list[Any]:
 
 
 def seeds(config: Mapping[str, Any]) -> list[int]:
-    """Return the seed of each replica: config["seed"] if it is a list, else seed, seed + 1, …"""
+    """Return the seed of each replica.
+
+    If `seed` is a list in the configuration, it gives these seeds. If `seed` is a number s, they are s, s + 1, …
+    """
     seed = config["seed"]
     return seed if isinstance(seed, list) else [seed + i for i in range(config["replicas"])]
 
 
 def varying(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a dict from dotted keys to values, for the values that differ between replicas. Seeds are left out."""
+    """Return {dotted key: value} for all values that differ between replicas, except seeds."""
     flat = flatten(config)
     return {key: value for key, value in flat.items() if key not in SEEDS and may_vary(key) and _varies(key, value)}
 
 
 def of_replica(config: Mapping[str, Any], i: int) -> dict[str, Any]:
-    """Return the configuration of replica i as a single run. Its seed is seed[i], or seed + i if `seed` is a number."""
+    """Return the configuration of a single run with the settings and the seed of replica i.
+
+    Args:
+        config: the configuration of R replicas.
+        i: the index of the replica, from 0 to R − 1.
+    """
     single: dict[str, Any] = deepcopy(dict(config))
     for key, value in varying(config).items():
         set_key(single, key, _entry(key, value, i))
@@ -72,7 +86,7 @@ def of_replica(config: Mapping[str, Any], i: int) -> dict[str, Any]:
 
 
 def together(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return one configuration whose replicas are the given single runs. All must have the same `structure`."""
+    """Return one configuration whose replicas are the given single runs. `structure` must be equal for all of them."""
     joint: dict[str, Any] = deepcopy(dict(configs[0]))
     flats = [flatten(config) for config in configs]
     for key, first in flats[0].items():
@@ -87,9 +101,10 @@ def together(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def structure(config: Mapping[str, Any]) -> str:
-    """Return a text that is equal for single runs that can be trained together.
+    """Return a text that describes a single run. Runs with the same text can be trained together as replicas.
 
-    The text contains all entries. A placeholder replaces each number that may differ between replicas.
+    The text contains all entries of the configuration. In it, a placeholder replaces each number that may differ
+    between replicas.
     """
     shared = {key: _shape(value) if may_vary(key) else value for key, value in flatten(config).items()}
     return json.dumps(shared, sort_keys=True, default=str)
@@ -106,7 +121,7 @@ def _entry(key: str, value: Any, i: int) -> Any:
 
 
 def _shape(value: Any) -> Any:
-    """Replace each number in a value by the text "a number". Null, booleans and text do not change."""
+    """Return a value with the text "a number" in place of each number. Null, booleans and texts do not change."""
     if isinstance(value, list):
         return [_shape(entry) for entry in value]
     return "a number" if isinstance(value, int | float) and not isinstance(value, bool) else value

@@ -14,25 +14,33 @@ NO_EFFECT = (
 
 
 def recipe(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return only the entries that affect the result of a run, as a flat dict with dotted keys."""
-    flat = flatten({key: value for key, value in config.items() if key in KEYS})  # other keys only serve interpolations
+    """Return the entries of a configuration that affect the result of a run, as a flat dict with dotted keys."""
+    flat = flatten({key: value for key, value in config.items() if key in KEYS})  # only interpolations use other keys
     return {key: flat[key] for key in flat if key == "trainer.precision" or not key.startswith(NO_EFFECT)}
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return {dotted key: (their value, our value)} for the keys in which the recipes of two configurations differ."""
+    """Return the entries that affect the result of a run and that differ between two configurations.
+
+    Args:
+        theirs: the first configuration.
+        ours: the second configuration.
+
+    Returns:
+        A dict from dotted keys to (value in `theirs`, value in `ours`). A missing value is None.
+    """
     a, b = recipe(theirs), recipe(ours)
     return {key: (a.get(key), b.get(key)) for key in {**a, **b} if a.get(key) != b.get(key)}
 
 
 def hyperparameters(config: Mapping[str, Any], first_keys: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the recipe and the tags of a configuration, to show them in a dashboard.
+    """Return the entries to show in a dashboard: those that affect the result of a run, and the tags of the run.
 
     A component appears as the name of its class. Entries that only repeat others, such as data.seed, are left out.
 
     Args:
-        first_keys: dotted keys to list first; each is followed by its subkeys. These keys are listed even if they are
-            not in the recipe.
+        first_keys: dotted keys to list first, together with their subkeys. They are listed even if they do not affect
+            the result, except keys of loggers, callbacks and paths.
     """
     flat = flatten(config)
     others = {key for key in first_keys if not key.startswith(("logger.", "callbacks.", "ckpt_path", "run_dir"))}

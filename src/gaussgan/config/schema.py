@@ -29,15 +29,21 @@ def or_null(rule: Rule) -> Rule:
 
 
 def only(value: Any, why: str) -> Rule:
-    """Return the rule for a key with only one valid value. `why` is the reason or an alternative, for the error."""
+    """Return the rule for a key with only one valid value.
+
+    Args:
+        value: the valid value.
+        why: a text for the error message; it gives the reason, or says what to use instead of the key.
+    """
     return f"{json.dumps(value)}: {why}", lambda v: v == value and (type(v) is type(value) or v == 0)
 
 
 def prefixed(prefixes: str, rules: Mapping[str, Rule]) -> dict[str, Rule]:
-    """Return the same rules for several components, with dotted keys.
+    """Give several components the same rules. Return a dict from dotted keys, such as "data.seed", to rules.
 
     Args:
-        prefixes: the names of the components, separated by spaces.
+        prefixes: the dotted keys of the components, separated by spaces.
+        rules: maps a key of a component, such as "seed", to its rule.
     """
     return {f"{prefix}.{key}": rule for prefix in prefixes.split() for key, rule in rules.items()}
 
@@ -48,7 +54,7 @@ def is_number(value: Any) -> bool:
 
 
 def _is_devices(value: Any) -> bool:
-    if isinstance(value, str):  # Lightning reads a text as a number of devices, or as a list of device indices
+    if isinstance(value, str):  # Lightning accepts a number of devices or a list of device indices as text
         return value in ("auto", "-1") or (value != "0" and all(index.strip().isdigit() for index in value.split(",")))
     if isinstance(value, list):
         return bool(value) and all(type(device) is int and device >= 0 for device in value)
@@ -91,7 +97,7 @@ MAX_TIME: Rule = (
     "null, or a time above 0 as DD:HH:MM:SS or {hours: 1, minutes: 30}",
     lambda v: v is None or _is_duration(v),
 )
-ANY: Rule = ("a value that Lightning accepts", lambda v: True)  # Lightning checks it when it makes the Trainer
+ANY: Rule = ("a value that Lightning accepts", lambda v: True)  # Lightning checks the value in Trainer(…)
 
 NO_VALIDATION = "there is no validation loop; every epoch ends with an evaluation"
 ONE_OR_NULL = or_null(only(1.0, NO_VALIDATION))

@@ -1,4 +1,4 @@
 """Make loggers, log the configuration, numbers and pictures of a run, and close the loggers.
 
-The choice of numbers and pictures belongs in `callbacks`.
+The package `callbacks` decides which numbers and pictures are logged.
 """

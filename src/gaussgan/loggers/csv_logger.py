@@ -17,14 +17,14 @@ from gaussgan.config.dotted import to_yaml
 
 
 class CSVLogger(Logger):
-    """Write `metrics.csv`, with one row for all numbers of one iteration.
+    """A logger that writes the file `metrics.csv`, with one row for each iteration at which numbers are logged.
 
-    Each row is written immediately. If the file exists already, because the run is resumed, this logger keeps its first
-    rows. Lightning's own `CSVLogger` would delete them.
+    Each row is written immediately. When a run is resumed, this logger keeps the rows before the iteration
+    `purge_step`. Lightning's own `CSVLogger` would delete them.
 
     Args:
         save_dir: the directory of the file.
-        purge_step: in an existing file, the rows of this iteration and of all later ones are deleted.
+        purge_step: if the file exists, its rows of this iteration and of all later iterations are deleted.
     """
 
     name, version = "", ""
@@ -65,7 +65,7 @@ class CSVLogger(Logger):
     def _rewrite(self, step: int, row: dict[str, Any]) -> None:
         """Write the whole file again, with one more row.
 
-        This is necessary if the row has new columns, or if it is for an earlier iteration than the last row.
+        This is necessary if the new row has new columns, or if its iteration is before that of the last row.
         """
         text = self.path.read_text() if self.path.exists() else ""
         complete = text[: text.rfind("\n") + 1].splitlines()  # a killed process may leave half a row

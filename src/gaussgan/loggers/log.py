@@ -33,16 +33,17 @@ def log_configuration(
     """Log the hyperparameters of a run, and save the ids that W&B and MLflow gave the run.
 
     Args:
-        distances: maps tags to distances from the true distribution at the iteration `step`.
+        config: the configuration of the run.
+        distances: maps tags, such as "val/w2", to distances from the true distribution at the iteration `step`.
         step: the iteration at which this process starts to train.
-        first_keys: the dotted keys of the hyperparameters to list first, such as the keys from `typed`.
+        first_keys: the dotted keys of the hyperparameters to list first, such as those set on the command line.
     """
     numbers, start = hyperparameters(config, first_keys), aggregate(distances)
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
             _log_configuration_to_tensorboard(logger, config, numbers, start, step)
         elif isinstance(logger, MLFlowLogger):
-            known = logger.experiment.get_run(logger.run_id).data.params  # MLflow refuses to change these
+            known = logger.experiment.get_run(logger.run_id).data.params  # MLflow refuses to log these again
             logger.experiment.update_run(logger.run_id, status="RUNNING")
             logger.log_hyperparams({key: value for key, value in numbers.items() if key not in known})
         else:
@@ -71,7 +72,7 @@ def _log_configuration_to_tensorboard(
 
 
 def log_numbers(loggers: Sequence[Logger], numbers: Mapping[str, float], step: int) -> None:
-    """Log numbers at an iteration. If there are no numbers, log nothing.
+    """Log the numbers of one iteration to all loggers. If there are no numbers, log nothing.
 
     Args:
         numbers: maps tags, such as "val/w2", to numbers.
@@ -88,12 +89,13 @@ def log_finished_run(
     history: Sequence[Mapping[str, Any]],
     first_keys: Sequence[str],
 ) -> None:
-    """Log a finished single run in the same way as during training, and close its loggers.
+    """Log a finished single run as if it were logged during training, and close its loggers.
 
     Args:
-        distances: maps tags to distances from the true distribution at iteration 0.
-        history: one row of numbers for each epoch.
-        first_keys: as for `log_configuration`.
+        config: the configuration of the run.
+        distances: maps tags, such as "val/w2", to distances from the true distribution at iteration 0.
+        history: one row for each epoch; it maps tags to numbers, and "iteration" to the iteration of the row.
+        first_keys: the dotted keys of the hyperparameters to list first.
     """
     with closing(loggers):
         log_configuration(loggers, config, distances, 0, first_keys)

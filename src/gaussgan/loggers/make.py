@@ -18,8 +18,8 @@ from gaussgan.runs.directory import writing
 
 IDS_FILE = "loggers.json"  # a file in the run's directory with the ids that W&B and MLflow gave the run
 
-# Maps a logger class to (argument, extra). The argument makes a resumed run continue its log. Its value is an iteration
-# or, for W&B and MLflow, the id that they gave the run. The extra is the pip extra that installs the logger's package.
+# Maps a logger class to (argument, extra). The argument lets a resumed run continue its log; its value is an iteration,
+# or the id that W&B or MLflow gave the run. The extra is the pip extra that installs the package of the logger.
 SUPPORTED: dict[type[Logger], tuple[str, str | None]] = {
     CSVLogger: ("purge_step", None),
     TensorBoardLogger: ("purge_step", None),
@@ -32,10 +32,11 @@ SERVICES = tuple(logger for logger, (_, extra) in SUPPORTED.items() if extra)
 def make_loggers(config: Mapping[str, Any], step: int | None = None) -> list[Logger]:
     """Make the loggers of a configuration.
 
-    The loggers of a resumed run continue its logs. If the run was killed, a log may have entries that are newer than
-    the checkpoint. The logger deletes these entries if it can.
+    If the run is resumed, the loggers continue its logs. If the run was killed before, a log may have entries that are
+    newer than the checkpoint. The logger of that log deletes these entries if it can.
 
     Args:
+        config: the configuration of the run.
         step: the iteration from which the run is resumed, or None for a new run.
 
     Raises:
@@ -64,7 +65,7 @@ def _make(name: str, node: Mapping[str, Any], run_id: str | None, purge_step: in
         if base is WandbLogger and not (make.keywords.get("offline") or "mode" in make.keywords):
             import wandb
 
-            wandb.login()  # so an error comes now, not when the run begins
+            wandb.login()  # so that a wrong login is an error now, not when the run begins
     except ModuleNotFoundError as error:
         extra = base and SUPPORTED[base][1]
         what = f"pip install -c constraints.txt -e '.[{extra}]'" if extra else one_line(error)
@@ -77,9 +78,9 @@ def _make(name: str, node: Mapping[str, Any], run_id: str | None, purge_step: in
 
 @contextmanager
 def closing(loggers: Sequence[Logger]) -> Iterator[None]:
-    """End the run of W&B at the end of a with block.
+    """At the end of a with block, end the W&B run if one of the loggers uses W&B.
 
-    Lightning leaves the run open. So the next run of the same process would log into it.
+    Lightning leaves the W&B run open. The next run of the same process would then log into it.
     """
     failed = True
     try:

@@ -8,9 +8,10 @@ from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger
 
 
 def log_picture(logger: Logger, tag: str, image: Any, step: int) -> None:
-    """Log a picture at an iteration, if the logger accepts pictures.
+    """Log a picture of one iteration, if the logger accepts pictures.
 
     Args:
+        tag: the name of the picture in the log.
         image: an array of shape [height, width, 3].
         step: the iteration.
     """

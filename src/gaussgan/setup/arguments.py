@@ -1,4 +1,4 @@
-"""Compare the arguments in a configuration with the signatures of its classes."""
+"""Compare the arguments that a configuration gives to classes with the signatures of these classes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PASSES_KWARGS_TO = {  # class → the class or function to which it passes its *
 
 
 def check_arguments(config: Mapping[str, Any]) -> None:
-    """Check that each class gets all its required arguments, and no unknown argument.
+    """Check that a configuration gives each class all its required arguments, and no unknown argument.
 
     Raises:
         ConfigError: for the first missing or unknown argument.
@@ -59,14 +59,15 @@ def check_arguments(config: Mapping[str, Any]) -> None:
 
 
 def _arguments(target: str, supplied: set[str]) -> dict[str, bool] | None:
-    """Return a dict from the name of each argument of a class or function to true if the argument is required.
+    """Return a dict from the name of each argument of a class or function to whether the argument is required.
 
     Args:
         target: the dotted name of the class or function.
         supplied: the arguments to leave out, because the run supplies them.
 
     Returns:
-        The dict, or None if **kwargs allows any name, or if the signature is unknown, as for a class written in C.
+        The dict. It is None if the class or function accepts any name through **kwargs, or if its signature is
+        unknown, as for a class written in C.
     """
     try:
         function = get_object(target)

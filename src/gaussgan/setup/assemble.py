@@ -45,7 +45,7 @@ def assemble(cfg: DictConfig) -> Run:
     """Make the module, the data and the trainer of a run.
 
     Raises:
-        ConfigError: when an object cannot be made, does not fit another object, or does not fit the checkpoint.
+        ConfigError: when an object cannot be made, or does not fit another object, the machine or the checkpoint.
     """
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     if _assembled and (run := _assembled.pop())[0].config == config:
@@ -89,9 +89,9 @@ def assemble(cfg: DictConfig) -> Run:
 
 
 def assemble_ahead(cfg: DictConfig) -> None:
-    """Assemble a run before Hydra writes files. If the run is refused, it leaves no files.
+    """Make the objects of a run before Hydra writes any file, so that a run with a mistake leaves no files.
 
-    The next call of `assemble` with the same configuration returns this run.
+    The next call of `assemble` with the same configuration returns these objects.
     """
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)
@@ -99,7 +99,7 @@ def assemble_ahead(cfg: DictConfig) -> None:
 
 
 def _make_data(cfg: DictConfig, config: dict[str, Any]) -> GaussianDataModule:
-    make = instantiate(cfg.data, _partial_=True)  # seeds are given below, because OmegaConf copies long lists slowly
+    make = instantiate(cfg.data, _partial_=True)  # seeds are passed below, because OmegaConf copies long lists slowly
     try:
         return make(**({"seed": seeds(config)} if cfg.replicas > 1 else {}))
     except (TypeError, ValueError) as error:
@@ -111,7 +111,7 @@ def _make(cfg: DictConfig, component: str, ndim: int = 2) -> Any:
 
     Args:
         component: the dotted key of the component.
-        ndim: the number of dimensions of these tensors, see `_replica_tensors`.
+        ndim: the number of dimensions of these tensors. For R replicas, 2 gives [R, 1] and 3 gives [R, 1, 1].
     """
     tensors = _replica_tensors(cfg, component, ndim)
     node = OmegaConf.select(cfg, component)
@@ -126,8 +126,8 @@ def _replica_tensors(cfg: DictConfig, component: str, ndim: int = 2) -> dict[str
 
     Args:
         component: the dotted key of the component, or "" for the top level of the configuration.
-        ndim: the number of dimensions. For R replicas and ndim = 1, the shape is [R]. For ndim = 2 it is [R, 1], to
-            multiply parameters [R, P]. For ndim = 3 it is [R, 1, 1], to multiply examples [R, B, d].
+        ndim: the number of dimensions of each tensor. For R replicas, 1 gives the shape [R]; 2 gives [R, 1], which can
+            be multiplied by parameters [R, P]; 3 gives [R, 1, 1], which can be multiplied by examples [R, B, d].
     """
 
     def tensor(values: Any) -> Any:
@@ -140,9 +140,9 @@ def _replica_tensors(cfg: DictConfig, component: str, ndim: int = 2) -> dict[str
 
 
 def _check_objects(cfg: DictConfig, gan: GAN, data: GaussianDataModule) -> None:
-    """Call each object of a copy of the game once, to find errors before the run.
+    """Call the networks and each part of the game once, to find errors before the run.
 
-    The states of the global random number generators do not change.
+    Objects that a call could change are copied first. The global random number generators keep their states.
     """
     with isolate_rng(include_cuda=False):
         d = data.distribution.dim

@@ -17,10 +17,10 @@ from gaussgan.setup.trial import ONLY_GIVEN_GENERATOR, ROWS, check_numbers, nami
 
 
 def check_distribution(distribution: Any) -> None:
-    """Check that an object follows the protocol `Distribution`.
+    """Check that an object has the attributes and methods of the protocol `Distribution`, and that they are valid.
 
     Raises:
-        ConfigError: for the first attribute or method that does not follow it.
+        ConfigError: for the first attribute or method that is missing or invalid.
     """
     where = f"data.distribution: {type(distribution).__name__}"
     for attribute in ("dim", "mean", "cov", "gaussian", "sample"):

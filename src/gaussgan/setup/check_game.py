@@ -23,9 +23,9 @@ from gaussgan.setup.trial import ROWS, check_numbers, naming_key
 
 
 def check_objective(objective: Any, replicas: int) -> None:
-    """Check that an objective returns one differentiable loss for each logit.
+    """Check that both losses of an objective return one number for each logit, with a gradient.
 
-    For several replicas, also check that the losses of one replica do not depend on the logits of the others.
+    For several replicas, also check that the losses of one replica do not depend on the logits of other replicas.
     """
     shape = (replicas, ROWS, 1) if replicas > 1 else (ROWS, 1)
     rng = stream(0, "protocol")
@@ -51,7 +51,8 @@ def check_penalties(penalties: Mapping[str, Any], gan: GAN, d: int) -> None:
     """Check that each penalty returns one number for each example.
 
     Args:
-        penalties: maps the name of each penalty to the penalty.
+        penalties: maps the name of each penalty in the configuration to the penalty.
+        gan: a copy of the game. The penalties are called with its discriminator.
         d: the dimension of the data.
     """
     leading = [gan.replicas] if gan.replicas > 1 else []
@@ -65,10 +66,11 @@ def check_penalties(penalties: Mapping[str, Any], gan: GAN, d: int) -> None:
 
 
 def check_update(gan: GAN, latent_dim: int, d: int, d_steps: int) -> None:
-    """Check that an update rule follows the protocol `Update`.
+    """Check that the update rule of a game follows the protocol `Update`.
 
     Args:
-        gan: a copy of the game. The check trains it for one iteration.
+        gan: a copy of the game. The check trains this copy for one iteration.
+        latent_dim: the dimension of the latents.
         d: the dimension of the data.
         d_steps: the number of discriminator steps in an iteration.
     """
@@ -105,7 +107,7 @@ def check_update(gan: GAN, latent_dim: int, d: int, d_steps: int) -> None:
 
 
 def check_schedule(schedule: Any) -> None:
-    """Check that a schedule maps progress in [0, 1] to learning-rate multipliers."""
+    """Check that a schedule maps progress in [0, 1] to a learning-rate multiplier of at least 0."""
     with naming_key("schedule"):
         for progress in (0.0, 0.5, 1.0):
             value = schedule(progress)
@@ -114,7 +116,7 @@ def check_schedule(schedule: Any) -> None:
 
 
 def check_optimizers(gan: GAN) -> None:
-    """Check that both optimizers are torch optimizers, and that a step of one replica does not depend on the others."""
+    """Check that both optimizers are torch optimizers, and that their steps do not mix replicas."""
     for name in ("optimizer_d", "optimizer_g"):
         try:
             optimizer = getattr(gan, name)([torch.zeros(1, 1)])
@@ -129,9 +131,9 @@ def check_optimizers(gan: GAN) -> None:
 
 
 def _step_twice(factory: OptimizerFactory, replicas: int, multiple: float | Tensor) -> Tensor:
-    """Return the parameters of the first replica after two steps of an optimizer.
+    """Return the parameters [3] of the first replica after two steps of an optimizer for all replicas.
 
-    The gradient of each other replica is `multiple` times the gradient of the first.
+    In both steps, the gradient of every other replica is `multiple` times the gradient of the first replica.
     """
     theta = torch.ones(replicas, 3)
     optimizer = factory([theta])

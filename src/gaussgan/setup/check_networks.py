@@ -16,13 +16,16 @@ from gaussgan.setup.trial import ONLY_GIVEN_GENERATOR, ROWS, check_numbers, nami
 
 
 def check_networks(gan: GAN, latent_dim: int, d: int, rebuilt: Mapping[str, nn.Module]) -> None:
-    """Check that both networks fit each other and the data.
+    """Check that the generator and the discriminator fit each other and the data.
 
-    Also check that all their parameters can be trained, and that their initial parameters depend only on the seed.
+    Also check that training can change all their parameters, and that the initial parameters depend only on the seed.
 
     Args:
+        gan: a copy of the game with both networks.
+        latent_dim: the dimension of the latents.
         d: the dimension of the data.
-        rebuilt: maps "generator" and "discriminator" to networks that were made again for the first replica.
+        rebuilt: maps "generator" and "discriminator" to the networks of the first replica, built a second time. Their
+            initial parameters must equal those of the first replica in `gan`.
 
     Raises:
         ConfigError: for the first mistake.
@@ -51,10 +54,12 @@ def check_networks(gan: GAN, latent_dim: int, d: int, rebuilt: Mapping[str, nn.M
 
 
 def _forward(gan: GAN, name: str, x: Tensor, source: str) -> Tensor:
-    """Return the output of a network for the batch x.
+    """Return the output of a network for a batch.
 
     Args:
-        source: what sets the width of x, for an error message.
+        name: "generator" or "discriminator".
+        x: the batch.
+        source: a text for an error message; it names the setting that gives x its number of columns.
     """
     width = x.shape[-1]
     try:
@@ -70,7 +75,7 @@ def _forward(gan: GAN, name: str, x: Tensor, source: str) -> Tensor:
 
 
 def _check_parameters(name: str, network: nn.Module, output: Tensor) -> None:
-    """Check that an output depends on all parameters of a network."""
+    """Check that the output of a network depends on all parameters of the network."""
     trained = {key: parameter for key, parameter in network.named_parameters() if parameter.requires_grad}
     gradients: Sequence[Tensor | None] = ()
     if trained and output.requires_grad:

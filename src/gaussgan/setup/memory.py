@@ -21,11 +21,11 @@ from gaussgan.networks.build import build_networks
 
 PROGRAM_BYTES = 4e8  # memory of Python, torch and Lightning
 BATCH_BYTES = 1_600  # memory of the Python objects of one batch
-COPIES = 4  # tensors for each parameter, at least: itself, its gradient, and two copies while a checkpoint is written
+COPIES = 4  # at least: each parameter, its gradient, and two copies while a checkpoint is written
 MATRICES = 10  # number of d × d matrices in float64 during an evaluation
-SIZE_POWERS = {"dim": 2, "side": 2, "modes": 1}  # argument of a distribution → its exponent in the memory
+SIZE_POWERS = {"dim": 2, "side": 2, "modes": 1}  # argument n of a distribution → p; its memory grows as n^p
 
-Needs = dict[str, float]  # purpose → bytes
+Needs = dict[str, float]  # what the memory is for → number of bytes
 
 
 def check_memory(config: Mapping[str, Any]) -> None:
@@ -43,11 +43,11 @@ def check_memory(config: Mapping[str, Any]) -> None:
     try:
         distribution = instantiate(config["data"]["distribution"])
         on_device, on_host = training_needs(config, distribution), validation_needs(config, distribution)
-    except Exception:  # the distribution is invalid; the error comes later, when the run makes it
+    except Exception:  # the distribution is invalid; making the run reports the error
         return
     _check_fits({**on_device, **on_host})
     if config["trainer"]["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        half = {what: size / 2 for what, size in on_device.items()}  # a lower bound: the host holds a part of it
+        half = {what: size / 2 for what, size in on_device.items()}  # a lower bound: a part is in the machine's memory
         _check_fits(half, torch.cuda.mem_get_info()[1], "the GPU")
 
 
@@ -62,12 +62,19 @@ def _check_fits(needs: Needs, limit: float | None = None, where: str = "this mac
 
 
 def needed(needs: Needs) -> float:
-    """Return the total number of bytes that a run needs: the sum of `needs`, plus the memory of the program itself."""
+    """Return the total number of bytes that a run needs.
+
+    Args:
+        needs: maps each purpose to a number of bytes. The memory of the program itself is added to their sum.
+    """
     return PROGRAM_BYTES + sum(needs.values())
 
 
 def available() -> float:
-    """Return the bytes of memory that this process may use: the smallest limit of machine, containers and process."""
+    """Return how many bytes of memory this process may use.
+
+    This is the smallest of three limits: the memory of the machine, the limits of containers, and those of the process.
+    """
     limits = [math.inf]
     with suppress(AttributeError, ValueError, OSError):  # some systems lack these names
         limits.append(float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")))
@@ -94,7 +101,10 @@ def _cgroup_limits() -> Iterator[Path]:
 
 
 def training_needs(config: Mapping[str, Any], distribution: Distribution) -> Needs:
-    """Return the bytes that training needs for each purpose."""
+    """Return the number of bytes that training needs for each purpose.
+
+    A purpose is a text for an error message, such as "a batch (data.batch_size=64)".
+    """
     data, replicas = config["data"], config["replicas"]
     n, batch, k, d = data["num_examples"], data["batch_size"], data["latent_dim"], distribution.dim
     width = 8 if str(config["trainer"].get("precision")).startswith("64") else 4
@@ -120,7 +130,7 @@ def training_needs(config: Mapping[str, Any], distribution: Distribution) -> Nee
 
 
 def validation_needs(config: Mapping[str, Any], distribution: Distribution) -> Needs:
-    """Return the bytes that evaluations need for each purpose."""
+    """Return the number of bytes that an evaluation needs for each purpose, a text for an error message."""
     data, replicas, modes = config["data"], config["replicas"], getattr(distribution, "modes", None)
     samples, k = data.get("validation_samples", 2_500), data["latent_dim"]
     what = f"validation (replicas={replicas}, data.validation_samples={samples}, data.latent_dim={k})"
@@ -140,7 +150,8 @@ def _distribution_needs(config: Mapping[str, Any]) -> Needs:
 def _network_sizes(config: Mapping[str, Any], dim: int) -> tuple[dict[str, int], float]:
     """Return the number of parameters of each network, and the number of floats that autograd saves for one example.
 
-    The networks are built on torch's meta device, which allocates no memory. A count that fails is missing or 0.
+    The networks are built on torch's meta device, which allocates no memory. If the networks
+    cannot be built or called there, a count is missing or 0.
     """
     parameters: dict[str, int] = {}
     with suppress(Exception), torch.device("meta"):

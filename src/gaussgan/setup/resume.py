@@ -26,10 +26,10 @@ from gaussgan.runs.checkpoint import check_form, expecting_checkpoint, read_chec
 
 
 def check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, trainer: Trainer) -> int:
-    """Check that a run can resume from the checkpoint in `ckpt_path`. Return the iteration of the checkpoint.
+    """Check that a run can resume from the checkpoint to which `ckpt_path` points. Return the checkpoint's iteration.
 
     Raises:
-        ConfigError: for the first difference between the run and the checkpoint.
+        ConfigError: for the first reason why the run cannot resume, such as another learning rate in the checkpoint.
     """
     path = cfg.ckpt_path
     with naming_ckpt_path():
@@ -65,7 +65,7 @@ def check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, traine
 
 @contextmanager
 def naming_ckpt_path() -> Iterator[None]:
-    """Put the key `ckpt_path` before the message of each ConfigError inside a with block."""
+    """Put "ckpt_path: " before the message of a ConfigError that a with block raises."""
     try:
         yield
     except ConfigError as error:
@@ -73,11 +73,11 @@ def naming_ckpt_path() -> Iterator[None]:
 
 
 def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModule, trainer: Trainer) -> None:
-    """Check that a checkpoint has the entries, types and shapes that this run would save.
+    """Check that the entries of a checkpoint have the types and shapes of the entries that this run would save.
 
     Raises:
-        ValueError: for the first entry with another type or shape.
-        Exception: any error of an optimizer or a callback that loads its state.
+        ValueError: for the first entry that does not fit the run.
+        Exception: when an optimizer or a callback cannot load its state; the error is its own.
     """
     if Version(checkpoint["pytorch-lightning_version"]).major != Version(pytorch_lightning.__version__).major:
         raise ValueError("another major version of Lightning wrote it")
@@ -116,7 +116,7 @@ def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModul
 
 
 def _check_counts(checkpoint: Mapping[str, Any], data: GaussianDataModule) -> None:
-    """Check that all entries of a checkpoint that count the finished iterations agree."""
+    """Check that a checkpoint's entries agree on the number of finished iterations."""
     done, place, history = checkpoint["global_step"], checkpoint["GaussianDataModule"], checkpoint["history"]
     loop = checkpoint["loops"]["fit_loop"]["epoch_loop.manual_optimization.optim_step_progress"]
     rows = history["rows"]

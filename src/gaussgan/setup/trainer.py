@@ -24,13 +24,13 @@ from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.iterations import iteration_limits
 from gaussgan.gan.module import GAN
 
-for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # their INFO messages do not help
+for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # these INFO messages do not help users
     logging.getLogger(library).setLevel(logging.WARNING)
 for module in ("profilers", "callbacks.model_summary", "callbacks.early_stopping"):
     logging.getLogger(f"pytorch_lightning.{module}").setLevel(logging.INFO)
 warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # inside Lightning
-# The first warning counts Lightning's batches, but here such a batch is a block of iterations. The second warns that a
-# checkpoint holds the state after a step, which is right here.
+# Two wrong warnings are hidden. The first counts Lightning's batches, but here such a batch is a block of iterations.
+# The second warns that a checkpoint holds the state after a step, which is right here.
 warnings.filterwarnings("ignore", message=".*is smaller than the logging interval")
 warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
 
@@ -41,7 +41,7 @@ def make_trainer(cfg: DictConfig, callbacks: Mapping[str, Callback]) -> Trainer:
     Add the callback `IterationsBar` if trainer.enable_progress_bar is true and no other callback is a progress bar.
     """
     bar = cfg.trainer.enable_progress_bar and not any(isinstance(each, ProgressBar) for each in callbacks.values())
-    # If it is 0, the Trainer logs the metrics of other callbacks at the end of each block of iterations.
+    # With log_every_n_steps=0, the Trainer logs the metrics of callbacks at the end of each block of iterations.
     log_every = cfg.trainer.get("log_every_n_steps", 0)
     _set_verbosity(callbacks.values())
     return instantiate(
@@ -56,10 +56,13 @@ def make_trainer(cfg: DictConfig, callbacks: Mapping[str, Callback]) -> Trainer:
 
 
 def check_machine(trainer: DictConfig) -> None:
-    """Check that this machine has the accelerator of the Trainer, and that gaussgan supports the Trainer's strategy.
+    """Check that this machine has the Trainer's accelerator, and that gaussgan supports the Trainer's strategy.
+
+    Args:
+        trainer: the section `trainer` of the configuration.
 
     Raises:
-        ConfigError: when one of them cannot be used. The message lists the valid names.
+        ConfigError: when the accelerator or the strategy cannot be used. The message says which ones are valid.
     """
     here = sorted(name for name, entry in AcceleratorRegistry.items() if entry["accelerator"].is_available())
     accelerators = ["auto", *here, *(["gpu"] if {"cuda", "mps"} & {*here} else [])]
@@ -76,7 +79,7 @@ def check_trainer(trainer: Trainer, callbacks: Mapping[str, Callback], gan: GAN,
     """Check that a Trainer fits its callbacks, the networks and the data.
 
     Raises:
-        ConfigError: for the first argument that does not fit.
+        ConfigError: for the first mistake; the message names the key.
     """
     _check_strategy(trainer, gan.replicas)
     _check_minimum_length(trainer, data)
@@ -98,7 +101,7 @@ def _check_strategy(trainer: Trainer, replicas: int) -> None:
     if replicas > 1 and trainer.world_size > 1:
         raise ConfigError(f"trainer.devices must be 1 with replicas={replicas} (got {trainer.world_size})")
     sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-    # A launcher of Lightning with a cluster environment runs the script again for each process.
+    # A launcher of Lightning that has a cluster environment runs the whole script in each process.
     if sweeping and hasattr(trainer.strategy.launcher, "cluster_environment"):
         raise ConfigError(
             "trainer.strategy must be ddp_spawn in a sweep: with ddp, each process would run the whole sweep again"
@@ -131,6 +134,6 @@ def _check_batch_norm(trainer: Trainer, gan: GAN, data: GaussianDataModule) -> N
 
 
 def _set_verbosity(callbacks: Iterable[Callback]) -> None:
-    """Show the INFO messages of Lightning if a callback has `verbose=true`."""
+    """Show Lightning's INFO messages only if the argument `verbose` of a callback is true."""
     verbose = any(getattr(callback, "verbose", False) for callback in callbacks)
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.INFO if verbose else logging.WARNING)

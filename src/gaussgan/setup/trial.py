@@ -17,13 +17,16 @@ ONLY_GIVEN_GENERATOR = "must draw all random numbers from the torch.Generator th
 
 @contextmanager
 def naming_key(key: str) -> Iterator[None]:
-    """Convert each error inside a with block to a ConfigError that names the key."""
+    """Convert an error that a with block raises to a ConfigError whose message starts with a key.
+
+    A ConfigError does not change. With HYDRA_FULL_ERROR=1, no error changes.
+    """
     try:
         yield
     except ConfigError:
         raise
     except Exception as error:
-        if FULL:  # the author of a class wants to see where it failed
+        if FULL:  # the author of a class wants to see the traceback
             raise
         raise ConfigError(f"{key}: {one_line(error)} ({type(error).__name__})") from error
 
@@ -32,11 +35,11 @@ def check_numbers(where: str, value: Any, shape: Sequence[int], finite: bool = T
     """Check that a value is a floating-point tensor with the given shape.
 
     Args:
-        where: the start of the error message; it names the value.
+        where: the name of the value, with which the error message starts.
         finite: if true, check that all numbers are finite, too.
 
     Raises:
-        ConfigError: when the value is not such a tensor.
+        ConfigError: when the value is not a tensor of this kind.
     """
     if not isinstance(value, Tensor) or not value.is_floating_point() or value.shape != (*shape,):
         got = f"shape {[*value.shape]} of {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
