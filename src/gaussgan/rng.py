@@ -1,4 +1,4 @@
-"""Random numbers as functions of (seed, purpose, epoch). All random number generators come from here."""
+"""Random number generators, each a function of (seed, purpose, epoch). The package makes them only here."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ from torch import Tensor
 def stream(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
     """Return a new random number generator for one seed, one purpose and one epoch.
 
-    Its numbers depend on nothing else. So a resumed run, a replica and a rank of a distributed run draw the same
-    numbers as a single, uninterrupted run. The generator is on the CPU, so the numbers are the same for every device.
-    Torch's CPU generator uses only 32 bits of a seed, so two streams are equal with probability 2⁻³².
+    A purpose is any name, such as "shuffle". The generator's numbers depend only on these three arguments. So a resumed
+    run, a replica and a rank of a distributed run draw the same numbers as a single, uninterrupted run. The generator
+    is on the CPU, so the numbers are the same for every device. Torch's CPU generator uses only 32 bits of a seed, so
+    the numbers for two different (seed, purpose, epoch) are equal with probability 2⁻³².
     """
     digest = blake2b(f"{seed}/{purpose}/{epoch}".encode(), digest_size=4).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "little"))
 
 
 def uniform(*shape: int, generator: torch.Generator) -> Tensor:
-    """Draw from the uniform distribution on [0, 1), always in float32."""
+    """Return a tensor of the given shape with draws from the uniform distribution on [0, 1), always in float32."""
     return torch.rand(*shape, generator=generator, dtype=torch.float32)
 
 
 def normal(*shape: int, generator: torch.Generator) -> Tensor:
-    """Draw from N(0, 1), always in float32, so that a run in float64 sees the same numbers."""
+    """Return a tensor of the given shape with draws from N(0, 1).
+
+    It is always in float32, so that a run in float64 sees the same numbers as a run in float32.
+    """
     return torch.randn(*shape, generator=generator, dtype=torch.float32)

@@ -1,4 +1,4 @@
-"""Distributions, and the examples and latents that a run draws from them.
+"""Distributions of the data, and the examples, latents and noise that a run draws.
 
 Code that measures samples belongs in `evaluation`.
 """

@@ -10,20 +10,20 @@ from torch import Tensor
 
 
 def check_count(name: str, value: int) -> None:
-    """Check that an argument is a whole number of at least 1, or raise ValueError."""
+    """Raise ValueError unless the value of the argument `name` is a whole number of at least 1."""
     if type(value) is not int or value < 1:
         raise ValueError(f"{name} must be a whole number of at least 1 (got {value})")
 
 
 def positive_number(name: str, value: float) -> float:
-    """Return a number as a float. Raise ValueError unless it is finite and above 0."""
+    """Return the value of the argument `name` as a float. Raise ValueError unless it is finite and above 0."""
     if number_tensor(name, value, ndim=0, form="a number") <= 0:
         raise ValueError(f"{name} must be above 0 (got {value})")
     return float(value)
 
 
 def number_tensor(name: str, value: Sequence | Tensor | float, ndim: int, form: str) -> Tensor:
-    """Return a number, a nested list of numbers or a tensor as a tensor in float64.
+    """Convert a number, a nested list of numbers or a tensor to a tensor in float64.
 
     Args:
         name: the name of the argument, for the error message.
@@ -31,8 +31,8 @@ def number_tensor(name: str, value: Sequence | Tensor | float, ndim: int, form: 
         form: a description of the required form for the error message, such as "d numbers".
 
     Raises:
-        ValueError: when the value has another number of dimensions, is empty, or contains an entry that is not a
-            finite number in float32.
+        ValueError: when the value does not have `ndim` dimensions, is empty, or contains an entry that is not a finite
+            number in float32.
     """
     try:
         if any(isinstance(entry, bool) for entry in _entries(value)):  # torch would convert True to 1
@@ -50,16 +50,18 @@ def number_tensor(name: str, value: Sequence | Tensor | float, ndim: int, form: 
 def check_resolution(A: Tensor, shift: Tensor) -> None:
     """Check that float32 can represent examples z A + shift, with z ~ N(0, I_k), precisely enough.
 
-    Rounding changes a coordinate of an example by up to eps times the root mean square of that coordinate. Along each
-    principal axis, this rounding error must be at most 1% of the standard deviation. The principal axes are computed
-    after each coordinate is divided by its standard deviation. An axis with standard deviation 0 is not checked.
+    Rounding changes a coordinate of an example by up to eps times the root mean square of that coordinate, where eps is
+    the machine epsilon of float32. Along each principal axis of the examples, this rounding error must be at most 1% of
+    the standard deviation. The principal axes are computed after each coordinate is divided by its standard deviation.
+    An axis with standard deviation 0 is not checked.
 
     Args:
         A: the matrix, [k, d].
         shift: the shift, [d].
 
     Raises:
-        ValueError: when the rounding error is larger than 1%, or when an example could be too large for float32.
+        ValueError: when the rounding error is larger than 1% along an axis, or when an example could be too large for
+            float32.
     """
     float32, std = torch.finfo(torch.float32), A.norm(dim=0)
     if ((largest := shift.abs() + 10 * std) > float32.max).any():
@@ -78,7 +80,7 @@ def check_resolution(A: Tensor, shift: Tensor) -> None:
 
 
 def _entries(value: Any) -> Iterator[Any]:
-    """Yield the entries of nested lists at any depth."""
+    """Yield the entries of nested lists that are not lists themselves. Yield a value that is not a list unchanged."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         for entry in value:
             yield from _entries(entry)

@@ -24,9 +24,9 @@ class GaussianDataModule(LightningDataModule):
         distribution: the distribution of the data.
         num_examples: the number of examples in an epoch.
         batch_size: the number of examples in one step of the discriminator.
-        steps_per_execution: K, the number of iterations in one call of `training_step`. K changes only the speed.
+        steps_per_execution: K, the largest number of iterations in a call of `training_step`. K changes only the speed.
         fresh: true to draw new examples in every epoch; false to draw one training set at the start.
-        latent_dim: k, the width of the generator's latents.
+        latent_dim: k, the number of entries of a latent, the input of the generator.
         seed: the run's seed, or a list of R seeds for R replicas. With a list, every tensor that is drawn has a leading
             dimension R.
         batches_per_iteration: the number of the discriminator's steps in one iteration (`update.d_steps`).
@@ -36,8 +36,9 @@ class GaussianDataModule(LightningDataModule):
         validation_samples: the number of real examples, and also of generated examples, in an evaluation.
 
     Raises:
-        ValueError: when a count is below 1, when batch_size is too large for num_examples, or when the last iteration
-            of an epoch would have fewer examples than the discriminator has steps.
+        ValueError: when num_examples, batch_size, batches_per_iteration, steps_per_execution or latent_dim is below 1,
+            when one iteration needs more than num_examples examples, or when the last iteration of an epoch would have
+            fewer examples than the discriminator has steps.
     """
 
     distribution: Distribution
@@ -76,14 +77,15 @@ class GaussianDataModule(LightningDataModule):
         self._loader_state: dict[str, int] = {}
 
     def examples(self, epoch: int = 0) -> Tensor:
-        """Return the examples of an epoch before they are shuffled, [num_examples, d]; for R replicas [R, …]."""
+        """Return an epoch's examples before they are shuffled, [num_examples, d]; for replicas [R, num_examples, d]."""
         return self._stack([source.examples(epoch) for source in self.sources])
 
     def moments(self, iterations: int) -> tuple[Tensor, Tensor]:
         """Fit a Gaussian by maximum likelihood to the examples of a run's first iterations.
 
         Args:
-            iterations: the number of these iterations. If they end within an epoch, the whole epoch is used.
+            iterations: the number of these iterations. If the last of them is within an epoch, all examples of this
+                epoch are used.
 
         Returns:
             The mean, [d], and the covariance, [d, d], of the fit; for R replicas [R, d] and [R, d, d].
@@ -108,7 +110,7 @@ class GaussianDataModule(LightningDataModule):
         return epochs * self.num_examples + rest * self.batch_size
 
     def draw_epoch(self, epoch: int) -> Batch:
-        """Draw the shuffled examples, the latents and the noise of a whole epoch."""
+        """Return one batch with the shuffled examples, the latents and the noise of a whole epoch."""
         columns = zip(*(source.draw_epoch(epoch) for source in self.sources), strict=True)
         return Batch(*(None if column[0] is None else self._stack(column) for column in columns))  # type: ignore[arg-type]
 
@@ -116,7 +118,7 @@ class GaussianDataModule(LightningDataModule):
         return torch.stack([*tensors]) if self.replicas > 1 else tensors[0]
 
     def train_dataloader(self) -> BlockLoader:
-        """Return a loader that yields this rank's shard of each batch, on the device and in the networks' precision."""
+        """Return a loader of this rank's shards of the batches, on the device and in the precision of the networks."""
         trainer = self.trainer
         assert trainer is not None
         self.check_shards(trainer.world_size)
@@ -138,7 +140,7 @@ class GaussianDataModule(LightningDataModule):
         return self.loader
 
     def check_shards(self, world_size: int) -> None:
-        """Check that the batch of every step splits into equal shards, one for each process.
+        """Check that the batch of every step splits into `world_size` equal shards, one for each process.
 
         Raises:
             ValueError: when a batch does not split equally.
@@ -151,16 +153,16 @@ class GaussianDataModule(LightningDataModule):
                 )
 
     def fewest_rows(self, world_size: int) -> int:
-        """Return the number of examples in the smallest batch that one process gets in one step."""
+        """Return the size of the smallest batch that one of `world_size` processes gets in one discriminator step."""
         return min(self._sizes) // self.batches_per_iteration // world_size
 
     @property
     def _sizes(self) -> set[int]:
-        """The number of examples in an iteration, and in an epoch's last iteration."""
+        """The number of examples in an iteration, and the number in an epoch's last iteration."""
         return {self.batch_size, self.num_examples % self.batch_size or self.batch_size}
 
     # Lightning restores the state of a loader only if the run stopped within an epoch. It always restores the state of
-    # a data module.
+    # a data module. So the data module saves the state of its loader.
     def state_dict(self) -> dict[str, int]:
         return self.loader.state_dict()
 
@@ -168,5 +170,5 @@ class GaussianDataModule(LightningDataModule):
         self._loader_state = state
 
     def transfer_batch_to_device(self, batch: Block, device: torch.device, dataloader_idx: int) -> Block:
-        """Return the block unchanged: the loader has already moved it to the device."""
+        """Return the block unchanged, because the loader has already moved it to the device."""
         return batch

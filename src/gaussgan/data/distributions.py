@@ -1,4 +1,4 @@
-"""Distributions of the data. Each has a closed form, so the truth is known."""
+"""Distributions of the data. Means, covariances and, where they exist, densities have closed forms."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ __all__ = [
 class Distribution(Protocol):
     """The attributes that every distribution must have.
 
-    `mean`, [d], and `cov`, [d, d], are in float64. `gaussian` is true if the distribution is Gaussian, also with a
-    singular covariance. A distribution without a density may lack `log_prob`. A mixture of m isotropic Gaussians with
-    equal weights may also have the modes as `modes`, [m, d], and their standard deviation as `std`, a number. Then the
-    evaluation counts the modes that a generator covers.
+    `mean`, [d], and `cov`, [d, d], are in float64. `gaussian` is true if the distribution is Gaussian; its covariance
+    may be singular. A distribution without a density may lack `log_prob`. A mixture of m isotropic Gaussians with equal
+    weights may also have the attributes `modes`, the m means, [m, d], and `std`, the standard deviation of each
+    Gaussian. Then the evaluation counts the modes that a generator covers.
     """
 
     @property
@@ -131,11 +131,12 @@ def random_gaussian(dim: int, condition_number: float, seed: int) -> AffineGauss
 
     The mean b is drawn from N(0, I_d). The eigenvalues λ are log-spaced from 1 down to 1 / condition_number; in one
     dimension λ = 1. The orthogonal matrix Q is drawn from the uniform (Haar) distribution. It is the factor Q in the QR
-    decomposition of a matrix of standard normals; its signs make the diagonal of R positive (Mezzadri 2007, arXiv
-    math-ph/0609050).
+    decomposition of a matrix of standard normals. The signs of the columns of Q are chosen so that the diagonal of R is
+    positive (Mezzadri 2007, arXiv math-ph/0609050).
 
     Args:
         dim: d, the dimension.
+        condition_number: the largest eigenvalue of the covariance divided by the smallest.
         seed: the seed of b and Q. It is not the run's seed, so runs with different seeds can share a distribution.
 
     Raises:
@@ -152,10 +153,10 @@ def random_gaussian(dim: int, condition_number: float, seed: int) -> AffineGauss
 
 
 def examples_of(distribution: Distribution, n: int, rng: torch.Generator) -> Tensor:
-    """Draw n examples of a distribution, [n, d], and check their shape.
+    """Draw n examples of a distribution, [n, d], with the random number generator `rng`. Check them.
 
     Raises:
-        ConfigError: when they are not n rows of d finite numbers.
+        ConfigError: when the distribution does not return n rows of d finite numbers.
     """
     x = distribution.sample(n, rng)
     what = f"data.distribution: {type(distribution).__name__}.sample({n}, generator)"

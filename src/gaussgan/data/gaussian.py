@@ -9,14 +9,14 @@ from torch import Tensor
 
 
 def is_singular(cov: Tensor, noise: Tensor | None = None) -> Tensor:
-    """Check whether a covariance C is singular up to rounding errors.
+    """Check whether a covariance C, the argument `cov`, is singular up to rounding errors.
 
     C counts as singular if vᵀ C v ≤ vᵀ diag(unit²) v for some v ≠ 0, with unit² = 10 · d · eps · diag(C) + noise. Here
-    eps belongs to the precision of C. The result does not depend on the units of the coordinates. NaN or infinity in C
-    counts as 0.
+    eps is the machine epsilon of the precision of C. The result does not depend on the units of the coordinates. NaN or
+    infinity in C counts as 0.
 
     Args:
-        noise: the variance of each coordinate that comes from rounding, if C is the covariance of samples; see
+        noise: the part of each coordinate's variance that comes from rounding, if C is the covariance of samples; see
             `rounding`.
 
     Shapes: C [..., d, d], noise [..., d] → [...].
@@ -28,9 +28,14 @@ def is_singular(cov: Tensor, noise: Tensor | None = None) -> Tensor:
 
 
 def rounding(mean: Tensor, cov: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return the variance of each coordinate of samples that comes from rounding: (3 eps)² times the mean square.
+    """Return the variance that rounding adds to each coordinate of samples: (3 eps)² times the mean square.
 
-    The samples have this mean, this covariance and this precision. Pass the result to `is_singular` as `noise`.
+    Here eps is the machine epsilon of `dtype`. Pass the result to `is_singular` as `noise`.
+
+    Args:
+        mean: the mean of the samples.
+        cov: the covariance of the samples.
+        dtype: the precision in which the samples were computed.
 
     Shapes: mean [..., d], cov [..., d, d] → [..., d].
     """
@@ -38,7 +43,7 @@ def rounding(mean: Tensor, cov: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def gaussian_log_prob(x: Tensor, mean: Tensor, cov: Tensor) -> Tensor:
-    """Return log N(x; mean, cov) in nats, in float64; NaN where cov is singular (see `is_singular`).
+    """Return log N(x; mean, cov) in nats, in float64. The result is NaN where cov is singular (see `is_singular`).
 
     Shapes: x [..., n, d], mean [..., d], cov [..., d, d] → [..., n].
     """
@@ -52,7 +57,7 @@ def gaussian_log_prob(x: Tensor, mean: Tensor, cov: Tensor) -> Tensor:
 
 
 def sample_moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean and the covariance of samples in float64. The covariance is the mean over n, not n − 1.
+    """Return the mean and the covariance of samples in float64. The covariance is a sum divided by n, not n − 1.
 
     Shapes: samples [..., n, d] → mean [..., d], covariance [..., d, d].
     """
@@ -63,5 +68,5 @@ def sample_moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def log_diagonal(chol: Tensor) -> Tensor:
-    """Return Σ log c_ii for a Cholesky factor c, [..., d, d] → [...]. It is half the log determinant of c cᵀ."""
+    """Return Σ log c_ii, half the log determinant of c cᵀ, for a Cholesky factor c = `chol`, [..., d, d] → [...]."""
     return chol.diagonal(dim1=-2, dim2=-1).log().sum(-1)

@@ -25,7 +25,8 @@ def logs_at_this_step(trainer: Trainer) -> bool:
 def log_interval(trainer: Trainer) -> int:
     """Return the configured `trainer.log_every_n_steps`, in iterations; 0 means never.
 
-    If the setting is 0, the Trainer itself gets 1. So it still logs the values of other callbacks after each block.
+    If the configuration has null, return Lightning's default. If it has 0, the Trainer itself gets 1, so that the
+    values of other callbacks are still logged after each block.
     """
     config: dict[str, Any] = trainer.lightning_module.config  # type: ignore[assignment]
     configured = config.get("trainer", {}).get("log_every_n_steps", 0)
@@ -33,8 +34,8 @@ def log_interval(trainer: Trainer) -> int:
 
 
 def setting(callback: Callback, name: str) -> Any:
-    """Return the value of a callback's argument; None if it has no such argument.
+    """Return the value of a callback's argument `name`; None if the callback has no such argument.
 
-    Lightning stores the values of some arguments in private attributes.
+    Lightning stores the values of some arguments in attributes that begin with an underscore.
     """
     return getattr(callback, name, getattr(callback, f"_{name}", None))

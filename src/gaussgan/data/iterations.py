@@ -16,7 +16,7 @@ def data_of(trainer: Trainer) -> GaussianDataModule:
 def iteration_limits(trainer: Trainer | DictConfig, data: GaussianDataModule) -> dict[str, int]:
     """Map "max_epochs" and "max_steps" to the iteration at which each of them ends a run on these data.
 
-    A setting without a limit has no entry.
+    A setting without a limit has no entry. `trainer` is a Trainer or the section `trainer` of a configuration.
     """
     limits = {"max_epochs": (trainer.max_epochs or 0) * data.iterations, "max_steps": trainer.max_steps}
     return {name: limit for name, limit in limits.items() if limit > 0}

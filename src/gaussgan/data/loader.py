@@ -45,14 +45,14 @@ class BlockLoader:
     `every`. So a checkpoint never falls inside a block.
 
     Args:
-        draw_epoch: maps an epoch's number to all its tensors, already shuffled.
+        draw_epoch: maps the number of an epoch to one `Batch` with all tensors of that epoch, already shuffled.
         iterations: the number of batches in an epoch.
         batch_size: the number of examples in one iteration.
         steps_per_execution: the largest number of iterations in a block.
         max_steps: the iteration at which the run ends; -1 for no limit.
         every: intervals in iterations. A block ends at each multiple of each interval, counted from the start of the
             run.
-        shard: (r, n) for process r of n. It gets every n-th row of each batch, starting at row r.
+        shard: (r, n) for process r of n. This process gets every n-th row of each batch, starting at row r.
     """
 
     draw_epoch: Callable[[int], Batch]
@@ -89,7 +89,7 @@ class BlockLoader:
         return self.position < self.iterations
 
     def _next(self) -> tuple[int, int, int]:
-        """Return the epoch of the next block, and the number of iterations and blocks before it in that epoch."""
+        """Return the epoch of the next block, and how many iterations and blocks of this epoch come before it."""
         return (self.epoch, self.position, self.blocks) if self.within_epoch else (self.epoch + 1, 0, 0)
 
     def _cut(self, column: Tensor | None) -> Iterable:

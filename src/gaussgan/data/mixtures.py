@@ -53,7 +53,7 @@ class GaussianMixture:
         return len(self.modes) == 1
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw n examples, [n, d], in float32. First draw a mode for each example, then the example around it."""
+        """Draw n examples, [n, d], in float32. Each example is a mode, chosen at random, plus Gaussian noise."""
         chosen = torch.randint(len(self.modes), (n,), generator=generator)
         return self.modes.float()[chosen] + self.std * normal(n, self.dim, generator=generator)
 
@@ -70,6 +70,8 @@ class GaussianMixture:
 def ring(modes: int, radius: float, std: float) -> GaussianMixture:
     """Return a mixture whose modes are evenly spaced on a circle around 0 in the plane. The first mode is (radius, 0).
 
+    Each mode is a Gaussian with standard deviation std.
+
     Raises:
         ValueError: when modes is not a whole number of at least 1, or radius or std is not a finite number above 0.
     """
@@ -79,7 +81,9 @@ def ring(modes: int, radius: float, std: float) -> GaussianMixture:
 
 
 def grid(side: int, spacing: float, std: float) -> GaussianMixture:
-    """Return a mixture of side × side modes on a square grid around 0 in the plane. Neighbours are spacing apart.
+    """Return a mixture of side × side modes on a square grid around 0 in the plane.
+
+    The distance between neighbours is `spacing`. Each mode is a Gaussian with standard deviation std.
 
     Raises:
         ValueError: when side is not a whole number of at least 1, or spacing or std is not a finite number above 0.

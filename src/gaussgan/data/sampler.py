@@ -21,7 +21,7 @@ class Source:
         distribution: the distribution of the examples.
         num_examples: the number of examples in an epoch.
         fresh: true to draw new examples in every epoch; false to draw one training set at the start.
-        latent_dim: k, the width of the generator's latents.
+        latent_dim: k, the number of entries of a latent, the input of the generator.
         seed: the run's seed.
         instance_noise: standard deviation of the Gaussian noise that is added to real and to generated examples before
             the discriminator sees them; None for no noise.
@@ -34,7 +34,7 @@ class Source:
     seed: int
     instance_noise: float | None = None
     _training_set: Tensor | None = field(default=None, init=False, repr=False)
-    _moments: list[tuple[Tensor, Tensor]] = field(default_factory=list, init=False, repr=False)  # of each epoch
+    _moments: list[tuple[Tensor, Tensor]] = field(default_factory=list, init=False, repr=False)  # one for each epoch
 
     def examples(self, epoch: int = 0) -> Tensor:
         """Return the examples of an epoch before they are shuffled, [num_examples, d].
@@ -48,7 +48,7 @@ class Source:
         return self._training_set
 
     def moments(self, epochs: int) -> tuple[Tensor, Tensor]:
-        """Fit a Gaussian by maximum likelihood to the first epochs. Return its mean, [d], and covariance, [d, d]."""
+        """Return the mean, [d], and covariance, [d, d], of all examples in the first `epochs` epochs."""
         epochs = epochs if self.fresh else 1
         for epoch in range(len(self._moments), epochs):
             self._moments.append(sample_moments(self.examples(epoch)))
@@ -57,7 +57,7 @@ class Source:
         return means.mean(0), covs.mean(0) + centred.mT @ centred / epochs
 
     def draw_epoch(self, epoch: int) -> Batch:
-        """Draw the shuffled examples, the latents and the noise of a whole epoch."""
+        """Return one batch with the shuffled examples, the latents and the noise of a whole epoch."""
         n = self.num_examples
         order = torch.randperm(n, generator=stream(self.seed, "shuffle", epoch))
         real = self.examples(epoch).index_select(0, order)

@@ -20,7 +20,7 @@ def draw_history(figure: Figure, history: History, logistic: bool, tag: str, wid
 
     Args:
         history: rows with the keys iteration, train/loss_d, train/loss_g and `tag`. If rows also have the tag followed
-            by _ema, the distance of the moving average is drawn.
+            by _ema, this distance of the generator's moving average is drawn too.
         logistic: true to mark the level log 2, which the losses have at the equilibrium.
         tag: the tag of a distance to the truth, such as val/w2.
         width: the width of the panels, as a fraction of the sheet.

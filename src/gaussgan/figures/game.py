@@ -1,4 +1,4 @@
-"""A figure of a game on Gaussian data: examples, distributions, discriminator, losses and w2."""
+"""A figure of a game on Gaussian data: examples, distributions, discriminator, losses and the distance W₂."""
 
 from __future__ import annotations
 
@@ -38,8 +38,11 @@ def game_figure(
     In more than two dimensions, the left panel is the plane of the true distribution's two leading principal axes.
 
     Args:
-        history: rows with the keys iteration, train/loss_d, train/loss_g and val/w2. If rows also have val/w2_ema, it
-            is drawn.
+        real: real examples, with the true mean and covariance.
+        fake: generated examples, with the mean and covariance of the generator's output.
+        verdict: draws the discriminator.
+        history: rows with the keys iteration, train/loss_d, train/loss_g and val/w2, the 2-Wasserstein distance. If
+            rows also have val/w2_ema, the distance of the moving average is drawn too.
         mle: the distance w2 of the maximum-likelihood baseline to the truth.
         average: the mean, [d], and covariance, [d, d], of the output of the generator's moving average; None if there
             is no moving average.

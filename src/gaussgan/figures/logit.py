@@ -19,7 +19,7 @@ PANELS: tuple[Place, Place] = ((0.05, 0.11, 0.405, 0.755), (0.505, 0.11, 0.405, 
 CURVES: Place = (0.115, 0.11, 0.855, 0.755)
 BAR: Place = (0.924, 0.11, 0.011, 0.755)
 AXIS = "generated ← logit → real"
-MIN_SCALE, MAX_SCALE = 0.5, 12.0  # in nats; limits, because the logit may be noise around 0 or may have diverged
+MIN_SCALE, MAX_SCALE = 0.5, 12.0  # of the colour scale, in nats; a logit may be noise around 0 or may have diverged
 Logit = Callable[[Tensor], Tensor]
 
 

@@ -45,6 +45,7 @@ def mixture_figure(
             window also contains the generated examples.
         fake: generated examples, [m, d]. The legend counts those that are outside the window or not finite.
         log_density: maps points in float64 to log p in nats, [..., d] → [...]; None without a density.
+        verdict: draws the discriminator.
         history: rows with the keys iteration, train/loss_d, train/loss_g and `score`. If rows also have val/modes or
             the moving average's score (`score` followed by _ema), these are drawn too.
         score: the tag of a distance to the truth, such as val/sliced_w2.

@@ -97,13 +97,13 @@ class Plane:
 
 
 def paint(axes: Axes, values: np.ndarray, ends: tuple[float, float, float, float], **style: object) -> AxesImage:
-    """Paint values, [rows, columns], as a smooth image. `ends` are its left, right, bottom and top ends."""
+    """Paint values, [rows, columns], as a smooth image. `ends` are the image's left, right, bottom and top."""
     smooth: dict[str, Any] = {"origin": "lower", "aspect": "auto", "interpolation": "bilinear", **style}
     return axes.imshow(values, extent=ends, **smooth)
 
 
 def _ellipse(mean: Tensor, cov: Tensor, k: int, **style: object) -> Ellipse:
-    """Return the ellipse at k standard deviations from a mean, [2], under a covariance, [2, 2]."""
+    """Return the ellipse of a Gaussian with this mean, [2], and covariance, [2, 2], at k standard deviations."""
     values, vectors = torch.linalg.eigh(cov)
     width, height = (2 * k * values.clamp(min=0).sqrt()).tolist()
     angle = torch.atan2(vectors[1, 0], vectors[0, 0]).rad2deg().item()

@@ -24,7 +24,7 @@ Field = Callable[[Tensor], Tensor]
 def portrait_figure(trajectory: Tensor, field: Field, title: str) -> Figure:
     """Draw the path of two players with arrows of descent on the left, and their distance from 0 on the right.
 
-    The point 0 is the equilibrium. The left panel reaches at most five times the initial distance.
+    The point 0 is the equilibrium. The left panel reaches at most five times the initial distance from 0.
 
     Args:
         trajectory: [T, 2], the parameters (θ, ψ) of generator and discriminator at iterations 0, 1, …, T − 1.

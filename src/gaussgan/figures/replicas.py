@@ -43,14 +43,14 @@ def replicas_figure(
 
     Args:
         scores: each replica's distance to the truth at the end, [R]; NaN or infinite if it diverged.
-        floors: the distance of each replica's baseline, [R]; None if there is none.
+        floors: the distance of each replica's maximum-likelihood baseline to the truth, [R]; None without a baseline.
         iterations: the T iterations at which `quantiles` are given.
         quantiles: the 10th, 50th and 90th percentile of the distance over replicas, [3, T].
         true: the true mean and covariance, [d] and [d, d]; None to draw no distributions.
-        learned: means and covariances of replicas, [n, d] and [n, d, d]; at most `MAX_DRAWN` are drawn. None to draw no
-            distributions.
+        learned: means and covariances of n replicas' generators, [n, d] and [n, d, d]; at most `MAX_DRAWN` are drawn.
+            None to draw no distributions.
         tag: the distance's tag, such as val/w2.
-        averages: the median distance of the generators' moving averages at each iteration; empty without averages.
+        averages: the median distance of the generators' moving averages at the T iterations; empty without averages.
     """
     figure, places = sheet(title, left=ALONE[0][0]), ALONE
     if true is not None and learned is not None:

@@ -17,19 +17,19 @@ from PIL import Image
 from gaussgan.figures.colors import INK, MUTED, PALE
 
 WIDTH, HEIGHT = 11.0, 5.2  # of a sheet, in hundreds of pixels
-TOP = 0.945  # the height of a sheet's title
+TOP = 0.945  # the vertical position of a sheet's title, as a fraction of the sheet
 Place = tuple[float, float, float, float]  # left, bottom, width and height of a panel, as fractions of the sheet
 
 
 def sheet(title: str, left: float = 0.045, width: float = WIDTH) -> Figure:
-    """Return an empty figure, 520 pixels high and 100 · width pixels wide. Its title begins at `left`, in [0, 1]."""
+    """Return an empty figure, 520 pixels high and 100 · width pixels wide. Its title begins at `left`, from 0 to 1."""
     figure = Figure(figsize=(width, HEIGHT), dpi=100)
     figure.text(left, TOP, title, fontsize=11, color=INK)
     return figure
 
 
 def note(figure: Figure, right: float, text: str, color: str = MUTED) -> None:
-    """Write a text at the height of the title. `right` is where the text ends, in [0, 1]."""
+    """Write a text on the line of the title. The text ends at `right`, from 0 (left edge) to 1."""
     figure.text(right, TOP, text, fontsize=9, color=color, ha="right")
 
 
@@ -53,7 +53,7 @@ def indented(place: Place) -> Place:
 
 
 def aspect(place: Place, width: float = WIDTH) -> float:
-    """Return width / height of a panel."""
+    """Return the ratio width / height of a panel on a sheet of this width."""
     return place[2] * width / (place[3] * HEIGHT)
 
 
@@ -81,7 +81,7 @@ def crosshair(axes: Axes) -> None:
 
 
 def level(axes: Axes, y: float, name: str, below: bool = False) -> None:
-    """Draw a dashed line at y, with its name above or below its right end."""
+    """Draw a dashed line at y, and write `name` above or below the line's right end."""
     axes.axhline(y, color=MUTED, lw=1.1, ls="--", zorder=1)
     label(axes, name, (0.99, y), (0, -3 if below else 2), xycoords=("axes fraction", "data"))
 

@@ -1,4 +1,4 @@
-"""Two private names of torch.autograd. Each has a slower, public fallback."""
+"""Functions that use two private names of PyTorch. Without these names the functions still work, but are slower."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _backward = getattr(torch.autograd.graph, "_engine_run_backward", None)
 def vector_jacobian_product(
     output: Tensor, inputs: Sequence[Tensor], vector: Tensor, create_graph: bool = False
 ) -> tuple[Tensor, ...]:
-    """Return (∂output/∂input)ᵀ · vector for each input. With `create_graph` the results can be differentiated.
+    """Return (∂output/∂input)ᵀ · vector for each input. If `create_graph` is true, the results can be differentiated.
 
     Raises:
         RuntimeError: when the output does not depend on an input.
@@ -34,5 +34,5 @@ def vector_jacobian_product(
 
 
 def version(tensor: Tensor) -> object:
-    """Return a value that differs after each in-place change of a tensor that autograd notices."""
+    """Return a value that changes whenever a tensor is changed in place and autograd notices the change."""
     return getattr(tensor, "_version", object())

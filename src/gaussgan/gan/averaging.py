@@ -11,7 +11,8 @@ from gaussgan.gan.state import AverageState
 def averaging_rate(half_life: float | Tensor, like: Tensor) -> Tensor:
     """Return the weight 1 − δ of the newest θ in a moving average, with δ = 2^(−1 / half_life).
 
-    The θ from half_life updates ago weighs half as much as the newest θ. The result has the precision of `like`.
+    The θ from half_life updates ago weighs half as much as the newest θ. The result has the device and precision of
+    `like`.
 
     Shapes: one half-life → []; R half-lives, [R] → [R, 1].
     """
@@ -20,7 +21,7 @@ def averaging_rate(half_life: float | Tensor, like: Tensor) -> Tensor:
 
 
 def update_average(average: AverageState, theta: Tensor, rate: Tensor) -> None:
-    """Update the average in place: θ̄ ← δ θ̄ + (1 − δ) θ. The first update sets θ̄ to θ.
+    """Update the average θ̄ in place: θ̄ ← δ θ̄ + (1 − δ) θ. But the first update sets θ̄ to θ.
 
     Args:
         rate: 1 − δ, shaped like `average.weight`.

@@ -1,4 +1,4 @@
-"""Find the replicas that diverge: a loss or a parameter is no longer finite. Freeze these replicas."""
+"""Find and freeze the replicas that have diverged. In these, a loss or a parameter is no longer finite."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Diverged(ArithmeticError):
 
     Args:
         iteration: the number of the iteration, counted from 1.
-        what: the name of the number, such as "the generator's loss".
+        what: the loss or parameter that is not finite, such as "the generator's loss".
     """
 
     def __init__(self, iteration: int, what: str) -> None:
@@ -34,7 +34,7 @@ def newly_diverged(
     """Return the errors of the replicas that diverged in a block of iterations.
 
     Args:
-        losses: the losses of the block, each [B, 1]; for R replicas [R, B, 1].
+        losses: maps each player to its losses in the block, each [B, 1]; for R replicas [R, B, 1].
         finite: a mask, [R]: True for each replica whose numbers are all finite. For a single run it is ignored: call
             this function only if the run diverged.
         before: the errors of the replicas that diverged before the block.
@@ -51,8 +51,8 @@ def newly_diverged(
 def divergence(losses: Losses, replica: int, first: int, iterations: int) -> Diverged:
     """Return the error of a replica that diverged in a block; for the arguments see `newly_diverged`.
 
-    The error names the first iteration in which a loss is not finite. If all losses are finite, only a parameter is
-    not; then the error names the last iteration.
+    The error names the first iteration in which a loss is not finite. If all losses are finite, a parameter is not
+    finite. Then the error names the last iteration of the block.
     """
     not_finite = [
         (i * iterations // len(each), name)

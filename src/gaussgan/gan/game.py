@@ -41,7 +41,7 @@ class Game:
         self.fake_cache = FakeCache()
 
     def discriminator_loss(self, batch: Batch) -> Loss:
-        """Return the discriminator's loss. It sees real and generated examples in one pass."""
+        """Return the discriminator's loss. One forward pass computes the logits of real and of generated examples."""
         fake = self.generate(batch)
         self.fake_cache.keep(batch, fake)
         if not self.second_order:
@@ -105,7 +105,7 @@ class FakeCache:
             self.kept = batch, self.generator.theta, self.generator.version, fake
 
     def take(self, batch: Batch) -> Tensor | None:
-        """Return the examples once; None if they belong to another batch or if the generator's θ has changed."""
+        """Return and forget the kept examples; None if they are of another batch or the generator's θ has changed."""
         if self.kept is None or self.generator is None:
             return None
         (of, theta, version, fake), self.kept = self.kept, None

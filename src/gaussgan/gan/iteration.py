@@ -1,4 +1,4 @@
-"""One iteration as a function of (state, batch)."""
+"""One iteration of training as a function of (state, batch)."""
 
 from __future__ import annotations
 
@@ -47,10 +47,11 @@ class Iteration:
 
 @contextmanager
 def using_state(player: Player, state: PlayerState) -> Iterator[None]:
-    """Make a player compute with the tensors of another state inside a with block.
+    """Make a player compute with the tensors of another state, inside a with block.
 
     Raises:
-        TypeError: when the player's optimizer comes from torch.optim. Such an optimizer keeps its tensors elsewhere.
+        TypeError: when the player's optimizer comes from torch.optim. Its state is not part of
+            `PlayerState`.
     """
     if not isinstance(player.optimizer, VectorOptimizer):
         raise TypeError(f"{type(player.optimizer).__name__} keeps its own state; use gaussgan.gan.optimizers instead")

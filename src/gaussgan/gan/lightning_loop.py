@@ -23,10 +23,10 @@ def count_iterations(trainer: Trainer, n: int) -> None:
 
 
 def set_epoch_length(trainer: Trainer, blocks: int) -> None:
-    """Set the number of blocks of the next epoch.
+    """Set the number of blocks in the next epoch to `blocks`.
 
-    Lightning reads the length of a loader only once. But an epoch that `max_steps` cuts short has fewer blocks than the
-    others (https://github.com/Lightning-AI/pytorch-lightning/issues/20330).
+    Lightning reads the length of a loader only once. But an epoch that `max_steps` cuts short has fewer blocks than
+    other epochs (https://github.com/Lightning-AI/pytorch-lightning/issues/20330).
     """
     loop = trainer.fit_loop
     loop.max_batches = blocks

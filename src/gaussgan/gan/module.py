@@ -47,7 +47,7 @@ class GAN(LightningModule):
         player_d: further arguments of the discriminator's `Player`, such as `clip_gradient`.
         player_g: the same for the generator.
         ema_half_life: the half-life, in iterations, of the moving average of the generator's parameters,
-            `generator_ema`. Pass one number, or [R] with one for each replica; None for no average.
+            `generator_ema`. Pass one number, or [R] numbers for R replicas; None for no average.
         config: the run's configuration as plain dicts and lists. It is saved in the checkpoint.
 
     Raises:
@@ -98,7 +98,7 @@ class GAN(LightningModule):
         joined = [torch.cat([loss.values for loss in each], -2) for each in (losses_d, losses_g)]
         self._add_to_epoch(joined, losses_d)
         finite = all_finite([*joined, self.state.discriminator.theta, self.state.generator.theta], self.replicas)
-        # The losses may be finite on this rank's shard and not on another's. Then all ranks stop.
+        # If a loss is finite on this rank but not on another rank, all ranks must stop.
         if self.diverged or not self.trainer.strategy.reduce_boolean_decision(bool(finite.all())):
             self._freeze_diverged({"discriminator": losses_d, "generator": losses_g}, finite, len(block), before)
         if self.generator_ema is not None:
@@ -112,7 +112,7 @@ class GAN(LightningModule):
         return losses
 
     def _add_to_epoch(self, values: list[Tensor], losses_d: list[Loss]) -> None:
-        """Add the losses of both players, and D's verdicts, in a block to the sums of its epoch."""
+        """Add a block's losses of both players and D's verdicts to the sums of the current epoch."""
         logits = [torch.cat(each, -2) for each in zip(*((loss.real, loss.fake) for loss in losses_d), strict=True)]
         verdicts = [each.sigmoid() for each in logits] if self.logistic else logits
         number, sums = data_of(self.trainer).loader.epoch, self.state.epoch
@@ -184,15 +184,15 @@ class GAN(LightningModule):
     def epoch_means(self, since: EpochSums | None = None) -> dict[str, Tensor]:
         """Return the means of both losses, and of D's verdicts on real and on generated examples, under their `TAGS`.
 
-        They are over the examples of the epoch so far. If `since` is given, earlier examples are left out. A verdict is
-        a probability if the objective is logistic, otherwise the logit.
+        The means are over the examples of the epoch so far. If `since` is given, the examples in these earlier sums are
+        left out. D's verdict is a probability if the objective is logistic, otherwise the logit.
         """
         sums = self.state.epoch if since is None else self.state.epoch.since(since)
         return dict(zip(TAGS, self._over_ranks(sums.means()).unbind(-1), strict=True))
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Set the networks to evaluation mode inside a with block. Calls then do not change them."""
+        """Set the networks to evaluation mode inside a with block, so that calls do not change them."""
         self.eval()
         try:
             with torch.no_grad():
@@ -211,7 +211,7 @@ class GAN(LightningModule):
         checkpoint["memory"] = [*self.state.memory]
         checkpoint["average_weight"] = None if self.state.average is None else self.state.average.weight
         checkpoint["diverged"] = {i: (error.iteration, error.what) for i, error in self.diverged.items()}
-        # One rank saves and every rank loads: the sums are averaged over the ranks.
+        # One rank saves, and every rank loads what it saved. So the sums are averaged over the ranks.
         sums, counts, epoch = self.state.epoch
         checkpoint["epoch_sums"] = (self._over_ranks(sums), counts, epoch)
 
@@ -229,7 +229,7 @@ class GAN(LightningModule):
         self.state = self.state._replace(epoch=epoch, diverged=diverged)
 
     def _over_ranks(self, tensor: Tensor) -> Tensor:
-        """Average a tensor over the processes of a distributed run. A single process keeps it on the CPU."""
+        """Return the average of a tensor over the processes of a distributed run, on the CPU."""
         device = self.device if self.trainer.world_size > 1 else torch.device("cpu")  # MPS has no float64
         return self.trainer.strategy.reduce(tensor.to(device)).cpu()
 

@@ -2,7 +2,7 @@
 
 All functions map logits [..., B, 1] to the losses of single examples, [..., B, 1]. The literature adds the
 discriminator's losses on real and on generated examples. The discriminator's loss here is half of this sum. So in the
-original GAN it is log 2 = 0.693 when the discriminator sees no difference.
+original GAN the loss is log 2 = 0.693 when the discriminator sees no difference between real and generated examples.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from torch.nn.functional import relu, softplus
 class Objective(Protocol):
     """A loss for each player. Each player minimises its own.
 
-    Set `paired = True` in a class whose generator loss needs the logits of real examples. They cost another forward
-    pass. In other classes `generator_loss` gets None for them. Set `logistic = True` if the optimal logit is log p/q
-    and the discriminator's mean loss is then log 2 − JS(p, q).
+    Set `paired = True` in a class whose generator loss needs the logits of real examples. These logits cost another
+    forward pass. In other classes `generator_loss` gets None as `real`. Set `logistic = True` if the optimal logit is
+    log p/q and the discriminator's mean loss is then log 2 − JS(p, q). Here p is the density of the data, q is the
+    density of generated examples, and JS is the Jensen-Shannon divergence.
     """
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor: ...
@@ -111,9 +112,9 @@ class Relativistic:
 
         L_D = ½ log(1 + exp(D(G(z)) − D(x))),   L_G = log(1 + exp(D(x) − D(G(z))))
 
-    Jolicoeur-Martineau 2019, arXiv 1807.00734. With the penalties R1 and R2 it is R3GAN (Huang et al. 2024, arXiv
-    2501.05441). The literature's loss is one term here, not a sum of two. So D's loss is ½ log 2 = 0.347 when D sees no
-    difference.
+    Jolicoeur-Martineau 2019, arXiv 1807.00734. With the penalties R1 and R2 it is the loss of R3GAN (Huang et al. 2024,
+    arXiv 2501.05441). In the literature, D's loss is one term and not a sum of two. The loss here is half of this term.
+    So it is ½ log 2 = 0.347 when D sees no difference.
     """
 
     paired = True
@@ -129,6 +130,7 @@ class Relativistic:
 def logistic_loss(real: Tensor, fake: Tensor) -> Tensor:
     """Return ½ [−log σ(D(x)) − log(1 − σ(D(y)))] for real examples x and generated examples y.
 
-    The smallest mean of this loss is log 2 − JS(p, q), at D = log p/q.
+    The smallest mean of this loss is log 2 − JS(p, q), at D = log p/q, where p is the density of x, q is the density of
+    y, and JS is the Jensen-Shannon divergence.
     """
     return (softplus(-real) + softplus(fake)) / 2

@@ -1,9 +1,9 @@
 """Optimizers for a player's vector of parameters. Any optimizer of torch.optim works too.
 
 A hyperparameter may be a tensor [R, 1] in float64, with one number for each of R replicas. Then the vectors of the
-replicas' parameters are the rows of one tensor [R, n]. The state is complete before the first step. For short vectors,
-torch's own optimizers spend most of their time on parameter groups, flags and hooks; `make benchmark` shows the
-difference.
+replicas' parameters are the rows of one tensor [R, n]. An optimizer's state is complete before its first step. For
+short vectors, torch's own optimizers spend most of their time on parameter groups, flags and hooks; `make benchmark`
+shows the difference.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class VectorOptimizer(torch.optim.Optimizer):
 
     Args:
         lr: the learning rate.
-        numbers: the other hyperparameters.
+        numbers: the other hyperparameters, by name.
     """
 
     def __init__(self, params: Iterable[Tensor], lr: Number, **numbers: Any) -> None:
@@ -37,11 +37,11 @@ class VectorOptimizer(torch.optim.Optimizer):
             self.state[theta] = self.initial_state(theta)
 
     def initial_state(self, theta: Tensor) -> dict[str, Tensor]:
-        """Return the state before the first step."""
+        """Return the optimizer's state for θ before the first step, as a map from names to tensors."""
         raise NotImplementedError
 
     def update(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
-        """Make one step: change θ and the state in place."""
+        """Make one step: change θ and the state in place. `group` has the hyperparameters."""
         raise NotImplementedError
 
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -49,7 +49,8 @@ class VectorOptimizer(torch.optim.Optimizer):
             for theta in group["params"]:
                 self.update(theta, theta.grad, self.state[theta], group)
 
-    # Stops torch.optim from wrapping `step` for its profiler and hooks. The wrapper takes half as long as the step.
+    # This attribute stops torch.optim from wrapping `step` for its profiler and hooks. The wrapper takes half as long
+    # as the step.
     step.hooked = True  # type: ignore[attr-defined]
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -69,7 +70,8 @@ class Adam(VectorOptimizer):
 
         m ← β₁ m + (1 − β₁) g,   v ← β₂ v + (1 − β₂) g²,   θ ← θ − η · m̂ / (√v̂ + eps)
 
-    with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ). The state holds 1 − β₁ᵗ and 1 − β₂ᵗ instead of the step count t.
+    with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ). Here g is the gradient and η is the learning rate. The state
+    holds 1 − β₁ᵗ and 1 − β₂ᵗ instead of the step count t.
     """
 
     def __init__(
@@ -107,7 +109,7 @@ class RMSprop(VectorOptimizer):
 
         v ← α v + (1 − α) g²,   θ ← θ − η g / (√v + eps)
 
-    Tieleman and Hinton 2012.
+    with the gradient g and the learning rate η. Tieleman and Hinton 2012.
     """
 
     def __init__(self, params: Iterable[Tensor], lr: Number, alpha: Number = 0.99, eps: Number = 1e-8) -> None:
@@ -127,7 +129,8 @@ class SGD(VectorOptimizer):
 
         m ← β m + g,   θ ← θ − η m
 
-    Polyak 1964. Negative β stabilises alternating steps in a game: Gidel et al. 2019, arXiv 1807.04740.
+    with the gradient g and the learning rate η. Polyak 1964. Negative β stabilises alternating steps in a game: Gidel
+    et al. 2019, arXiv 1807.04740.
     """
 
     def __init__(self, params: Iterable[Tensor], lr: Number, momentum: Number = 0.0) -> None:

@@ -1,6 +1,6 @@
 """Penalties: terms of the discriminator's loss that limit ∇D, the gradient of D with respect to its input.
 
-Each class returns the penalties of single examples, [..., B, 1], as in the literature, with the weight γ. The
+Each class returns the penalties of single examples, [..., B, 1], as the literature defines them. γ is `weight`. The
 discriminator's loss here is half of the literature's, so the game adds half of a penalty.
 """
 
@@ -28,7 +28,7 @@ class Penalty(Protocol):
 
 @dataclass
 class R1:
-    """The penalty γ/2 ‖∇D(x)‖² at real examples x.
+    """The penalty γ/2 ‖∇D(x)‖² with weight γ at real examples x.
 
     Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406, equation 9.
     """
@@ -41,7 +41,7 @@ class R1:
 
 @dataclass
 class R2:
-    """The penalty γ/2 ‖∇D(G(z))‖² at generated examples G(z).
+    """The penalty γ/2 ‖∇D(G(z))‖² with weight γ at generated examples G(z).
 
     Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406, equation 10.
     """
@@ -54,7 +54,7 @@ class R2:
 
 @dataclass
 class WGANGP:
-    """The penalty γ (‖∇D(x̂)‖ − 1)² at interpolates x̂ = u x + (1 − u) G(z), u ~ U[0, 1).
+    """The penalty γ (‖∇D(x̂)‖ − 1)² with weight γ at interpolates x̂ = u x + (1 − u) G(z), u ~ U[0, 1).
 
     Gulrajani et al. 2017, arXiv 1704.00028, equation 3, where γ is called λ.
     """
@@ -68,7 +68,7 @@ class WGANGP:
 
 @dataclass
 class ZeroCentred:
-    """The penalty γ ‖∇D(x̂)‖² at interpolates x̂ = u x + (1 − u) G(z), u ~ U[0, 1).
+    """The penalty γ ‖∇D(x̂)‖² with weight γ at interpolates x̂ = u x + (1 − u) G(z), u ~ U[0, 1).
 
     Thanh-Tung, Tran, Venkatesh 2019, arXiv 1902.03984, equation 6, where γ is called λ.
     """
@@ -80,7 +80,7 @@ class ZeroCentred:
 
 
 def input_gradient(discriminator: Discriminator, x: Tensor) -> Tensor:
-    """Return ∇D at each example, [..., B, d]. It can be differentiated with respect to D's parameters and x."""
+    """Return ∇D at each example of x, [..., B, d]. It can be differentiated with respect to D's parameters and x."""
     x = x if x.requires_grad else x.detach().requires_grad_()
     with torch.enable_grad():
         return torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)[0]

@@ -15,12 +15,12 @@ from gaussgan.gan.state import PlayerState
 
 
 class Loss(NamedTuple):
-    """The loss of a player on a batch, and the logits that it is computed from.
+    """The loss of a player on a batch, and the logits from which D's loss is computed.
 
     Attributes:
-        values: the losses of single examples, [..., B, 1]; or one number.
-        real: the discriminator's logits of real examples, [..., B, 1]; only in the discriminator's loss.
-        fake: the discriminator's logits of generated examples, [..., B, 1]; only in the discriminator's loss.
+        values: the losses of single examples, [..., B, 1]; or the loss of the whole batch, [].
+        real: the discriminator's logits of real examples, [..., B, 1]; None in the generator's loss.
+        fake: the discriminator's logits of generated examples, [..., B, 1]; None in the generator's loss.
     """
 
     values: Tensor
@@ -80,10 +80,10 @@ class Player:
         return loss
 
     def value_and_grad(self, batch: Any, create_graph: bool = False) -> tuple[Loss, Tensor]:
-        """Return the loss at the current point, and the gradient ∇_θ of its mean as a vector with the shape of θ.
+        """Return the loss at the current parameters, and the gradient ∇_θ of its mean, with the shape of θ.
 
-        With `create_graph` the gradient can be differentiated, but it is not averaged over the ranks of a distributed
-        run.
+        If `create_graph` is true, the gradient can be differentiated, but it is not averaged over the ranks of a
+        distributed run.
         """
         loss = self.loss(batch)
         loss = loss if isinstance(loss, Loss) else Loss(loss)
@@ -94,7 +94,7 @@ class Player:
         return loss.detach(), gradient if create_graph else mean_over_ranks(gradient)
 
     def gradient(self, batch: Any) -> Tensor:
-        """Return the gradient ∇_θ of the mean loss at the current point, with the shape of θ."""
+        """Return the gradient ∇_θ of the mean loss at the current parameters, with the shape of θ."""
         return self.value_and_grad(batch)[1]
 
     def apply(self, gradient: Tensor) -> None:
@@ -114,7 +114,7 @@ class Player:
 
     @property
     def version(self) -> tuple[object, ...]:
-        """A value that changes whenever θ changes. It counts steps: autograd does not notice fused optimizers."""
+        """A value that changes whenever θ changes. It counts steps, as autograd does not notice fused optimizers."""
         return self.steps, version(self.theta)
 
     @property
@@ -141,7 +141,7 @@ def flatten(parameters: list[Tensor], leading: int) -> Tensor:
 
 
 def unflatten(theta: Tensor, parameters: list[Tensor], leading: int) -> list[Tensor]:
-    """Return views of a vector with the shapes of the parameters."""
+    """Split a vector into views that have the shapes of the parameters."""
     sizes = [parameter.shape[leading:].numel() for parameter in parameters]
     return [chunk.view_as(like) for chunk, like in zip(theta.split(sizes, -1), parameters, strict=True)]
 

@@ -55,10 +55,10 @@ class EpochSums(NamedTuple):
     epoch: int = -1
 
     def add(self, values: list[Tensor]) -> EpochSums:
-        """Return new sums with more examples added.
+        """Return these sums with the values of more examples added.
 
         Args:
-            values: one tensor for each of `TAGS`, with one number for each example, [..., n, 1].
+            values: one tensor for each of the four sums, with one number for each of n examples, [..., n, 1].
         """
         means = torch.stack([value.mean((-2, -1)) for value in values], -1)
         counts = torch.tensor([value.shape[-2] for value in values], dtype=torch.float64)

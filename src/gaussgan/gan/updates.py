@@ -1,6 +1,6 @@
 """Update rules: how two players move. One call is one iteration.
 
-g_D and g_G are the gradients of the two losses at the current point. D ← g means one step of D's optimizer along a
+g_D and g_G are the gradients of the two losses at the current parameters. D ← g means one step of D's optimizer along a
 vector g. With plain SGD the step is θ_D ← θ_D − η g.
 """
 
@@ -41,7 +41,7 @@ def start(update: Update, discriminator: Player, generator: Player) -> tuple[Ten
 
 
 class Alternating:
-    """Alternating steps: first D ← g_D, d_steps times; then G ← g_G with the new θ_D.
+    """Alternating steps: D steps along its gradient d_steps times; then G steps along its gradient at the new θ_D.
 
     Goodfellow et al. 2014, arXiv 1406.2661, algorithm 1. If `generator_first` is true, G moves before D. With
     d_steps > 1 a batch is split into d_steps chunks, one for each step of D. G gets the last chunk.
@@ -65,7 +65,7 @@ class Alternating:
 
 
 class Simultaneous:
-    """Simultaneous steps from the same point: D ← g_D, G ← g_G."""
+    """Simultaneous steps: both players step along their gradients at the same point (θ_D, θ_G)."""
 
     def __call__(self, discriminator: Player, generator: Player, batch: Any) -> Losses:
         loss_d, gradient_d = discriminator.value_and_grad(batch)
@@ -76,11 +76,11 @@ class Simultaneous:
 
 
 class Extragradient:
-    """Extragradient: make a simultaneous step, compute the gradients there, go back, and step along them.
+    """Extragradient: make a simultaneous step, compute new gradients, undo the step, and step along the new gradients.
 
     Korpelevich 1976; for GANs Gidel et al. 2019, arXiv 1802.10551. As in the paper by Gidel et al., both steps update
-    Adam's moments. Unlike there, both gradients use the same batch. So an iteration uses as many examples as with other
-    rules. A call returns the losses at both points.
+    Adam's moments. Unlike in the paper, both gradients use the same batch. So an iteration uses as many examples as
+    an iteration of other rules. A call returns the losses at both points.
     """
 
     def __call__(self, discriminator: Player, generator: Player, batch: Any) -> Losses:
@@ -97,6 +97,8 @@ class Extragradient:
 
 class Optimistic:
     """Simultaneous steps along 2 g_t − g_{t−1}, an estimate of the next gradient. The first step is along g_0.
+
+    Here g_t is a player's gradient at iteration t.
 
     Popov 1980; for GANs Daskalakis et al. 2018, arXiv 1711.00141. With Adam, this rule passes 2 g_t − g_{t−1} to Adam
     as the gradient. The optimistic Adam of Daskalakis et al. is different: its step is twice Adam's current step minus
@@ -126,8 +128,9 @@ class Consensus:
 
         D ← ½ w_D,   G ← w_G,   (w_D, w_G) = v + γ ∇ ½‖v‖²,   v = (2 g_D, g_G)
 
-    The factors 2 and ½ are there because D's loss here is half of the literature's. Mescheder, Nowozin, Geiger 2017,
-    arXiv 1705.10461, equation 6. Both players move at once, or D moves first if `alternating` is true.
+    Here g_D and g_G are the gradients of both losses. D ← ½ w_D means that D steps along ½ w_D. The factors are 2 and ½
+    because D's loss here is half of the literature's. Mescheder, Nowozin, Geiger 2017, arXiv 1705.10461, equation 6.
+    Both players move at once, or D moves first if `alternating` is true.
 
     Args:
         weight: γ.
@@ -160,7 +163,7 @@ class Consensus:
         means = [mean_over_ranks(gradient.detach().clone()) for gradient in gradients]
         directions = []
         for player, mean in zip(players, means, strict=True):
-            # ∇ ½‖v‖² = vᵀ ∂v: v is the mean over all ranks, ∂v is of this rank's shard.
+            # ∇ ½‖v‖² = vᵀ ∂v. v is the mean over all ranks; ∂v is computed on this rank's shard.
             parts = torch.autograd.grad(
                 gradients,
                 player.parameters,

@@ -1,4 +1,4 @@
-"""Generators and discriminators, and R networks of one architecture as one module.
+"""Generators and discriminators, and a module that holds R networks of one architecture.
 
 Losses and training belong in `gan`.
 """

@@ -13,7 +13,7 @@ from gaussgan.networks.layers import Linear, SpectralLinear, affine, along, chec
 
 
 class Location(nn.Module):
-    """The generator of the Dirac-GAN: G(z) = θ, a vector [out_features].
+    """The generator of the Dirac-GAN: G(z) = θ for every latent z. The parameter θ is a vector [out_features].
 
     Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406, definition 2.1.
 
@@ -111,12 +111,12 @@ class Maxout(nn.Module):
 
     Args:
         widths: the number of units in each hidden layer.
-        pieces: the number of affine maps in a unit.
+        pieces: the number of affine maps in each hidden unit.
         std: standard deviation of the initial parameters.
         rng: the random number generator for the initial parameters.
 
     Raises:
-        ValueError: when a width or pieces is not a whole number of at least 1.
+        ValueError: when `pieces` or an entry of `widths` is not a whole number of at least 1.
     """
 
     replicable = True

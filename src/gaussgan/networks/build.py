@@ -18,8 +18,8 @@ from gaussgan.rng import stream
 def build_networks(config: Mapping[str, Any], dim: int) -> dict[str, nn.Module]:
     """Return the generator and the discriminator of a configuration with their initial parameters.
 
-    With several replicas each network is a `Replicas`. A null in a network's configuration is replaced by the dimension
-    of the data.
+    With several replicas, all copies of a network are in one module, a `Replicas`. A null in a network's configuration
+    is replaced by the dimension of the data.
 
     Args:
         config: the run's configuration as plain dicts and lists.

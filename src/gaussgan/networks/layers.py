@@ -16,7 +16,7 @@ from gaussgan.rng import normal
 
 
 class Linear(nn.Linear):
-    """The affine map z Wᵀ + c, or the linear map z Wᵀ without a bias.
+    """The affine map z Wᵀ + c with weights W and bias c; the linear map z Wᵀ if `bias` is false.
 
     For z ~ N(0, I), the distribution of the output is exactly N(c, W Wᵀ).
 
@@ -51,7 +51,7 @@ class Linear(nn.Linear):
 
 
 class SpectralLinear(nn.Module):
-    """The affine map z (W / σ)ᵀ + c, where σ estimates the spectral norm of W.
+    """The affine map z (W / σ)ᵀ + c with weights W and bias c, where σ estimates the spectral norm of W.
 
     Each call in training mode improves the estimate σ by one step of power iteration. In evaluation mode σ does not
     change. Miyato et al. 2018, arXiv 1802.05957, algorithm 1.
@@ -107,7 +107,7 @@ def check_widths(widths: Sequence[int]) -> None:
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Return x Wᵀ + c, where c is the bias; x Wᵀ if the bias is None.
+    """Return x Wᵀ + c, where W is the weight and c is the bias; x Wᵀ if the bias is None.
 
     Shapes: x [..., k], W [d, k], c [d] → [..., d]; for replicas x [R, ..., k], W [R, d, k], c [R, d] → [R, ..., d].
     """

@@ -12,7 +12,8 @@ from gaussgan.data.gaussian import is_singular
 def has_closed_form(generator: nn.Module) -> bool:
     """Check whether a generator has a method `moments()`.
 
-    The method returns the mean and covariance of G(z) for z ~ N(0, I). A generator has it only if G(z) is Gaussian.
+    The method returns the mean and covariance of G(z) for z ~ N(0, I). Only a generator whose output G(z) is Gaussian
+    has this method.
     """
     return hasattr(generator, "moments")
 

@@ -20,8 +20,9 @@ class Replicas(nn.Module):
     """R networks at once, [R, ..., k] → [R, ..., d]. Network i maps entry i of the input to entry i of the output.
 
     The attribute `stacked` is one network that holds the parameters and buffers of all R networks, each [R, ...]. If
-    each of its modules is `replicable` (see `gaussgan.networks.layers`) or is an activation, it computes with these
-    tensors directly. Otherwise it runs under torch.vmap, which is slower. Both give the same numbers up to rounding.
+    each of its modules is `replicable` (see `gaussgan.networks.layers`) or is an activation, `stacked` computes with
+    these tensors directly. Otherwise `stacked` runs under torch.vmap, which is slower. Both give the same numbers up to
+    rounding.
 
     Args:
         networks: R networks of one architecture, in float32, on the CPU. They must not share parameters.
@@ -49,7 +50,7 @@ class Replicas(nn.Module):
         return len(next(self.stacked.parameters()))
 
     def __getitem__(self, rows: slice) -> Replicas:
-        """Return some of the replicas. Their parameters are views of this module's parameters."""
+        """Return a module with the replicas in `rows`. Its parameters are views of this module's parameters."""
         chosen = deepcopy(self, {id(tensor): tensor for _, tensor in _tensors(self)})
         _replace(chosen.stacked, lambda _, tensor: tensor[rows])
         return chosen
@@ -81,7 +82,7 @@ class Replicas(nn.Module):
 
 
 def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Yield parameters and buffers with their paths. A tied parameter is yielded once for each of its paths."""
+    """Yield the parameters and buffers of a module with their paths. A tied parameter is yielded once for each path."""
     for prefix, child in module.named_modules():
         yield from child.named_parameters(prefix, recurse=False, remove_duplicate=False)
         yield from child.named_buffers(prefix, recurse=False, remove_duplicate=False)
