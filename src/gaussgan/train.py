@@ -36,10 +36,12 @@ log = logging.getLogger(__name__)
 
 
 def train(cfg: DictConfig) -> float:
-    """Train the run that a configuration describes, write its directory, and return its score; see `final_score`.
+    """Train the run that a configuration describes, write its files, and return its score; see `final_score`.
+
+    In a distributed run, every rank except rank 0 returns NaN.
 
     Raises:
-        ConfigError: when the configuration is wrong.
+        ConfigError: when the configuration is wrong, or when the run's directory cannot be used.
         SystemExit: when a signal ended the run. The exit code is 128 + the signal's number.
     """
     freeze_once()
@@ -54,13 +56,20 @@ def train(cfg: DictConfig) -> float:
             return conclude(gan, data, trainer, directory) if trainer.is_global_zero else math.nan
         except BaseException as error:
             if is_first_process():
-                with suppress(ConfigError):  # the user should see the first error
+                with suppress(ConfigError):  # the user should see the first error, not this one
                     record_end(directory, error, cfg)
             raise
 
 
 def fit(gan: GAN, data: GaussianDataModule, trainer: Trainer, ckpt_path: str | None = None) -> None:
-    """Train an assembled run. The callbacks write the files of the run directory, even if the run diverges."""
+    """Train an assembled run. If the run diverges, no error is raised. In every case the callbacks write its files.
+
+    Args:
+        ckpt_path: the checkpoint from which the run is resumed; None for a new run.
+
+    Raises:
+        ConfigError: when a callback or a logger is configured wrongly.
+    """
     if is_first_process():
         Path(gan.config["run_dir"], RECORD).unlink(missing_ok=True)  # an earlier record is out of date from here on
         log.info("data ~ %s", name_of(data.distribution))
@@ -80,20 +89,20 @@ def fit(gan: GAN, data: GaussianDataModule, trainer: Trainer, ckpt_path: str | N
 
 
 def freeze_once() -> None:
-    """Exclude all objects that exist now from garbage collection. Most of them belong to imported modules.
+    """Exclude all objects that exist now from garbage collection. Most of these objects belong to imported modules.
 
-    Otherwise a collection pauses a run for 1/3 s. Call this function before a run is assembled. It does nothing if
-    objects are already excluded.
+    Otherwise each full garbage collection would pause a run for 1/3 s. Call this function before a run is assembled. A
+    second call does nothing.
     """
     if not gc.get_freeze_count():
         gc.freeze()
 
 
 def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Path) -> float:
-    """Print the table of a run that has ended, and return its score; see `final_score`.
+    """Print the table of a run that has ended, and return the run's score; see `final_score`.
 
     Raises:
-        SystemExit: when a signal ended the run.
+        SystemExit: when a signal ended the run. The exit code is 128 + the signal's number.
     """
     record = read_record(directory)
     if record["status"] == "diverged":
@@ -107,10 +116,14 @@ def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Pa
 
 
 def final_score(record: Mapping[str, Any]) -> float:
-    """Return the score of a run from its record, metrics.json: the distance by which runs are compared.
+    """Return the score of a run, the distance by which runs are compared. The smaller, the better.
 
-    The distance is val/w2 if the data are Gaussian, otherwise val/sliced_w2. For replicas the score is the median
-    distance, in which a diverged replica counts as infinity. Without a finite distance the score is infinity.
+    The distance is val/w2 if the data are Gaussian, otherwise val/sliced_w2. For replicas the score is the median of
+    the replicas' distances; a diverged replica counts as infinity. If the record has no distance, or NaN, the score is
+    infinity.
+
+    Args:
+        record: the content of the run's metrics.json.
     """
     tag = score(record)
     distance = record.get(f"{tag}_median", record.get(tag))

@@ -1,7 +1,7 @@
-"""hydra/launcher=vectorized: trains the jobs of a sweep together if they differ only in numbers.
+"""Hydra's launcher "vectorized": trains the jobs of a sweep together if they differ only in numbers.
 
-Hydra imports this file at every start, so slow imports are inside functions. This file has no `from __future__ import
-annotations`: a dataclass would look up such annotations in sys.modules, to which Hydra does not add this module.
+Hydra imports this file at every start, so slow imports are inside functions. This file must not have `from __future__
+import annotations`. With it, a dataclass would look up this module in sys.modules, and Hydra does not add it there.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 @dataclass
 class VectorizedConf:
     _target_: str = "hydra_plugins.gaussgan_vectorized.VectorizedLauncher"
-    max_replicas: Any = 1024  # more jobs than this are trained in several groups; `setup` checks the value
+    max_replicas: Any = 1024  # `setup` checks the value
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="vectorized", node=VectorizedConf, provider="gaussgan")
@@ -30,7 +30,8 @@ class VectorizedLauncher(Launcher):
     Jobs that are trained together write no figures.
 
     Args:
-        max_replicas: the largest number of jobs that are trained together, or None for no limit.
+        max_replicas: the largest number of jobs that are trained together; None for no limit. If more jobs differ only
+            in numbers, they are trained in several groups, one after the other.
     """
 
     def __init__(self, max_replicas: int | None) -> None:
@@ -44,7 +45,7 @@ class VectorizedLauncher(Launcher):
         text, holds = or_null(whole(1))
         if not holds(self.max_replicas):
             raise ConfigError(f"hydra.launcher.max_replicas must be {text} (got {self.max_replicas})")
-        # The sweeper uses the same context to compose every job, so it becomes faster, too.
+        # The sweeper composes every job with the same context, so the new loader makes the sweeper faster, too.
         hydra_context.config_loader = Composer(hydra_context.config_loader)  # type: ignore[assignment]
         self.context, self.task, self.config = hydra_context, task_function, config
 

@@ -1,6 +1,7 @@
 """Callbacks around training: evaluation, pictures, checkpoints, the record and the progress bar.
 
-The package `evaluation` computes the numbers that a callback logs. The package `runs` defines the files that it writes.
+The package `evaluation` computes the numbers that these callbacks log. The package `runs` defines the files that they
+write.
 """
 
 from gaussgan.callbacks.checkpoints import Checkpoints

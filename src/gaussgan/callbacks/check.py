@@ -1,4 +1,4 @@
-"""Refuse the callbacks of Lightning that cannot work in a run of gaussgan, and name an alternative."""
+"""Refuse the Lightning callbacks that cannot work in a run of gaussgan. Each error message gives the reason."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ def check_callbacks(callbacks: Mapping[str, Callback], has_logger: bool) -> None
     """Check that callbacks work in a run of gaussgan.
 
     Args:
-        callbacks: maps names in the configuration to callbacks.
+        callbacks: maps the name of each callback in the configuration to the callback.
         has_logger: true if the run has a logger.
 
     Raises:
-        ConfigError: for the first callback that does not work, or the first argument that would be ignored.
+        ConfigError: when a callback does not work, or when one of its arguments would be ignored or is not valid.
     """
     for name, callback in callbacks.items():
         if not isinstance(callback, required := REQUIRED_CLASSES.get(name, Callback)):
@@ -91,13 +91,14 @@ def check_callbacks(callbacks: Mapping[str, Callback], has_logger: bool) -> None
 
 
 def check_monitors(callbacks: Mapping[str, Callback], metrics: Callable[[], Sequence[str]]) -> None:
-    """Check that the run logs the metrics that callbacks monitor.
+    """Check that the run logs each metric that a callback monitors or uses in the name of a checkpoint.
 
-    A callback that the user wrote may log any metric. If the run has such a callback, any name is accepted.
+    A callback that the user wrote may log any metric. If the run has such a callback, every metric's name is accepted.
 
     Args:
-        callbacks: maps names in the configuration to callbacks.
-        metrics: returns the names of the metrics that the run logs. It is called only if a callback monitors a metric.
+        callbacks: maps the name of each callback in the configuration to the callback.
+        metrics: a function that returns the names of the metrics that the run logs. It is called only if a callback
+            uses a metric.
 
     Raises:
         ConfigError: for the first unknown metric. The message lists the known metrics.
@@ -115,9 +116,10 @@ def check_monitors(callbacks: Mapping[str, Callback], metrics: Callable[[], Sequ
 
 
 def uncalled(callbacks: Iterable[Callback]) -> list[str]:
-    """Return the hooks that a run never calls, among those of the callbacks that the user wrote.
+    """Return the names of the hooks that the user's own callbacks define but a run never calls, as CLASS.HOOK.
 
-    A run has no validation loop, and each player steps its own optimizer.
+    Examples are the hooks around validation, because a run has no validation loop, and the hooks around an optimizer's
+    step, because each player steps its own optimizer.
     """
     return [
         f"{type(callback).__name__}.{hook}"
@@ -130,6 +132,6 @@ def uncalled(callbacks: Iterable[Callback]) -> list[str]:
 
 
 def _is_own(callback: Callback) -> bool:
-    """Return whether the user wrote a callback."""
+    """Return whether a callback runs the user's own code. Lightning's `LambdaCallback` does, too."""
     package = type(callback).__module__.partition(".")[0]
     return package not in ("gaussgan", "pytorch_lightning") or isinstance(callback, lightning.LambdaCallback)

@@ -22,9 +22,12 @@ from gaussgan.runs.directory import BEST, LAST, copy_whole, writing
 class Checkpoints(Checkpoint):
     """Save `checkpoints/last.ckpt` and `checkpoints/best.ckpt`. A file is never left half-written.
 
-    The last checkpoint is saved at the start, after each epoch, and when training stops within an epoch. The best
-    checkpoint is from the epoch with the lowest score, which is a distance from the true distribution. If training
-    stops within the first epoch, both files are the same.
+    last.ckpt is saved at the start of training, after each epoch, and when training stops within an epoch. best.ckpt is
+    the checkpoint of the epoch with the lowest score. The score is the generator's distance from the true distribution.
+    If training stops within the first epoch, both files are the same.
+
+    Args:
+        directory: the run's directory.
     """
 
     def __init__(self, directory: str) -> None:
@@ -36,9 +39,9 @@ class Checkpoints(Checkpoint):
             return
         with writing("hydra.run.dir"):
             self.last.parent.mkdir(parents=True, exist_ok=True)
-        if trainer.ckpt_path:  # a run that is resumed in another directory copies its checkpoints there
+        if trainer.ckpt_path:  # a run that is resumed in another directory copies the old checkpoints to it
             source = Path(trainer.ckpt_path)
-            # Copy last.ckpt second. If the process is killed before that, the user can repeat the same command.
+            # Copy best.ckpt before last.ckpt. If the process is killed in between, the same command works again.
             for path, target in ((source.with_name(self.best.name), self.best), (source, self.last)):
                 if path.exists() and not target.exists():
                     copy_whole(path, target)
@@ -66,7 +69,7 @@ class Checkpoints(Checkpoint):
     def _save(self, trainer: Trainer, improved: bool = False) -> None:
         if trainer.is_global_zero:
             with writing("hydra.run.dir"):
-                self.last.parent.mkdir(exist_ok=True)  # an error if the run's directory was deleted
+                self.last.parent.mkdir(exist_ok=True)  # raises an error if the run's directory was deleted
         # Save best.ckpt before last.ckpt. A run that is killed between the two resumes from the old last.ckpt, repeats
         # this epoch, and saves best.ckpt again.
         trainer.save_checkpoint(self.best if improved else self.last)
@@ -81,9 +84,9 @@ class Checkpoints(Checkpoint):
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Save the checkpoints of all callbacks, also of Lightning's own, so that a file is never left half-written.
+    """Save the checkpoints of all callbacks, including Lightning's own. A file is never left half-written.
 
-    Each checkpoint is first written to a temporary file in its own directory, not in TMPDIR.
+    Each checkpoint is first written to a temporary file in the same directory and then renamed.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:

@@ -26,37 +26,37 @@ from gaussgan.networks.moments import gaussian_density
 from gaussgan.rng import normal, stream
 from gaussgan.runs.history import Row
 
-GAUSSIAN_EXAMPLES = 100  # in a picture with a Gaussian as truth: this many real and this many generated examples
-MIXTURE_EXAMPLES = 1_000  # the same, for any other distribution
-BATCH = 1_000  # examples in the batch on which a game is linearised
-MAX_PARAMETERS = 500  # larger games are not linearised
+GAUSSIAN_EXAMPLES = 100  # number of real examples, and also of generated ones, in a picture of Gaussian data
+MIXTURE_EXAMPLES = 1_000  # the same for other data
+BATCH = 1_000  # number of examples in the batch on which a game is linearised
+MAX_PARAMETERS = 500  # no spectrum is drawn for games with more parameters
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The state of a run after `iterations` iterations. A picture is drawn from it."""
+    """The state of a run after `iterations` iterations. Pictures are drawn from this state."""
 
     gan: GAN
     data: GaussianDataModule
     evaluator: Evaluator | ChunkedEvaluator
     iterations: int
-    history: Sequence[Row] = ()
-    trajectory: Sequence[Tensor] = ()  # the parameters of both players, if the run has the callback `Trajectory`
+    history: Sequence[Row] = ()  # one row of measures for each epoch
+    trajectory: Sequence[Tensor] = ()  # parameter vectors over time, if the run has the callback `Trajectory`
 
     @property
     def title(self) -> str:
         return f"iteration {self.iterations:,}"
 
     def batch(self) -> Batch:
-        """Return the first `BATCH` examples of the first epoch, in float64. The game is linearised on this batch."""
+        """Return the first 1,000 examples of the first epoch as one batch in float64, for linearising the game."""
         columns = self.data.draw_epoch(0)
         return Batch(*(None if column is None else column[:BATCH].double() for column in columns))  # type: ignore[arg-type]
 
 
 class Picture(NamedTuple):
-    """A figure, and numbers to log with it. `scalars` maps tags to numbers."""
+    """A figure, and numbers to log together with it. `scalars` maps the name of each number to its value."""
 
     figure: Figure
     scalars: Mapping[str, float] = {}
@@ -65,9 +65,10 @@ class Picture(NamedTuple):
 def game(run: Snapshot) -> Picture | None:
     """Draw the state of a game.
 
-    For a single run, draw real and generated examples, the true and the learned distribution, the discriminator, both
-    losses, and the distance between the two distributions. For replicas, draw a histogram of their distances, the
-    distances over iterations, and the learned Gaussians.
+    For a single run, draw real and generated examples, the true and the learned distribution, the discriminator, and
+    the histories of both losses and of the distance between the two distributions. For replicas, draw a histogram of
+    the replicas' distances from the true distribution, the quantiles of these distances over the iterations, and the
+    learned Gaussians.
     """
     gan, data, true = run.gan, run.data, run.data.distribution
     if gan.replicas > 1:
@@ -129,7 +130,8 @@ def _name(tag: str) -> str:
 def logit(run: Snapshot) -> Picture | None:
     """Draw the logit of the discriminator and the optimal logit, log p/q.
 
-    p is the density of the true distribution, and q is that of the learned one. Return None if one of them is unknown.
+    p is the density of the true distribution, and q is the density of the learned distribution. Return None for
+    replicas, or if p or q is unknown.
     """
     gan, true = run.gan, run.data.distribution
     if _has_replicas("logit", gan):
@@ -152,9 +154,9 @@ def logit(run: Snapshot) -> Picture | None:
 def spectrum(run: Snapshot) -> Picture | None:
     """Draw the eigenvalues of the Jacobian of one iteration at the current parameters.
 
-    The Jacobian is computed in float64, on one batch of the training set and with the networks in evaluation mode. Each
-    player uses SGD with its own learning rate and momentum, even if its optimizer in the run is not SGD. Return None
-    for replicas and for games with more than `MAX_PARAMETERS` parameters.
+    The Jacobian is computed in float64, on one batch of the training set and with the networks in evaluation mode. It
+    is the Jacobian for SGD with each player's own learning rate and momentum, even if the player trains with another
+    optimizer. Return None for replicas and for games with more than 500 parameters.
     """
     gan = run.gan
     players = (gan.discriminator_player, gan.generator_player)
@@ -174,7 +176,7 @@ def spectrum(run: Snapshot) -> Picture | None:
 def portrait(run: Snapshot) -> Picture | None:
     """Draw the path of a game with two parameters, and the direction in which each player descends at every point.
 
-    Return None for replicas and for games with more parameters.
+    Return None for replicas, and for games with another number of parameters.
     """
     gan = run.gan
     if _has_replicas("portrait", gan):

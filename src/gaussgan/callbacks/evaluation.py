@@ -26,17 +26,18 @@ Measure = Callable[[Distribution, nn.Module, nn.Module], dict[str, Tensor]]
 
 
 class Evaluation(Callback):
-    """Measure the distances from the true distribution after each epoch.
+    """Measure the generator's distances from the true distribution after each epoch.
 
-    Log them together with the means over the epoch, such as train/loss_d, and the speed. Append them to `history`. With
-    `trainer.log_every_n_steps` = n, also log train/loss_d_step and so on every n iterations. These are means over the
-    iterations since the last log. The callback also logs the configuration, and counts the seconds of training.
+    The callback logs the distances, the speed, and means over the epoch, such as the mean loss train/loss_d. It appends
+    all these numbers to `history` as one row. With `trainer.log_every_n_steps` = n it also logs means every n
+    iterations, such as train/loss_d_step. Each of these is a mean over the iterations since the last such log. The
+    callback also logs the configuration, and counts the seconds of training.
 
     Args:
         exact: if true, refuse a run whose distances can only be estimated from samples.
         measures: functions that measure more numbers, such as `gaussgan.evaluation.dirac.equilibrium_distance`. Each
-            maps (distribution, generator, discriminator) to a dict from tags to numbers. A number has the shape [], or
-            [R] for R replicas.
+            function maps (distribution, generator, discriminator) to a dict from names to tensors. A tensor has the
+            shape [], or [R] for R replicas.
     """
 
     def __init__(self, exact: bool = False, measures: Sequence[Measure] = ()) -> None:
@@ -46,16 +47,16 @@ class Evaluation(Callback):
         self._evaluator: Evaluator | ChunkedEvaluator | None = None
 
     def evaluator(self, data: GaussianDataModule) -> Evaluator | ChunkedEvaluator:
-        """Return the evaluator of the run. Make it at the first call."""
+        """Return the evaluator of the run. The first call creates the evaluator."""
         if self._evaluator is None:
             self._evaluator = evaluator_of(data)
         return self._evaluator
 
     def check(self, generator: nn.Module, distribution: Distribution) -> None:
-        """If `exact` is true, check that the distances have a closed form.
+        """If `exact` is true, check that the generator's distances from the distribution have a closed form.
 
         Raises:
-            ValueError: when the distances can only be estimated from samples.
+            ValueError: when `exact` is true and the distances can only be estimated from samples.
         """
         if self.exact and not (distribution.gaussian and has_closed_form(generator)):
             name, value = ("generator", generator) if distribution.gaussian else ("distribution", distribution)
@@ -96,11 +97,11 @@ class Evaluation(Callback):
         self.epoch_started, self.epoch_start = now, step
 
     def names(self, gan: GAN, data: GaussianDataModule) -> list[str]:
-        """Return the names of the columns of `history`."""
+        """Return the keys of a row of `history`."""
         return ["iteration", "epoch", *self._example_row(gan, data)]
 
     def metrics(self, gan: GAN, data: GaussianDataModule) -> list[str]:
-        """Return the names of the numbers that a run logs after every epoch."""
+        """Return the names of the numbers that a run logs after every epoch. For replicas these include quantiles."""
         return [*aggregate(self._example_row(gan, data))]
 
     def _example_row(self, gan: GAN, data: GaussianDataModule) -> dict[str, Any]:
@@ -117,7 +118,7 @@ class Evaluation(Callback):
         return values
 
     def total_seconds(self) -> float:
-        """Return the seconds of training so far. Seconds before the run was resumed count, too."""
+        """Return the seconds of training so far. For a resumed run, the seconds before the interruption count, too."""
         return self.seconds + (perf_counter() - self.started if hasattr(self, "started") else 0.0)
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]

@@ -15,8 +15,9 @@ from gaussgan.loggers.log import log_numbers
 class LearningRateMonitor(Callback):
     """Log the learning rates of the next iteration, as lr/discriminator and lr/generator.
 
-    Log them before the first iteration, after each epoch, and every `trainer.log_every_n_steps` iterations. If the
-    learning rates of replicas differ, log their quantiles: lr/generator_median and so on.
+    They are logged before the first iteration, after each epoch, and every `trainer.log_every_n_steps` iterations. If
+    replicas have different learning rates, the mean and the quantiles over the replicas are logged, such as
+    lr/generator and lr/generator_median.
     """
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]

@@ -25,14 +25,15 @@ log = logging.getLogger(__name__)
 
 
 class Pictures(Callback):
-    """Draw a picture after epochs 1, 10, 100, … and at the end of a run. Log each picture, and save the last to a file.
+    """Draw a picture after epochs 1, 10, 100, … and at the end of a run. Log each picture, and save the last one.
 
-    If the drawing fails, log the error. The run goes on.
+    If a picture cannot be drawn, the error is logged and the run goes on.
 
     Args:
-        draw: maps a `Snapshot`, the state of a run, to a `Picture`, or to None if there is nothing to draw.
+        draw: a function that maps a `Snapshot`, the state of a run, to a `Picture`, or to None if there is nothing to
+            draw.
         tag: the name of the picture in the loggers.
-        path: the file for the last picture.
+        path: the path of the file to which the last picture is saved.
     """
 
     def __init__(self, draw: Callable[[Snapshot], Picture | None], tag: str, path: str) -> None:

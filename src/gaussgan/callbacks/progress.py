@@ -23,14 +23,14 @@ from gaussgan.gan.state import TAGS
 log = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 0.2
-LINE_SECONDS, LINES = 10, 100  # in a log: at least 10 seconds between two lines, and about 100 lines in a long run
+LINE_SECONDS, LINES = 10, 100  # in a log: at least 10 seconds between two lines, at most about 100 lines
 
 
 class IterationsBar(ProgressBar):
-    """Show the iterations, the time left, both losses, the score, and the examples per second.
+    """Show the number of iterations, the time left, both losses, the score, and the examples per second.
 
-    The losses are means over the epoch so far. In a terminal, show one bar, and leave out entries that do not fit into
-    the line. In a log, write a line from time to time.
+    Each loss is a mean over the current epoch so far. In a terminal these entries follow a bar on one line, and the
+    last entries are left out if the line is too short. Without a terminal, a line is logged from time to time.
     """
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class IterationsBar(ProgressBar):
         self.next_time = self.started + seconds + REFRESH_SECONDS
 
     def _numbers(self, trainer: Trainer, gan: GAN, seconds: float) -> list[str]:
-        """Return the losses, the score and the speed as texts. The losses are those of this rank only."""
+        """Return the losses, the score and the speed as texts. The losses come from this rank's examples only."""
         data, row = data_of(trainer), dict(zip(TAGS, gan.state.epoch.means().unbind(-1), strict=True))
         losses = {name: middle(row, f"train/{name}", gan.diverged) for name in ("loss_d", "loss_g")}
         texts = [f"{name} {loss:.3f}" if abs(loss) < 1e4 else f"{name} {loss:.3g}" for name, loss in losses.items()]
@@ -97,6 +97,6 @@ class IterationsBar(ProgressBar):
 
 
 def _clock(seconds: float) -> str:
-    """Format seconds as minutes and seconds, such as 0:12. A long time has hours and days, too: 2:13:20."""
+    """Format a time in seconds as minutes and seconds, such as 0:12, or with hours, such as 2:13:20."""
     clock = str(timedelta(seconds=round(seconds)))
     return clock.removeprefix("0:").removeprefix("0") if seconds < 3599.5 else clock

@@ -1,4 +1,4 @@
-"""Write the record of a run, metrics.json, and end a run when a signal comes."""
+"""Write the record of a run, metrics.json, and end the run after a signal such as Ctrl-C."""
 
 from __future__ import annotations
 
@@ -32,9 +32,11 @@ class Ending(NamedTuple):
     Args:
         status: "completed", "interrupted", "diverged" or "failed".
         error: the message of the error, or None.
-        iterations: the number of iterations in the record. For a diverged run, the iteration at which it diverged.
-        trained: the number of trained iterations. A diverged run is trained to the end of its last block of iterations.
-        seconds: the time that the trained iterations took.
+        iterations: the number of iterations that the record states. For a diverged run, the iteration at which the run
+            diverged.
+        trained: the number of iterations that were computed. For a diverged run it can be larger than `iterations`,
+            because iterations are computed in blocks.
+        seconds: the time that the computed iterations took, in seconds.
     """
 
     status: str
@@ -56,10 +58,14 @@ def record_run(
     """Write metrics.json and, for several replicas, replicas.csv. Return the content of metrics.json.
 
     Args:
-        data: the data of the run. For a run that was trained as a replica, the data of all replicas.
-        history: one row of numbers for each epoch. The record contains the last row, if it is from the last iteration.
+        directory: the run's directory.
+        config: the run's configuration.
+        data: the data of the run. If the run was trained as one of several replicas, the data of all these replicas.
+        history: one row of measures for each epoch. The record contains the last row if that row belongs to iteration
+            `ending.iterations`.
         diverged: maps the number of each diverged replica to its error.
-        baseline: the W₂ distance of the maximum-likelihood fit from the true distribution.
+        baseline: the W₂ distance of the maximum-likelihood fit from the true distribution; None if the baseline was not
+            measured.
     """
     iterations, replicas = ending.iterations, config["replicas"]
     row = next((row for row in history[-1:] if row["iteration"] == iterations), {})
@@ -86,9 +92,12 @@ def record_run(
 class Record(Callback):
     """Write metrics.json when a run ends for any reason. After a signal, stop the run at the end of the current block.
 
-    A block is a number of iterations that run in one call. Lightning calls `Checkpoints` after this callback, and
-    `Checkpoints` saves a checkpoint when the run stops. So every interrupted run can be resumed. The ranks of a
-    distributed run stop together. A second Ctrl-C ends the run immediately.
+    A block is a group of iterations that are computed in one call. When the run stops, the callback `Checkpoints` saves
+    a checkpoint, from which the run can be resumed. Lightning calls `Checkpoints` after this callback. The ranks of a
+    distributed run stop together. A second Ctrl-C ends the run immediately, without a new checkpoint.
+
+    Args:
+        directory: the run's directory.
     """
 
     def __init__(self, directory: str) -> None:
@@ -96,7 +105,7 @@ class Record(Callback):
         self.signum: int | None = None
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        signals.install()  # replaces Lightning's handler, which raises an exception
+        signals.install()  # replaces Lightning's signal handler, which raises an exception
         if trainer.world_size > 1:  # if one rank ended immediately, the others would wait forever
             signals.wait()
 

@@ -1,4 +1,4 @@
-"""Keep the parameters of a small game during training, to draw their path."""
+"""Keep the parameters of a small game during training, so that their path can be drawn."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from gaussgan.gan.module import GAN
 
 
 class Trajectory(Callback):
-    """Append a vector of all parameters to `points` at the start and after each block of iterations.
+    """Append one vector of all parameters to `points` at the start of training and after each block of iterations.
 
-    In the vector, the parameters of G come before those of D.
+    In each vector, the generator's parameters come before the discriminator's parameters.
     """
 
     def __init__(self) -> None:
@@ -39,6 +39,6 @@ class Trajectory(Callback):
 
 
 def trajectory_of(trainer: Trainer) -> list[Tensor]:
-    """Return the `points` of a trainer's `Trajectory` callback, or [] if the trainer has no such callback."""
+    """Return the parameter vectors that a trainer's `Trajectory` callback kept; [] if there is no such callback."""
     callbacks = [each for each in trainer.callbacks if isinstance(each, Trajectory)]  # type: ignore[attr-defined]
     return callbacks[0].points if callbacks else []

@@ -1,4 +1,4 @@
-"""Measures of a generator and a discriminator: distances to the truth, two-sample tests, and the game's spectrum.
+"""Measures of a generator and a discriminator: distances from the true distribution, tests, the spectrum.
 
 Code that trains, draws figures or writes files belongs elsewhere.
 """

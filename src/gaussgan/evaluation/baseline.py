@@ -9,13 +9,15 @@ from gaussgan.evaluation.gaussian import gaussian_w2
 
 
 def mle_w2(data: GaussianDataModule, iterations: int) -> Tensor | None:
-    """Return the 2-Wasserstein distance of a maximum-likelihood fit to the truth; None if the data are not Gaussian.
+    """Return the 2-Wasserstein distance between a maximum-likelihood fit and the true distribution.
+
+    The fit is the Gaussian that maximises the likelihood of the examples of a run's first iterations.
 
     Args:
-        iterations: the fit uses the examples of this number of iterations; see `GaussianDataModule.moments`.
+        iterations: the number of these iterations. If they end within an epoch, the whole epoch is used.
 
     Returns:
-        The distance, []; for replicas [R].
+        The distance, [], or [R] for R replicas; None if the data are not Gaussian.
     """
     distribution = data.distribution
     if not distribution.gaussian:

@@ -13,13 +13,14 @@ from gaussgan.networks import Linear, Location
 def equilibrium_distance(
     distribution: Distribution, generator: nn.Module, discriminator: nn.Module
 ) -> dict[str, Tensor]:
-    """Return val/distance = √(‖θ − x₀‖² + ‖ψ‖²), or an empty dict if the game is not a Dirac-GAN.
+    """Measure the distance of a Dirac-GAN from its equilibrium: √(‖θ − x₀‖² + ‖ψ‖²).
 
-    All data are x₀, a `Location` generates θ, and D(x) = ψᵀ x. The equilibrium is θ = x₀, ψ = 0. Mescheder, Geiger,
-    Nowozin 2018, arXiv 1801.04406.
+    In a Dirac-GAN all data are x₀, the generator is a `Location` that always returns θ, and D(x) = ψᵀ x. The
+    equilibrium is θ = x₀, ψ = 0. Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406.
 
     Returns:
-        The distance in float64, []; for replicas [R].
+        A dict from val/distance to the distance in float64, [], or [R] for R replicas. The dict is empty if the game is
+        not a Dirac-GAN.
     """
     location, linear = (getattr(network, "stacked", network) for network in (generator, discriminator))
     if not isinstance(distribution, Dirac) or not isinstance(location, Location):

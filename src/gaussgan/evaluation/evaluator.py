@@ -19,29 +19,29 @@ from gaussgan.gan.objectives import logistic_loss
 from gaussgan.networks.moments import has_closed_form
 from gaussgan.rng import normal, stream
 
-MOMENT_SAMPLES = 10_000  # generated examples, for the moments of a generator without a closed form
-DENSITY_SAMPLES = 1_000  # real examples, and as many generated ones, for densities; more would take too long
-DIRECTIONS = 128  # for val/sliced_w2
-CHUNK = 128  # replicas that are measured at once
+MOMENT_SAMPLES = 10_000  # number of examples that give the moments of a generator without a closed form
+DENSITY_SAMPLES = 1_000  # number of real examples, and also of generated ones, at which densities are computed
+DIRECTIONS = 128  # number of random directions for val/sliced_w2
+CHUNK = 128  # number of replicas that are measured at once
 SCORES = ("val/w2", "val/sliced_w2")  # the score of a run is the first of these measures that has a value
 
 
 def evaluator_of(data: GaussianDataModule) -> Evaluator | ChunkedEvaluator:
-    """Return an evaluator for a run on these data."""
+    """Return an evaluator for a run with these data: an `Evaluator`, or a `ChunkedEvaluator` for replicas."""
     if data.replicas > 1:
         return ChunkedEvaluator(data.distribution, data.latent_dim, data.seeds, data.validation_samples)
     return Evaluator(data.distribution, data.latent_dim, data.seeds[0], data.validation_samples)
 
 
 class Evaluator:
-    """Measures the networks of a run. Every evaluation uses the same latents, examples and directions.
+    """Measures the networks of a run. Every evaluation uses the same latents, real examples and random directions.
 
     Args:
         distribution: the distribution of the data.
         latent_dim: k, the width of the generator's latents.
-        seed: the run's seed, or a list of R seeds for R replicas. With a list, networks are `Replicas`, and each
-            measure is [R].
-        samples: the number of real examples, and also of generated examples, for measures on samples; at most
+        seed: the run's seed, or a list of R seeds for R replicas. With a list, the networks must be `Replicas`, and
+            each measure has the shape [R] instead of [].
+        samples: the number of real examples, and also of generated examples, for measures that compare samples; at most
             MOMENT_SAMPLES.
     """
 
@@ -57,11 +57,12 @@ class Evaluator:
         """Return the distances of a generator from the distribution.
 
         For Gaussian data the distances are val/w2 and val/kl = KL(data ‖ generator). They are exact for a generator
-        with a closed form. For any other generator, a Gaussian with the moments of its samples takes its place. Then
-        val/w2 is a lower bound up to sampling error (Gelbrich 1990), and val/kl is not a bound.
+        whose output is a Gaussian with moments in closed form. Any other generator is replaced by a Gaussian with the
+        mean and covariance of generated samples. In this case, val/w2 is a lower bound of the true distance, up to
+        sampling error (Gelbrich 1990), and val/kl is not a bound.
 
-        For other data the distance is val/sliced_w2 between samples. If the distribution has the attribute `modes`, the
-        measures of `mode_metrics` are added.
+        For other data the distance is val/sliced_w2 between real and generated samples. If the distribution has the
+        attribute `modes`, the measures of `mode_metrics` are added.
         """
         true = self.distribution
         if true.gaussian:
@@ -78,20 +79,22 @@ class Evaluator:
 
     @torch.no_grad()
     def optimality(self, generator: nn.Module, discriminator: nn.Module, logistic: bool) -> dict[str, Tensor]:
-        """Return how far a discriminator D is from the optimal one, log p/q, for data ~ p and generator ~ q.
+        """Return how far a discriminator D is from the optimal discriminator, log p/q.
+
+        p is the density of the data, and q is the density of the generator's output.
 
             val/js = JS(p, q),   val/logit_error = root mean square of D − log p/q under ½ (p + q),
             val/d_gap = E L_D(D) − (log 2 − JS), the loss of D minus the loss of the optimal discriminator.
 
-        All three use the same samples. So val/d_gap is exactly 0 for the optimal D. For any other D it is at least 0,
-        up to sampling error. If the generator's covariance is singular, the optimal discriminator makes no mistakes.
-        Then val/js is log 2 and val/logit_error is infinite.
+        All three measures use the same samples. So val/d_gap is exactly 0 for the optimal D. For any other D it is at
+        least 0, up to sampling error. If the covariance of the generator's output is singular, the optimal
+        discriminator makes no mistakes, val/js is log 2, and val/logit_error is infinite.
 
         Args:
             logistic: true if the objective's loss is logistic. Otherwise only val/js is returned.
 
         Returns:
-            The measures by tag; none if p has no density or q has no closed form.
+            A dict from tags to measures. It is empty if p is unknown or q has no closed form.
         """
         if not self.has_density or not has_closed_form(generator):
             return {}
@@ -114,14 +117,17 @@ class Evaluator:
         return {**js, "val/logit_error": error, "val/d_gap": loss - best}
 
     def moments(self, generator: nn.Module) -> tuple[Tensor, Tensor]:
-        """Return the mean and covariance of a generator's output, exact if it has a closed form, else of samples."""
+        """Return the mean and covariance of a generator's output.
+
+        They are exact if the generator has a closed form, and otherwise those of MOMENT_SAMPLES samples.
+        """
         if has_closed_form(generator):
             return generator.moments()  # type: ignore[operator]
         with torch.no_grad():
             return sample_moments(generator(_like(generator, self.latents)).cpu())
 
     def generated(self, generator: nn.Module, n: int | None = None) -> Tensor:
-        """Return n generated examples, [..., n, d], on the CPU; by default n is `samples`."""
+        """Return n generated examples, [..., n, d], on the CPU. By default, n is the evaluator's `samples`."""
         return generator(_like(generator, self.sample_latents[..., :n, :])).float().cpu()
 
     @cached_property
@@ -131,12 +137,12 @@ class Evaluator:
 
     @cached_property
     def sample_latents(self) -> Tensor:
-        """A copy of the first rows of `latents`, [..., samples, k], so that the others need not stay in memory."""
+        """The first rows of `latents`, [..., samples, k]. They are a copy, so that `latents` need not be in memory."""
         return self._draw_latents(self.samples)
 
     @cached_property
     def real_log_prob(self) -> Tensor:
-        """log p at the first examples of `real`, [..., DENSITY_SAMPLES]."""
+        """The true log density at the first real examples, [..., DENSITY_SAMPLES]."""
         return self.distribution.log_prob(self.real[..., :DENSITY_SAMPLES, :])
 
     @cached_property
@@ -159,9 +165,14 @@ class Evaluator:
 class ChunkedEvaluator:
     """An `Evaluator` of R replicas that measures one chunk of replicas at a time, to bound the memory.
 
+    Its methods and their results are those of `Evaluator`.
+
     Args:
-        seeds: R seeds.
-        chunk: the number of replicas in a chunk.
+        distribution: the distribution of the data.
+        latent_dim: k, the width of the generator's latents.
+        seeds: the seeds of the R replicas.
+        samples: see `Evaluator`.
+        chunk: the largest number of replicas in a chunk.
     """
 
     def __init__(
@@ -189,9 +200,12 @@ def _joined(chunks: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 def distances_with_average(
     evaluator: Evaluator | ChunkedEvaluator, generator: nn.Module, average: nn.Module | None
 ) -> dict[str, Tensor]:
-    """Return the distances of a generator from the distribution.
+    """Return the distances of a generator from the true distribution, and the score of its moving average.
 
-    If the generator has a moving average, add the average's score. Its tag is that of the score, followed by _ema.
+    The tag of the moving average's score is the tag of the score followed by _ema, such as val/w2_ema.
+
+    Args:
+        average: the generator's moving average, or None if there is none.
     """
     values = evaluator.distances(generator)
     if average is not None:
@@ -201,7 +215,13 @@ def distances_with_average(
 
 
 def score(row: Mapping[str, Any]) -> str:
-    """Return the tag of the score in a row of measures. Runs are compared by their score; smaller is better."""
+    """Return the tag of the measure by which runs are compared: val/w2 if the row has a value for it.
+
+    Otherwise return val/sliced_w2, or val/w2 if the row has neither.
+
+    Args:
+        row: maps tags to measures.
+    """
     return next((tag for tag in SCORES if row.get(tag) is not None), SCORES[0])
 
 

@@ -1,4 +1,4 @@
-"""Exact distances between Gaussians. Every function is batched over leading dimensions."""
+"""Exact distances between Gaussians. All functions accept arguments with leading batch dimensions."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def gaussian_w2(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor) ->
 
     ‖·‖_* is the nuclear norm. Covariances may be singular. This is the Bures–Wasserstein distance (Gelbrich 1990,
     doi:10.1002/mana.19901470121; Bhatia, Jain, Lim 2019, arXiv 1712.01504). NaN or infinity in an argument gives NaN.
-    The resolution is about 1e-7 times √tr C_p: equal distributions can have a distance of that size.
+    Because of rounding, the distance of two equal distributions can be about 1e-7 √tr C_p instead of 0.
 
-    Shapes: means [..., d], covariances [..., d, d] → [...], in float64.
+    Shapes: means [..., d], covariances [..., d, d] → distance [...], in float64.
     """
     mean_p, cov_p, mean_q, cov_q = mean_p.double(), cov_p.double(), mean_q.double(), cov_q.double()
     finite = _finite(mean_p, cov_p) & _finite(mean_q, cov_q)
@@ -28,16 +28,17 @@ def gaussian_w2(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor) ->
 
 
 def gaussian_kl(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor, noise_q: Tensor | None = None) -> Tensor:
-    """Return KL(p ‖ q) in nats for Gaussians p and q.
+    """Return KL(p ‖ q) in nats for the Gaussians p = N(mean_p, cov_p) and q = N(mean_q, cov_q).
 
         KL = ½ [tr(C_q⁻¹ C_p) + (m_q − m_p)ᵀ C_q⁻¹ (m_q − m_p) − d + log det C_q − log det C_p]
 
     The KL is infinite when a covariance is singular; see `is_singular`. NaN or infinity in an argument gives NaN.
 
     Args:
-        noise_q: the variance of each coordinate in cov_q that comes from rounding, [..., d]; see `rounding`.
+        noise_q: if cov_q is the covariance of samples, the part of each coordinate's variance that comes from rounding
+            the samples, [..., d]; see `rounding`.
 
-    Shapes: means [..., d], covariances [..., d, d] → [...], in float64.
+    Shapes: means [..., d], covariances [..., d, d] → KL [...], in float64.
     """
     singular = is_singular(cov_p) | is_singular(cov_q, noise_q)
     mean_p, cov_p, mean_q, cov_q = mean_p.double(), cov_p.double(), mean_q.double(), cov_q.double()

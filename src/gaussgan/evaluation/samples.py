@@ -1,4 +1,4 @@
-"""Distances computed from samples alone. Every function is batched over leading dimensions."""
+"""Measures that are computed from samples alone. All functions accept samples with leading batch dimensions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ def sliced_w2(x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
 
         SW₂² = mean over unit vectors θ of W₂²(θ·x, θ·y)
 
-    In one dimension W₂² is the mean squared difference of the sorted samples (Bonneel et al. 2015,
-    doi:10.1007/s10851-014-0506-3). SW₂ ≤ W₂ / √d.
+    The mean is over the given directions. In one dimension, W₂² is the mean squared difference of the sorted samples
+    (Bonneel et al. 2015, doi:10.1007/s10851-014-0506-3). In the mean over all directions, SW₂ ≤ W₂ / √d.
 
     Args:
-        x: n samples, [..., n, d].
-        y: n samples, [..., n, d].
+        x: the n examples of the first sample, [..., n, d].
+        y: the n examples of the second sample, [..., n, d].
         directions: k unit vectors θ, [..., k, d].
 
     Returns:
@@ -29,16 +29,22 @@ def sliced_w2(x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
 def mode_metrics(x: Tensor, modes: Tensor, std: float) -> dict[str, Tensor]:
     """Measure how well samples cover the modes of a mixture of m isotropic Gaussians with equal weights.
 
-    - val/modes: the number of modes with a sample within 3 std;
-    - val/high_quality: the proportion of samples within 3 std of their nearest mode. For samples of the true
-      distribution in the plane it is 1 − e^{−9/2} = 0.98889;
+    - val/modes: the number of modes that have a sample within a distance of 3 std;
+    - val/high_quality: the proportion of samples within 3 std of their nearest mode. For samples of a mixture in the
+      plane with distant modes, its expectation is 1 − e^{−9/2} = 0.98889;
     - val/reverse_kl: KL(q ‖ uniform) = Σ q_i log(m q_i) in nats. q_i is the proportion of samples whose nearest mode
-      is i.
+      is mode i.
 
     Srivastava et al. 2017, arXiv 1705.07761, section 4; Lin et al. 2018, arXiv 1712.04086, section 4. A sample that is
-    not finite is near no mode. It makes val/reverse_kl NaN.
+    not finite is near no mode, and makes val/reverse_kl NaN.
 
-    Shapes: samples x [..., n, d], modes [m, d] → each measure [...], in float64.
+    Args:
+        x: the samples, [..., n, d].
+        modes: the means of the m Gaussians, [m, d].
+        std: the standard deviation of each Gaussian in every direction.
+
+    Returns:
+        A dict from the names above to measures, each [...], in float64.
     """
     distances = torch.cdist(x.double(), modes.double(), compute_mode="donot_use_mm_for_euclid_dist")
     smallest, nearest = distances.where(distances.isfinite(), torch.inf).min(-1)

@@ -1,4 +1,4 @@
-"""The Jacobian of one iteration at a point. Its eigenvalues are the spectrum of a game."""
+"""The Jacobian of one training iteration. Its eigenvalues are the spectrum of a game."""
 
 from __future__ import annotations
 
@@ -21,14 +21,19 @@ STEP = 1e-5  # the step size of the central differences
 
 
 def update_jacobian(update: Update, discriminator: Player, generator: Player, batch: Any) -> Tensor:
-    """Return the Jacobian of one iteration at the current point, [n, n].
+    """Return the Jacobian of one iteration at the players' current parameters, [n, n].
 
-    An iteration maps the game's state, n numbers, to the next state. The state consists of θ of both players, and of
-    those tensors of the optimizers (momentum) and of the update rule (past gradients) that have the same shape as a θ.
-    Central differences in float64 give about nine digits. The players are unchanged afterwards.
+    An iteration maps the n numbers of the game's state to those of the next state. The state consists of the parameter
+    vectors θ of both players, and of all tensors with the same shape as a θ that the optimizers keep (momentum) and
+    that the update rule keeps (past gradients). Central differences in float64 give about nine digits. Afterwards the
+    players have the same state as before.
 
-    Near an equilibrium the iteration converges if all eigenvalues are inside the unit circle. Then the largest modulus
-    is the rate of convergence.
+    Near an equilibrium the iteration converges if all eigenvalues lie inside the unit circle. The error then shrinks in
+    each iteration by a factor equal to the largest modulus of an eigenvalue.
+
+    Args:
+        update: the update rule of the game.
+        batch: the batch of examples on which the iteration is made.
     """
     iterate, memory = Iteration(update, discriminator, generator), start(update, discriminator, generator)
     thetas, state = [discriminator.theta, generator.theta], State(discriminator.state, generator.state, memory)
@@ -43,7 +48,7 @@ def update_jacobian(update: Update, discriminator: Player, generator: Player, ba
     vectors += [tensor for tensor in memory if tensor.shape in {theta.shape for theta in thetas}]
 
     def after(vector: Tensor, i: int, step: float) -> Tensor:
-        """Add `step` to number i of a vector of the state, make one iteration, and return the new state."""
+        """Add `step` to entry i of `vector`, a part of the state, make one iteration, and return the next state."""
         _copy(everything, here)
         vector[i] += step
         iterate(state, batch)
@@ -72,7 +77,7 @@ def linearised(gan: GAN) -> tuple[Player, Player]:
 
 
 def _vectors(player: Player) -> list[Tensor]:
-    """Return θ, and those tensors of the optimizer's state that have the same shape as θ."""
+    """Return a player's parameter vector θ, and those tensors of its optimizer's state that have the shape of θ."""
     remembered = (value for value in player.optimizer.state[player.theta].values() if isinstance(value, Tensor))
     return [player.theta, *(tensor for tensor in remembered if tensor.shape == player.theta.shape)]
 

@@ -1,4 +1,4 @@
-"""Summarise measures over R replicas."""
+"""Summarise the measures of R replicas by means, quantiles and proportions."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}
 
 
 def quantiles(values: Tensor, levels: Sequence[float] = tuple(QUANTILES.values())) -> Tensor:
-    """Return quantiles over the first dimension, with linear interpolation. NaN counts as infinity.
+    """Return quantiles over the first dimension of `values`, with linear interpolation. NaN counts as infinity.
 
-    If there are no values, the quantiles are NaN.
+    If there are no values (n = 0), the quantiles are NaN.
 
     Args:
-        values: n values, [n, ...].
-        levels: one number in [0, 1] for each quantile; by default 0.1, 0.5 and 0.9.
+        values: the values, [n, ...].
+        levels: the levels of the quantiles, each in [0, 1]; by default 0.1, 0.5 and 0.9.
 
     Returns:
         The quantiles, [len(levels), ...].
@@ -38,16 +38,16 @@ def quantiles(values: Tensor, levels: Sequence[float] = tuple(QUANTILES.values()
 
 
 def aggregate(row: Mapping[str, Any], diverged: Collection[int] = ()) -> dict[str, float]:
-    """Replace the measures of R replicas, [R], in a row by their means and quantiles. Return a row of plain numbers.
+    """Return a row of measures in which each tensor, [R], is replaced by its mean and quantiles over the R replicas.
 
-    A measure with the name TAG becomes four numbers: the mean TAG, and the quantiles TAG_p10, TAG_median and TAG_p90.
-    Diverged replicas are ignored, with one exception: in the quantiles of a score they count as infinity. A score that
-    is NaN was too large for a float and counts as infinity everywhere. A NaN of another measure is ignored: it means
-    that there is no value, for example because the distribution has no density.
+    A tensor with the name TAG becomes four numbers: the mean TAG, and the quantiles TAG_p10, TAG_median and TAG_p90.
+    Diverged replicas are ignored, with one exception: in the quantiles of a score they count as infinity. The scores
+    are val/w2 and val/sliced_w2. If a score is NaN, it was too large for a float, and it counts as infinity. If another
+    measure is NaN, the replica has no value for it and is ignored.
 
     Args:
-        row: maps tags to numbers, or to tensors [R].
-        diverged: the numbers of the diverged replicas.
+        row: maps the name of each measure to a number, or to a tensor [R].
+        diverged: the numbers of the diverged replicas, starting at 0.
     """
     numbers: dict[str, float] = {}
     for tag, value in row.items():
@@ -73,7 +73,10 @@ def infinite_for_nan(values: Tensor) -> Tensor:
 
 
 def middle(row: Mapping[str, Any], tag: str, diverged: Collection[int] = ()) -> float:
-    """Return one measure of a row. For replicas, return the median, in which a diverged score counts as infinity."""
+    """Return the measure `tag` of a row; for replicas, its median.
+
+    In the median of a score, a diverged replica counts as infinity. See `aggregate`.
+    """
     numbers = aggregate({tag: row[tag]}, diverged)
     return numbers.get(f"{tag}_median", numbers[tag])
 
@@ -82,9 +85,14 @@ def summary(row: Mapping[str, Any], diverged: Collection[int]) -> dict[str, floa
     """Return the measures of a finished run as plain numbers; see `aggregate`. For replicas, add three numbers:
 
     - share_diverged: the proportion of replicas that diverged;
-    - efficiency = mean(mle/w2²) / mean(val/w2²) over the replicas that did not diverge; 1 is as good as maximum
-      likelihood;
-    - share_log2: the proportion of replicas whose losses both round to 0.693 = log 2, the original GAN's equilibrium.
+    - efficiency = mean(mle/w2²) / mean(val/w2²) over the replicas that did not diverge. An efficiency of 1 means that
+      the generators are as good as maximum likelihood;
+    - share_log2: the proportion of replicas that did not diverge and whose losses both round to 0.693 = log 2, their
+      value at the equilibrium of the original GAN.
+
+    Args:
+        row: maps the name of each measure to a number, or to a tensor [R] for R replicas.
+        diverged: the numbers of the diverged replicas, starting at 0.
     """
     numbers = aggregate(row, diverged)
     if not any(isinstance(value, Tensor) and value.ndim for value in row.values()):
@@ -109,7 +117,7 @@ def replica_rows(
     """Return one row for each replica: its number, seed, status, measures, and the config values that vary.
 
     Args:
-        row: the measures of all replicas; maps tags to tensors [R].
+        row: maps the name of each measure to the values of all replicas, a tensor [R].
         status: the status of the replicas that did not diverge.
         diverged: the numbers of the diverged replicas.
         config: the run's configuration.

@@ -12,18 +12,24 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from gaussgan.networks import MLP
 
-ROWS = 1000  # number of rows of the distance matrix that are in memory at once
+ROWS = 1000  # number of rows of the distance matrix that are in memory at the same time
 
 
 def energy_test(x: Tensor, y: Tensor, permutations: int, rng: torch.Generator) -> tuple[float, float]:
-    """Return the energy distance E of two samples, [n, d] each, and the p-value of its permutation test.
+    """Return the energy distance E of two samples x and y, and the p-value of a permutation test with E.
 
         E = 2/n² Σ ‖x_i − y_j‖ − 1/n² Σ ‖x_i − x_j‖ − 1/n² Σ ‖y_i − y_j‖ = −sᵀ D s / n²
 
-    D is the distance matrix of the pooled sample; s is +1 on x and −1 on y. In the limit of many samples E is 0 only
-    for equal distributions (Székely and Rizzo 2013, doi:10.1016/j.jspi.2013.03.018). For equal distributions p is
-    uniform on the multiples of 1 / (permutations + 1). One pass over D computes E for all permutations. If a sample is
-    not finite, both results are NaN.
+    D is the distance matrix of the pooled sample. The entries of s are +1 for examples of x and −1 for examples of y.
+    In the limit n → ∞, E is 0 only for equal distributions (Székely and Rizzo 2013, doi:10.1016/j.jspi.2013.03.018).
+    For equal distributions, the p-value is uniform on the multiples of 1 / (permutations + 1). One pass over D computes
+    E for all permutations. If x or y has NaN or infinity, both results are NaN.
+
+    Args:
+        x: the first sample, [n, d].
+        y: the second sample, [n, d].
+        permutations: the number of random permutations.
+        rng: the random number generator that draws the permutations.
     """
     n, pooled = len(x), torch.cat([x, y]).float()
     largest = pooled.abs().max().item()
@@ -44,7 +50,13 @@ def energy_test(x: Tensor, y: Tensor, permutations: int, rng: torch.Generator) -
 
 
 class Accuracy(NamedTuple):
-    """A classifier's accuracy, its standard error, and the one-sided p-value of the hypothesis that it only guesses."""
+    """A classifier's accuracy, and a test of whether it is better than guessing.
+
+    Attributes:
+        value: the accuracy, the proportion of correct answers.
+        error: the standard error of the accuracy.
+        p: the one-sided p-value of the hypothesis that the classifier guesses.
+    """
 
     value: float
     error: float
@@ -52,11 +64,18 @@ class Accuracy(NamedTuple):
 
 
 def classifier_test(x: Tensor, y: Tensor, rng: torch.Generator, steps: int = 300) -> Accuracy:
-    """Train a classifier on one half of each sample, [n, d] and [n, d], and return its accuracy on the other halves.
+    """Train a classifier to tell which of two samples an example is from, and return its accuracy.
 
-    Lopez-Paz and Oquab 2017, arXiv 1610.06545. The classifier tells which sample an example is from. It is a tanh
-    network with two layers of 32 units on standardised features. Each step of Adam uses all training examples. The
-    p-value uses the normal approximation of the binomial distribution.
+    Lopez-Paz and Oquab 2017, arXiv 1610.06545. The classifier is trained on one half of each sample, and its accuracy
+    is measured on the other halves. It is a tanh network with two hidden layers of 32 units on standardised features.
+    Each step of Adam uses all training examples. The p-value uses the normal approximation of the binomial
+    distribution.
+
+    Args:
+        x: the first sample, [n, d].
+        y: the second sample, [n, d].
+        rng: the random number generator for the network's initial parameters.
+        steps: the number of steps of Adam.
     """
     half = len(x) // 2
     train, test = torch.cat([x[:half], y[:half]]).float(), torch.cat([x[half:], y[half:]]).float()
@@ -75,12 +94,14 @@ def classifier_test(x: Tensor, y: Tensor, rng: torch.Generator, steps: int = 300
 
 
 def best_accuracy(x: Tensor, y: Tensor, log_ratio: Callable[[Tensor], Tensor]) -> Accuracy:
-    """Return the accuracy of the optimal classifier of x ~ p and y ~ q. Another classifier is better only by chance.
+    """Return the accuracy of the optimal classifier of examples from two densities p and q.
+
+    The classifier chooses p where log p/q > 0. Another classifier can be better only by chance.
 
     Args:
         x: examples of p, [n, d].
         y: examples of q, [n, d].
-        log_ratio: maps examples to log p/q, [n, d] → [n].
+        log_ratio: a function that maps examples, [n, d], to the values of log p/q, [n].
     """
     return _accuracy(log_ratio(x) > 0, log_ratio(y) <= 0)
 

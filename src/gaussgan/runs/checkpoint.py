@@ -1,4 +1,4 @@
-"""Read checkpoints without trusting the file, check their form, and write them atomically."""
+"""Read checkpoints without trusting the file, check their content, and write checkpoints atomically."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from gaussgan.config.schema import OPTIONAL, RULES
 from gaussgan.gan.state import TAGS
 from gaussgan.runs.directory import replacing
 
-# Config keys, or prefixes of keys, that are read when a run is loaded.
+# The config keys that `load_run` reads, and prefixes of such keys.
 READ = ("seed", "replicas", "threads", "ema_half_life", "data.", "generator.", "discriminator.")
-MAX_ENTRIES = 2_000_000  # in all lists and mappings of a checkpoint
-FORM: dict[str, Any] = {  # the required entries; callbacks may add others
+MAX_ENTRIES = 2_000_000  # largest number of values in a checkpoint, including those inside lists and dicts
+FORM: dict[str, Any] = {  # the required entries of a checkpoint and their types; callbacks may add other entries
     "epoch": int,
     "global_step": int,
     "pytorch-lightning_version": str,
@@ -43,7 +43,7 @@ FORM: dict[str, Any] = {  # the required entries; callbacks may add others
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Load a checkpoint to the CPU. No code in the file is run.
+    """Load a checkpoint to the CPU. Code that the file may contain is not run.
 
     Raises:
         ConfigError: when the file is damaged, is not a checkpoint of this package, or was written by another version.
@@ -62,7 +62,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 @contextmanager
 def expecting_checkpoint(path: str | Path) -> Iterator[None]:
-    """Turn every error inside a with block into a ConfigError. A damaged or forged file may cause any error."""
+    """Turn every error inside a with block into a ConfigError that names the file `path`.
+
+    Use the block to read the file: a damaged or forged file may cause any error.
+    """
     try:
         yield
     except ConfigError:
@@ -74,19 +77,21 @@ def expecting_checkpoint(path: str | Path) -> Iterator[None]:
 
 def save_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
     """Write a checkpoint atomically; see `replacing`."""
-    with replacing(path) as temporary, temporary.open("wb") as file:  # given a path, torch hides that a disk is full
+    with replacing(path) as temporary, temporary.open("wb") as file:  # torch hides a full disk if it opens a path
         torch.save(checkpoint, file)
 
 
 def check_form(value: Any, form: Any, key: str = "checkpoint") -> None:
-    """Check that a nested value has the types and shapes of a form.
+    """Check the types in a nested value, the lengths of its lists, and the shapes and precisions of its tensors.
 
     Args:
-        form: a value with the required types and shapes, or a type such as dict[str, Tensor]. A mapping may have more
-            keys than its form.
+        value: a nested value of dicts, lists, tuples, tensors and numbers.
+        form: the required form of `value`. It is a type such as dict[str, Tensor], or an example with the right types,
+            lengths and shapes. A dict in `value` may have more keys than the dict at the same place in `form`.
+        key: the name of `value` in error messages.
 
     Raises:
-        ValueError: when an entry differs. The message names the entry's key.
+        ValueError: when an entry of `value` differs from its form. The message names the entry's key.
     """
     if form is Any:
         return
@@ -113,14 +118,17 @@ def check_form(value: Any, form: Any, key: str = "checkpoint") -> None:
 
 
 def _check_version(path: str | Path, checkpoint: Any) -> None:
-    """Check that a checkpoint was written by the same minor version. Other versions save other entries."""
+    """Check that a checkpoint was written by the same minor version of gaussgan. Other versions save other entries."""
     written_by = "0.1" if "epoch_account" in checkpoint else checkpoint.get("gaussgan_version", __version__)
     if written_by.split(".")[:2] != __version__.split(".")[:2]:
         raise ConfigError(f"{path} was written by gaussgan {written_by}, and gaussgan {__version__} cannot read it")
 
 
 def _check_archive(file: BinaryIO) -> None:
-    """Check a checkpoint's zip archive: its checksums, which torch.load ignores, and that no entry is compressed."""
+    """Check the zip archive of a checkpoint: its checksums are right, and no entry is compressed.
+
+    torch.load ignores the checksums.
+    """
     with ZipFile(file) as archive:
         entries = archive.infolist()
         if any(entry.compress_type != ZIP_STORED or entry.external_attr for entry in entries):
@@ -134,7 +142,7 @@ def _check_archive(file: BinaryIO) -> None:
 
 
 def _check_tensors(checkpoint: dict[str, Any]) -> None:
-    """Check that a checkpoint has at most MAX_ENTRIES entries, and that no tensor is smaller than its shape says."""
+    """Check that a checkpoint has at most 2,000,000 values, and that each tensor stores all numbers of its shape."""
     nodes = [*islice(_nodes(checkpoint), MAX_ENTRIES + 1)]
     if len(nodes) > MAX_ENTRIES:  # a small file may contain the same list a billion times
         raise ValueError(f"it has more than {MAX_ENTRIES:,} entries")
@@ -145,7 +153,7 @@ def _check_tensors(checkpoint: dict[str, Any]) -> None:
 
 
 def _nodes(value: Any) -> Iterator[Any]:
-    """Yield a nested value and, recursively, all values in it."""
+    """Yield a nested value, and all values inside its dicts, lists and tuples."""
     yield value
     if isinstance(value, Mapping | list | tuple):
         for inner in value.values() if isinstance(value, Mapping) else value:
@@ -153,7 +161,7 @@ def _nodes(value: Any) -> Iterator[Any]:
 
 
 def _check_config(config: dict[str, Any]) -> None:
-    """Check that a configuration holds plain values only, and that the entries that `load_run` reads are valid."""
+    """Check that a configuration holds only plain values, and that those entries that `load_run` reads are valid."""
     for node in _nodes(config):
         if type(node) not in (dict, list, str, int, float, bool, type(None)):
             raise ValueError(f"config must hold plain values only (got {type(node).__name__})")
@@ -167,7 +175,7 @@ def _check_config(config: dict[str, Any]) -> None:
 
 
 def _check_sizes(checkpoint: dict[str, Any]) -> None:
-    """Check that the entries with one value for each replica have the right size, and that the numbers are possible."""
+    """Check that entries with one value for each replica have R values, and that counts and parameters are possible."""
     replicas, history = checkpoint["config"]["replicas"], checkpoint["history"]
     leading = (replicas,) if replicas > 1 else ()
     epochs, names = len(history["rows"]), history["names"]

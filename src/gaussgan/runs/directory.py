@@ -1,4 +1,4 @@
-"""The directory of a run: its lock, its record, and atomic writes."""
+"""The directory of a run: its lock, its record, and atomic writing of files."""
 
 from __future__ import annotations
 
@@ -37,14 +37,15 @@ PACKAGES = ("gaussgan", "torch", "pytorch-lightning", "hydra-core", "numpy")
 def claim(directory: Path, ckpt_path: str | None) -> Iterator[None]:
     """Lock a run's directory for this process inside a with block. Calls may be nested.
 
-    The lock also ends when the process ends.
+    The lock also ends when the process is killed.
 
     Args:
+        directory: the directory. It is created if it does not exist.
         ckpt_path: the checkpoint from which the run is resumed; None for a new run.
 
     Raises:
-        ConfigError: when another process has the lock, when the directory holds another run than the resumed one, or
-            when the directory cannot be written.
+        ConfigError: when another process has the lock, when the directory cannot be written, or when it already holds a
+            run, except the run that is resumed.
     """
     with writing("hydra.run.dir"):
         directory.mkdir(parents=True, exist_ok=True)
@@ -61,10 +62,13 @@ def claim(directory: Path, ckpt_path: str | None) -> Iterator[None]:
 
 
 def refuse_if_taken(directory: Path, ckpt_path: str | None) -> None:
-    """Check that a directory holds no run except the resumed one.
+    """Check that a directory holds no run, except the run that is resumed.
+
+    Args:
+        ckpt_path: the checkpoint from which the run is resumed; None for a new run.
 
     Raises:
-        ConfigError: when it holds another run.
+        ConfigError: when the directory holds another run.
     """
     resuming = ckpt_path is not None and directory.resolve() in Path(ckpt_path).resolve().parents
     if not resuming and holds_a_run(directory):
@@ -75,14 +79,17 @@ def refuse_if_taken(directory: Path, ckpt_path: str | None) -> None:
 
 
 def holds_a_run(directory: Path) -> bool:
-    """Check whether a directory has files that a new run would overwrite: a checkpoint or the record of a full run."""
+    """Return whether a directory holds a checkpoint, or the record of a run that was completed or has diverged.
+
+    A new run would overwrite these files.
+    """
     if (directory / RECORD).exists() and read_record(directory)["status"] in ("completed", "diverged"):
         return True
     return (directory / LAST).exists()
 
 
 def claim_sweep(directory: Path) -> None:
-    """Reserve a directory for a sweep: create the file that Hydra writes there first.
+    """Reserve a directory for a sweep: create the file multirun.yaml, the first file that Hydra writes there.
 
     Raises:
         ConfigError: when the directory already holds a sweep, or cannot be written.
@@ -96,21 +103,29 @@ def claim_sweep(directory: Path) -> None:
 
 
 def abandon_sweep(directory: Path) -> None:
-    """Remove a sweep's directory if no job has started."""
+    """Remove a sweep's directory if no job has started, which means that multirun.yaml is the only file in it."""
     if [path.name for path in directory.glob("*")] == [SWEEP]:
         (directory / SWEEP).unlink()
         directory.rmdir()
 
 
 def is_first_process() -> bool:
-    """Check whether this process has rank 0 in its launcher's environment variables. A single process has rank 0."""
+    """Return whether this process has rank 0, according to the environment variables of the process's launcher.
+
+    A process without such variables has rank 0.
+    """
     ranks = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
     return next((os.environ[rank] for rank in ranks if rank in os.environ), "0") == "0"
 
 
 @contextmanager
 def writing(key: str, path: Path | None = None) -> Iterator[None]:
-    """Turn an OSError inside a with block into a ConfigError that begins with the config key `key`."""
+    """Turn an OSError inside a with block into a ConfigError that says which file cannot be written.
+
+    Args:
+        key: the config key with which the error message begins.
+        path: the file that the error message names; by default, the file that the OSError names.
+    """
     try:
         yield
     except OSError as error:
@@ -119,12 +134,13 @@ def writing(key: str, path: Path | None = None) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield the path of a temporary file. At the end of the with block, rename this file to `path`.
+    """Write the file `path` atomically: at any time, it has either the old content or all of the new content.
 
-    So the write is atomic: `path` holds the old content or all of the new content.
+    The context manager yields the path of a temporary file. Write the new content to the temporary file inside the with
+    block. At the end of the block, the temporary file is renamed to `path`.
 
     Raises:
-        ConfigError: when the file cannot be written. Then the old file stays.
+        ConfigError: when the file cannot be written. In this case, the old file does not change.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     with writing("hydra.run.dir", path):
@@ -151,7 +167,7 @@ def copy_whole(source: Path, target: Path) -> Path:
 
 
 def write_record(directory: Path, record: Mapping[str, Any]) -> None:
-    """Write metrics.json atomically. Unknown values, NaN and infinity become null."""
+    """Write a record to metrics.json atomically. Missing fields, NaN and infinity become null."""
     further = {key: value for key, value in record.items() if key.startswith(OPTIONAL)}
     values = {field: record.get(field) for field in FIELDS} | further | {"tags": record.get("tags") or []}
     finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
@@ -175,7 +191,7 @@ def read_record(directory: Path) -> dict[str, Any]:
 
 
 def write_replicas(directory: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write replicas.csv atomically, with one row for each replica. Unknown values and NaN become empty."""
+    """Write replicas.csv atomically, with one row for each replica. Missing values and NaN become empty fields."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list({key: None for row in rows for key in row}), lineterminator="\n")
     writer.writeheader()
@@ -184,7 +200,7 @@ def write_replicas(directory: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_replicas(directory: Path) -> list[dict[str, str]]:
-    """Return the rows of replicas.csv; an empty list if there is no such file.
+    """Return the rows of replicas.csv as dicts from column names to texts; an empty list if there is no such file.
 
     Raises:
         ConfigError: when the file is damaged or is not a table of replicas.
@@ -198,11 +214,13 @@ def read_replicas(directory: Path) -> list[dict[str, str]]:
 
 
 def record_end(directory: Path, error: BaseException, config: Mapping[str, Any] | DictConfig, note: str = "") -> None:
-    """Write the record of a run that ended with an error, unless the directory holds a run; see `holds_a_run`.
+    """Write the record of a run that ended with an error, unless `holds_a_run` is true for the directory.
 
     Args:
+        directory: the run's directory.
+        error: the error that ended the run.
         config: the run's configuration.
-        note: a text that is appended to the error in the record.
+        note: a text that the record appends to the error's message.
     """
     if not holds_a_run(directory):
         status, text = ending(error)
@@ -210,12 +228,12 @@ def record_end(directory: Path, error: BaseException, config: Mapping[str, Any] 
 
 
 def identity(config: Mapping[str, Any] | DictConfig) -> dict[str, Any]:
-    """Return the entries of the configuration that every record contains: seed and tags."""
+    """Return those entries of a run's configuration that every record contains: seed and tags."""
     return {key: config.get(key) for key in ("seed", "tags")}
 
 
 def ending(error: BaseException) -> tuple[str, str]:
-    """Return the status and the one-line error for the record of a run that ended with this error."""
+    """Return the status and the one-line error message that go into the record of a run that `error` ended."""
     if isinstance(error, Exception):
         return "failed", one_line(error)
     return "interrupted", stopped_by(signum) if (signum := received()) else one_line(error)
@@ -223,5 +241,5 @@ def ending(error: BaseException) -> tuple[str, str]:
 
 @cache
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that affect a result."""
+    """Return the versions of Python and of the packages that affect the result of a run."""
     return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}

@@ -1,4 +1,4 @@
-"""Measure a finished run again: its distances, and the sample size at which a test detects a difference."""
+"""Measure a finished run again: its distances, and the sample size from which a test detects a difference."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ class Verdict(NamedTuple):
     """Results of the two-sample tests on n real and n generated examples.
 
     Attributes:
-        energy: the energy distance.
-        energy_p: the p-value of its permutation test.
+        n: the number of real examples, and also of generated examples.
+        energy: the energy distance between the real and the generated examples.
+        energy_p: the p-value of the permutation test with the energy distance.
         classifier: the accuracy of a trained classifier.
-        best: the accuracy of the optimal classifier, the exact likelihood ratio. It is None if the data or the
+        best: the accuracy of the optimal classifier, which uses the exact likelihood ratio; None if the data or the
             generated examples have no density in closed form.
     """
 
@@ -40,7 +41,10 @@ class Verdict(NamedTuple):
 
 
 def measure(run: Run) -> dict[str, float]:
-    """Return a run's distances to the truth by tag: of its generator, its moving average, and its baseline (mle/w2).
+    """Return a dict from names such as val/w2 to distances from the true distribution.
+
+    The dict has the distances of the generator, the score of its moving average if the run kept one, and, for Gaussian
+    data, the distance mle/w2 of the maximum-likelihood fit.
 
     Raises:
         ConfigError: when the data cannot be made from the run's configuration, or do not fit in memory.
@@ -57,7 +61,7 @@ def measure(run: Run) -> dict[str, float]:
 
 @torch.no_grad()
 def compare(run: Run, sizes: Sequence[int] = SIZES, permutations: int = 199, seed: int = 0) -> Iterator[Verdict]:
-    """Draw n new real and n new generated examples for each n in `sizes`, and yield the results of two-sample tests.
+    """For each n in `sizes`, draw n new real and n new generated examples, and yield the results of two-sample tests.
 
     Args:
         permutations: the number of permutations in the permutation test.
@@ -74,9 +78,12 @@ def compare(run: Run, sizes: Sequence[int] = SIZES, permutations: int = 199, see
 
 
 def smallest_rejected_n(verdicts: Sequence[Verdict], level: float = 0.05) -> int | None:
-    """Return the smallest n such that the permutation test detects a difference at n and at all larger sizes.
+    """Return the smallest n at which the permutation test detects a difference, there and at all larger sizes.
 
-    A difference is detected if p ≤ level. Return None if there is no such n.
+    The test detects a difference if its p-value is at most `level`. Return None if there is no such n.
+
+    Args:
+        verdicts: the results of the tests, one for each sample size n.
     """
     smallest = None
     for verdict in sorted(verdicts, key=lambda verdict: -verdict.n):

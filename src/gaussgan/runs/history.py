@@ -1,4 +1,4 @@
-"""Pack the history of a run, one row for each epoch, into one tensor, and unpack it."""
+"""Pack the history of a run into one tensor, and unpack it. A history has one row of measures for each epoch."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-Row = dict[str, Any]  # tag → number, or a tensor [R] for replicas
+Row = dict[str, Any]  # maps the name of a measure to its number, or to a tensor [R] for R replicas
 
 
 def pack(history: Sequence[Row]) -> dict[str, Any]:
-    """Return a history whose numbers are in one tensor. Pickling single numbers would be slow.
+    """Put all numbers of a history into one tensor. Pickling single numbers would be slow.
 
-    The result has the keys names (the tags), own (for each tag, whether it has one value for each replica) and rows
-    (the tensor, [epochs, tags] or [epochs, tags, R]).
+    Returns:
+        A dict with three entries. "names" is the list of the measures' names. "own" says, for each measure, whether it
+        has one value for each replica. "rows" is the tensor, [epochs, measures], or [epochs, measures, R] for R
+        replicas.
     """
     if not history:
         return {"names": [], "own": [], "rows": torch.empty(0, 0, dtype=torch.float64)}
@@ -28,7 +30,7 @@ def pack(history: Sequence[Row]) -> dict[str, Any]:
 
 
 def unpack(packed: dict[str, Any]) -> list[Row]:
-    """Return the history that `pack` has packed."""
+    """Return the history that `pack` turned into `packed`."""
     rows = packed["rows"]
     if rows.ndim < 3:
         return [dict(zip(packed["names"], row, strict=True)) for row in rows.tolist()]
@@ -42,7 +44,7 @@ def unpack(packed: dict[str, Any]) -> list[Row]:
 
 
 def of_replica(packed: dict[str, Any], i: int) -> dict[str, Any]:
-    """Return the packed history of replica i, taken from the packed history of R replicas."""
+    """Return the packed history of replica number i as a single run, taken from the packed history of R replicas."""
     rows = packed["rows"]
     return {**packed, "own": [False] * len(packed["names"]), "rows": rows[..., i].clone() if rows.ndim == 3 else rows}
 

@@ -1,4 +1,4 @@
-"""Log the errors that end jobs. Each error is logged once."""
+"""Log the errors that end jobs, and remember which errors are already in the log."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ _reported: list[Exception] = []
 
 
 def report(error: Exception) -> None:
-    """Log the error that ended a job: one line for a wrong configuration, a traceback for a bug."""
+    """Log the error that ended a job.
+
+    The log gets one line if the configuration is wrong or memory or disk space is short, and a traceback otherwise.
+    """
     line = shortage(error)
     log.error(line or error, exc_info=error if FULL or not (line or isinstance(error, ConfigError)) else None)
     _reported.append(error)
 
 
 def was_reported(error: Exception) -> bool:
-    """Check whether an error is already in the log."""
+    """Return whether `report` has already logged this error."""
     return any(error is other for other in _reported)

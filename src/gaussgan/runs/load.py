@@ -1,4 +1,4 @@
-"""Load a run from its directory, as plain modules."""
+"""Load a trained run from its directory. Its networks become plain torch modules."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gaussgan.runs.trust import check_trusted
 
 @dataclass(frozen=True)
 class Run:
-    """A loaded run: its trained networks as plain modules, its distribution, and its configuration."""
+    """A loaded run: its trained networks as plain torch modules, the distribution of its data, its configuration."""
 
     directory: Path
     config: dict[str, Any]
@@ -40,15 +40,16 @@ def load_run(directory: str | Path, checkpoint: str = LAST, replica: int | None 
     """Load a run from its directory.
 
     Args:
+        directory: the run's directory.
         checkpoint: the checkpoint file, `checkpoints/last.ckpt` or `checkpoints/best.ckpt`.
-        replica: the number of one replica, starting at 0. The loaded run is then this replica as a single run, with its
-            own seed.
-        trust: true to import and call everything that the run's configuration names. By default, only classes that do
-            nothing but compute are allowed; see `gaussgan.runs.trust`.
+        replica: for a run with replicas, the number of the replica to load, starting at 0. The replica is loaded as a
+            single run with the replica's own seed.
+        trust: true to import and call everything that the run's configuration names. By default, only those classes and
+            functions of gaussgan and torch are allowed that do nothing but compute; see `gaussgan.runs.trust`.
 
     Raises:
-        ConfigError: when the directory holds no run, when the checkpoint cannot be read, when the run has no such
-            replica, or when the configuration names other classes and `trust` is false.
+        ConfigError: when the directory holds no run, when the checkpoint cannot be read, when the run has no replica
+            with this number, or when `trust` is false and the configuration names a class that is not allowed.
     """
     directory = Path(directory)
     if not (directory / checkpoint).is_file():
@@ -82,12 +83,16 @@ def _load(directory: Path, state: dict[str, Any], replica: int | None, trust: bo
 
 
 def trained_networks(checkpoint: Mapping[str, Any], dim: int, on_meta: bool) -> dict[str, nn.Module]:
-    """Return the networks of a checkpoint in evaluation mode, with the generator's moving average if there is one.
+    """Return the networks of a checkpoint in evaluation mode.
 
     Args:
-        dim: d, the number of features of an example.
+        dim: the number of features of an example.
         on_meta: true to build the networks on torch's meta device, so that only the checkpoint's parameters need
-            memory; false to draw initial parameters as a run does. A user's own class may need false.
+            memory; false to draw initial parameters first, as a new run does. A user's own class may need false.
+
+    Returns:
+        A dict with the keys generator and discriminator, and generator_ema if the run kept a moving average of the
+        generator.
     """
     config, weights = checkpoint["config"], checkpoint["state_dict"]
     with torch.device("meta") if on_meta else nullcontext():

@@ -9,7 +9,7 @@ from gaussgan.config.errors import shortage
 
 
 class LogFile(logging.FileHandler):
-    """A log file that drops lines while the disk is full, without a traceback for each line."""
+    """A log file that drops new lines while the disk is full, without printing a traceback for each dropped line."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]

@@ -1,4 +1,4 @@
-"""Extract the checkpoint of one replica from the checkpoint of R replicas."""
+"""Make the checkpoint of a single run from the checkpoint of R replicas."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from gaussgan.runs import history
 
 
 def single_checkpoint(checkpoint: dict[str, Any], i: int, config: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return the checkpoint that the single run of replica i would have saved. All tensors are copies.
+    """Return the checkpoint that replica i would have saved as a single run. All its tensors are copies.
 
     Args:
-        config: the configuration of the single run. By default it is derived from the configuration of the R replicas.
+        checkpoint: the checkpoint of R replicas.
+        i: the number of the replica, starting at 0.
+        config: the configuration of the single run. By default it is made from the configuration of the R replicas.
     """
     rates = [_rate(optimizer["param_groups"][0], i) for optimizer in checkpoint["optimizer_states"]]
     sums, counts, number = checkpoint["epoch_sums"]
@@ -34,7 +36,7 @@ def single_checkpoint(checkpoint: dict[str, Any], i: int, config: dict[str, Any]
         ],
         "lr_schedulers": [
             {**scheduler, **{key: [lr * rate for lr in scheduler[key]] for key in ("base_lrs", "_last_lr")}}
-            for rate, scheduler in zip(rates, checkpoint["lr_schedulers"], strict=False)  # none without a schedule
+            for rate, scheduler in zip(rates, checkpoint["lr_schedulers"], strict=False)  # may be empty
         ],
         "memory": [_row(tensor, i) for tensor in checkpoint["memory"]],
         "average_weight": None if weight is None else _row(weight, i).squeeze(-1),
@@ -60,7 +62,7 @@ def _rows(state: dict[str, Any], i: int) -> dict[str, Any]:
 
 
 def _group(group: dict[str, Any], i: int) -> dict[str, Any]:
-    """Return the parameter group of one replica, whose learning rate is one number."""
+    """Return the optimizer's parameter group of replica i as a single run. Its learning rate is one number."""
     single: dict[str, Any] = {key: _number(value, i) for key, value in group.items()}
     if "rates" in group:
         single |= {key: group[key] * _rate(group, i) for key in ("lr", "initial_lr") if key in group}
@@ -69,7 +71,10 @@ def _group(group: dict[str, Any], i: int) -> dict[str, Any]:
 
 
 def _rate(group: dict[str, Any], i: int) -> float:
-    """Return a replica's learning rate from the entry `rates`; 1 if there is none, as in torch's own optimizers."""
+    """Return the factor by which the learning rate of replica i differs from group["lr"].
+
+    It is 1 if the group has no entry "rates", as in torch's own optimizers.
+    """
     return _number(group.get("rates", 1.0), i)
 
 

@@ -1,7 +1,7 @@
 """Handle the signals that end a run: Ctrl-C, SIGTERM, and SIGHUP from a terminal that is closed.
 
-Before training, a signal ends the process at once. During training, the handler only records the signal. The run reads
-it between blocks, so it never stops in the middle of an update.
+Before training, a signal ends the process at once. During training, the signal handler only records the signal. The run
+reads the recorded signal between two blocks of iterations, so the run never stops in the middle of an update.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _noting = _waiting = False
 
 
 def received() -> int | None:
-    """Return the number of the first signal inside `noting`; None if there was no signal."""
+    """Return the number of the first signal since `noting` began; None if there was no signal."""
     return _received
 
 
@@ -30,22 +30,25 @@ def exit_code() -> int:
 
 
 def stopped_by(signum: int) -> str:
-    """Return the text of a record for a run that a signal ended."""
+    """Return the error text for the record of a run that the signal with this number ended."""
     return f"stopped by {signal.Signals(signum).name}"
 
 
 def wait() -> None:
-    """From now on, only record signals, until `noting` ends. The run must read them with `received` and then end."""
+    """From now on, only record signals, until `noting` ends.
+
+    The run must read a recorded signal with `received` and then end.
+    """
     global _waiting
     _waiting = True
 
 
 def install() -> None:
-    """Install signal handlers. A handler records the first signal. It then raises SystemExit, except after `wait`.
+    """Install a signal handler. It records the first signal and raises SystemExit, except after a call of `wait`.
 
     A second Ctrl-C always ends the process at once. If child processes do the training, the handler sends the signal to
-    them and does not raise, so that this process waits for them. A signal that is ignored, such as SIGHUP under nohup,
-    stays ignored.
+    the children and does not raise SystemExit, so that this process waits for them. A signal that the process ignores,
+    such as SIGHUP under nohup, stays ignored.
     """
 
     def note(signum: int, _: Any) -> None:
@@ -68,7 +71,9 @@ def install() -> None:
 
 @contextmanager
 def noting() -> Iterator[None]:
-    """Record signals inside a with block. A nested call changes nothing, so that an earlier signal is kept.
+    """Handle signals inside a with block as described in `install`; afterwards, restore the earlier handlers.
+
+    A nested call changes nothing. In a thread other than the main thread, a call does nothing.
 
     Raises:
         SystemExit: when a signal ends the block. The exit code is 128 + the first signal's number, even after a second

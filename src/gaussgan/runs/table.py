@@ -45,16 +45,17 @@ def print_run(
     exact: bool,
     learned: tuple[Tensor, Tensor] | None,
 ) -> None:
-    """Print a table of the measures of a finished run, and the paths of its files.
+    """Print a table of the measures of a finished run, the run's directory, and the paths of the figures.
 
-    For replicas, the table shows medians, 90th percentiles and means.
+    For replicas, the table shows the median, the 90th percentile and the mean of each measure.
 
     Args:
-        record: the contents of metrics.json.
+        record: the content of metrics.json.
         distribution: the true distribution.
         directory: the directory of the run.
-        exact: true if the moments of the generator's output are known in closed form.
-        learned: the mean and covariance of the generator's output; None for replicas.
+        exact: true if the mean and covariance of the generator's output are known in closed form, false if they are
+            estimated from samples.
+        learned: the mean, [d], and the covariance, [d, d], of the generator's output; None for replicas.
     """
     values, speed, lines = _with_infinities(record, distribution), f"{record['examples_per_second'] or 0:,.0f}", []
     if learned is None:
@@ -90,12 +91,20 @@ def print_run(
 
 
 def measures(values: Mapping[str, Any], distribution: Distribution, exact: bool) -> Iterator[tuple[str, str, str]]:
-    """Yield, as texts, the name, the value and the best possible value of each measure that has a value."""
+    """Yield the name, the value and the best possible value of each measure, as texts.
+
+    For val/w2, the third text is the value of the baseline.
+
+    Args:
+        values: maps tags such as val/w2 to numbers. A measure without a number is left out.
+        distribution: the true distribution.
+        exact: true if the mean and covariance of the generator's output are known in closed form.
+    """
     values = _with_infinities(values, distribution)
     best = {
         "val/w2": f"{_number(values.get('mle/w2'))} (baseline)",
         "val/modes": f"{len(getattr(distribution, 'modes', ()))}",
-        "val/high_quality": f"{gammainc(torch.tensor(distribution.dim / 2), torch.tensor(9 / 2)):.4f}",  # χ² at 3²
+        "val/high_quality": f"{gammainc(torch.tensor(distribution.dim / 2), torch.tensor(9 / 2)):.4f}",  # P(χ²_d ≤ 3²)
     }
     for tag, name in MEASURES.items():
         if values.get(tag) is not None:
@@ -104,9 +113,10 @@ def measures(values: Mapping[str, Any], distribution: Distribution, exact: bool)
 
 
 def _with_infinities(record: Mapping[str, Any], distribution: Distribution) -> dict[str, Any]:
-    """Return a record with infinity in place of null where the measure was infinite. JSON cannot hold infinity.
+    """Return a record in which null is replaced by infinity for each measure that was infinite.
 
-    A null was infinite if its companion, a measure that is computed together with it, is finite.
+    JSON cannot hold infinity, so metrics.json has null for it. val/kl was infinite if it is null and val/w2 is not,
+    because a run computes both together. The same holds for val/logit_error and val/js.
     """
     companions = {"val/logit_error": "val/js"}
     if distribution.gaussian and has_density(distribution):

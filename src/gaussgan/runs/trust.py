@@ -1,4 +1,4 @@
-"""The classes and functions that an untrusted run may name. They only compute."""
+"""The classes and functions that the configuration of an untrusted run may name. All of them only compute."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ACTIVATIONS = (
     nn.CELU, nn.ELU, nn.GELU, nn.Hardtanh, nn.Identity, nn.LeakyReLU, nn.Mish, nn.ReLU, nn.ReLU6, nn.SELU, nn.Sigmoid,
     nn.SiLU, nn.Softplus, nn.Softsign, nn.Tanh,
 )  # fmt: skip
-ALLOWED = {  # config key → classes and functions
+ALLOWED = {  # config key → the classes and functions that its _target_ may name
     "data": (GaussianDataModule,),
     "data.distribution": DISTRIBUTIONS,
     "generator": NETWORKS,
@@ -36,15 +36,16 @@ ALLOWED = {  # config key → classes and functions
 
 
 def check_trusted(config: dict[str, Any], path: Path) -> None:
-    """Check that the config components of a run name only allowed classes and contain no interpolations.
+    """Check that data, generator and discriminator name only allowed classes and functions, without interpolations.
 
-    Names are compared as strings: looking up an unknown name would import its module, which runs code.
+    Names are compared as strings, because looking up an unknown name would import its module, which runs code.
 
     Args:
+        config: the run's configuration.
         path: the run's directory, for the error message.
 
     Raises:
-        ConfigError: when a value is not allowed. The message names the first such value.
+        ConfigError: when a value is not allowed. The message names the first such value and its key.
     """
     for component in ("data", "generator", "discriminator"):
         for key, value in _leaves(config[component], component):
@@ -58,14 +59,22 @@ def check_trusted(config: dict[str, Any], path: Path) -> None:
 
 
 def _names(*allowed: Callable[..., Any]) -> set[str]:
-    """Return all dotted names of objects: with the module that defines an object, and with those that export it."""
+    """Return all dotted names of classes and functions.
+
+    A name begins with the module that defines the object, or with a module that exports it, such as torch.nn.
+    """
     exports = (networks.__name__, distributions.__name__, nn.__name__)
     homes = ((each, home) for each in allowed for home in (each.__module__, *exports))
     return {f"{home}.{o.__name__}" for o, home in homes if getattr(sys.modules[home], o.__name__, None) is o}
 
 
 def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """Yield the dotted keys and values of nested dicts and lists. The value of `_target_` is yielded as one text."""
+    """Yield the dotted key and the value of each entry of nested dicts and lists. Yield any `_target_` as one text.
+
+    Args:
+        value: the nested value.
+        key: the dotted key of `value` itself, which begins every yielded key.
+    """
     if isinstance(value, dict | list):
         for name, entry in value.items() if isinstance(value, dict) else enumerate(value):
             if name == "_target_":

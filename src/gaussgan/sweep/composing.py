@@ -1,4 +1,4 @@
-"""Compose the configurations of a sweep's jobs, with one call of Hydra for all jobs that differ only in numbers."""
+"""Compose the configurations of a sweep's jobs. Jobs that differ only in numbers need only one call of Hydra."""
 
 from __future__ import annotations
 
@@ -18,18 +18,22 @@ from gaussgan.config.per_replica import may_vary
 
 
 class Composer:
-    """Hydra's config loader with a faster `load_sweep_config`, which returns the same configurations.
+    """A config loader that returns the same configurations as Hydra's loader, but composes a sweep's jobs faster.
 
-    Two jobs have the same shape if their overrides differ only in numbers that may differ between replicas. Hydra
-    composes the first job of each shape. For every other job of the shape, this class copies that configuration and
-    sets the numbers of the job. Hydra, too, sets numbers after it merges all groups and before it resolves
-    interpolations. A copy takes 1/20 of Hydra's time.
+    Two jobs have the same shape if their overrides differ only in numbers that may differ between replicas. For the
+    first job of each shape, Hydra composes the configuration. For every other job of that shape, this class copies the
+    first job's configuration and sets the job's own numbers in the copy. The result is the same, because Hydra also
+    sets numbers after it merges the config groups and before it resolves interpolations. Making a copy takes 1/20 of
+    the time of composing.
+
+    Args:
+        loader: Hydra's loader. All other methods and attributes are those of this loader.
     """
 
     def __init__(self, loader: ConfigLoader) -> None:
         self._loader = loader
         self._parse = cache(OverridesParser.create(config_loader=loader).parse_override)
-        self._templates: dict[tuple[str, ...], bytes | None] = {}  # by shape; None if a copy could be wrong
+        self._templates: dict[tuple[str, ...], bytes | None] = {}  # shape → pickle; None if a copy could be wrong
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
@@ -37,7 +41,7 @@ class Composer:
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         try:
             overrides = [self._parse(line) for line in sweep_overrides]
-        except HydraException:  # Hydra's loader raises its own error
+        except HydraException:  # Hydra's loader raises the error with its own message
             return self._loader.load_sweep_config(master_config, sweep_overrides)
         numbers = [override for override in overrides if _number_shape(override)]
         common: Any = OmegaConf.to_container(master_config.hydra.overrides.hydra, resolve=False)
@@ -57,9 +61,10 @@ class Composer:
 
 
 def _number_shape(override: Override) -> str | None:
-    """Return the key and the number types of an override as text, such as "optimizer_d.lr=<class 'float'>".
+    """Return an override's key and the type of its number or numbers, such as "optimizer_d.lr=<class 'float'>".
 
-    Return None for an override that sets anything except numbers that may differ between replicas.
+    Return None if the override does anything else than set a number, or a list of numbers, that may differ between
+    replicas.
     """
     plain = override.type is OverrideType.CHANGE and override.value_type is ValueType.ELEMENT
     if not (plain and override.package is None and may_vary(override.key_or_group)):
@@ -72,15 +77,16 @@ def _number_shape(override: Override) -> str | None:
 
 
 def _can_be_copied(config: DictConfig, numbers: Sequence[Override], others: Sequence[Override]) -> bool:
-    """Check that a copy with other numbers equals the configuration that Hydra would compose.
+    """Check that a copy of `config` with other numbers equals the configuration that Hydra would compose.
 
-    This requires three things. No number is the choice of a config group. No other override sets or removes the key of
-    a number, its parents or its children. Hydra copies no environment variables into the job.
+    This requires three things. No number is the choice of a config group. No override in `others` sets or removes the
+    key of a number, a parent of such a key, or a child. Hydra copies no environment variables into the job.
 
     Args:
-        numbers: the overrides of numbers that may differ between replicas.
-        others: all other overrides of the job. Those that choose a config group do no harm, because Hydra merges groups
-            before it sets numbers.
+        config: the configuration that Hydra composed for one job.
+        numbers: the job's overrides that set numbers that may differ between replicas.
+        others: all other overrides of the job. An override that chooses a config group does no harm, because Hydra
+            merges groups before it sets numbers.
     """
     choices = config.hydra.runtime.choices
     keys = [override.key_or_group for override in numbers]
@@ -94,10 +100,11 @@ def _related(a: str, b: str) -> bool:
 
 
 def _update_hydra(config: DictConfig, task: Sequence[Override]) -> None:
-    """Update the entries of a copy that Hydra derives from the overrides of the job, and the working directory.
+    """Update the working directory in a copied configuration, and the entries that list the overrides of the job.
 
     Args:
-        task: the overrides of the job, without those of Hydra's own keys.
+        config: the copy, with Hydra's own configuration.
+        task: the overrides of the job, except overrides of Hydra's own keys.
     """
     for i, override in enumerate(task):
         config.hydra.overrides.task[i] = override.input_line

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from gaussgan.config.dotted import flatten
 from gaussgan.config.per_replica import may_vary, structure
 
-VALUES: dict[str, tuple[Any, ...]] = {  # key → values; a job with any other value is trained alone
+VALUES: dict[str, tuple[Any, ...]] = {  # key → allowed values; a job with any other value is trained alone
     "replicas": (1,),
     "ckpt_path": (None,),
     "trainer.devices": (1, "1"),
@@ -22,19 +22,19 @@ VALUES: dict[str, tuple[Any, ...]] = {  # key → values; a job with any other v
     "trainer.profiler": (None,),
 }
 CALLBACKS = tuple(f"gaussgan.callbacks.{name}" for name in ("Evaluation", "Checkpoints", "Record"))
-# The default picture does not prevent training a job with others. It is then not drawn.
+# A job with the default picture may be trained with others. The picture is then not drawn.
 PICTURES, GAME = "gaussgan.callbacks.Pictures", "gaussgan.callbacks.drawing.game"
-LOGGERS = ("pytorch_lightning", "gaussgan")  # packages whose loggers accept a whole run after its end
+LOGGERS = ("pytorch_lightning", "gaussgan")  # packages whose loggers can log a whole run after its end
 
 
 def reason_alone(config: Mapping[str, Any]) -> str | None:
-    """Return the key, or key=value, because of which a job must be trained alone, or None if there is no such key.
+    """Return the reason why a job must be trained alone, as KEY or KEY=VALUE; None if there is no reason.
 
-    Classes are compared by name, because torch must not be imported before the environment variables of a job are set.
+    KEY is the config key that causes it. Classes are compared by name, because an import of torch must wait until the
+    job's environment variables are set.
 
     Args:
-        config: the job's configuration with Hydra's own configuration, as plain dicts and lists. Interpolations are not
-            resolved.
+        config: the job's configuration, including Hydra's own, as plain dicts and lists with unresolved interpolations.
     """
     trainer = {"devices": 1, "strategy": "auto", **config["trainer"]}
     settings = {**config, **{f"trainer.{key}": value for key, value in trainer.items()}}
@@ -51,21 +51,21 @@ def reason_alone(config: Mapping[str, Any]) -> str | None:
     job = config.get("hydra", {}).get("job", {})
     if job.get("chdir"):
         return "hydra.job.chdir"
-    if "${" in str(job.get("env_set")):  # a process has one environment
+    if "${" in str(job.get("env_set")):  # all jobs that are trained together share one environment
         return "hydra.job.env_set"
     return None
 
 
 def group_key(cfg: DictConfig, config: Mapping[str, Any]) -> str:
-    """Return a key that is equal for jobs that can be trained together.
+    """Return a key that is equal for two jobs if they can be trained together.
 
-    The key consists of two parts. The first part is the `structure` of the configuration, which leaves out numbers that
-    may differ. The second part is the values of all interpolations, because they may depend on such a number.
-    Interpolations that contain the job's directory or Hydra's own configuration are ignored.
+    The key consists of two parts. The first part is the configuration without the numbers that may differ between
+    replicas. The second part is the values of the interpolations, because a value may depend on such a number. An
+    interpolation that uses the job's directory or Hydra's own configuration is ignored.
 
     Args:
         cfg: the job's configuration.
-        config: the same configuration as plain dicts and lists. Interpolations are not resolved.
+        config: the same configuration as plain dicts and lists with unresolved interpolations.
     """
     config = {key: value for key, value in config.items() if key != "hydra"}
     derived = [

@@ -1,4 +1,4 @@
-"""Start and end the jobs of a sweep as Hydra does, and copy log records to the files of all jobs."""
+"""Start and end the jobs of a sweep as Hydra does, and copy log records to the log files of all jobs."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from gaussgan.config.dotted import to_yaml
 
 @dataclass(eq=False)
 class Job:
-    """One job of a sweep. Call `run` to run it alone. To train it with others, call `begin`, train, and call `end`."""
+    """One job of a sweep. Call `run` to run it alone. To train it with other jobs, call `begin`, train, call `end`."""
 
     number: int
     overrides: Sequence[str]
     config: DictConfig  # with Hydra's own configuration
     returned: JobReturn = field(default_factory=JobReturn)
     task: dict[str, Any] = field(default_factory=dict)  # the job's resolved configuration, after `begin`
-    files: list[logging.FileHandler] = field(default_factory=list)  # its log files
+    files: list[logging.FileHandler] = field(default_factory=list)  # the log files of the job, after `begin`
 
     @property
     def run_dir(self) -> Path:
@@ -37,9 +37,14 @@ class Job:
         self.returned = run_job(task, self.config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
 
     def begin(self, context: HydraContext, task: TaskFunction) -> None:
-        """Do what Hydra's `run_job` does before a task: make the directory and .hydra, open the log, call on_job_start.
+        """Make the job's directory and its .hydra, open the log, and call on_job_start, as Hydra's `run_job` does.
 
-        This takes half of Hydra's time, because it copies with pickle and uses a faster YAML writer.
+        This takes half of Hydra's time, because the configuration is copied with pickle and written by a faster YAML
+        writer.
+
+        Args:
+            context: Hydra's context, which has the Hydra callbacks.
+            task: the function that would run the job. It is not called, only passed to on_job_start.
         """
         config = self.config
         with hydra_config(config):  # the directory's name may contain interpolations of Hydra's configuration
@@ -70,10 +75,11 @@ class Job:
         self.files = _log_files()
 
     def end(self, context: HydraContext, outcome: float | Exception) -> None:
-        """Do what Hydra's `run_job` does after a task.
+        """Set the job's result and call on_job_end, as Hydra's `run_job` does after a task.
 
         Args:
-            outcome: the value that the task returned, or the error that it raised.
+            context: Hydra's context, which has the Hydra callbacks.
+            outcome: the score of the job, or the error that ended the job.
         """
         self.returned.return_value = outcome
         self.returned.status = JobStatus.FAILED if isinstance(outcome, Exception) else JobStatus.COMPLETED
@@ -82,7 +88,7 @@ class Job:
 
 @contextmanager
 def hydra_config(cfg: Any) -> Iterator[None]:
-    """Set the configuration that `HydraConfig` returns inside a with block."""
+    """Inside a with block, let Hydra's singleton `HydraConfig` return `cfg`."""
     instance = HydraConfig.instance()
     before, instance.cfg = instance.cfg, cfg
     try:
@@ -92,17 +98,17 @@ def hydra_config(cfg: Any) -> Iterator[None]:
 
 
 class JobLogs(logging.Handler):
-    """Copies each log record to the files of all jobs, unless the record belongs to one job.
+    """Copies each log record to the log files of all jobs, unless the record belongs to one job.
 
-    A record with the attribute `run_dir` belongs to the job with this directory. A record without it belongs to the job
-    with the directory `owner`, or to all jobs if `owner` is None. A file is open only while a record is written,
-    because a process cannot have a thousand open files.
+    A record with an attribute `run_dir` belongs to the job with this directory. Any other record belongs to the job
+    with the directory `owner`, or to all jobs if `owner` is None. A log file is open only while a record is written to
+    it, because a process cannot have a thousand open files.
     """
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         super().__init__()
         self._files = {str(job.run_dir): job.files for job in jobs}
-        self.owner: str | None = None  # the run_dir of a job
+        self.owner: str | None = None  # the directory of a job, or None
 
     def emit(self, record: logging.LogRecord) -> None:
         owner = getattr(record, "run_dir", self.owner)
@@ -115,9 +121,9 @@ class JobLogs(logging.Handler):
 
 @contextmanager
 def logging_to(logs: JobLogs) -> Iterator[None]:
-    """Send log records to `logs` inside a with block.
+    """Send log records to `logs` inside a with block, instead of to the root logger's own log files.
 
-    The log file of the job that began last is removed from the root logger, and is not added again.
+    Those files belong to the job that began last. They are not added to the root logger again after the block.
     """
     root = logging.getLogger()
     for handler in _log_files():

@@ -1,4 +1,4 @@
-"""Keep the checkpoints from which the checkpoints of single runs are made, when the runs are trained as replicas."""
+"""Keep checkpoints of R replicas, from which the checkpoints of R single runs are made after training."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from gaussgan.runs.directory import LAST, copy_whole
 
 
 class KeptEpochs(Checkpoint):
-    """Keep the checkpoint of each replica's best epoch, and that of the last epoch before a replica diverged.
+    """Keep the checkpoint of each replica's best epoch, and of the last epoch before each diverged replica diverged.
 
-    The name of a checkpoint is ITERATION.ckpt. This callback must come after `Checkpoints`, because it copies the file
-    last.ckpt. Both callbacks use the same rule for the best epoch.
+    The name of a kept checkpoint is ITERATION.ckpt. This callback must come after the callback `Checkpoints`, because
+    it copies the file last.ckpt, which `Checkpoints` saves. Both callbacks use the same rule for the best epoch.
 
     Args:
         directory: the run's directory.

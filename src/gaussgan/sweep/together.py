@@ -40,19 +40,20 @@ log = logging.getLogger(__name__)
 def train_together(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
     """Train single runs that differ only in numbers as the replicas of one run.
 
-    Afterwards the directory of each run holds the same files as after `train`, except figures. Drawing figures would
-    take most of the time.
+    Afterwards the directory of each run holds the same files as after `gaussgan.train.train`, except figures. Drawing
+    figures would take most of the time.
 
     Args:
-        configs: the configurations of the runs as plain dicts and lists, with interpolations resolved. All must have
-            the same `structure`.
+        configs: the configurations of the runs as plain dicts and lists, with interpolations resolved. They may differ
+            only in the runs' directories and in numbers that may differ between replicas.
 
     Returns:
-        For each run the value that `train` would return, or an error if its directory cannot be used.
+        For each run its score, or an error if the files of the run cannot be written.
 
     Raises:
-        SystemExit: with 128 + the number of the signal, when a signal ended the run. In this case, the directories hold
-            the same files as after an interrupted `train`.
+        SystemExit: when a signal ended the training. The exit code is 128 + the signal's number. In this case, the
+            directories hold the same files as after an interrupted `train`. If the training ended immediately, such as
+            by a second Ctrl-C, the checkpoint of all runs stays in .together, inside the first run's directory.
         Exception: when the runs cannot be trained together. In this case, the directories do not change.
     """
     with ExitStack() as claims:
@@ -83,7 +84,7 @@ def _train(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
             fit(gan, data, trainer)
         values = _write_runs(configs, loggers, directory, gan, data, trainer)
         interrupted = read_record(directory)["status"] == "interrupted"
-    except (SystemExit, KeyboardInterrupt) as error:  # an immediate end, such as by a second Ctrl-C
+    except (SystemExit, KeyboardInterrupt) as error:  # the training ended immediately, such as by a second Ctrl-C
         keep = (directory / LAST).exists()
         for i, config in enumerate(configs):
             record_end(Path(config["run_dir"]), error, config, f", as replica {i} of {directory}" if keep else "")
@@ -97,10 +98,11 @@ def _train(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
 
 
 def _joint_config(configs: Sequence[dict[str, Any]], directory: Path) -> DictConfig:
-    """Return the configuration of one run whose replicas are the given runs. It has no figures and no loggers.
+    """Return the configuration of one run whose replicas are the given runs. That run has no figures and no loggers.
 
     Args:
-        directory: the directory of the run.
+        configs: the configurations of the given runs.
+        directory: the directory of the run whose configuration is returned.
     """
     targets = {
         "checkpoints": "gaussgan.callbacks.Checkpoints",
@@ -121,7 +123,16 @@ def _write_runs(
     data: GaussianDataModule,
     trainer: Trainer,
 ) -> list[float | Exception]:
-    """Write the directories of the single runs. Return for each run its score, or the error that prevented writing."""
+    """Write the files of each single run to its directory. Return, for each run, its score or the error in writing.
+
+    Args:
+        configs: the configurations of the single runs.
+        loggers: for each single run, its loggers.
+        directory: the directory of the run whose replicas are the single runs.
+        gan: the networks of all replicas.
+        data: the data of all replicas.
+        trainer: the trainer of the run with replicas.
+    """
     kept = next(callback for callback in trainer.callbacks if isinstance(callback, KeptEpochs))  # type: ignore[attr-defined]
     read, baselines = lru_cache(maxsize=2)(read_checkpoint), cache(partial(mle_w2, data))
     group, rows, first = read_record(directory), pack(evaluation_of(trainer).history), typed()

@@ -1,4 +1,4 @@
-"""Run a sweep. Jobs that differ only in numbers are trained together and write no figures."""
+"""Run the jobs of a sweep. Jobs that differ only in numbers are trained together and write no figures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Sweep:
-    """The jobs of one call of the launcher."""
+    """A sweep in Hydra's terms: its context, the function that runs one job, and the configuration of the sweep."""
 
     def __init__(self, context: HydraContext, task: TaskFunction, config: DictConfig) -> None:
         self.context, self.task, self.config = context, task, config
@@ -81,9 +81,10 @@ class Sweep:
         return True
 
     def _train(self, jobs: Sequence[Job]) -> Sequence[Job]:
-        """Train jobs together after `begin`. Return the jobs that ended, with or without an error.
+        """Train jobs together. Return the jobs that ended, with or without an error. The caller runs the others alone.
 
-        The caller must run all other jobs alone.
+        Args:
+            jobs: jobs whose method `begin` was called.
         """
         logs, first = JobLogs(jobs), jobs[0].config
         outcomes: Sequence[float | Exception | None]
@@ -113,7 +114,7 @@ class Sweep:
 
 
 def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
-    """Return groups of jobs that can be trained together, in the order of their first jobs."""
+    """Group the jobs that can be trained together. The groups are in the order of their first jobs."""
     groups: dict[str | int, list[Job]] = {}
     alone: dict[str, list[int]] = {}
     for job in jobs:
@@ -136,9 +137,9 @@ def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Disable garbage collection inside a with block.
+    """Disable Python's garbage collection inside a with block.
 
-    While a sweep makes its configurations, garbage collection takes 1/8 of the time and frees none of them.
+    While a sweep composes its configurations, garbage collection would take 1/8 of the time and would free nothing.
     """
     enabled = gc.isenabled()
     gc.disable()
