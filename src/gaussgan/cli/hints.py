@@ -31,7 +31,8 @@ def explain(error: Exception, typed: Namespace, config_path: str, config_name: s
     If no wrong override is found, return the message of the error as one line.
 
     Args:
-        typed: the command line, after Hydra's parser has read it.
+        error: the error that Hydra raised.
+        typed: the command line, as parsed by Hydra's parser.
         config_path: the directory of the configuration files.
         config_name: the name of the main configuration file.
     """
@@ -66,10 +67,13 @@ def _parse_override(line: str) -> Override:
 
 
 def _jobs(overrides: Sequence[Override]) -> Iterator[list[Override]]:
-    """Yield jobs of a sweep, each as a list of overrides, until each swept value has occurred in a job.
+    """Yield some jobs of a sweep, each as a list of overrides. Each value of the sweep occurs in at least one job.
 
-    In the first job, every override has its first value. Each further job differs from the first job in one override.
-    Jobs that change an override with few values come first.
+    In the first job, every override has its first value. Each later job differs from the first job in one override.
+    The later jobs are ordered by this override: overrides with few values come before overrides with many values.
+
+    Args:
+        overrides: the overrides of the command line.
     """
     values = [
         [_parse_override(f"{each.get_key_element()}={value}") for value in each.sweep_string_iterator()]
@@ -89,7 +93,8 @@ def _explain_job(job: Sequence[Override], config_name: str, chosen: Sequence[str
     Args:
         job: the overrides of the job.
         config_name: the name of the main configuration file.
-        chosen: the config groups in which the main configuration file chooses an option.
+        chosen: the config groups, such as "generator" and "optimizer@optimizer_d", in which the main configuration file
+            chooses an option.
     """
     loader = GlobalHydra.instance().config_loader()
     choices, values = [], []
@@ -135,9 +140,9 @@ def _wrong_choice(choice: Override, chosen: Sequence[str], options: Sequence[str
     """Return one line about the mistake in an override of a config group, or None if there is no mistake.
 
     Args:
-        choice: an override that chooses an option of the group, adds one or removes one.
+        choice: an override that chooses, adds or removes an option of a config group.
         chosen: the config groups in which the main configuration file chooses an option.
-        options: all options of the group.
+        options: all options of the config group that `choice` overrides.
     """
     group, value = choice.key_or_group, choice.value()
     name = group if choice.package is None else f"{group}@{choice.package}"
@@ -156,14 +161,15 @@ def _wrong_choice(choice: Override, chosen: Sequence[str], options: Sequence[str
 
 
 def _wrong_value(override: Override, error: Exception, cfg: DictConfig, chosen: Sequence[str]) -> str | None:
-    """Return one line about why Hydra refuses an override of a value.
+    """Return one line that says why Hydra refuses an override that sets or removes a value.
 
-    Return None if the configuration only lacks the key, so that a + before the override may help.
+    If the only reason is that the configuration does not have the key, and no similar key exists, return None. A +
+    before the override may then help.
 
     Args:
         override: the override that Hydra refuses.
         error: the error that Hydra raises for the override.
-        cfg: the configuration without the override.
+        cfg: the configuration before the override is applied.
         chosen: the config groups in which the main configuration file chooses an option.
     """
     check_sections(cfg)

@@ -6,9 +6,10 @@ from argparse import Namespace
 
 
 def parse_command_line() -> tuple[Namespace | None, list[str]]:
-    """Parse the command line with Hydra's parser. Return the result, and the arguments that Hydra does not know.
+    """Parse the command line with Hydra's parser. Return the parsed command line and a list of unknown arguments.
 
-    If the parser has another name in this version of Hydra, return (None, []). The user then sees Hydra's own errors.
+    If the installed version of Hydra has no parser with the expected name, return (None, []). The user then sees
+    Hydra's own errors.
     """
     try:
         from hydra._internal.utils import get_args_parser

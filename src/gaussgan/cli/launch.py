@@ -33,7 +33,8 @@ class Preflight(Callback):
     """A callback of Hydra that checks a run before Hydra writes any file.
 
     If a check fails, the callback prints one line and ends the process. The checks that do not import torch come first.
-    Before a sweep, it checks only the section `hydra` and the directory. Each job is checked when the job begins.
+    Before a sweep, the callback checks only the section `hydra` and the directory of the sweep. Each job of a sweep is
+    checked later, when the job begins.
     """
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
@@ -60,8 +61,8 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
     """Run a task from Hydra's command line.
 
     For a mistake of the user, print one line. For a defect of the code, print a traceback. In both cases, the exit code
-    is not zero. If a job of a sweep fails, its error is saved in its record, and the other jobs go on. If the
-    environment variable HYDRA_FULL_ERROR is 1, print a traceback for every error.
+    is not zero. If a job of a sweep fails, the error is saved in the directory of this job, and the other jobs go on.
+    If the environment variable HYDRA_FULL_ERROR is 1, print a traceback for every error.
 
     Args:
         task: a function that takes the configuration of a run and returns its score.
@@ -114,10 +115,12 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
 
 
 def _assemble(config: DictConfig, directory: Path) -> None:
-    """Make the objects of a run before Hydra starts the run.
+    """Make the objects of a run before Hydra starts the run. The function `assemble` returns these objects later.
+
+    While the objects are made, the environment variables in hydra.job.env_set have the values given there.
 
     Args:
-        config: the configuration of the run, with the section `hydra`, which also sets environment variables.
+        config: the configuration of the run, including the section `hydra`.
         directory: the directory of the run.
     """
     from gaussgan.setup.assemble import SLOW_TO_MAKE, assemble_ahead
@@ -133,7 +136,7 @@ def _assemble(config: DictConfig, directory: Path) -> None:
 
 @contextmanager
 def _exiting_on_error() -> Iterator[None]:
-    """End the process if a with block raises an error.
+    """Use this function in a with statement. If the with block raises an error, print the error and end the process.
 
     For a mistake of the user, or a full disk or memory, print one line. For a defect of the code, print a traceback.
     """
@@ -156,7 +159,7 @@ def _output_directory(config: DictConfig, key: str) -> Path:
         key: the dotted key that sets the directory: hydra.run.dir or hydra.sweep.dir.
 
     Raises:
-        ConfigError: when the value of the key is not a text, or when the user set `run_dir` instead.
+        ConfigError: when the value of the key is not a text, or when the user set the key `run_dir`.
     """
     typed: list[str] = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)  # type: ignore[assignment]
     if any(line.startswith("run_dir=") for line in typed) or not OmegaConf.is_interpolation(config, "run_dir"):
@@ -168,7 +171,7 @@ def _output_directory(config: DictConfig, key: str) -> Path:
 
 
 def _print_thread_error(ended: threading.ExceptHookArgs) -> None:
-    """Print the error that ended a thread, unless the disk or the memory was full: the run itself reports that."""
+    """Print the error that ended a thread. Print nothing if the disk or the memory was full: the run reports that."""
     if ended.exc_value is None or not shortage(ended.exc_value):
         threading.__excepthook__(ended)
 

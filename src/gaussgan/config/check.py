@@ -31,7 +31,7 @@ from gaussgan.config.schema import (
 
 @contextmanager
 def translating_omegaconf_errors() -> Iterator[None]:
-    """Convert each OmegaConf error that a with block or a decorated function raises to a ConfigError."""
+    """Convert OmegaConf's errors to ConfigErrors. Use this function as a decorator or in a with statement."""
     try:
         yield
     except OmegaConfBaseException as error:
@@ -41,11 +41,11 @@ def translating_omegaconf_errors() -> Iterator[None]:
 def as_config_error(error: OmegaConfBaseException, key: str | None) -> ConfigError:
     """Convert an error of OmegaConf to a ConfigError.
 
-    The message starts with the key, and then gives the first line of OmegaConf's message. If OmegaConf did not find the
-    key, the message says instead that the key must be set.
+    The message consists of the key and the first line of OmegaConf's message. If OmegaConf did not find the key, the
+    message says instead that the key must be set.
 
     Args:
-        key: the dotted key to which the error belongs; None if there is none.
+        key: the dotted key that caused the error, or None if no key is known.
     """
     if isinstance(error, ConfigAttributeError | ConfigKeyError):
         return ConfigError(f"{key} must be set (it was removed)")
@@ -55,7 +55,9 @@ def as_config_error(error: OmegaConfBaseException, key: str | None) -> ConfigErr
 
 @translating_omegaconf_errors()
 def check(cfg: DictConfig) -> None:
-    """Check that each key is known, and that each value is set, has the right type and is in its range.
+    """Check that each key of a configuration is known, and that each value is set, of the right type and in range.
+
+    An unknown key is accepted if an interpolation in a known key refers to it.
 
     Raises:
         ConfigError: for the first key that is unknown or has a wrong value. The message says what is valid.
@@ -99,8 +101,7 @@ def check_sections(cfg: DictConfig) -> None:
     """Check that each section and each logger of a configuration is a mapping of keys to values.
 
     Raises:
-        ConfigError: for the first section or logger that is not a mapping. The message says how to choose an
-            option for it, or how to remove it.
+        ConfigError: for the first section or logger that is not a mapping. The message says what to type instead.
     """
     for section in SECTIONS:
         if not OmegaConf.is_dict(value := OmegaConf.select(cfg, section)):
@@ -118,9 +119,10 @@ def check_sections(cfg: DictConfig) -> None:
 
 
 def _choices_for(section: str, cfg: DictConfig) -> str:
-    """Return a text for an error message that says what to type for a section, such as "chosen as generator=NAME".
+    """Return the end of an error message "SECTION must be …", such as "chosen as generator=NAME".
 
-    The text also lists the options of the section's config group, if Hydra can list them.
+    It says what to type for the section. If Hydra can list the options of the section's config group, it lists them,
+    too.
     """
     if section.startswith("player_"):
         return f"a mapping of keys to values, such as {section}.clip_gradient=1"
@@ -135,7 +137,9 @@ def _choices_for(section: str, cfg: DictConfig) -> str:
 
 
 def check_hydra(cfg: DictConfig) -> None:
-    """Check that Hydra knows all keys of the section `hydra`, and that its launcher and sweeper have a `_target_`.
+    """Check the section `hydra` of a configuration.
+
+    Hydra must know all keys of the section, and hydra.launcher and hydra.sweeper must have a `_target_`.
 
     Raises:
         ConfigError: for the first key that is unknown or has a wrong value.
@@ -149,7 +153,12 @@ def check_hydra(cfg: DictConfig) -> None:
 
 
 def unknown_key(key: str, cfg: DictConfig) -> ConfigError:
-    """Return the error for an unknown key. The message suggests similar keys, or the options of a config group."""
+    """Return the error for an unknown key. If possible, the message suggests what to type instead.
+
+    Args:
+        key: the unknown key, as a dotted key.
+        cfg: the configuration that contains the key.
+    """
     group, _, name = key.partition(".")
     option, options = name.partition(".")[0], _group_options(group)
     choice = f"[default,{option}]" if group == "callbacks" else option

@@ -13,7 +13,7 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Convert a nested configuration to a flat dict with dotted keys: {"a": {"b": 1}} becomes {"a.b": 1}.
 
     Args:
-        prefix: a text to put before each key.
+        prefix: a text to put before each dotted key, such as "data.".
     """
     flat: dict[str, Any] = {}
     for key, value in config.items():
@@ -26,7 +26,8 @@ def walk(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...
 
     Args:
         node: nested mappings and lists.
-        path: the keys and list indices that lead to the node, all as text.
+        path: the keys and list indices, all as text, that lead from the top level to `node`. For the top level, it is
+            the empty tuple.
     """
     yield path, node
     children = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
@@ -52,7 +53,7 @@ class _Dumper(getattr(yaml, "CDumper", yaml.Dumper)):  # type: ignore[misc]
 
 
 def _quote(dumper: Any, text: str) -> Any:
-    """Write a text in quotes if OmegaConf would read it as a number or a boolean, such as "1e3" or "y"."""
+    """Write a text as YAML. Put it in quotes if it looks like a number, such as "1e3", or a boolean, such as "y"."""
     style = "'" if text in ("y", "Y", "n", "N") else None
     with suppress(ValueError):
         float(text)

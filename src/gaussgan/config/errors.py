@@ -21,7 +21,8 @@ class ConfigError(ValueError):
 def one_line(error: BaseException) -> str:
     """Return the message of an error as one line.
 
-    If Hydra could not instantiate a component, the line is the component's key and the message of the original error.
+    If Hydra could not instantiate a component, the line gives the key of the component and the message of the error
+    that the component raised.
     """
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         key = re.search(r"full_key: (\S+)", str(error))
@@ -31,7 +32,7 @@ def one_line(error: BaseException) -> str:
 
 
 def shortage(error: BaseException) -> str | None:
-    """Return a one-line message if the disk or the memory was full and caused the error; otherwise None."""
+    """If an error arose because the disk or the memory was full, return a one-line message; otherwise return None."""
     if isinstance(error, OSError) and error.errno in DISK_ERRORS:
         where = "the disk" if error.filename is None else error.filename
         return f"hydra.run.dir: cannot write to {where} ({error.strerror})"

@@ -40,7 +40,7 @@ REFERENCE = re.compile(
 def did_you_mean(key: str, known: Iterable[str]) -> str:
     """Return a text such as "; did you mean seed?" that suggests similar known keys, or "" if there are none.
 
-    A name that other programs use, such as learning_rate, can also lead to a suggestion.
+    If the key is a name that other programs use, such as learning_rate, the text suggests our key with this meaning.
 
     Args:
         key: the unknown key.
@@ -60,9 +60,9 @@ def did_you_mean(key: str, known: Iterable[str]) -> str:
 
 
 def is_misspelt(key: str, known: Iterable[str]) -> bool:
-    """Return whether a key is a known key with at most two letters missing or added.
+    """Return whether adding or removing at most two letters turns a key into a known key.
 
-    Two dotted keys are compared only if they differ in their last name alone.
+    The letters must be in the last name of the dotted key: "trainer.max_step" is near "trainer.max_steps".
     """
     component, _, name = key.rpartition(".")
     for other in known:
@@ -76,9 +76,9 @@ def is_misspelt(key: str, known: Iterable[str]) -> bool:
 
 
 def unread_keys(cfg: DictConfig) -> list[str]:
-    """Return the dotted keys that are unknown and unused.
+    """Return the unknown keys of a configuration to which no interpolation refers, as dotted keys.
 
-    An unknown key is used if an interpolation in a known key refers to it, or an interpolation in another used key.
+    Only interpolations in known keys count, and those in unknown keys to which such an interpolation leads.
     """
     if not (unknown := [*_unknown_keys(cfg)]):
         return []
@@ -102,12 +102,14 @@ def unread_keys(cfg: DictConfig) -> list[str]:
 
 
 def _referenced_paths(text: str, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Find the interpolations in a text, and yield the path of each key to which they refer.
+    """For each interpolation in a text, yield the path of the key to which the interpolation refers.
 
-    For ${table.${name}}, yield the path of `table`, because the value of `name` is not known here.
+    The path of the key a.b is ("a", "b"). For ${table.${name}}, yield ("table",), because the value of `name` is not
+    known here.
 
     Args:
-        path: the path of the key whose value is the text. A relative interpolation, such as ${.key}, starts from there.
+        text: the value of a key.
+        path: the path of this key. A relative interpolation, such as ${.other}, is read relative to this path.
     """
     for key, lookup in REFERENCE.findall(text):
         dots = len(key) - len(key.lstrip("."))
@@ -121,11 +123,11 @@ def _overlap(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
 
 
 def unknown_to_hydra(node: DictConfig, key: str = "hydra") -> Iterator[str]:
-    """Yield the dotted keys inside a node that Hydra does not know.
+    """Yield each key inside a node that is unknown to Hydra, as a dotted key.
 
     Args:
         node: the section `hydra` of a configuration, or a mapping inside that section.
-        key: the dotted key of the node.
+        key: the dotted key of `node`, such as "hydra.run".
     """
     schema = OmegaConf.get_type(node)
     known = {field.name for field in fields(schema)} if is_dataclass(schema) else {*node}
@@ -137,11 +139,12 @@ def unknown_to_hydra(node: DictConfig, key: str = "hydra") -> Iterator[str]:
 
 
 def _unknown_keys(cfg: DictConfig) -> Iterator[str]:
-    """Yield the unknown keys of the top level, and the unknown keys of some sections as dotted keys.
+    """Yield the unknown keys of a configuration as dotted keys.
 
-    In `callbacks`, `logger` and `penalty`, an entry that is not a component with a `_target_` is unknown. An exception
-    is `penalty.weight`, if a penalty exists. In a `schedule` without a `_target_`, every key is unknown. In `player_d`
-    and `player_g`, a key that starts with an underscore is unknown.
+    Only the top level and the following sections are searched. In `callbacks`, `logger` and `penalty`, each entry must
+    be a component with a `_target_`; any other entry is unknown. The key penalty.weight is known if `penalty` contains
+    a component. In a `schedule` without a `_target_`, every key is unknown. In `player_d` and `player_g`, each key that
+    starts with an underscore is unknown.
     """
     yield from (name for name in map(str, cfg) if name not in KEYS and name != "hydra")
     for group in ("callbacks", "logger", "penalty", "schedule"):
@@ -161,7 +164,7 @@ def is_component(entry: Any) -> bool:
 
 
 def _leaves(config: Mapping[str, Any], key: str) -> list[str]:
-    """Return the dotted keys of all values below a key of the top level. For a dotted key, return only [key]."""
+    """Return the dotted keys of all values inside a section. If `key` is not a section of `config`, return [key]."""
     return [*flatten({key: config[key]})] or [key] if key in config else [key]
 
 

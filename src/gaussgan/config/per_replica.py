@@ -1,6 +1,6 @@
 """Convert between the configuration of R replicas and the configurations of R single runs.
 
-In the configuration of R replicas, a number that differs between replicas is a list with R entries.
+In the configuration of R replicas, a list with R numbers takes the place of a number that differs between replicas.
 """
 
 from __future__ import annotations
@@ -28,14 +28,17 @@ SEEDS = ("seed", "data.seed")
 def may_vary(key: str) -> bool:
     """Return whether the value of a dotted key may differ between replicas.
 
-    For the key `betas` of an optimizer, each of β₁ and β₂ may be a list. With [[0, 0.5], 0.9], the first replica has
-    β₁ = 0, the second replica has β₁ = 0.5, and both have β₂ = 0.9.
+    The value is then a list with one number for each replica. The key `betas` of an optimizer always has the value
+    [β₁, β₂], in which β₁ and β₂ may be such lists. With [[0, 0.5], 0.9], the first replica has β₁ = 0, the second
+    replica has β₁ = 0.5, and both have β₂ = 0.9.
     """
     return any(fnmatch(key, pattern) for pattern in PER_REPLICA)
 
 
 def entries(key: str, value: Any, replicas: int) -> list[Any]:
-    """Return a list with one value for each replica. If all replicas share the value, list it only once.
+    """Return the values that a key has in the replicas: a list with one value for each replica.
+
+    If all replicas share one value, return a list with only this value.
 
     Args:
         key: a dotted key.
@@ -43,7 +46,7 @@ def entries(key: str, value: Any, replicas: int) -> list[Any]:
         replicas: the number of replicas.
 
     Raises:
-        ConfigError: when the value differs between replicas, but its list does not have one entry for each replica.
+        ConfigError: when `value` is a list of numbers for the replicas, but its length is not the number of replicas.
     """
     if replicas == 1 or not (may_vary(key) and _varies(key, value)):
         return [value]
@@ -54,22 +57,28 @@ def entries(key: str, value: Any, replicas: int) -> list[Any]:
 
 
 def seeds(config: Mapping[str, Any]) -> list[int]:
-    """Return the seed of each replica.
+    """Return a list with the seed of each replica.
 
-    If `seed` is a list in the configuration, it gives these seeds. If `seed` is a number s, they are s, s + 1, …
+    If the entry `seed` of the configuration is a list, return this list. If the entry is a number s, return
+    [s, s + 1, …], with one seed for each replica.
     """
     seed = config["seed"]
     return seed if isinstance(seed, list) else [seed + i for i in range(config["replicas"])]
 
 
 def varying(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return {dotted key: value} for all values that differ between replicas, except seeds."""
+    """Return those entries of a configuration, except seeds, whose values differ between replicas.
+
+    Returns:
+        A dict from dotted keys to values. Each value is a list with one number for each replica. The value of `betas`
+        is a list of two entries, and at least one of these is such a list.
+    """
     flat = flatten(config)
     return {key: value for key, value in flat.items() if key not in SEEDS and may_vary(key) and _varies(key, value)}
 
 
 def of_replica(config: Mapping[str, Any], i: int) -> dict[str, Any]:
-    """Return the configuration of a single run with the settings and the seed of replica i.
+    """Return the configuration of the single run that has the same settings and seed as replica i.
 
     Args:
         config: the configuration of R replicas.
@@ -86,7 +95,11 @@ def of_replica(config: Mapping[str, Any], i: int) -> dict[str, Any]:
 
 
 def together(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return one configuration whose replicas are the given single runs. `structure` must be equal for all of them."""
+    """Return one configuration that trains several single runs together, as replicas.
+
+    Args:
+        configs: the configurations of the single runs. The function `structure` must return the same text for each.
+    """
     joint: dict[str, Any] = deepcopy(dict(configs[0]))
     flats = [flatten(config) for config in configs]
     for key, first in flats[0].items():
@@ -101,10 +114,13 @@ def together(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def structure(config: Mapping[str, Any]) -> str:
-    """Return a text that describes a single run. Runs with the same text can be trained together as replicas.
+    """Return a text that is equal for two single runs if they can be trained together, as replicas of one run.
 
-    The text contains all entries of the configuration. In it, a placeholder replaces each number that may differ
-    between replicas.
+    The text contains all entries of the configuration. Each number that may differ between replicas is replaced by a
+    placeholder.
+
+    Args:
+        config: the configuration of a single run.
     """
     shared = {key: _shape(value) if may_vary(key) else value for key, value in flatten(config).items()}
     return json.dumps(shared, sort_keys=True, default=str)
@@ -121,7 +137,7 @@ def _entry(key: str, value: Any, i: int) -> Any:
 
 
 def _shape(value: Any) -> Any:
-    """Return a value with the text "a number" in place of each number. Null, booleans and texts do not change."""
+    """Replace each number in a value by the text "a number". Keep None, booleans and texts as they are."""
     if isinstance(value, list):
         return [_shape(entry) for entry in value]
     return "a number" if isinstance(value, int | float) and not isinstance(value, bool) else value

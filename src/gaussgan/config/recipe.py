@@ -34,13 +34,14 @@ def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str,
 
 
 def hyperparameters(config: Mapping[str, Any], first_keys: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the entries to show in a dashboard: those that affect the result of a run, and the tags of the run.
+    """Return the entries of a configuration that a dashboard shows, as a flat dict with dotted keys.
 
-    A component appears as the name of its class. Entries that only repeat others, such as data.seed, are left out.
+    These are the entries that affect the result of a run, and the tags of the run. A component appears as the name of
+    its class. Entries that only repeat other entries, such as data.seed, are left out.
 
     Args:
-        first_keys: dotted keys to list first, together with their subkeys. They are listed even if they do not affect
-            the result, except keys of loggers, callbacks and paths.
+        first_keys: dotted keys to list first, right after the tags. Their subkeys come next. A first key is listed even
+            if it does not affect the result, unless it belongs to a logger or a callback or is ckpt_path or run_dir.
     """
     flat = flatten(config)
     others = {key for key in first_keys if not key.startswith(("logger.", "callbacks.", "ckpt_path", "run_dir"))}

@@ -23,7 +23,7 @@ def number(low: float, *, strict: bool = False) -> Rule:
 
 
 def or_null(rule: Rule) -> Rule:
-    """Return a rule that also accepts null."""
+    """Return a rule that accepts null, and every value that the given rule accepts."""
     text, holds = rule
     return f"{text}, or null", lambda v: v is None or holds(v)
 
@@ -33,13 +33,13 @@ def only(value: Any, why: str) -> Rule:
 
     Args:
         value: the valid value.
-        why: a text for the error message; it gives the reason, or says what to use instead of the key.
+        why: a text for the error message. It says why no other value is valid, or which key to use instead.
     """
     return f"{json.dumps(value)}: {why}", lambda v: v == value and (type(v) is type(value) or v == 0)
 
 
 def prefixed(prefixes: str, rules: Mapping[str, Rule]) -> dict[str, Rule]:
-    """Give several components the same rules. Return a dict from dotted keys, such as "data.seed", to rules.
+    """Return the same rules for several components, as a dict from dotted keys, such as "data.seed", to rules.
 
     Args:
         prefixes: the dotted keys of the components, separated by spaces.

@@ -1,4 +1,4 @@
 """Make the objects of a run from its configuration, and check that they fit each other and the machine.
 
-Checks that need no torch belong in `config`.
+Checks that do not need torch belong in the package `gaussgan.config`.
 """

@@ -1,4 +1,4 @@
-"""Compare the arguments that a configuration gives to classes with the signatures of these classes."""
+"""Check that the arguments in a configuration fit the signatures of the classes that receive them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ PASSES_KWARGS_TO = {  # class → the class or function to which it passes its *
 
 
 def check_arguments(config: Mapping[str, Any]) -> None:
-    """Check that a configuration gives each class all its required arguments, and no unknown argument.
+    """Check that a configuration gives each class all required arguments, and no argument that the class does not have.
+
+    A mapping with a `_target_` names a class, and its other keys are the arguments for the class.
 
     Raises:
         ConfigError: for the first missing or unknown argument.
@@ -59,15 +61,15 @@ def check_arguments(config: Mapping[str, Any]) -> None:
 
 
 def _arguments(target: str, supplied: set[str]) -> dict[str, bool] | None:
-    """Return a dict from the name of each argument of a class or function to whether the argument is required.
+    """Return the names of the arguments of a class or function, and for each argument whether it is required.
 
     Args:
         target: the dotted name of the class or function.
         supplied: the arguments to leave out, because the run supplies them.
 
     Returns:
-        The dict. It is None if the class or function accepts any name through **kwargs, or if its signature is
-        unknown, as for a class written in C.
+        A dict from the name of each argument to True if the argument is required, or else to False. None if the class
+        or function accepts any name through **kwargs, or if its signature is unknown, as for a class written in C.
     """
     try:
         function = get_object(target)

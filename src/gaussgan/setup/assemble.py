@@ -44,8 +44,11 @@ _assembled: list[Run] = []  # at most one run, made by assemble_ahead
 def assemble(cfg: DictConfig) -> Run:
     """Make the module, the data and the trainer of a run.
 
+    If `assemble_ahead` has made these objects from the same configuration, return those.
+
     Raises:
-        ConfigError: when an object cannot be made, or does not fit another object, the machine or the checkpoint.
+        ConfigError: when an object cannot be made, or does not fit the other objects, the machine, or the checkpoint
+            from which the run resumes.
     """
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     if _assembled and (run := _assembled.pop())[0].config == config:
@@ -111,7 +114,8 @@ def _make(cfg: DictConfig, component: str, ndim: int = 2) -> Any:
 
     Args:
         component: the dotted key of the component.
-        ndim: the number of dimensions of these tensors. For R replicas, 2 gives [R, 1] and 3 gives [R, 1, 1].
+        ndim: the number of dimensions of each such tensor. For R replicas, a tensor has the shape [R, 1] if `ndim` is
+            2, and [R, 1, 1] if `ndim` is 3.
     """
     tensors = _replica_tensors(cfg, component, ndim)
     node = OmegaConf.select(cfg, component)
@@ -124,10 +128,14 @@ def _make(cfg: DictConfig, component: str, ndim: int = 2) -> Any:
 def _replica_tensors(cfg: DictConfig, component: str, ndim: int = 2) -> dict[str, Any]:
     """Return the numbers of a component that differ between replicas, as a dict from keys to float64 tensors.
 
+    For the key `betas`, the value is a tuple of β₁ and β₂ instead. Each of them is a tensor if it differs between
+    replicas.
+
     Args:
         component: the dotted key of the component, or "" for the top level of the configuration.
-        ndim: the number of dimensions of each tensor. For R replicas, 1 gives the shape [R]; 2 gives [R, 1], which can
-            be multiplied by parameters [R, P]; 3 gives [R, 1, 1], which can be multiplied by examples [R, B, d].
+        ndim: the number of dimensions of each tensor. For R replicas, `ndim` 1 gives the shape [R]; `ndim` 2 gives
+            [R, 1], to multiply parameters of shape [R, P]; `ndim` 3 gives [R, 1, 1], to multiply examples of shape
+            [R, B, d].
     """
 
     def tensor(values: Any) -> Any:
@@ -140,9 +148,10 @@ def _replica_tensors(cfg: DictConfig, component: str, ndim: int = 2) -> dict[str
 
 
 def _check_objects(cfg: DictConfig, gan: GAN, data: GaussianDataModule) -> None:
-    """Call the networks and each part of the game once, to find errors before the run.
+    """Call the networks, losses, penalties, optimizers, update rule and schedule of a run, to find errors before it.
 
-    Objects that a call could change are copied first. The global random number generators keep their states.
+    The calls that could change an object use a copy of the object. The global random number generators keep their
+    states.
     """
     with isolate_rng(include_cuda=False):
         d = data.distribution.dim

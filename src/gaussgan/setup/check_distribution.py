@@ -17,7 +17,7 @@ from gaussgan.setup.trial import ONLY_GIVEN_GENERATOR, ROWS, check_numbers, nami
 
 
 def check_distribution(distribution: Any) -> None:
-    """Check that an object has the attributes and methods of the protocol `Distribution`, and that they are valid.
+    """Check that an object follows the protocol `Distribution`: its attributes and methods must exist and be valid.
 
     Raises:
         ConfigError: for the first attribute or method that is missing or invalid.

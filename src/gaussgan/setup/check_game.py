@@ -23,9 +23,13 @@ from gaussgan.setup.trial import ROWS, check_numbers, naming_key
 
 
 def check_objective(objective: Any, replicas: int) -> None:
-    """Check that both losses of an objective return one number for each logit, with a gradient.
+    """Check the methods discriminator_loss and generator_loss of an objective.
 
-    For several replicas, also check that the losses of one replica do not depend on the logits of other replicas.
+    Each method must return one number for each logit, and the numbers must have a gradient with respect to the logits.
+    With several replicas, the losses of one replica must not depend on the logits of the other replicas.
+
+    Args:
+        replicas: the number of replicas.
     """
     shape = (replicas, ROWS, 1) if replicas > 1 else (ROWS, 1)
     rng = stream(0, "protocol")
@@ -52,7 +56,7 @@ def check_penalties(penalties: Mapping[str, Any], gan: GAN, d: int) -> None:
 
     Args:
         penalties: maps the name of each penalty in the configuration to the penalty.
-        gan: a copy of the game. The penalties are called with its discriminator.
+        gan: a copy of the game. The penalties are called with the discriminator of this copy.
         d: the dimension of the data.
     """
     leading = [gan.replicas] if gan.replicas > 1 else []
@@ -97,7 +101,8 @@ def check_update(gan: GAN, latent_dim: int, d: int, d_steps: int) -> None:
     gan.schedule = schedule
     if attributes != repr(vars(gan.update)):
         raise ConfigError(
-            f"update: {name} must not change its attributes: keep state in the tensors that its method start returns"
+            f"update: {name} must not change its attributes; keep its state in the tensors"
+            " returned by its method start()"
         )
     two = isinstance(losses, tuple | list) and len(losses) == 2 and all(isinstance(each, list) for each in losses)
     if not two or not all(each and all(isinstance(loss, Loss) for loss in each) for each in losses):
@@ -107,7 +112,11 @@ def check_update(gan: GAN, latent_dim: int, d: int, d_steps: int) -> None:
 
 
 def check_schedule(schedule: Any) -> None:
-    """Check that a schedule maps progress in [0, 1] to a learning-rate multiplier of at least 0."""
+    """Check that a schedule returns a finite number of at least 0 for progress 0, 0.5 and 1.
+
+    Args:
+        schedule: a function from the progress of a run, in [0, 1], to a factor for the learning rate.
+    """
     with naming_key("schedule"):
         for progress in (0.0, 0.5, 1.0):
             value = schedule(progress)
@@ -116,7 +125,10 @@ def check_schedule(schedule: Any) -> None:
 
 
 def check_optimizers(gan: GAN) -> None:
-    """Check that both optimizers are torch optimizers, and that their steps do not mix replicas."""
+    """Check that both optimizers of a game are torch optimizers.
+
+    Also check that a step of an optimizer changes each replica by the gradient of this replica alone.
+    """
     for name in ("optimizer_d", "optimizer_g"):
         try:
             optimizer = getattr(gan, name)([torch.zeros(1, 1)])
@@ -131,9 +143,14 @@ def check_optimizers(gan: GAN) -> None:
 
 
 def _step_twice(factory: OptimizerFactory, replicas: int, multiple: float | Tensor) -> Tensor:
-    """Return the parameters [3] of the first replica after two steps of an optimizer for all replicas.
+    """Return the three parameters of the first replica after two steps of an optimizer for all replicas.
 
     In both steps, the gradient of every other replica is `multiple` times the gradient of the first replica.
+
+    Args:
+        factory: a function that makes an optimizer from a list of parameters.
+        replicas: the number of replicas.
+        multiple: one number, or a tensor [3] with one number for each parameter.
     """
     theta = torch.ones(replicas, 3)
     optimizer = factory([theta])

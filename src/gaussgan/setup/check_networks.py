@@ -18,14 +18,15 @@ from gaussgan.setup.trial import ONLY_GIVEN_GENERATOR, ROWS, check_numbers, nami
 def check_networks(gan: GAN, latent_dim: int, d: int, rebuilt: Mapping[str, nn.Module]) -> None:
     """Check that the generator and the discriminator fit each other and the data.
 
-    Also check that training can change all their parameters, and that the initial parameters depend only on the seed.
+    Also check that training can change all parameters of both networks, and that the initial parameters depend only on
+    the seed.
 
     Args:
         gan: a copy of the game with both networks.
         latent_dim: the dimension of the latents.
         d: the dimension of the data.
-        rebuilt: maps "generator" and "discriminator" to the networks of the first replica, built a second time. Their
-            initial parameters must equal those of the first replica in `gan`.
+        rebuilt: maps "generator" and "discriminator" to the networks of the first replica, built a second time. The
+            parameters of these networks must equal those of the first replica in `gan`.
 
     Raises:
         ConfigError: for the first mistake.
@@ -59,7 +60,8 @@ def _forward(gan: GAN, name: str, x: Tensor, source: str) -> Tensor:
     Args:
         name: "generator" or "discriminator".
         x: the batch.
-        source: a text for an error message; it names the setting that gives x its number of columns.
+        source: a text for an error message. It says what determines the number of columns of x, such as
+            "data.latent_dim".
     """
     width = x.shape[-1]
     try:
@@ -75,7 +77,12 @@ def _forward(gan: GAN, name: str, x: Tensor, source: str) -> Tensor:
 
 
 def _check_parameters(name: str, network: nn.Module, output: Tensor) -> None:
-    """Check that the output of a network depends on all parameters of the network."""
+    """Check that the output of a network depends on all parameters of the network.
+
+    Args:
+        name: "generator" or "discriminator".
+        output: the output of the network for a batch.
+    """
     trained = {key: parameter for key, parameter in network.named_parameters() if parameter.requires_grad}
     gradients: Sequence[Tensor | None] = ()
     if trained and output.requires_grad:

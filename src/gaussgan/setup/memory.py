@@ -65,7 +65,8 @@ def needed(needs: Needs) -> float:
     """Return the total number of bytes that a run needs.
 
     Args:
-        needs: maps each purpose to a number of bytes. The memory of the program itself is added to their sum.
+        needs: maps what memory is needed for to a number of bytes. The memory of Python, torch and Lightning is not
+            in this dict; the function adds it to the total.
     """
     return PROGRAM_BYTES + sum(needs.values())
 
@@ -73,7 +74,8 @@ def needed(needs: Needs) -> float:
 def available() -> float:
     """Return how many bytes of memory this process may use.
 
-    This is the smallest of three limits: the memory of the machine, the limits of containers, and those of the process.
+    This is the smallest of three numbers: the memory of the machine, the memory limit of the container in which the
+    process runs, and the resource limit (ulimit) of the process.
     """
     limits = [math.inf]
     with suppress(AttributeError, ValueError, OSError):  # some systems lack these names
@@ -90,7 +92,10 @@ def available() -> float:
 
 
 def _cgroup_limits() -> Iterator[Path]:
-    """Yield the memory-limit files of this process's control groups (cgroups v1 and v2) and of their parents."""
+    """Yield the files with the memory limits of this process: one for each of its control groups and their parents.
+
+    The control groups may be those of version 1 or of version 2 of cgroups.
+    """
     with suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text().splitlines():
             _, controllers, group = line.split(":", 2)
@@ -101,9 +106,11 @@ def _cgroup_limits() -> Iterator[Path]:
 
 
 def training_needs(config: Mapping[str, Any], distribution: Distribution) -> Needs:
-    """Return the number of bytes that training needs for each purpose.
+    """Return how many bytes of memory training needs, and for what.
 
-    A purpose is a text for an error message, such as "a batch (data.batch_size=64)".
+    Returns:
+        A dict from texts such as "a batch (data.batch_size=64)", which say what memory is needed for, to numbers of
+        bytes.
     """
     data, replicas = config["data"], config["replicas"]
     n, batch, k, d = data["num_examples"], data["batch_size"], data["latent_dim"], distribution.dim
@@ -130,7 +137,7 @@ def training_needs(config: Mapping[str, Any], distribution: Distribution) -> Nee
 
 
 def validation_needs(config: Mapping[str, Any], distribution: Distribution) -> Needs:
-    """Return the number of bytes that an evaluation needs for each purpose, a text for an error message."""
+    """Return how many bytes of memory an evaluation needs, and for what, as `training_needs` does for training."""
     data, replicas, modes = config["data"], config["replicas"], getattr(distribution, "modes", None)
     samples, k = data.get("validation_samples", 2_500), data["latent_dim"]
     what = f"validation (replicas={replicas}, data.validation_samples={samples}, data.latent_dim={k})"
@@ -150,8 +157,11 @@ def _distribution_needs(config: Mapping[str, Any]) -> Needs:
 def _network_sizes(config: Mapping[str, Any], dim: int) -> tuple[dict[str, int], float]:
     """Return the number of parameters of each network, and the number of floats that autograd saves for one example.
 
-    The networks are built on torch's meta device, which allocates no memory. If the networks
-    cannot be built or called there, a count is missing or 0.
+    The networks are built on torch's meta device, which allocates no memory. If the networks cannot be built there, the
+    numbers of parameters are missing. If the networks cannot be built or called there, the number of floats is 0.
+
+    Args:
+        dim: the dimension of the data.
     """
     parameters: dict[str, int] = {}
     with suppress(Exception), torch.device("meta"):

@@ -65,7 +65,7 @@ def check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, traine
 
 @contextmanager
 def naming_ckpt_path() -> Iterator[None]:
-    """Put "ckpt_path: " before the message of a ConfigError that a with block raises."""
+    """Use this function in a with statement. It puts "ckpt_path: " before the message of a ConfigError in the block."""
     try:
         yield
     except ConfigError as error:
@@ -73,11 +73,11 @@ def naming_ckpt_path() -> Iterator[None]:
 
 
 def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModule, trainer: Trainer) -> None:
-    """Check that the entries of a checkpoint have the types and shapes of the entries that this run would save.
+    """Check that the entries of a checkpoint have the same types and shapes as the entries that this run would save.
 
     Raises:
         ValueError: for the first entry that does not fit the run.
-        Exception: when an optimizer or a callback cannot load its state; the error is its own.
+        Exception: any error that an optimizer or a callback raises while it loads its state from the checkpoint.
     """
     if Version(checkpoint["pytorch-lightning_version"]).major != Version(pytorch_lightning.__version__).major:
         raise ValueError("another major version of Lightning wrote it")
@@ -116,7 +116,11 @@ def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModul
 
 
 def _check_counts(checkpoint: Mapping[str, Any], data: GaussianDataModule) -> None:
-    """Check that a checkpoint's entries agree on the number of finished iterations."""
+    """Check that the entries of a checkpoint do not contradict each other about the number of finished iterations.
+
+    Raises:
+        ValueError: when they do.
+    """
     done, place, history = checkpoint["global_step"], checkpoint["GaussianDataModule"], checkpoint["history"]
     loop = checkpoint["loops"]["fit_loop"]["epoch_loop.manual_optimization.optim_step_progress"]
     rows = history["rows"]

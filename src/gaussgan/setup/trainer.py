@@ -38,7 +38,10 @@ warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual opt
 def make_trainer(cfg: DictConfig, callbacks: Mapping[str, Callback]) -> Trainer:
     """Make a Trainer without loggers.
 
-    Add the callback `IterationsBar` if trainer.enable_progress_bar is true and no other callback is a progress bar.
+    If trainer.enable_progress_bar is true and no callback is a progress bar, add the progress bar `IterationsBar`.
+
+    Args:
+        callbacks: maps the name of each callback in the configuration to the callback.
     """
     bar = cfg.trainer.enable_progress_bar and not any(isinstance(each, ProgressBar) for each in callbacks.values())
     # With log_every_n_steps=0, the Trainer logs the metrics of callbacks at the end of each block of iterations.
@@ -76,10 +79,10 @@ def check_machine(trainer: DictConfig) -> None:
 
 
 def check_trainer(trainer: Trainer, callbacks: Mapping[str, Callback], gan: GAN, data: GaussianDataModule) -> None:
-    """Check that a Trainer fits its callbacks, the networks and the data.
+    """Check that a Trainer, the callbacks, the networks and the data of a run fit each other.
 
     Raises:
-        ConfigError: for the first mistake; the message names the key.
+        ConfigError: for the first mistake. The message names the key that must change.
     """
     _check_strategy(trainer, gan.replicas)
     _check_minimum_length(trainer, data)
@@ -134,6 +137,6 @@ def _check_batch_norm(trainer: Trainer, gan: GAN, data: GaussianDataModule) -> N
 
 
 def _set_verbosity(callbacks: Iterable[Callback]) -> None:
-    """Show Lightning's INFO messages only if the argument `verbose` of a callback is true."""
+    """Show Lightning's INFO messages if the attribute `verbose` of any callback is true; otherwise hide them."""
     verbose = any(getattr(callback, "verbose", False) for callback in callbacks)
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.INFO if verbose else logging.WARNING)

@@ -17,9 +17,12 @@ ONLY_GIVEN_GENERATOR = "must draw all random numbers from the torch.Generator th
 
 @contextmanager
 def naming_key(key: str) -> Iterator[None]:
-    """Convert an error that a with block raises to a ConfigError whose message starts with a key.
+    """Use this function in a with statement. If the block raises an error, raise a ConfigError that names a key.
 
-    A ConfigError does not change. With HYDRA_FULL_ERROR=1, no error changes.
+    A ConfigError from the block does not change. If the environment variable HYDRA_FULL_ERROR is 1, no error changes.
+
+    Args:
+        key: the key of the configuration with which the message starts.
     """
     try:
         yield
@@ -35,11 +38,11 @@ def check_numbers(where: str, value: Any, shape: Sequence[int], finite: bool = T
     """Check that a value is a floating-point tensor with the given shape.
 
     Args:
-        where: the name of the value, with which the error message starts.
-        finite: if true, check that all numbers are finite, too.
+        where: the name of the value. The error message starts with this name.
+        finite: if true, also check that all numbers in the tensor are finite.
 
     Raises:
-        ConfigError: when the value is not a tensor of this kind.
+        ConfigError: when one of these checks fails.
     """
     if not isinstance(value, Tensor) or not value.is_floating_point() or value.shape != (*shape,):
         got = f"shape {[*value.shape]} of {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
