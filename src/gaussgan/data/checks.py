@@ -10,28 +10,33 @@ from torch import Tensor
 
 
 def check_count(name: str, value: int) -> None:
-    """Raise ValueError unless the value of the argument `name` is a whole number of at least 1."""
+    """Raise ValueError unless `value` is a whole number of at least 1. The error message calls the value `name`."""
     if type(value) is not int or value < 1:
         raise ValueError(f"{name} must be a whole number of at least 1 (got {value})")
 
 
 def positive_number(name: str, value: float) -> float:
-    """Return the value of the argument `name` as a float. Raise ValueError unless it is finite and above 0."""
+    """Return `value` as a float.
+
+    Raises:
+        ValueError: when `value` is not finite or not above 0. The error message calls the value `name`.
+    """
     if number_tensor(name, value, ndim=0, form="a number") <= 0:
         raise ValueError(f"{name} must be above 0 (got {value})")
     return float(value)
 
 
 def number_tensor(name: str, value: Sequence | Tensor | float, ndim: int, form: str) -> Tensor:
-    """Convert a number, a nested list of numbers or a tensor to a tensor in float64.
+    """Return `value` as a tensor in float64.
 
     Args:
-        name: the name of the argument, for the error message.
+        name: the name of the value in the error message.
+        value: a number, a nested list of numbers or a tensor.
         ndim: the required number of dimensions.
         form: a description of the required form for the error message, such as "d numbers".
 
     Raises:
-        ValueError: when the value does not have `ndim` dimensions, is empty, or contains an entry that is not a finite
+        ValueError: when `value` does not have `ndim` dimensions, is empty, or contains an entry that is not a finite
             number in float32.
     """
     try:
@@ -48,20 +53,20 @@ def number_tensor(name: str, value: Sequence | Tensor | float, ndim: int, form: 
 
 
 def check_resolution(A: Tensor, shift: Tensor) -> None:
-    """Check that float32 can represent examples z A + shift, with z ~ N(0, I_k), precisely enough.
+    """Check that float32 is precise enough for the examples z A + shift, where z ~ N(0, I_k).
 
-    Rounding changes a coordinate of an example by up to eps times the root mean square of that coordinate, where eps is
-    the machine epsilon of float32. Along each principal axis of the examples, this rounding error must be at most 1% of
-    the standard deviation. The principal axes are computed after each coordinate is divided by its standard deviation.
-    An axis with standard deviation 0 is not checked.
+    The rounding error of a coordinate is estimated as eps times the root mean square of that coordinate, where eps is
+    the machine epsilon of float32. For the check, each coordinate is divided by its standard deviation. Then the
+    principal axes of the distribution are computed. Along each axis, the rounding error must be at most 1% of the
+    standard deviation along that axis. An axis along which the standard deviation is 0 is not checked.
 
     Args:
         A: the matrix, [k, d].
         shift: the shift, [d].
 
     Raises:
-        ValueError: when the rounding error is larger than 1% along an axis, or when an example could be too large for
-            float32.
+        ValueError: when the rounding error along an axis is too large, or when float32 cannot represent an example
+            whose distance from `shift` is 10 standard deviations in some coordinate.
     """
     float32, std = torch.finfo(torch.float32), A.norm(dim=0)
     if ((largest := shift.abs() + 10 * std) > float32.max).any():
@@ -80,7 +85,7 @@ def check_resolution(A: Tensor, shift: Tensor) -> None:
 
 
 def _entries(value: Any) -> Iterator[Any]:
-    """Yield the entries of nested lists that are not lists themselves. Yield a value that is not a list unchanged."""
+    """Yield the innermost entries of a nested list. If `value` is not a list, yield `value` itself."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         for entry in value:
             yield from _entries(entry)

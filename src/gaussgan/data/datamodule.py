@@ -25,20 +25,21 @@ class GaussianDataModule(LightningDataModule):
         num_examples: the number of examples in an epoch.
         batch_size: the number of examples in one step of the discriminator.
         steps_per_execution: K, the largest number of iterations in a call of `training_step`. K changes only the speed.
-        fresh: true to draw new examples in every epoch; false to draw one training set at the start.
+        fresh: true to draw new examples in every epoch; false to draw one training set at the start and to use it in
+            every epoch.
         latent_dim: k, the number of entries of a latent, the input of the generator.
-        seed: the run's seed, or a list of R seeds for R replicas. With a list, every tensor that is drawn has a leading
+        seed: the run's seed, or a list of R seeds for R replicas. If R > 1, every tensor that is drawn has a first
             dimension R.
-        batches_per_iteration: the number of the discriminator's steps in one iteration (`update.d_steps`).
+        batches_per_iteration: the number of steps of the discriminator in one iteration; the setting `update.d_steps`.
         instance_noise: standard deviation of the Gaussian noise that is added to the discriminator's inputs, both real
             and generated examples (Sønderby et al. 2017, arXiv 1610.04490). New noise is drawn in every epoch. Pass a
             list of R numbers if the replicas differ.
-        validation_samples: the number of real examples, and also of generated examples, in an evaluation.
+        validation_samples: n; an evaluation uses n real examples and n generated examples.
 
     Raises:
         ValueError: when num_examples, batch_size, batches_per_iteration, steps_per_execution or latent_dim is below 1,
             when one iteration needs more than num_examples examples, or when the last iteration of an epoch would have
-            fewer examples than the discriminator has steps.
+            less than one example for each step of the discriminator.
     """
 
     distribution: Distribution
@@ -77,15 +78,16 @@ class GaussianDataModule(LightningDataModule):
         self._loader_state: dict[str, int] = {}
 
     def examples(self, epoch: int = 0) -> Tensor:
-        """Return an epoch's examples before they are shuffled, [num_examples, d]; for replicas [R, num_examples, d]."""
+        """Return the examples of an epoch before they are shuffled.
+
+        Shape: [num_examples, d]; for R replicas [R, num_examples, d].
+        """
         return self._stack([source.examples(epoch) for source in self.sources])
 
     def moments(self, iterations: int) -> tuple[Tensor, Tensor]:
-        """Fit a Gaussian by maximum likelihood to the examples of a run's first iterations.
+        """Fit a Gaussian by maximum likelihood to the examples of a run's first `iterations` iterations.
 
-        Args:
-            iterations: the number of these iterations. If the last of them is within an epoch, all examples of this
-                epoch are used.
+        If the last of these iterations lies within an epoch, all examples of that epoch are used.
 
         Returns:
             The mean, [d], and the covariance, [d, d], of the fit; for R replicas [R, d] and [R, d, d].
@@ -96,7 +98,7 @@ class GaussianDataModule(LightningDataModule):
 
     @property
     def replicas(self) -> int:
-        """R, the number of seeds."""
+        """R, the number of replicas. It is the number of seeds."""
         return len(self.seeds)
 
     @property
@@ -110,7 +112,7 @@ class GaussianDataModule(LightningDataModule):
         return epochs * self.num_examples + rest * self.batch_size
 
     def draw_epoch(self, epoch: int) -> Batch:
-        """Return one batch with the shuffled examples, the latents and the noise of a whole epoch."""
+        """Return all tensors of an epoch as one `Batch`. The examples are shuffled."""
         columns = zip(*(source.draw_epoch(epoch) for source in self.sources), strict=True)
         return Batch(*(None if column[0] is None else self._stack(column) for column in columns))  # type: ignore[arg-type]
 
@@ -118,7 +120,10 @@ class GaussianDataModule(LightningDataModule):
         return torch.stack([*tensors]) if self.replicas > 1 else tensors[0]
 
     def train_dataloader(self) -> BlockLoader:
-        """Return a loader of this rank's shards of the batches, on the device and in the precision of the networks."""
+        """Return a data loader for this process.
+
+        Of each batch, the loader yields the shard of this process, on the device and in the precision of the networks.
+        """
         trainer = self.trainer
         assert trainer is not None
         self.check_shards(trainer.world_size)
@@ -153,12 +158,12 @@ class GaussianDataModule(LightningDataModule):
                 )
 
     def fewest_rows(self, world_size: int) -> int:
-        """Return the size of the smallest batch that one of `world_size` processes gets in one discriminator step."""
+        """Return the fewest examples that one of `world_size` processes gets in one step of the discriminator."""
         return min(self._sizes) // self.batches_per_iteration // world_size
 
     @property
     def _sizes(self) -> set[int]:
-        """The number of examples in an iteration, and the number in an epoch's last iteration."""
+        """The numbers of examples in an iteration: of an epoch's last iteration, and of all other iterations."""
         return {self.batch_size, self.num_examples % self.batch_size or self.batch_size}
 
     # Lightning restores the state of a loader only if the run stopped within an epoch. It always restores the state of
@@ -170,5 +175,5 @@ class GaussianDataModule(LightningDataModule):
         self._loader_state = state
 
     def transfer_batch_to_device(self, batch: Block, device: torch.device, dataloader_idx: int) -> Block:
-        """Return the block unchanged, because the loader has already moved it to the device."""
+        """Return the block `batch` unchanged. The loader has already moved the tensors to the device."""
         return batch

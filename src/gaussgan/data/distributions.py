@@ -25,10 +25,12 @@ __all__ = [
 class Distribution(Protocol):
     """The attributes that every distribution must have.
 
-    `mean`, [d], and `cov`, [d, d], are in float64. `gaussian` is true if the distribution is Gaussian; its covariance
-    may be singular. A distribution without a density may lack `log_prob`. A mixture of m isotropic Gaussians with equal
-    weights may also have the attributes `modes`, the m means, [m, d], and `std`, the standard deviation of each
-    Gaussian. Then the evaluation counts the modes that a generator covers.
+    `mean`, [d], and `cov`, [d, d], are the mean and the covariance of an example, in float64. `gaussian` is true if the
+    distribution is Gaussian. The covariance may be singular. A distribution without a density may lack `log_prob`.
+
+    A mixture of m isotropic Gaussians with equal weights may have two more attributes: `modes`, [m, d], the means of
+    the Gaussians, and `std`, the standard deviation of each Gaussian in every direction. If a distribution has these
+    attributes, the evaluation counts the modes that a generator covers.
     """
 
     @property
@@ -64,7 +66,7 @@ class AffineGaussian:
 
     Raises:
         ValueError: when A is not k rows of d numbers, when b is not d numbers, when a number is not finite in float32,
-            or when float32 rounds examples too much; see `check_resolution`.
+            or when float32 is not precise enough for the examples; see `check_resolution`.
     """
 
     gaussian = True
@@ -83,7 +85,7 @@ class AffineGaussian:
 
     @property
     def cov(self) -> Tensor:
-        """AᵀA, [d, d]."""
+        """The covariance AᵀA, [d, d]."""
         return self.A.T @ self.A
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
@@ -109,7 +111,9 @@ class AffineGaussian:
 
 
 class Dirac(AffineGaussian):
-    """A point mass, N(point, 0): the data of the Dirac-GAN (Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406).
+    """The distribution of an example that always equals `point`.
+
+    It is the data of the Dirac-GAN (Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406).
 
     Args:
         point: d numbers.
@@ -130,9 +134,9 @@ def random_gaussian(dim: int, condition_number: float, seed: int) -> AffineGauss
     """Return a random Gaussian N(b, Q diag(λ) Qᵀ) whose covariance has a given condition number.
 
     The mean b is drawn from N(0, I_d). The eigenvalues λ are log-spaced from 1 down to 1 / condition_number; in one
-    dimension λ = 1. The orthogonal matrix Q is drawn from the uniform (Haar) distribution. It is the factor Q in the QR
-    decomposition of a matrix of standard normals. The signs of the columns of Q are chosen so that the diagonal of R is
-    positive (Mezzadri 2007, arXiv math-ph/0609050).
+    dimension λ = 1. The orthogonal matrix Q is drawn from the uniform (Haar) distribution: a matrix of draws from
+    N(0, 1) is decomposed as Q R, where R is upper triangular. The signs of the columns of Q are chosen so that the
+    diagonal of R is positive (Mezzadri 2007, arXiv math-ph/0609050).
 
     Args:
         dim: d, the dimension.
@@ -153,7 +157,7 @@ def random_gaussian(dim: int, condition_number: float, seed: int) -> AffineGauss
 
 
 def examples_of(distribution: Distribution, n: int, rng: torch.Generator) -> Tensor:
-    """Draw n examples of a distribution, [n, d], with the random number generator `rng`. Check them.
+    """Draw n examples of a distribution, [n, d], and check that they are finite. All random numbers come from `rng`.
 
     Raises:
         ConfigError: when the distribution does not return n rows of d finite numbers.

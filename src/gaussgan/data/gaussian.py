@@ -11,13 +11,13 @@ from torch import Tensor
 def is_singular(cov: Tensor, noise: Tensor | None = None) -> Tensor:
     """Check whether a covariance C, the argument `cov`, is singular up to rounding errors.
 
-    C counts as singular if vᵀ C v ≤ vᵀ diag(unit²) v for some v ≠ 0, with unit² = 10 · d · eps · diag(C) + noise. Here
-    eps is the machine epsilon of the precision of C. The result does not depend on the units of the coordinates. NaN or
-    infinity in C counts as 0.
+    C counts as singular if vᵀ C v ≤ vᵀ diag(s) v for some vector v ≠ 0. Here s is the vector 10 · d · eps · diag(C) +
+    noise, and eps is the machine epsilon of the precision of C. The result does not depend on the units of the
+    coordinates. NaN or infinity in C counts as 0.
 
     Args:
         noise: the part of each coordinate's variance that comes from rounding, if C is the covariance of samples; see
-            `rounding`.
+            `rounding`. None counts as 0.
 
     Shapes: C [..., d, d], noise [..., d] → [...].
     """
@@ -28,9 +28,10 @@ def is_singular(cov: Tensor, noise: Tensor | None = None) -> Tensor:
 
 
 def rounding(mean: Tensor, cov: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return the variance that rounding adds to each coordinate of samples: (3 eps)² times the mean square.
+    """Return an estimate of the variance that rounding adds to each coordinate of samples.
 
-    Here eps is the machine epsilon of `dtype`. Pass the result to `is_singular` as `noise`.
+    It is (3 eps)² times the mean square of the coordinate, where eps is the machine epsilon of `dtype`. Pass the result
+    to `is_singular` as `noise`.
 
     Args:
         mean: the mean of the samples.
@@ -43,7 +44,9 @@ def rounding(mean: Tensor, cov: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def gaussian_log_prob(x: Tensor, mean: Tensor, cov: Tensor) -> Tensor:
-    """Return log N(x; mean, cov) in nats, in float64. The result is NaN where cov is singular (see `is_singular`).
+    """Return the log density of the Gaussian N(mean, cov) at each row of x, in nats and in float64.
+
+    The result is NaN where cov is singular; see `is_singular`.
 
     Shapes: x [..., n, d], mean [..., d], cov [..., d, d] → [..., n].
     """
@@ -68,5 +71,5 @@ def sample_moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def log_diagonal(chol: Tensor) -> Tensor:
-    """Return Σ log c_ii, half the log determinant of c cᵀ, for a Cholesky factor c = `chol`, [..., d, d] → [...]."""
+    """Return Σ log c_ii, half the log determinant of c cᵀ, for the Cholesky factor c = `chol`, [..., d, d] → [...]."""
     return chol.diagonal(dim1=-2, dim2=-1).log().sum(-1)

@@ -10,7 +10,7 @@ from pytorch_lightning import Callback, Trainer
 def steps_to_end_at(trainer: Trainer) -> list[int]:
     """Return the intervals, in iterations, at which callbacks act or the trainer logs.
 
-    A block of iterations must end at each multiple of each interval.
+    A run trains in blocks of iterations. A block must end at each multiple of each of these intervals.
     """
     wanted = [setting(callback, "every_n_train_steps") for callback in trainer.callbacks]  # type: ignore[attr-defined]
     return [n for n in {*wanted, log_interval(trainer)} if n]
@@ -23,10 +23,11 @@ def logs_at_this_step(trainer: Trainer) -> bool:
 
 
 def log_interval(trainer: Trainer) -> int:
-    """Return the configured `trainer.log_every_n_steps`, in iterations; 0 means never.
+    """Return the interval, in iterations, at which the trainer logs; 0 means never.
 
-    If the configuration has null, return Lightning's default. If it has 0, the Trainer itself gets 1, so that the
-    values of other callbacks are still logged after each block.
+    The interval is the setting `trainer.log_every_n_steps` of the run's configuration. If the setting is null, the
+    interval is Lightning's default. If the setting is 0, Lightning's own interval is 1, so that the values that other
+    callbacks log are still logged after each block.
     """
     config: dict[str, Any] = trainer.lightning_module.config  # type: ignore[assignment]
     configured = config.get("trainer", {}).get("log_every_n_steps", 0)
@@ -34,7 +35,7 @@ def log_interval(trainer: Trainer) -> int:
 
 
 def setting(callback: Callback, name: str) -> Any:
-    """Return the value of a callback's argument `name`; None if the callback has no such argument.
+    """Return the value of the argument of `callback` that is called `name`; None if there is no such argument.
 
     Lightning stores the values of some arguments in attributes that begin with an underscore.
     """

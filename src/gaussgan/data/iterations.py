@@ -14,9 +14,13 @@ def data_of(trainer: Trainer) -> GaussianDataModule:
 
 
 def iteration_limits(trainer: Trainer | DictConfig, data: GaussianDataModule) -> dict[str, int]:
-    """Map "max_epochs" and "max_steps" to the iteration at which each of them ends a run on these data.
+    """Return the number of iterations after which each of the settings "max_epochs" and "max_steps" ends a run.
 
-    A setting without a limit has no entry. `trainer` is a Trainer or the section `trainer` of a configuration.
+    The result maps the name of a setting to this number. A setting that sets no limit has no entry.
+
+    Args:
+        trainer: a Trainer, or the section `trainer` of a configuration.
+        data: the data module of the run.
     """
     limits = {"max_epochs": (trainer.max_epochs or 0) * data.iterations, "max_steps": trainer.max_steps}
     return {name: limit for name, limit in limits.items() if limit > 0}

@@ -1,4 +1,4 @@
-"""A data loader that yields blocks: lists of batches, one batch for each iteration."""
+"""A data loader that yields blocks. A block is a list of batches, one for each iteration."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from torch import Tensor
 class Batch(NamedTuple):
     """The tensors of one iteration on B examples.
 
+    Instance noise is Gaussian noise that is added to the inputs of the discriminator.
+
     Args:
-        real: real examples, [..., B, d]. Instance noise is already added.
+        real: real examples, [..., B, d]. If the run uses instance noise, it is already added.
         latent: latents of the generated examples, [..., B, k].
         mix: uniform numbers in [0, 1), [..., B, 1]. Penalties use them to choose points between real and generated
             examples.
@@ -39,10 +41,10 @@ Block = list[Batch]
 class BlockLoader:
     """Yields an epoch in blocks. A block is a list of batches, one for each iteration.
 
-    Each call of `iter` starts the next epoch, or resumes within the current one. The tensors of an epoch are drawn and
-    moved to the device once. Batches are views of these tensors, so a batch costs almost nothing. A block ends after
-    `steps_per_execution` iterations, at the end of the epoch, at `max_steps`, and at each multiple of a number in
-    `every`. So a checkpoint never falls inside a block.
+    Each call of `iter` starts the next epoch, or resumes the current epoch if it is not over. The tensors of an epoch
+    are drawn and moved to the device once. Batches are views of these tensors, so a batch costs almost nothing. A block
+    ends after `steps_per_execution` iterations, at the end of the epoch, at `max_steps`, and at each multiple of a
+    number in `every`. So a checkpoint never falls inside a block.
 
     Args:
         draw_epoch: maps the number of an epoch to one `Batch` with all tensors of that epoch, already shuffled.
@@ -79,7 +81,7 @@ class BlockLoader:
             yield epoch[start:end]
 
     def __len__(self) -> int:
-        """Return the number of blocks in the current epoch, or in the next one if the current one is over."""
+        """Return the number of blocks in the current epoch, or in the next epoch if the current one is over."""
         epoch, position, blocks = self._next()
         return blocks + len(self._ends(epoch, position))
 
@@ -89,11 +91,14 @@ class BlockLoader:
         return self.position < self.iterations
 
     def _next(self) -> tuple[int, int, int]:
-        """Return the epoch of the next block, and how many iterations and blocks of this epoch come before it."""
+        """Return the number of the epoch that contains the next block.
+
+        Also return how many iterations and how many blocks of that epoch come before the next block.
+        """
         return (self.epoch, self.position, self.blocks) if self.within_epoch else (self.epoch + 1, 0, 0)
 
     def _cut(self, column: Tensor | None) -> Iterable:
-        """Split an epoch's tensor into batches, and return this process's shard of each."""
+        """Split a tensor of a whole epoch into batches. Return this process's shard of each batch."""
         if column is None:
             return repeat(None, self.iterations)
         batches = column.split(self.batch_size, -2)
@@ -101,7 +106,10 @@ class BlockLoader:
         return batches if processes == 1 else [batch[..., rank::processes, :] for batch in batches]
 
     def _ends(self, epoch: int, position: int) -> list[int]:
-        """Return the iterations of an epoch, counted from its start, at which the blocks after a position end."""
+        """Return where each block after `position` ends, for the epoch with number `epoch`.
+
+        The ends and `position` are iterations, counted from the start of the epoch.
+        """
         start = epoch * self.iterations
         marks = {self.max_steps - start, self.iterations}
         marks = marks.union(*(range(-start % n, self.iterations, n) for n in self.every))

@@ -18,12 +18,12 @@ class GaussianMixture:
         mean = 1/m Σ μ_i,   cov = std² I + 1/m Σ (μ_i − mean)(μ_i − mean)ᵀ
 
     Args:
-        means: the modes μ_i, m rows of d numbers; the attribute `modes` holds them.
+        means: the means μ_i, m rows of d numbers. They are called modes, and the attribute `modes` holds them.
         std: the standard deviation of each Gaussian, in every direction.
 
     Raises:
         ValueError: when means is not m rows of d numbers, when a number is not finite, when std is not above 0, or when
-            float32 rounds examples too much; see `check_resolution`.
+            float32 is not precise enough for the examples; see `check_resolution`.
     """
 
     def __init__(self, means: Sequence[Sequence[float]] | Tensor, std: float) -> None:
@@ -38,7 +38,7 @@ class GaussianMixture:
 
     @property
     def mean(self) -> Tensor:
-        """1/m Σ μ_i, [d]."""
+        """The mean 1/m Σ μ_i, [d]."""
         return self.modes.mean(0)
 
     @property
@@ -68,9 +68,12 @@ class GaussianMixture:
 
 
 def ring(modes: int, radius: float, std: float) -> GaussianMixture:
-    """Return a mixture whose modes are evenly spaced on a circle around 0 in the plane. The first mode is (radius, 0).
+    """Return a mixture of Gaussians whose means are evenly spaced on a circle around 0 in the plane.
 
-    Each mode is a Gaussian with standard deviation std.
+    Args:
+        modes: the number of Gaussians. The mean of the first is (radius, 0).
+        radius: the radius of the circle.
+        std: the standard deviation of each Gaussian in both directions.
 
     Raises:
         ValueError: when modes is not a whole number of at least 1, or radius or std is not a finite number above 0.
@@ -81,9 +84,12 @@ def ring(modes: int, radius: float, std: float) -> GaussianMixture:
 
 
 def grid(side: int, spacing: float, std: float) -> GaussianMixture:
-    """Return a mixture of side × side modes on a square grid around 0 in the plane.
+    """Return a mixture of side × side Gaussians whose means form a square grid around 0 in the plane.
 
-    The distance between neighbours is `spacing`. Each mode is a Gaussian with standard deviation std.
+    Args:
+        side: the number of means along each side of the grid.
+        spacing: the distance between neighbouring means.
+        std: the standard deviation of each Gaussian in both directions.
 
     Raises:
         ValueError: when side is not a whole number of at least 1, or spacing or std is not a finite number above 0.

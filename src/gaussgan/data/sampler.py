@@ -1,4 +1,4 @@
-"""All random draws of one seed: examples, latents and noise."""
+"""All random draws of a run with one seed: examples, latents and noise."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from gaussgan.rng import normal, stream, uniform
 
 @dataclass
 class Source:
-    """Draws the examples, latents and noise of a run as functions of its seed and the epoch.
+    """Draws the examples, latents and noise of each epoch. The draws depend only on the seed and the epoch.
 
     Args:
         distribution: the distribution of the examples.
         num_examples: the number of examples in an epoch.
-        fresh: true to draw new examples in every epoch; false to draw one training set at the start.
+        fresh: true to draw new examples in every epoch; false to draw one training set at the start and to use it in
+            every epoch.
         latent_dim: k, the number of entries of a latent, the input of the generator.
         seed: the run's seed.
         instance_noise: standard deviation of the Gaussian noise that is added to real and to generated examples before
@@ -57,7 +58,7 @@ class Source:
         return means.mean(0), covs.mean(0) + centred.mT @ centred / epochs
 
     def draw_epoch(self, epoch: int) -> Batch:
-        """Return one batch with the shuffled examples, the latents and the noise of a whole epoch."""
+        """Return all tensors of an epoch as one `Batch`. The examples are shuffled."""
         n = self.num_examples
         order = torch.randperm(n, generator=stream(self.seed, "shuffle", epoch))
         real = self.examples(epoch).index_select(0, order)

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-# For a small network, torch.autograd.grad spends a fifth of its time on its arguments. Then it calls this function. See
-# https://github.com/pytorch/pytorch/pull/176704 and https://github.com/pytorch/pytorch/issues/41383.
+# For a small network, torch.autograd.grad spends a fifth of its time on its arguments before it calls this function.
+# See https://github.com/pytorch/pytorch/pull/176704 and https://github.com/pytorch/pytorch/issues/41383.
 _backward = getattr(torch.autograd.graph, "_engine_run_backward", None)
 
 
 def vector_jacobian_product(
     output: Tensor, inputs: Sequence[Tensor], vector: Tensor, create_graph: bool = False
 ) -> tuple[Tensor, ...]:
-    """Return (∂output/∂input)ᵀ · vector for each input. If `create_graph` is true, the results can be differentiated.
+    """Return (∂output/∂x)ᵀ · vector for each x in `inputs`. With `create_graph`, the results can be differentiated.
 
     Raises:
         RuntimeError: when the output does not depend on an input.

@@ -9,10 +9,10 @@ from gaussgan.gan.state import AverageState
 
 
 def averaging_rate(half_life: float | Tensor, like: Tensor) -> Tensor:
-    """Return the weight 1 − δ of the newest θ in a moving average, with δ = 2^(−1 / half_life).
+    """Return the weight 1 − δ of the newest parameters in a moving average, where δ = 2^(−1 / half_life).
 
-    The θ from half_life updates ago weighs half as much as the newest θ. The result has the device and precision of
-    `like`.
+    The parameters from half_life updates ago weigh half as much as the newest ones. The result has the device and
+    precision of `like`.
 
     Shapes: one half-life → []; R half-lives, [R] → [R, 1].
     """
@@ -21,10 +21,12 @@ def averaging_rate(half_life: float | Tensor, like: Tensor) -> Tensor:
 
 
 def update_average(average: AverageState, theta: Tensor, rate: Tensor) -> None:
-    """Update the average θ̄ in place: θ̄ ← δ θ̄ + (1 − δ) θ. But the first update sets θ̄ to θ.
+    """Update a moving average θ̄ in place: θ̄ ← δ θ̄ + (1 − δ) θ. But the first update sets θ̄ to θ.
 
     Args:
-        rate: 1 − δ, shaped like `average.weight`.
+        average: θ̄, and the weight of θ in this update.
+        theta: the new parameters θ.
+        rate: 1 − δ, the weight in all later updates, shaped like `average.weight`.
     """
     average.theta.lerp_(theta, average.weight)
     average.weight.copy_(rate)

@@ -1,4 +1,4 @@
-"""Find and freeze the replicas that have diverged. In these, a loss or a parameter is no longer finite."""
+"""Find and freeze diverged replicas. A replica has diverged when a loss or a parameter is not finite."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ class Diverged(ArithmeticError):
 
 
 def all_finite(values: Sequence[Tensor], replicas: int) -> Tensor:
-    """Return a mask, [R]: True for each replica whose values are all finite. If R > 1, each tensor is [R, ...]."""
+    """Return a mask, [R], where R is `replicas`. It is True for each replica whose numbers in `values` are all finite.
+
+    If R > 1, each tensor in `values` must be [R, ...].
+    """
     return torch.stack([value.isfinite().reshape(replicas, -1).all(-1) for value in values]).all(0)
 
 
@@ -35,8 +38,8 @@ def newly_diverged(
 
     Args:
         losses: maps each player to its losses in the block, each [B, 1]; for R replicas [R, B, 1].
-        finite: a mask, [R]: True for each replica whose numbers are all finite. For a single run it is ignored: call
-            this function only if the run diverged.
+        finite: a mask, [R]: True for each replica whose numbers are all finite. For a single run the mask is
+            ignored, and the run counts as diverged.
         before: the errors of the replicas that diverged before the block.
         first: the number of the block's first iteration.
         iterations: the number of iterations in the block.
@@ -49,10 +52,10 @@ def newly_diverged(
 
 
 def divergence(losses: Losses, replica: int, first: int, iterations: int) -> Diverged:
-    """Return the error of a replica that diverged in a block; for the arguments see `newly_diverged`.
+    """Return the error of replica number `replica`, which diverged in a block.
 
     The error names the first iteration in which a loss is not finite. If all losses are finite, a parameter is not
-    finite. Then the error names the last iteration of the block.
+    finite. Then the error names the last iteration of the block. For the other arguments see `newly_diverged`.
     """
     not_finite = [
         (i * iterations // len(each), name)
@@ -69,7 +72,7 @@ def divergence(losses: Losses, replica: int, first: int, iterations: int) -> Div
 def freeze(
     tensors: Sequence[Tensor], before: Sequence[Tensor], diverged: Mapping[int, Diverged], replicas: int
 ) -> None:
-    """Restore the replicas that diverged to their state before a block of iterations.
+    """Give each diverged replica the state that it had before a block of iterations.
 
     Args:
         tensors: the tensors of the state, [R, ...]. They are changed in place.

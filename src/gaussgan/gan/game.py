@@ -24,7 +24,8 @@ class Game:
         discriminator: maps examples to logits, [..., B, 1]; higher for examples that look real.
         objective: the loss of each player as a function of logits.
         penalties: the terms that are added to the discriminator's loss.
-        second_order: also differentiate the discriminator's loss with respect to the generator.
+        second_order: true if the discriminator's loss must be differentiable with respect to the generator's
+            parameters.
     """
 
     def __init__(
@@ -90,10 +91,10 @@ class Game:
 
 
 class FakeCache:
-    """Keeps the generated examples of the discriminator's last loss, with their autograd graph.
+    """Keeps the generated examples from which the discriminator's last loss was computed, with their autograd graph.
 
-    The generator's loss uses these examples again. So the generator runs once for both losses, unless its parameters
-    change between them.
+    The generator's loss uses these examples again. So the generator runs once for both losses, unless the generator's
+    parameters change between the two losses.
     """
 
     def __init__(self, generator: Player | None = None) -> None:
@@ -105,7 +106,7 @@ class FakeCache:
             self.kept = batch, self.generator.theta, self.generator.version, fake
 
     def take(self, batch: Batch) -> Tensor | None:
-        """Return and forget the kept examples; None if they are of another batch or the generator's θ has changed."""
+        """Return and forget the kept examples; None if they are from another batch or the generator's θ has changed."""
         if self.kept is None or self.generator is None:
             return None
         (of, theta, version, fake), self.kept = self.kept, None

@@ -16,14 +16,15 @@ from gaussgan.gan.updates import Losses, Update
 
 
 class Iteration:
-    """Moves both players once by an update rule, then updates the moving average of the generator.
+    """Moves both players once by an update rule, then updates the moving average of the generator's parameters.
 
     A call with (state, batch) changes the tensors of the state in place and returns the losses. The state is the
     players' own state, or any other state with the same shapes. The result depends only on the state and the batch. So
     `torch.fx.experimental.proxy_tensor.make_fx(iteration)(state, batch)` can trace an iteration.
 
     Args:
-        averaging_rate: the weight 1 − δ in the moving average θ̄ ← δ θ̄ + (1 − δ) θ. Pass None for no average.
+        averaging_rate: the weight 1 − δ in the moving average θ̄ ← δ θ̄ + (1 − δ) θ of the generator's parameters θ.
+            Pass None for no average.
     """
 
     def __init__(
@@ -47,10 +48,10 @@ class Iteration:
 
 @contextmanager
 def using_state(player: Player, state: PlayerState) -> Iterator[None]:
-    """Make a player compute with the tensors of another state, inside a with block.
+    """Make a player compute with the tensors of `state` instead of the player's own, inside a with block.
 
     Raises:
-        TypeError: when the player's optimizer comes from torch.optim. Its state is not part of
+        TypeError: when the player's optimizer comes from torch.optim. The state of such an optimizer is not part of
             `PlayerState`.
     """
     if not isinstance(player.optimizer, VectorOptimizer):

@@ -1,7 +1,7 @@
 """Correct the counters of Lightning's training loop, which does not know blocks of iterations.
 
-This needs private names of Lightning. If Lightning removes one of them, training still works; only the correction is
-lost.
+The correction needs private names of Lightning. If Lightning removes one of them, training still works; only the
+correction is lost.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pytorch_lightning import Trainer
 
 
 def count_iterations(trainer: Trainer, n: int) -> None:
-    """Add the n iterations of a block to `global_step` and to the step that loggers get.
+    """Add the n iterations of a block to `global_step` and to the step number that loggers get.
 
     Without this, `global_step` counts the steps of all of Lightning's optimizer wrappers
     (https://github.com/Lightning-AI/pytorch-lightning/issues/17958), and loggers get the number of `training_step`
@@ -23,7 +23,7 @@ def count_iterations(trainer: Trainer, n: int) -> None:
 
 
 def set_epoch_length(trainer: Trainer, blocks: int) -> None:
-    """Set the number of blocks in the next epoch to `blocks`.
+    """Tell Lightning that the next epoch has `blocks` blocks.
 
     Lightning reads the length of a loader only once. But an epoch that `max_steps` cuts short has fewer blocks than
     other epochs (https://github.com/Lightning-AI/pytorch-lightning/issues/20330).

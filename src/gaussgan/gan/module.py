@@ -53,7 +53,7 @@ class GAN(LightningModule):
     Raises:
         Diverged: from `training_step`, when a loss or a parameter is no longer finite. A replica that diverges goes
             back to its state before the current block and stays there; the other replicas continue. With replicas, the
-            error is raised when the last of them diverges.
+            error is raised when the last replica diverges.
     """
 
     state: State
@@ -112,7 +112,7 @@ class GAN(LightningModule):
         return losses
 
     def _add_to_epoch(self, values: list[Tensor], losses_d: list[Loss]) -> None:
-        """Add a block's losses of both players and D's verdicts to the sums of the current epoch."""
+        """Add the losses and logits of a block to the sums of the current epoch; see `EpochSums`."""
         logits = [torch.cat(each, -2) for each in zip(*((loss.real, loss.fake) for loss in losses_d), strict=True)]
         verdicts = [each.sigmoid() for each in logits] if self.logistic else logits
         number, sums = data_of(self.trainer).loader.epoch, self.state.epoch
@@ -173,7 +173,7 @@ class GAN(LightningModule):
 
     @property
     def logistic(self) -> bool:
-        """True if the optimal logit is log p/q. Then its sigmoid is a probability; see `Objective`."""
+        """True if the optimal logit is log p/q; see `Objective`. Then the sigmoid of a logit is a probability."""
         return getattr(self.game.objective, "logistic", False)
 
     @property
@@ -182,17 +182,18 @@ class GAN(LightningModule):
         return self.state.diverged if hasattr(self, "state") else {}
 
     def epoch_means(self, since: EpochSums | None = None) -> dict[str, Tensor]:
-        """Return the means of both losses, and of D's verdicts on real and on generated examples, under their `TAGS`.
+        """Return the means of D's loss, of G's loss, and of D's verdicts on real and on generated examples.
 
-        The means are over the examples of the epoch so far. If `since` is given, the examples in these earlier sums are
-        left out. D's verdict is a probability if the objective is logistic, otherwise the logit.
+        D's verdict is the sigmoid of the logit if the objective is logistic, otherwise the logit. The result maps each
+        of the four names in `TAGS` to a mean over the examples of the epoch so far. If `since` is given, the examples
+        that are in `since` are left out.
         """
         sums = self.state.epoch if since is None else self.state.epoch.since(since)
         return dict(zip(TAGS, self._over_ranks(sums.means()).unbind(-1), strict=True))
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Set the networks to evaluation mode inside a with block, so that calls do not change them."""
+        """Inside a with block, set the networks to evaluation mode and compute no gradients."""
         self.eval()
         try:
             with torch.no_grad():
@@ -221,7 +222,7 @@ class GAN(LightningModule):
     def _restore(
         self, memory: Sequence[Tensor], weight: Tensor | None, epoch: EpochSums, diverged: Mapping[int, Diverged]
     ) -> None:
-        """Copy entries of an earlier state into this one. Lightning itself restores the networks and the optimizers."""
+        """Copy parts of an earlier state into the current one. Lightning restores the networks and the optimizers."""
         for ours, theirs in zip(self.state.memory, memory, strict=True):
             ours.copy_(theirs)
         if self.state.average is not None and weight is not None:
@@ -235,7 +236,7 @@ class GAN(LightningModule):
 
 
 def on_device(component: Any, like: Tensor) -> Any:
-    """Return a config component with its tensors on the device and in the precision of the tensor `like`."""
+    """Return an update rule or a penalty with its tensors on the device and in the precision of the tensor `like`."""
     tensors = {name: value.to(like) for name, value in vars(component).items() if isinstance(value, Tensor)}
     if not tensors:
         return component

@@ -1,8 +1,10 @@
 """Objectives: the loss of each player as a function of the logits of real and generated examples.
 
-All functions map logits [..., B, 1] to the losses of single examples, [..., B, 1]. The literature adds the
-discriminator's losses on real and on generated examples. The discriminator's loss here is half of this sum. So in the
-original GAN the loss is log 2 = 0.693 when the discriminator sees no difference between real and generated examples.
+All functions map logits [..., B, 1] to the losses of single examples, [..., B, 1]. In the formulas, σ is the sigmoid, x
+is a real example and G(z) is a generated example. The arguments `real` and `fake` are the logits D(x) and D(G(z)). The
+literature adds the discriminator's losses on real and on generated examples. The discriminator's loss here is half of
+this sum. So in the original GAN the discriminator's loss is log 2 = 0.693 when the discriminator sees no difference
+between real and generated examples.
 """
 
 from __future__ import annotations
@@ -17,9 +19,9 @@ class Objective(Protocol):
     """A loss for each player. Each player minimises its own.
 
     Set `paired = True` in a class whose generator loss needs the logits of real examples. These logits cost another
-    forward pass. In other classes `generator_loss` gets None as `real`. Set `logistic = True` if the optimal logit is
-    log p/q and the discriminator's mean loss is then log 2 − JS(p, q). Here p is the density of the data, q is the
-    density of generated examples, and JS is the Jensen-Shannon divergence.
+    forward pass. In a class without it, `generator_loss` gets None as `real`. Set `logistic = True` if the optimal
+    logit is log p/q and the discriminator's mean loss is then log 2 − JS(p, q). Here p is the density of the data, q is
+    the density of generated examples, and JS is the Jensen-Shannon divergence.
     """
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor: ...
@@ -32,7 +34,7 @@ class NonSaturating:
 
         L_D = ½ [−log σ(D(x)) − log(1 − σ(D(G(z))))],   L_G = −log σ(D(G(z)))
 
-    Goodfellow et al. 2014, arXiv 1406.2661, section 3.
+    Here σ is the sigmoid. Goodfellow et al. 2014, arXiv 1406.2661, section 3.
     """
 
     logistic = True
@@ -49,7 +51,7 @@ class Minimax:
 
         L_D = ½ [−log σ(D(x)) − log(1 − σ(D(G(z))))],   L_G = log(1 − σ(D(G(z))))
 
-    Goodfellow et al. 2014, arXiv 1406.2661, equation 1.
+    Here σ is the sigmoid. Goodfellow et al. 2014, arXiv 1406.2661, equation 1.
     """
 
     logistic = True
@@ -66,7 +68,8 @@ class LeastSquares:
 
         L_D = ½ [½ (D(x) − 1)² + ½ D(G(z))²],   L_G = ½ (D(G(z)) − 1)²
 
-    Mao et al. 2017, arXiv 1611.04076, equation 9. The optimal D is p / (p + q).
+    Mao et al. 2017, arXiv 1611.04076, equation 9. The optimal D is p / (p + q), where p is the density of the data and
+    q is the density of generated examples.
     """
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -77,7 +80,7 @@ class LeastSquares:
 
 
 class Wasserstein:
-    """The dual form of the 1-Wasserstein distance. A penalty or clipping must keep the discriminator Lipschitz.
+    """The dual form of the 1-Wasserstein distance. A penalty or weight clipping must keep D Lipschitz.
 
         L_D = ½ [D(G(z)) − D(x)],   L_G = −D(G(z))
 
@@ -97,7 +100,7 @@ class Hinge:
         L_D = ½ [max(0, 1 − D(x)) + max(0, 1 + D(G(z)))],   L_G = −D(G(z))
 
     Lim and Ye 2017, arXiv 1705.02894; Miyato et al. 2018, arXiv 1802.05957, equations 16 and 17. The optimal D is
-    sign(p − q).
+    sign(p − q), where p is the density of the data and q is the density of generated examples.
     """
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -130,7 +133,7 @@ class Relativistic:
 def logistic_loss(real: Tensor, fake: Tensor) -> Tensor:
     """Return ½ [−log σ(D(x)) − log(1 − σ(D(y)))] for real examples x and generated examples y.
 
-    The smallest mean of this loss is log 2 − JS(p, q), at D = log p/q, where p is the density of x, q is the density of
-    y, and JS is the Jensen-Shannon divergence.
+    Here σ is the sigmoid, D(x) is `real` and D(y) is `fake`. The smallest mean of this loss is log 2 − JS(p, q), at
+    D = log p/q, where p is the density of x, q is the density of y, and JS is the Jensen-Shannon divergence.
     """
     return (softplus(-real) + softplus(fake)) / 2

@@ -19,9 +19,10 @@ SMALLEST_RATE = 1e-30  # lower bound on the learning rate; avoids division by ze
 
 
 class VectorOptimizer(torch.optim.Optimizer):
-    """The base class of the optimizers below: hyperparameters for each replica, and a state that is loaded in place.
+    """The base class of the optimizers below. Replicas may have different hyperparameters.
 
     Args:
+        params: the tensors that the optimizer changes. A player passes one tensor, its vector of parameters.
         lr: the learning rate.
         numbers: the other hyperparameters, by name.
     """
@@ -37,11 +38,11 @@ class VectorOptimizer(torch.optim.Optimizer):
             self.state[theta] = self.initial_state(theta)
 
     def initial_state(self, theta: Tensor) -> dict[str, Tensor]:
-        """Return the optimizer's state for θ before the first step, as a map from names to tensors."""
+        """Return the optimizer's state for the vector `theta` before the first step, as a map from names to tensors."""
         raise NotImplementedError
 
     def update(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
-        """Make one step: change θ and the state in place. `group` has the hyperparameters."""
+        """Make one step: change `theta` and `state` in place. `group` maps hyperparameters' names to their values."""
         raise NotImplementedError
 
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -54,7 +55,9 @@ class VectorOptimizer(torch.optim.Optimizer):
     step.hooked = True  # type: ignore[attr-defined]
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Copy a saved state into this one. Each tensor keeps its precision; torch would convert float64 to float32.
+        """Copy a saved state into the state of this optimizer.
+
+        Each tensor keeps its precision. The method of torch.optim would convert float64 to float32.
 
         Of the hyperparameters, only the scheduled learning rate is loaded. The others come from the configuration.
         """
@@ -70,8 +73,8 @@ class Adam(VectorOptimizer):
 
         m ← β₁ m + (1 − β₁) g,   v ← β₂ v + (1 − β₂) g²,   θ ← θ − η · m̂ / (√v̂ + eps)
 
-    with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ). Here g is the gradient and η is the learning rate. The state
-    holds 1 − β₁ᵗ and 1 − β₂ᵗ instead of the step count t.
+    with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ). Here g is the gradient, η is the learning rate, and m and v are 0
+    before the first step. The state holds 1 − β₁ᵗ and 1 − β₂ᵗ instead of the step count t.
     """
 
     def __init__(
@@ -109,7 +112,7 @@ class RMSprop(VectorOptimizer):
 
         v ← α v + (1 − α) g²,   θ ← θ − η g / (√v + eps)
 
-    with the gradient g and the learning rate η. Tieleman and Hinton 2012.
+    Here g is the gradient, η is the learning rate, and v is 0 before the first step. Tieleman and Hinton 2012.
     """
 
     def __init__(self, params: Iterable[Tensor], lr: Number, alpha: Number = 0.99, eps: Number = 1e-8) -> None:
@@ -129,8 +132,8 @@ class SGD(VectorOptimizer):
 
         m ← β m + g,   θ ← θ − η m
 
-    with the gradient g and the learning rate η. Polyak 1964. Negative β stabilises alternating steps in a game: Gidel
-    et al. 2019, arXiv 1807.04740.
+    Here g is the gradient, η is the learning rate, and m is 0 before the first step. Polyak 1964. Negative β stabilises
+    alternating steps in a game: Gidel et al. 2019, arXiv 1807.04740.
     """
 
     def __init__(self, params: Iterable[Tensor], lr: Number, momentum: Number = 0.0) -> None:

@@ -1,7 +1,8 @@
 """Penalties: terms of the discriminator's loss that limit ∇D, the gradient of D with respect to its input.
 
-Each class returns the penalties of single examples, [..., B, 1], as the literature defines them. γ is `weight`. The
-discriminator's loss here is half of the literature's, so the game adds half of a penalty.
+A penalty returns one number for each example, [..., B, 1]. The formulas are those of the literature. In each formula,
+the argument `weight` is called γ. The discriminator's loss in this package is half of the loss in the literature. So
+`Game` adds only half of a penalty to the discriminator's loss.
 """
 
 from __future__ import annotations
@@ -17,9 +18,14 @@ Discriminator = Callable[[Tensor], Tensor]
 
 
 class Penalty(Protocol):
-    """A penalty on a discriminator at real and generated examples, [..., B, d].
+    """A term of the discriminator's loss.
+
+    A call returns one number for each example, [..., B, 1].
 
     Args:
+        discriminator: maps examples [..., B, d] to logits [..., B, 1].
+        real: real examples, [..., B, d].
+        fake: generated examples, [..., B, d].
         mix: uniform draws from [0, 1), [..., B, 1], for a penalty at points between real and generated examples.
     """
 
@@ -28,8 +34,9 @@ class Penalty(Protocol):
 
 @dataclass
 class R1:
-    """The penalty γ/2 ‖∇D(x)‖² with weight γ at real examples x.
+    """The penalty γ/2 ‖∇D(x)‖² at real examples x, where γ is `weight`.
 
+    Here ∇D is the gradient of D with respect to its input.
     Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406, equation 9.
     """
 
@@ -41,8 +48,9 @@ class R1:
 
 @dataclass
 class R2:
-    """The penalty γ/2 ‖∇D(G(z))‖² with weight γ at generated examples G(z).
+    """The penalty γ/2 ‖∇D(G(z))‖² at generated examples G(z), where γ is `weight`.
 
+    Here ∇D is the gradient of D with respect to its input.
     Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406, equation 10.
     """
 
@@ -54,8 +62,9 @@ class R2:
 
 @dataclass
 class WGANGP:
-    """The penalty γ (‖∇D(x̂)‖ − 1)² with weight γ at interpolates x̂ = u x + (1 − u) G(z), u ~ U[0, 1).
+    """The penalty γ (‖∇D(x̂)‖ − 1)² at points x̂ = u x + (1 − u) G(z), where γ is `weight` and u ~ U[0, 1).
 
+    Here x is a real example, G(z) is a generated example, and ∇D is the gradient of D with respect to its input.
     Gulrajani et al. 2017, arXiv 1704.00028, equation 3, where γ is called λ.
     """
 
@@ -68,8 +77,9 @@ class WGANGP:
 
 @dataclass
 class ZeroCentred:
-    """The penalty γ ‖∇D(x̂)‖² with weight γ at interpolates x̂ = u x + (1 − u) G(z), u ~ U[0, 1).
+    """The penalty γ ‖∇D(x̂)‖² at points x̂ = u x + (1 − u) G(z), where γ is `weight` and u ~ U[0, 1).
 
+    Here x is a real example, G(z) is a generated example, and ∇D is the gradient of D with respect to its input.
     Thanh-Tung, Tran, Venkatesh 2019, arXiv 1902.03984, equation 6, where γ is called λ.
     """
 
@@ -80,7 +90,10 @@ class ZeroCentred:
 
 
 def input_gradient(discriminator: Discriminator, x: Tensor) -> Tensor:
-    """Return ∇D at each example of x, [..., B, d]. It can be differentiated with respect to D's parameters and x."""
+    """Return the gradient of D with respect to its input at each example of x, [..., B, d].
+
+    The result can be differentiated with respect to D's parameters and x.
+    """
     x = x if x.requires_grad else x.detach().requires_grad_()
     with torch.enable_grad():
         return torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)[0]

@@ -40,11 +40,11 @@ class Player:
 
     Args:
         module: the network that is trained.
-        loss: maps a batch to a `Loss`, or only to the losses of single examples. The player minimises their mean over
-            the batch. Each replica minimises its own mean.
+        loss: maps a batch to a `Loss`, or only to the losses of single examples. The player minimises the mean loss
+            over the batch. Each replica minimises its own mean.
         optimizer: makes a torch optimizer from the list [θ].
-        scale: the literature's loss divided by this loss. It is 2 for the discriminator of a GAN, because its loss here
-            is half of the literature's.
+        scale: the player's loss in the literature divided by the argument `loss`. The scale is 2 for a discriminator,
+            because the discriminator's loss here is half of the loss in the literature.
         clip_gradient: the largest Euclidean norm of a gradient. A longer gradient is scaled down to it.
         clip_weights: the largest absolute value of a parameter after a step (Arjovsky et al. 2017, arXiv 1701.07875).
         leading: the number of leading dimensions: 1 if each parameter has a first dimension R for R replicas, else 0.
@@ -80,7 +80,7 @@ class Player:
         return loss
 
     def value_and_grad(self, batch: Any, create_graph: bool = False) -> tuple[Loss, Tensor]:
-        """Return the loss at the current parameters, and the gradient ∇_θ of its mean, with the shape of θ.
+        """Return the loss at the current parameters, and the gradient ∇_θ of the mean loss, with the shape of θ.
 
         If `create_graph` is true, the gradient can be differentiated, but it is not averaged over the ranks of a
         distributed run.
@@ -109,17 +109,17 @@ class Player:
             self.theta.clamp_(-self.clip_weights, self.clip_weights)  # type: ignore[arg-type]
 
     def concatenate(self, tensors: Iterable[Tensor]) -> Tensor:
-        """Join tensors with the shapes of the parameters into one vector with the shape of θ."""
+        """Join tensors that have the shapes of the parameters into one tensor that has the shape of θ."""
         return concatenate(tensors, self.leading)
 
     @property
     def version(self) -> tuple[object, ...]:
-        """A value that changes whenever θ changes. It counts steps, as autograd does not notice fused optimizers."""
+        """A value that changes whenever θ changes. Autograd does not notice a fused optimizer, so steps count too."""
         return self.steps, version(self.theta)
 
     @property
     def learning_rate(self) -> float | Tensor:
-        """The learning rate of the next step; [R] if replicas have different ones."""
+        """The learning rate of the next step; [R] if the learning rates of replicas differ."""
         group = self.optimizer.param_groups[0]
         rate = group["lr"] * group.get("rates", 1.0)
         return rate.flatten() if isinstance(rate, Tensor) else rate
@@ -133,7 +133,7 @@ class Player:
 
 
 def flatten(parameters: list[Tensor], leading: int) -> Tensor:
-    """Copy parameters into one vector, and make each parameter a view of it."""
+    """Return a copy of all parameters as one tensor (see `concatenate`). Make each parameter a view of this tensor."""
     theta = concatenate(parameters, leading).detach()
     for parameter, view in zip(parameters, unflatten(theta, parameters, leading), strict=True):
         parameter.data = view
@@ -141,20 +141,20 @@ def flatten(parameters: list[Tensor], leading: int) -> Tensor:
 
 
 def unflatten(theta: Tensor, parameters: list[Tensor], leading: int) -> list[Tensor]:
-    """Split a vector into views that have the shapes of the parameters."""
+    """Split a tensor made by `concatenate` into views that have the shapes of the parameters."""
     sizes = [parameter.shape[leading:].numel() for parameter in parameters]
     return [chunk.view_as(like) for chunk, like in zip(theta.split(sizes, -1), parameters, strict=True)]
 
 
 def concatenate(tensors: Iterable[Tensor], leading: int) -> Tensor:
-    """Join tensors of any shapes into one vector. The first `leading` dimensions stay."""
+    """Flatten all but the first `leading` dimensions of each tensor. Join the results along the last dimension."""
     if leading == 0:
         return torch.cat([tensor.reshape(-1) for tensor in tensors])
     return torch.cat([tensor.reshape(*tensor.shape[:leading], -1) for tensor in tensors], -1)
 
 
 def mean_over_ranks(vector: Tensor) -> Tensor:
-    """Average a vector over the processes of a distributed run. Each process saw an equal shard of the batch."""
+    """Average a vector over the processes of a distributed run, in place, and return it."""
     if dist.is_available() and dist.is_initialized():
         dist.all_reduce(vector)
         vector /= dist.get_world_size()

@@ -6,7 +6,9 @@ import math
 
 
 class Cosine:
-    """Maps progress in [0, 1] to a learning-rate multiplier, from 1 to `end` along half a cosine.
+    """Maps the progress of a run, 0 to 1, to a multiplier of the learning rates.
+
+    The multiplier goes from 1 to `end` along half a cosine.
 
     Loshchilov and Hutter 2017, arXiv 1608.03983, equation 5 without restarts.
     """
@@ -19,7 +21,7 @@ class Cosine:
 
 
 class Linear:
-    """Maps progress in [0, 1] to a learning-rate multiplier, linearly from 1 to `end`."""
+    """Maps the progress of a run, 0 to 1, to a multiplier of the learning rates. It goes linearly from 1 to `end`."""
 
     def __init__(self, end: float) -> None:
         self.end = end

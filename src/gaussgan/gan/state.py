@@ -32,8 +32,8 @@ class AverageState(NamedTuple):
 
     Attributes:
         theta: the average, with the shape of the generator's θ.
-        weight: the weight of the next θ in the average: 1 for the first θ, then 1 − δ (see `averaging_rate`). Its shape
-            is [], or [R, 1] if replicas differ.
+        weight: the weight that θ gets in the next update of the average. It is 1 in the first update, then 1 − δ (see
+            `averaging_rate`). The shape is [], or [R, 1] if the half-lives of R replicas differ.
     """
 
     theta: Tensor
@@ -44,10 +44,11 @@ class EpochSums(NamedTuple):
     """Sums over the examples of one epoch.
 
     Attributes:
-        sums: the sums of both losses, and of D's verdicts on real and on generated examples, in the order of `TAGS`;
-            [4], or [R, 4] for replicas, in float64.
-        counts: the number of examples in each sum, [4] in float64. The numbers differ if D takes more steps than G.
-        epoch: the number of the epoch; −1 before the first.
+        sums: four sums, in float64, [4]; for R replicas [R, 4]. The first two are the sums of D's losses and of G's
+            losses. The other two are the sums of D's verdicts on real and on generated examples. A verdict is the
+            sigmoid of a logit if the objective is logistic, otherwise the logit.
+        counts: the number of examples in each sum, [4] in float64. The numbers differ if D makes more steps than G.
+        epoch: the number of the epoch; −1 before the first epoch.
     """
 
     sums: Tensor = torch.zeros(4, dtype=torch.float64)
@@ -55,7 +56,7 @@ class EpochSums(NamedTuple):
     epoch: int = -1
 
     def add(self, values: list[Tensor]) -> EpochSums:
-        """Return these sums with the values of more examples added.
+        """Return new sums: those of this object plus the values of more examples. The object itself does not change.
 
         Args:
             values: one tensor for each of the four sums, with one number for each of n examples, [..., n, 1].
@@ -65,7 +66,7 @@ class EpochSums(NamedTuple):
         return self._replace(sums=self.sums + means.cpu().double() * counts, counts=self.counts + counts)
 
     def since(self, earlier: EpochSums) -> EpochSums:
-        """Return these sums minus earlier sums of the same epoch. If the epochs differ, return these sums."""
+        """Return new sums: those of this object minus `earlier`. Return this object if the epochs differ."""
         if earlier.epoch != self.epoch:
             return self
         return self._replace(sums=self.sums - earlier.sums, counts=self.counts - earlier.counts)
@@ -81,8 +82,10 @@ class State(NamedTuple):
     """The state of a training run. It is complete before the first iteration.
 
     Attributes:
+        discriminator: the tensors of the discriminator and of its optimizer.
+        generator: the same for the generator.
         memory: the tensors that the update rule remembers between iterations; see `Update`.
-        average: the moving average of the generator; None if the run keeps no average.
+        average: the moving average of the generator's parameters; None if the run keeps no average.
         epoch: sums over the examples of the current epoch.
         diverged: maps the number of each diverged replica to its error. A single run has number 0.
     """

@@ -1,7 +1,8 @@
 """Update rules: how two players move. One call is one iteration.
 
-g_D and g_G are the gradients of the two losses at the current parameters. D ← g means one step of D's optimizer along a
-vector g. With plain SGD the step is θ_D ← θ_D − η g.
+D is the discriminator, with parameters θ_D. G is the generator, with parameters θ_G. The vector g_D is the gradient of
+D's loss with respect to θ_D, and g_G is the gradient of G's loss with respect to θ_G. D ← g means that D's optimizer
+makes one step along a vector g. With plain SGD and learning rate η, this step is θ_D ← θ_D − η g.
 """
 
 from __future__ import annotations
@@ -41,10 +42,11 @@ def start(update: Update, discriminator: Player, generator: Player) -> tuple[Ten
 
 
 class Alternating:
-    """Alternating steps: D steps along its gradient d_steps times; then G steps along its gradient at the new θ_D.
+    """Alternating steps: the discriminator D makes d_steps steps; then the generator G makes one step.
 
-    Goodfellow et al. 2014, arXiv 1406.2661, algorithm 1. If `generator_first` is true, G moves before D. With
-    d_steps > 1 a batch is split into d_steps chunks, one for each step of D. G gets the last chunk.
+    Each step is along the gradient of the player's own loss, at the current parameters of both players. Goodfellow et
+    al. 2014, arXiv 1406.2661, algorithm 1. If `generator_first` is true, G moves before D. With d_steps > 1 a batch is
+    split into d_steps chunks, one for each step of D. G gets the last chunk.
 
     Raises:
         ValueError: when d_steps is below 1.
@@ -65,7 +67,7 @@ class Alternating:
 
 
 class Simultaneous:
-    """Simultaneous steps: both players step along their gradients at the same point (θ_D, θ_G)."""
+    """Simultaneous steps: the gradients of both players are computed first. Then both players move."""
 
     def __call__(self, discriminator: Player, generator: Player, batch: Any) -> Losses:
         loss_d, gradient_d = discriminator.value_and_grad(batch)
@@ -79,8 +81,8 @@ class Extragradient:
     """Extragradient: make a simultaneous step, compute new gradients, undo the step, and step along the new gradients.
 
     Korpelevich 1976; for GANs Gidel et al. 2019, arXiv 1802.10551. As in the paper by Gidel et al., both steps update
-    Adam's moments. Unlike in the paper, both gradients use the same batch. So an iteration uses as many examples as
-    an iteration of other rules. A call returns the losses at both points.
+    Adam's moments. Unlike in the paper, both gradients use the same batch. So an iteration uses as many examples as an
+    iteration of other rules. A call returns the losses before and after the first step.
     """
 
     def __call__(self, discriminator: Player, generator: Player, batch: Any) -> Losses:
@@ -96,9 +98,9 @@ class Extragradient:
 
 
 class Optimistic:
-    """Simultaneous steps along 2 g_t − g_{t−1}, an estimate of the next gradient. The first step is along g_0.
+    """Simultaneous steps along an estimate of each player's next gradient.
 
-    Here g_t is a player's gradient at iteration t.
+    The estimate is 2 g_t − g_{t−1}, where g_t is the player's gradient at iteration t. The first step is along g_0.
 
     Popov 1980; for GANs Daskalakis et al. 2018, arXiv 1711.00141. With Adam, this rule passes 2 g_t − g_{t−1} to Adam
     as the gradient. The optimistic Adam of Daskalakis et al. is different: its step is twice Adam's current step minus
@@ -128,12 +130,13 @@ class Consensus:
 
         D ← ½ w_D,   G ← w_G,   (w_D, w_G) = v + γ ∇ ½‖v‖²,   v = (2 g_D, g_G)
 
-    Here g_D and g_G are the gradients of both losses. D ← ½ w_D means that D steps along ½ w_D. The factors are 2 and ½
-    because D's loss here is half of the literature's. Mescheder, Nowozin, Geiger 2017, arXiv 1705.10461, equation 6.
-    Both players move at once, or D moves first if `alternating` is true.
+    Here g_D and g_G are the gradients of D's and G's losses, each with respect to the player's own parameters. The
+    arrow D ← ½ w_D means that D steps along ½ w_D. The factors are 2 and ½ because D's loss here is half of the
+    literature's. Mescheder, Nowozin, Geiger 2017, arXiv 1705.10461, equation 6.
 
     Args:
-        weight: γ.
+        weight: the factor γ.
+        alternating: true to let D move first, and G at the new parameters of D; false to move both at once.
 
     Raises:
         ValueError: when the weight γ is negative.

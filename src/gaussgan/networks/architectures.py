@@ -19,7 +19,7 @@ class Location(nn.Module):
 
     Args:
         std: standard deviation of the entries of the initial θ.
-        rng: the random number generator for θ.
+        rng: the random number generator for the initial θ.
         mean: mean of the entries of the initial θ.
     """
 
@@ -46,12 +46,13 @@ class MLP(nn.Sequential):
 
     Args:
         widths: the number of units in each hidden layer, such as [5, 3].
-        std: standard deviation of the initial parameters of the linear maps.
+        std: standard deviation of the initial parameters of the affine maps.
         rng: the random number generator for the initial parameters.
         activation: the activation after each hidden layer; tanh by default.
         batch_norm: normalise each hidden layer over the batch before its activation (Ioffe and Szegedy 2015, arXiv
-            1502.03167). The input must then be [B, in_features].
-        spectral_norm: divide the weights of every linear map by their spectral norm; see `SpectralLinear`.
+            1502.03167). If true, the input must be [B, in_features].
+        spectral_norm: divide the weights of every affine map by the spectral norm of these weights; see
+            `SpectralLinear`.
 
     Raises:
         ValueError: when a width is not a whole number of at least 1.
@@ -81,7 +82,9 @@ class MLP(nn.Sequential):
 
 
 class Quadratic(nn.Module):
-    """The quadratic discriminator D(x) = xᵀ Q x + wᵀ x + c. For Gaussians p and q, log p/q has this form.
+    """The quadratic discriminator D(x) = xᵀ Q x + wᵀ x + c.
+
+    If p and q are densities of Gaussians, log p/q has this form.
 
     Shapes: [..., in_features] → [..., 1].
 

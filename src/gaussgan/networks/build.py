@@ -18,8 +18,9 @@ from gaussgan.rng import stream
 def build_networks(config: Mapping[str, Any], dim: int) -> dict[str, nn.Module]:
     """Return the generator and the discriminator of a configuration with their initial parameters.
 
-    With several replicas, all copies of a network are in one module, a `Replicas`. A null in a network's configuration
-    is replaced by the dimension of the data.
+    The keys of the result are "generator" and "discriminator". With several replicas, each value is a `Replicas`, one
+    module that holds the networks of all replicas. A null in a network's configuration is replaced by the dimension of
+    the data.
 
     Args:
         config: the run's configuration as plain dicts and lists.

@@ -53,8 +53,8 @@ class Linear(nn.Linear):
 class SpectralLinear(nn.Module):
     """The affine map z (W / σ)ᵀ + c with weights W and bias c, where σ estimates the spectral norm of W.
 
-    Each call in training mode improves the estimate σ by one step of power iteration. In evaluation mode σ does not
-    change. Miyato et al. 2018, arXiv 1802.05957, algorithm 1.
+    Each forward pass in training mode improves the estimate σ by one step of power iteration. In evaluation mode σ does
+    not change. Miyato et al. 2018, arXiv 1802.05957, algorithm 1.
 
     Args:
         std: standard deviation of the initial parameters.
@@ -99,7 +99,7 @@ def check_widths(widths: Sequence[int]) -> None:
     """Check a list of layer widths.
 
     Raises:
-        ValueError: when it is not a list of whole numbers of at least 1.
+        ValueError: when `widths` is not a list of whole numbers of at least 1.
     """
     is_list = isinstance(widths, Sequence) and not isinstance(widths, str)
     if not is_list or not all(type(width) is int and width >= 1 for width in widths):
@@ -107,7 +107,7 @@ def check_widths(widths: Sequence[int]) -> None:
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Return x Wᵀ + c, where W is the weight and c is the bias; x Wᵀ if the bias is None.
+    """Return x Wᵀ + c, where W is `weight` and c is `bias`; x Wᵀ if `bias` is None.
 
     Shapes: x [..., k], W [d, k], c [d] → [..., d]; for replicas x [R, ..., k], W [R, d, k], c [R, d] → [R, ..., d].
     """
@@ -121,7 +121,7 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def along(vector: Tensor, x: Tensor) -> Tensor:
-    """Reshape a vector so that it broadcasts with x.
+    """Reshape `vector` so that it broadcasts with x along all dimensions but the last.
 
     Shapes: vector [d] with x [..., k] → [d]; for replicas vector [R, d] with x [R, ..., k] → [R, 1, ..., d].
     """

@@ -19,7 +19,7 @@ def has_closed_form(generator: nn.Module) -> bool:
 
 
 def gaussian_density(generator: nn.Module) -> MultivariateNormal | None:
-    """Return the distribution of a generator's output; None if the output has no closed form or no density."""
+    """Return the distribution of G(z); None if this distribution has no closed form or no density."""
     if not has_closed_form(generator):
         return None
     mean, cov = generator.moments()  # type: ignore[operator]

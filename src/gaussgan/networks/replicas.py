@@ -21,8 +21,8 @@ class Replicas(nn.Module):
 
     The attribute `stacked` is one network that holds the parameters and buffers of all R networks, each [R, ...]. If
     each of its modules is `replicable` (see `gaussgan.networks.layers`) or is an activation, `stacked` computes with
-    these tensors directly. Otherwise `stacked` runs under torch.vmap, which is slower. Both give the same numbers up to
-    rounding.
+    these tensors directly. Otherwise `stacked` runs under torch.vmap, which is slower. Both ways give the same numbers
+    up to rounding.
 
     Args:
         networks: R networks of one architecture, in float32, on the CPU. They must not share parameters.
@@ -50,7 +50,7 @@ class Replicas(nn.Module):
         return len(next(self.stacked.parameters()))
 
     def __getitem__(self, rows: slice) -> Replicas:
-        """Return a module with the replicas in `rows`. Its parameters are views of this module's parameters."""
+        """Return a module with the networks in `rows`. It holds views of the parameters and buffers of this module."""
         chosen = deepcopy(self, {id(tensor): tensor for _, tensor in _tensors(self)})
         _replace(chosen.stacked, lambda _, tensor: tensor[rows])
         return chosen
@@ -63,9 +63,9 @@ class Replicas(nn.Module):
 
     @property
     def moments(self) -> Any:
-        """A function of no arguments that returns the networks' means, [R, d], and covariances, [R, d, d].
+        """A function of no arguments that returns the means, [R, d], and covariances, [R, d, d], of the R outputs.
 
-        The attribute exists only if the networks have a method `moments`; see `has_closed_form`.
+        The attribute exists only if the networks have a method `moments()`; see `has_closed_form`.
 
         Raises:
             AttributeError: when the networks have no method `moments()`.
@@ -82,14 +82,17 @@ class Replicas(nn.Module):
 
 
 def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Yield the parameters and buffers of a module with their paths. A tied parameter is yielded once for each path."""
+    """Yield the dotted path and the tensor of each parameter and buffer of a module.
+
+    A tensor with several paths (a tied tensor) is yielded once for each path.
+    """
     for prefix, child in module.named_modules():
         yield from child.named_parameters(prefix, recurse=False, remove_duplicate=False)
         yield from child.named_buffers(prefix, recurse=False, remove_duplicate=False)
 
 
 def _replace(module: nn.Module, change: Callable[[str, Tensor], Tensor]) -> None:
-    """Replace each tensor of a module by change(path, tensor). Tied tensors stay tied."""
+    """Replace each parameter and buffer of a module by change(path, tensor). Tied tensors stay tied."""
     changed: dict[int, Tensor] = {}
     for path, old in [*_tensors(module)]:
         parent, _, name = path.rpartition(".")
