@@ -14,10 +14,12 @@ def mle_w2(data: GaussianDataModule, iterations: int) -> Tensor | None:
     The fit is the Gaussian that maximises the likelihood of the examples of a run's first iterations.
 
     Args:
-        iterations: the number of these iterations. If they end within an epoch, the whole epoch is used.
+        data: the data of the run.
+        iterations: the number of these first iterations. If the last of them lies within an epoch, all examples of this
+            epoch are used.
 
     Returns:
-        The distance, [], or [R] for R replicas; None if the data are not Gaussian.
+        The distance, of shape [], or [R] for data of R replicas. None if the data are not Gaussian.
     """
     distribution = data.distribution
     if not distribution.gaussian:

@@ -13,14 +13,15 @@ from gaussgan.networks import Linear, Location
 def equilibrium_distance(
     distribution: Distribution, generator: nn.Module, discriminator: nn.Module
 ) -> dict[str, Tensor]:
-    """Measure the distance of a Dirac-GAN from its equilibrium: √(‖θ − x₀‖² + ‖ψ‖²).
+    """Measure how far a Dirac-GAN is from its equilibrium.
 
-    In a Dirac-GAN all data are x₀, the generator is a `Location` that always returns θ, and D(x) = ψᵀ x. The
-    equilibrium is θ = x₀, ψ = 0. Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406.
+    In a Dirac-GAN every real example is x₀, every output of the generator is θ, and the discriminator is D(x) = ψᵀ x.
+    The equilibrium is θ = x₀, ψ = 0. The distance from it is √(‖θ − x₀‖² + ‖ψ‖²). Mescheder, Geiger, Nowozin 2018,
+    arXiv 1801.04406.
 
     Returns:
-        A dict from val/distance to the distance in float64, [], or [R] for R replicas. The dict is empty if the game is
-        not a Dirac-GAN.
+        A dict with one key, val/distance. The value is the distance in float64, of shape [], or [R] for R replicas. The
+        dict is empty if the arguments do not form a Dirac-GAN.
     """
     location, linear = (getattr(network, "stacked", network) for network in (generator, discriminator))
     if not isinstance(distribution, Dirac) or not isinstance(location, Location):

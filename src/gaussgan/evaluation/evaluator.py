@@ -27,22 +27,22 @@ SCORES = ("val/w2", "val/sliced_w2")  # the score of a run is the first of these
 
 
 def evaluator_of(data: GaussianDataModule) -> Evaluator | ChunkedEvaluator:
-    """Return an evaluator for a run with these data: an `Evaluator`, or a `ChunkedEvaluator` for replicas."""
+    """Return an evaluator for a run with these data: a `ChunkedEvaluator` for replicas, otherwise an `Evaluator`."""
     if data.replicas > 1:
         return ChunkedEvaluator(data.distribution, data.latent_dim, data.seeds, data.validation_samples)
     return Evaluator(data.distribution, data.latent_dim, data.seeds[0], data.validation_samples)
 
 
 class Evaluator:
-    """Measures the networks of a run. Every evaluation uses the same latents, real examples and random directions.
+    """Measures the networks of a run. Every evaluation uses the same random latents and the same real examples.
 
     Args:
         distribution: the distribution of the data.
-        latent_dim: k, the width of the generator's latents.
+        latent_dim: k, the number of entries of each latent vector, the generator's input.
         seed: the run's seed, or a list of R seeds for R replicas. With a list, the networks must be `Replicas`, and
             each measure has the shape [R] instead of [].
-        samples: the number of real examples, and also of generated examples, for measures that compare samples; at most
-            MOMENT_SAMPLES.
+        samples: the number of real examples, and also the number of generated examples, for measures that compare real
+            with generated examples. At most MOMENT_SAMPLES.
     """
 
     def __init__(
@@ -54,15 +54,15 @@ class Evaluator:
 
     @torch.no_grad()
     def distances(self, generator: nn.Module) -> dict[str, Tensor]:
-        """Return the distances of a generator from the distribution.
+        """Return the distances of a generator from the distribution of the data, as a dict from names to distances.
 
-        For Gaussian data the distances are val/w2 and val/kl = KL(data ‖ generator). They are exact for a generator
-        whose output is a Gaussian with moments in closed form. Any other generator is replaced by a Gaussian with the
-        mean and covariance of generated samples. In this case, val/w2 is a lower bound of the true distance, up to
-        sampling error (Gelbrich 1990), and val/kl is not a bound.
+        For Gaussian data the distances are val/w2 and val/kl = KL(data ‖ generator). Both are exact for a
+        generator whose output is a Gaussian with moments in closed form. Any other generator is replaced by a Gaussian
+        with the mean and covariance of generated examples. Then val/w2 is a lower bound of the generator's true
+        distance, up to sampling error (Gelbrich 1990), and val/kl is no bound.
 
-        For other data the distance is val/sliced_w2 between real and generated samples. If the distribution has the
-        attribute `modes`, the measures of `mode_metrics` are added.
+        For other data the distance is val/sliced_w2, between real and generated examples. If the distribution of the
+        data has the attribute `modes`, the dict also has the measures of `mode_metrics`.
         """
         true = self.distribution
         if true.gaussian:
@@ -79,22 +79,23 @@ class Evaluator:
 
     @torch.no_grad()
     def optimality(self, generator: nn.Module, discriminator: nn.Module, logistic: bool) -> dict[str, Tensor]:
-        """Return how far a discriminator D is from the optimal discriminator, log p/q.
+        """Return how far a discriminator D is from the optimal discriminator.
 
-        p is the density of the data, and q is the density of the generator's output.
+        The optimal discriminator is log p/q. Here p is the density of the data, and q that of the generator's output.
 
-            val/js = JS(p, q),   val/logit_error = root mean square of D − log p/q under ½ (p + q),
+            val/js = JS(p, q), the Jensen–Shannon divergence;
+            val/logit_error = root mean square of D − log p/q under ½ (p + q);
             val/d_gap = E L_D(D) − (log 2 − JS), the loss of D minus the loss of the optimal discriminator.
 
-        All three measures use the same samples. So val/d_gap is exactly 0 for the optimal D. For any other D it is at
+        The same examples give all three measures. So val/d_gap is exactly 0 for the optimal D. For any other D it is at
         least 0, up to sampling error. If the covariance of the generator's output is singular, the optimal
         discriminator makes no mistakes, val/js is log 2, and val/logit_error is infinite.
 
         Args:
-            logistic: true if the objective's loss is logistic. Otherwise only val/js is returned.
+            logistic: true if the discriminator's loss L_D is logistic. Otherwise only val/js is returned.
 
         Returns:
-            A dict from tags to measures. It is empty if p is unknown or q has no closed form.
+            A dict from the names above to measures. It is empty if p is unknown or q has no closed form.
         """
         if not self.has_density or not has_closed_form(generator):
             return {}
@@ -119,7 +120,7 @@ class Evaluator:
     def moments(self, generator: nn.Module) -> tuple[Tensor, Tensor]:
         """Return the mean and covariance of a generator's output.
 
-        They are exact if the generator has a closed form, and otherwise those of MOMENT_SAMPLES samples.
+        If they have a closed form, they are exact. Otherwise they are the moments of MOMENT_SAMPLES generated examples.
         """
         if has_closed_form(generator):
             return generator.moments()  # type: ignore[operator]
@@ -127,27 +128,27 @@ class Evaluator:
             return sample_moments(generator(_like(generator, self.latents)).cpu())
 
     def generated(self, generator: nn.Module, n: int | None = None) -> Tensor:
-        """Return n generated examples, [..., n, d], on the CPU. By default, n is the evaluator's `samples`."""
+        """Return n generated examples, [..., n, d], on the CPU. By default, n is the `samples` of the evaluator."""
         return generator(_like(generator, self.sample_latents[..., :n, :])).float().cpu()
 
     @cached_property
     def latents(self) -> Tensor:
-        """The generator's inputs for sample moments, [..., MOMENT_SAMPLES, k]."""
+        """The generator's inputs from which its mean and covariance are estimated, [..., MOMENT_SAMPLES, k]."""
         return self._draw_latents(MOMENT_SAMPLES)
 
     @cached_property
     def sample_latents(self) -> Tensor:
-        """The first rows of `latents`, [..., samples, k]. They are a copy, so that `latents` need not be in memory."""
+        """The first `samples` rows of `latents`, [..., samples, k]. A copy, so that `latents` need not be in memory."""
         return self._draw_latents(self.samples)
 
     @cached_property
     def real_log_prob(self) -> Tensor:
-        """The true log density at the first real examples, [..., DENSITY_SAMPLES]."""
+        """The log density of the true distribution at the first real examples, [..., DENSITY_SAMPLES]."""
         return self.distribution.log_prob(self.real[..., :DENSITY_SAMPLES, :])
 
     @cached_property
     def directions(self) -> Tensor:
-        """The unit vectors for val/sliced_w2, [..., DIRECTIONS, d]."""
+        """The random unit vectors onto which val/sliced_w2 projects the examples, [..., DIRECTIONS, d]."""
         n, d = DIRECTIONS, self.distribution.dim
         directions = self._draw(lambda seed: normal(n, d, generator=stream(seed, "validation_directions"))).double()
         return directions / directions.norm(dim=-1, keepdim=True)
@@ -163,15 +164,15 @@ class Evaluator:
 
 
 class ChunkedEvaluator:
-    """An `Evaluator` of R replicas that measures one chunk of replicas at a time, to bound the memory.
+    """Measures R replicas, one chunk of replicas at a time, so that the measures need less memory.
 
-    Its methods and their results are those of `Evaluator`.
+    The methods `distances`, `optimality` and `moments` return the same values as those of an `Evaluator`.
 
     Args:
         distribution: the distribution of the data.
-        latent_dim: k, the width of the generator's latents.
+        latent_dim: the number of entries of each latent vector, the generator's input.
         seeds: the seeds of the R replicas.
-        samples: see `Evaluator`.
+        samples: the argument `samples` of `Evaluator`.
         chunk: the largest number of replicas in a chunk.
     """
 
@@ -200,12 +201,15 @@ def _joined(chunks: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 def distances_with_average(
     evaluator: Evaluator | ChunkedEvaluator, generator: nn.Module, average: nn.Module | None
 ) -> dict[str, Tensor]:
-    """Return the distances of a generator from the true distribution, and the score of its moving average.
+    """Return the distances of a generator from the true distribution, as a dict from tags to distances.
 
-    The tag of the moving average's score is the tag of the score followed by _ema, such as val/w2_ema.
+    If the generator has a moving average, the dict also has the moving average's `score`. The tag of this entry is the
+    tag of the score followed by _ema, such as val/w2_ema.
 
     Args:
-        average: the generator's moving average, or None if there is none.
+        evaluator: measures the distances.
+        generator: the generator.
+        average: the generator's moving average; None if there is no moving average.
     """
     values = evaluator.distances(generator)
     if average is not None:
@@ -215,9 +219,9 @@ def distances_with_average(
 
 
 def score(row: Mapping[str, Any]) -> str:
-    """Return the tag of the measure by which runs are compared: val/w2 if the row has a value for it.
+    """Return the tag of the score, the measure by which runs are compared.
 
-    Otherwise return val/sliced_w2, or val/w2 if the row has neither.
+    The score is val/sliced_w2 if the row has a value for val/sliced_w2 but none for val/w2. Otherwise it is val/w2.
 
     Args:
         row: maps tags to measures.
@@ -226,7 +230,7 @@ def score(row: Mapping[str, Any]) -> str:
 
 
 def _like(module: nn.Module, x: Tensor) -> Tensor:
-    """Return x on a module's device and in its precision, or x unchanged for a module without parameters."""
+    """Return x on the module's device and in the module's precision. If the module has no parameters, return x."""
     parameter = next(module.parameters(), None)
     return x if parameter is None else x.to(parameter)
 

@@ -9,7 +9,7 @@ from gaussgan.data.gaussian import is_singular, log_diagonal
 
 
 def gaussian_w2(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor) -> Tensor:
-    """Return the 2-Wasserstein distance (not squared) of N(mean_p, cov_p) and N(mean_q, cov_q), in units of the data.
+    """Return the 2-Wasserstein distance W₂ (not squared) of two Gaussians p and q, in units of the data.
 
         W₂² = ‖m_p − m_q‖² + tr C_p + tr C_q − 2 ‖C_p^½ C_q^½‖_*
 
@@ -17,7 +17,7 @@ def gaussian_w2(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor) ->
     doi:10.1002/mana.19901470121; Bhatia, Jain, Lim 2019, arXiv 1712.01504). NaN or infinity in an argument gives NaN.
     Because of rounding, the distance of two equal distributions can be about 1e-7 √tr C_p instead of 0.
 
-    Shapes: means [..., d], covariances [..., d, d] → distance [...], in float64.
+    Shapes: means [..., d], covariances [..., d, d] → distance [...]. The distance is in float64.
     """
     mean_p, cov_p, mean_q, cov_q = mean_p.double(), cov_p.double(), mean_q.double(), cov_q.double()
     finite = _finite(mean_p, cov_p) & _finite(mean_q, cov_q)
@@ -32,13 +32,13 @@ def gaussian_kl(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor, no
 
         KL = ½ [tr(C_q⁻¹ C_p) + (m_q − m_p)ᵀ C_q⁻¹ (m_q − m_p) − d + log det C_q − log det C_p]
 
-    The KL is infinite when a covariance is singular; see `is_singular`. NaN or infinity in an argument gives NaN.
+    The KL is infinite if a covariance is singular; see `is_singular`. NaN or infinity in an argument gives NaN.
 
     Args:
-        noise_q: if cov_q is the covariance of samples, the part of each coordinate's variance that comes from rounding
-            the samples, [..., d]; see `rounding`.
+        noise_q: that part of each coordinate's variance in cov_q that comes from rounding, [..., d]; see `rounding`.
+            None if cov_q is exact and not estimated from samples.
 
-    Shapes: means [..., d], covariances [..., d, d] → KL [...], in float64.
+    Shapes: means [..., d], covariances [..., d, d] → KL [...]. The KL is in float64.
     """
     singular = is_singular(cov_p) | is_singular(cov_q, noise_q)
     mean_p, cov_p, mean_q, cov_q = mean_p.double(), cov_p.double(), mean_q.double(), cov_q.double()

@@ -7,12 +7,13 @@ from torch import Tensor
 
 
 def sliced_w2(x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
-    """Return the sliced 2-Wasserstein distance (not squared) of two samples of equal size, in units of the data.
+    """Return the sliced 2-Wasserstein distance SW₂ (not squared) of two samples x and y, in units of the data.
 
         SW₂² = mean over unit vectors θ of W₂²(θ·x, θ·y)
 
-    The mean is over the given directions. In one dimension, W₂² is the mean squared difference of the sorted samples
-    (Bonneel et al. 2015, doi:10.1007/s10851-014-0506-3). In the mean over all directions, SW₂ ≤ W₂ / √d.
+    The mean is over the given directions θ. θ·x is the projection of the sample x onto θ. In one dimension, W₂² is the
+    mean squared difference of the sorted samples (Bonneel et al. 2015, doi:10.1007/s10851-014-0506-3). If the mean were
+    over all directions, SW₂ would be at most W₂ / √d.
 
     Args:
         x: the n examples of the first sample, [..., n, d].
@@ -31,12 +32,12 @@ def mode_metrics(x: Tensor, modes: Tensor, std: float) -> dict[str, Tensor]:
 
     - val/modes: the number of modes that have a sample within a distance of 3 std;
     - val/high_quality: the proportion of samples within 3 std of their nearest mode. For samples of a mixture in the
-      plane with distant modes, its expectation is 1 − e^{−9/2} = 0.98889;
+      plane with distant modes, the expected proportion is 1 − e^{−9/2} = 0.98889;
     - val/reverse_kl: KL(q ‖ uniform) = Σ q_i log(m q_i) in nats. q_i is the proportion of samples whose nearest mode
       is mode i.
 
-    Srivastava et al. 2017, arXiv 1705.07761, section 4; Lin et al. 2018, arXiv 1712.04086, section 4. A sample that is
-    not finite is near no mode, and makes val/reverse_kl NaN.
+    The measures are from Srivastava et al. 2017, arXiv 1705.07761, section 4, and Lin et al. 2018, arXiv 1712.04086,
+    section 4. A sample with NaN or infinity is near no mode, and makes val/reverse_kl NaN.
 
     Args:
         x: the samples, [..., n, d].
@@ -44,7 +45,7 @@ def mode_metrics(x: Tensor, modes: Tensor, std: float) -> dict[str, Tensor]:
         std: the standard deviation of each Gaussian in every direction.
 
     Returns:
-        A dict from the names above to measures, each [...], in float64.
+        A dict from the names above to measures. Each measure is in float64 and has the shape [...].
     """
     distances = torch.cdist(x.double(), modes.double(), compute_mode="donot_use_mm_for_euclid_dist")
     smallest, nearest = distances.where(distances.isfinite(), torch.inf).min(-1)

@@ -1,4 +1,4 @@
-"""The Jacobian of one training iteration. Its eigenvalues are the spectrum of a game."""
+"""The Jacobian of one training iteration. The eigenvalues of this Jacobian are the spectrum of the game."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ STEP = 1e-5  # the step size of the central differences
 
 
 def update_jacobian(update: Update, discriminator: Player, generator: Player, batch: Any) -> Tensor:
-    """Return the Jacobian of one iteration at the players' current parameters, [n, n].
+    """Return the Jacobian of one training iteration at the players' current state, [n, n].
 
-    An iteration maps the n numbers of the game's state to those of the next state. The state consists of the parameter
-    vectors θ of both players, and of all tensors with the same shape as a θ that the optimizers keep (momentum) and
-    that the update rule keeps (past gradients). Central differences in float64 give about nine digits. Afterwards the
-    players have the same state as before.
+    An iteration maps a state of n numbers to the next state. A state consists of the parameter vectors θ of both
+    players, the tensors that the optimizers keep (momentum), and the tensors that the update rule keeps (past
+    gradients). Only tensors with the shape of a θ count. Central differences in float64 give about nine digits. The
+    call leaves the players' state as it was.
 
-    Near an equilibrium the iteration converges if all eigenvalues lie inside the unit circle. The error then shrinks in
-    each iteration by a factor equal to the largest modulus of an eigenvalue.
+    Near an equilibrium, the iteration converges if all eigenvalues of the Jacobian lie inside the unit circle. In each
+    iteration, the distance from the equilibrium then shrinks by a factor equal to the largest modulus of an eigenvalue.
 
     Args:
         update: the update rule of the game.
-        batch: the batch of examples on which the iteration is made.
+        discriminator: the player that updates the discriminator's parameters, in float64.
+        generator: the player that updates the generator's parameters, in float64.
+        batch: the batch of examples that the iteration uses.
     """
     iterate, memory = Iteration(update, discriminator, generator), start(update, discriminator, generator)
     thetas, state = [discriminator.theta, generator.theta], State(discriminator.state, generator.state, memory)
@@ -48,7 +50,7 @@ def update_jacobian(update: Update, discriminator: Player, generator: Player, ba
     vectors += [tensor for tensor in memory if tensor.shape in {theta.shape for theta in thetas}]
 
     def after(vector: Tensor, i: int, step: float) -> Tensor:
-        """Add `step` to entry i of `vector`, a part of the state, make one iteration, and return the next state."""
+        """Add `step` to entry i of `vector`, a part of the state. Return the state after one iteration from there."""
         _copy(everything, here)
         vector[i] += step
         iterate(state, batch)
@@ -65,9 +67,9 @@ def update_jacobian(update: Update, discriminator: Player, generator: Player, ba
 
 
 def linearised(gan: GAN) -> tuple[Player, Player]:
-    """Return copies of a game's discriminator and generator, in float64 on the CPU.
+    """Return copies of a GAN's two players, the discriminator first. The copies are in float64 on the CPU.
 
-    Each copy uses SGD with the learning rate and momentum of the original.
+    Each copy uses SGD with the learning rate and momentum of the original player.
     """
     groups = [player.optimizer.param_groups[0] for player in (gan.discriminator_player, gan.generator_player)]
     generator, discriminator = (deepcopy(each).double().cpu() for each in (gan.generator, gan.discriminator))

@@ -17,9 +17,9 @@ QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}
 
 
 def quantiles(values: Tensor, levels: Sequence[float] = tuple(QUANTILES.values())) -> Tensor:
-    """Return quantiles over the first dimension of `values`, with linear interpolation. NaN counts as infinity.
+    """Return quantiles over the first dimension of a tensor, with linear interpolation between values.
 
-    If there are no values (n = 0), the quantiles are NaN.
+    NaN counts as infinity. If there are no values (n = 0), the quantiles are NaN.
 
     Args:
         values: the values, [n, ...].
@@ -38,16 +38,17 @@ def quantiles(values: Tensor, levels: Sequence[float] = tuple(QUANTILES.values()
 
 
 def aggregate(row: Mapping[str, Any], diverged: Collection[int] = ()) -> dict[str, float]:
-    """Return a row of measures in which each tensor, [R], is replaced by its mean and quantiles over the R replicas.
+    """Replace each tensor of a row by its mean and quantiles over the R replicas. Return the new row.
 
     A tensor with the name TAG becomes four numbers: the mean TAG, and the quantiles TAG_p10, TAG_median and TAG_p90.
-    Diverged replicas are ignored, with one exception: in the quantiles of a score they count as infinity. The scores
-    are val/w2 and val/sliced_w2. If a score is NaN, it was too large for a float, and it counts as infinity. If another
-    measure is NaN, the replica has no value for it and is ignored.
+    The means and quantiles ignore diverged replicas, with one exception: in the quantiles of a score, a diverged
+    replica counts as infinity. The scores are val/w2, val/sliced_w2 and the same measures of the moving average, whose
+    names end in _ema. A score that is NaN was too large for a float, and counts as infinity. NaN in any other measure
+    means that the replica has no value, and is ignored.
 
     Args:
         row: maps the name of each measure to a number, or to a tensor [R].
-        diverged: the numbers of the diverged replicas, starting at 0.
+        diverged: the indices of the diverged replicas, from 0 to R − 1.
     """
     numbers: dict[str, float] = {}
     for tag, value in row.items():
@@ -68,31 +69,33 @@ def aggregate(row: Mapping[str, Any], diverged: Collection[int] = ()) -> dict[st
 
 
 def infinite_for_nan(values: Tensor) -> Tensor:
-    """Return values with infinity in place of NaN."""
+    """Return a copy of `values` in which infinity replaces NaN."""
     return values.where(~values.isnan(), torch.inf)
 
 
 def middle(row: Mapping[str, Any], tag: str, diverged: Collection[int] = ()) -> float:
-    """Return the measure `tag` of a row; for replicas, its median.
+    """Return the measure with the name `tag` from a row of measures; for R replicas, the median of this measure.
 
-    In the median of a score, a diverged replica counts as infinity. See `aggregate`.
+    In the median of a score, each replica in `diverged` counts as infinity. See `aggregate`.
     """
     numbers = aggregate({tag: row[tag]}, diverged)
     return numbers.get(f"{tag}_median", numbers[tag])
 
 
 def summary(row: Mapping[str, Any], diverged: Collection[int]) -> dict[str, float]:
-    """Return the measures of a finished run as plain numbers; see `aggregate`. For replicas, add three numbers:
+    """Return the measures of a finished run as plain numbers, made by `aggregate`.
+
+    For replicas, the result also has these numbers, if the row has the measures for them:
 
     - share_diverged: the proportion of replicas that diverged;
-    - efficiency = mean(mle/w2²) / mean(val/w2²) over the replicas that did not diverge. An efficiency of 1 means that
-      the generators are as good as maximum likelihood;
-    - share_log2: the proportion of replicas that did not diverge and whose losses both round to 0.693 = log 2, their
-      value at the equilibrium of the original GAN.
+    - efficiency = mean of (mle/w2)² / mean of (val/w2)², over the replicas that did not diverge. An efficiency of 1
+      means that the generators are as good as a maximum-likelihood fit;
+    - share_log2: the proportion of replicas that did not diverge and whose two losses both round to 0.693. At the
+      equilibrium of the original GAN both losses are log 2 = 0.693….
 
     Args:
         row: maps the name of each measure to a number, or to a tensor [R] for R replicas.
-        diverged: the numbers of the diverged replicas, starting at 0.
+        diverged: the indices of the diverged replicas, from 0 to R − 1.
     """
     numbers = aggregate(row, diverged)
     if not any(isinstance(value, Tensor) and value.ndim for value in row.values()):
@@ -114,12 +117,12 @@ def summary(row: Mapping[str, Any], diverged: Collection[int]) -> dict[str, floa
 def replica_rows(
     row: Mapping[str, Any], status: str, diverged: Collection[int], config: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Return one row for each replica: its number, seed, status, measures, and the config values that vary.
+    """Return one row for each replica: its index, seed, status, measures, and its values of those settings that vary.
 
     Args:
-        row: maps the name of each measure to the values of all replicas, a tensor [R].
+        row: maps the name of each measure to a tensor [R] with one value for each replica.
         status: the status of the replicas that did not diverge.
-        diverged: the numbers of the diverged replicas.
+        diverged: the indices of the diverged replicas, from 0 to R − 1.
         config: the run's configuration.
     """
     first = ("val/w2", "val/kl", "mle/w2", "train/loss_d", "train/loss_g")

@@ -16,19 +16,19 @@ ROWS = 1000  # number of rows of the distance matrix that are in memory at the s
 
 
 def energy_test(x: Tensor, y: Tensor, permutations: int, rng: torch.Generator) -> tuple[float, float]:
-    """Return the energy distance E of two samples x and y, and the p-value of a permutation test with E.
+    """Return the energy distance E of two samples x and y, and the p-value of a permutation test of equality.
 
         E = 2/n² Σ ‖x_i − y_j‖ − 1/n² Σ ‖x_i − x_j‖ − 1/n² Σ ‖y_i − y_j‖ = −sᵀ D s / n²
 
     D is the distance matrix of the pooled sample. The entries of s are +1 for examples of x and −1 for examples of y.
-    In the limit n → ∞, E is 0 only for equal distributions (Székely and Rizzo 2013, doi:10.1016/j.jspi.2013.03.018).
-    For equal distributions, the p-value is uniform on the multiples of 1 / (permutations + 1). One pass over D computes
-    E for all permutations. If x or y has NaN or infinity, both results are NaN.
+    In the limit n → ∞, E is 0 only if x and y have the same distribution (Székely and Rizzo 2013,
+    doi:10.1016/j.jspi.2013.03.018). In this case, the p-value is uniform on the multiples of 1 / (permutations + 1).
+    One pass over D computes E for all permutations. If x or y has NaN or infinity, both results are NaN.
 
     Args:
         x: the first sample, [n, d].
         y: the second sample, [n, d].
-        permutations: the number of random permutations.
+        permutations: the number of random permutations of the pooled sample.
         rng: the random number generator that draws the permutations.
     """
     n, pooled = len(x), torch.cat([x, y]).float()
@@ -55,7 +55,7 @@ class Accuracy(NamedTuple):
     Attributes:
         value: the accuracy, the proportion of correct answers.
         error: the standard error of the accuracy.
-        p: the one-sided p-value of the hypothesis that the classifier guesses.
+        p: the one-sided p-value of the null hypothesis that the classifier guesses, so that its accuracy is ½.
     """
 
     value: float
@@ -64,12 +64,12 @@ class Accuracy(NamedTuple):
 
 
 def classifier_test(x: Tensor, y: Tensor, rng: torch.Generator, steps: int = 300) -> Accuracy:
-    """Train a classifier to tell which of two samples an example is from, and return its accuracy.
+    """Train a classifier to tell from which of two samples an example comes. Return the classifier's accuracy.
 
-    Lopez-Paz and Oquab 2017, arXiv 1610.06545. The classifier is trained on one half of each sample, and its accuracy
-    is measured on the other halves. It is a tanh network with two hidden layers of 32 units on standardised features.
-    Each step of Adam uses all training examples. The p-value uses the normal approximation of the binomial
-    distribution.
+    The test is from Lopez-Paz and Oquab 2017, arXiv 1610.06545. The classifier is trained on one half
+    of each sample, and its accuracy is measured on the other halves. The classifier is a tanh network with two hidden
+    layers of 32 units on standardised features. Each step of Adam uses all training examples. The p-value uses the
+    normal approximation of the binomial distribution.
 
     Args:
         x: the first sample, [n, d].
@@ -94,9 +94,9 @@ def classifier_test(x: Tensor, y: Tensor, rng: torch.Generator, steps: int = 300
 
 
 def best_accuracy(x: Tensor, y: Tensor, log_ratio: Callable[[Tensor], Tensor]) -> Accuracy:
-    """Return the accuracy of the optimal classifier of examples from two densities p and q.
+    """Return the accuracy of the optimal classifier, which tells examples of a density p from examples of a density q.
 
-    The classifier chooses p where log p/q > 0. Another classifier can be better only by chance.
+    The optimal classifier chooses p where log p/q > 0. Any other classifier can be better only by chance.
 
     Args:
         x: examples of p, [n, d].

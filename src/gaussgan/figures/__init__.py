@@ -1,4 +1,4 @@
-"""Figures as pure functions from numbers to matplotlib figures.
+"""Pure functions that take numbers and return matplotlib figures.
 
 Code that uses a run, a callback or a logger belongs in `callbacks`.
 """

@@ -1,4 +1,4 @@
-"""Curves over the iterations of a run."""
+"""Draw losses and distances as curves over the iterations of a run."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ NAMES = {"val/w2": "W₂ to the truth", "val/sliced_w2": "sliced W₂ to the tru
 
 
 def draw_history(figure: Figure, history: History, logistic: bool, tag: str, width: float) -> Axes:
-    """Draw the losses over iterations on the right of a sheet, and a distance below them.
+    """Draw the losses over iterations on the right of a figure. Below the losses, draw a distance over iterations.
 
     Args:
-        history: rows with the keys iteration, train/loss_d, train/loss_g and `tag`. If rows also have the tag followed
-            by _ema, this distance of the generator's moving average is drawn too.
-        logistic: true to mark the level log 2, which the losses have at the equilibrium.
-        tag: the tag of a distance to the truth, such as val/w2.
-        width: the width of the panels, as a fraction of the sheet.
+        figure: an empty sheet; see `sheet`.
+        history: rows with the keys iteration, train/loss_d, train/loss_g and `tag`. A row may also have the key `tag`
+            followed by _ema, for the distance of the generator's moving average. This distance is drawn too.
+        logistic: true to mark the level log 2, the value of both losses at the equilibrium of a logistic loss.
+        tag: the name of a distance to the true distribution, such as val/w2.
+        width: the width of both panels, as a fraction of the figure's width.
 
     Returns:
-        The axes of the distance.
+        The axes on which the distance is drawn.
     """
     losses = panel(figure, (0.66, 0.55, width, 0.37))
     for player, color, name in (("d", REAL, "discriminator"), ("g", FAKE, "generator")):
@@ -50,13 +51,13 @@ def draw_history(figure: Figure, history: History, logistic: bool, tag: str, wid
 def draw_distance(
     axes: Axes, iterations: Sequence[float], values: Sequence[float], tag: str, color: str = INK, **style: object
 ) -> None:
-    """Draw a distance to the truth over iterations, on a logarithmic axis."""
+    """Draw a distance to the true distribution over iterations. Its axis is logarithmic, and `tag` is its name."""
     axes.plot(iterations, values, color=color, lw=1.9, **style)  # type: ignore[arg-type]
     axes.set(xlabel="iteration", ylabel=NAMES.get(tag, tag))
     decades(axes)
 
 
 def over_iterations(history: History, tag: str) -> tuple[list[float], list[float]]:
-    """Return the iterations of the rows that have the tag, and the tag's values in these rows."""
+    """Return two lists for those rows that have the key `tag`: their iterations, and their values of `tag`."""
     rows = [row for row in history if tag in row]
     return [row["iteration"] for row in rows], [row[tag] for row in rows]

@@ -17,7 +17,7 @@ NOT_VISIBLE = ": not visible"
 
 
 class Cloud(NamedTuple):
-    """Examples of a distribution, [n, d], with its mean, [d], and covariance, [d, d]."""
+    """Examples of a distribution, [n, d], with the distribution's mean, [d], and covariance, [d, d]."""
 
     points: Tensor
     mean: Tensor
@@ -33,7 +33,9 @@ def game_figure(
     title: str,
     average: tuple[Tensor, Tensor] | None = None,
 ) -> Figure:
-    """Draw examples, distributions and discriminator on the left, and losses and w2 over iterations on the right.
+    """Draw examples, distributions and discriminator on the left, and losses and W₂ over iterations on the right.
+
+    W₂ is the 2-Wasserstein distance of the generator's distribution to the true one.
 
     In more than two dimensions, the left panel is the plane of the true distribution's two leading principal axes.
 
@@ -41,9 +43,10 @@ def game_figure(
         real: real examples, with the true mean and covariance.
         fake: generated examples, with the mean and covariance of the generator's output.
         verdict: draws the discriminator.
-        history: rows with the keys iteration, train/loss_d, train/loss_g and val/w2, the 2-Wasserstein distance. If
-            rows also have val/w2_ema, the distance of the moving average is drawn too.
-        mle: the distance w2 of the maximum-likelihood baseline to the truth.
+        history: rows with the keys iteration, train/loss_d, train/loss_g and val/w2. A row may also have the key
+            val/w2_ema, for the distance of the generator's moving average. This distance is drawn too.
+        mle: the distance W₂ of the maximum-likelihood baseline to the true distribution.
+        title: the text above the figure.
         average: the mean, [d], and covariance, [d, d], of the output of the generator's moving average; None if there
             is no moving average.
     """

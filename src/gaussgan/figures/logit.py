@@ -26,19 +26,21 @@ Logit = Callable[[Tensor], Tensor]
 def logit_figure(
     logit: Logit, log_ratio: Logit, mean: Tensor, cov: Tensor, title: str, error: float | None = None
 ) -> Figure:
-    """Draw the discriminator's logit and the optimal logit, log p/q, on one scale.
+    """Draw the discriminator's logit and the optimal logit on the same scale.
 
-    The figure reaches 3.6 standard deviations σ from the true mean. The values within 3σ set the scale. In one
-    dimension the logits are two curves. In more than two dimensions they are drawn on the plane of the true
-    distribution's two leading principal axes.
+    The optimal logit is log p/q, where p is the true density and q is the density of the generator's output. The figure
+    reaches 3.6 standard deviations σ from the true mean. The values of the two logits within 3σ set the scale. In one
+    dimension the logits are two curves. In two dimensions they are two coloured panels. In more than two dimensions the
+    panels show the plane of the true distribution's two leading principal axes.
 
     Args:
         logit: maps points in float64 to the discriminator's logit, [..., d] → [...].
-        log_ratio: maps points to log p/q of the true distribution p and the generated distribution q, in nats,
-            [..., d] → [...].
+        log_ratio: maps points in float64 to log p/q in nats, [..., d] → [...].
         mean: the true mean, [d].
         cov: the true covariance, [d, d].
-        error: the root mean square difference of the two logits, to be written above the figure.
+        title: the text above the figure.
+        error: the root mean square difference of the two logits, which is written above the figure; None to write
+            nothing.
     """
     mean, cov = mean.double(), cov.double()
     draw = _draw_curves if len(mean) == 1 else _draw_planes

@@ -36,20 +36,25 @@ def mixture_figure(
 ) -> Figure:
     """Draw examples, distribution and discriminator on the left, and losses and a score over iterations on the right.
 
-    In one dimension, the left panel shows histograms and the density. In two dimensions, circles around the modes or
-    contours of the density show the distribution. In more than two dimensions, the left panel is the plane of the real
-    examples' two leading principal axes.
+    In one dimension, the left panel shows histograms of the examples and the true density. In two dimensions, circles
+    around the modes or contours of the true density show the true distribution. In more than two dimensions, the left
+    panel is the plane of the real examples' two leading principal axes.
 
     Args:
         real: real examples, [n, d]. The window of the left panel contains all of them. If they are all equal, the
             window also contains the generated examples.
-        fake: generated examples, [m, d]. The legend counts those that are outside the window or not finite.
-        log_density: maps points in float64 to log p in nats, [..., d] → [...]; None without a density.
+        fake: generated examples, [m, d]. The legend counts those generated examples that lie outside the window or have
+            NaN or infinity.
+        log_density: maps points in float64 to the log of the true density in nats, [..., d] → [...]; None if the true
+            distribution has no density.
         verdict: draws the discriminator.
-        history: rows with the keys iteration, train/loss_d, train/loss_g and `score`. If rows also have val/modes or
-            the moving average's score (`score` followed by _ema), these are drawn too.
-        score: the tag of a distance to the truth, such as val/sliced_w2.
-        modes: the modes of the distribution, [k, d], and the standard deviation around each; None without modes.
+        history: rows with the keys iteration, train/loss_d, train/loss_g and `score`. A row may also have val/modes,
+            the number of modes covered, and `score` followed by _ema, the distance of the generator's moving average.
+            These are drawn too.
+        score: the name of a distance to the true distribution, such as val/sliced_w2.
+        title: the text above the figure.
+        modes: the k modes of the true distribution, [k, d], and the standard deviation around each mode; None if the
+            true distribution has no known modes.
     """
     figure = sheet(title, left=GAME[0])
     real, fake = real.double(), fake.double()
@@ -130,7 +135,7 @@ def _draw_densities(
 
 
 def _window(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the low and high ends of a window around the real examples.
+    """Return the lower and upper corner of a window around the real examples; in one dimension, its two ends.
 
     If the real examples are all equal, the window also contains the generated examples.
 

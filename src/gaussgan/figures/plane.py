@@ -1,4 +1,4 @@
-"""The plane or line on which distributions are drawn."""
+"""The line or plane on which distributions are drawn."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from torch import Tensor
 
 
 class Line:
-    """The x axis for one-dimensional distributions: 4 standard deviations on each side of a distribution's mean.
+    """The x axis of a figure of one-dimensional distributions.
+
+    The axis reaches 4 standard deviations to each side of the mean of a reference distribution.
 
     Args:
-        mean: the mean of this distribution, [1], in float64.
-        cov: its covariance, [1, 1], in float64.
+        mean: the mean of the reference distribution, [1], in float64.
+        cov: the covariance of the reference distribution, [1, 1], in float64.
     """
 
     def __init__(self, mean: Tensor, cov: Tensor) -> None:
@@ -33,17 +35,20 @@ class Line:
         return bool((density * self.spread).max() > 0.01)
 
     def frame(self, axes: Axes) -> None:
-        """Set the limits of x and the names of the axes."""
+        """Set the limits of the x axis, and the names of both axes."""
         axes.set(xlabel="x", ylabel="density", xlim=(self.x[0].item(), self.x[-1].item()))
 
 
 class Plane:
-    """The plane through a distribution's mean along its two leading principal axes. If d = 2, the axes are x₁ and x₂.
+    """The plane of a figure of d-dimensional distributions, d ≥ 2.
+
+    The plane goes through the mean of a reference distribution, along the two leading principal axes of this
+    distribution. If d = 2, its axes are the coordinates x₁ and x₂ instead.
 
     Args:
-        mean: the distribution's mean, [d] with d ≥ 2, in float64.
-        cov: the distribution's covariance, [d, d], in float64.
-        reach: the plane's window extends this number of standard deviations to each side of the mean.
+        mean: the reference distribution's mean, [d], in float64.
+        cov: the reference distribution's covariance, [d, d], in float64.
+        reach: the number of standard deviations that the visible window of the plane extends to each side of the mean.
     """
 
     def __init__(self, mean: Tensor, cov: Tensor, reach: float = 3.6) -> None:
@@ -66,7 +71,11 @@ class Plane:
     def outline(self, axes: Axes, mean: Tensor, cov: Tensor, sigmas: Sequence[int] = (1, 2), **style: object) -> bool:
         """Draw a Gaussian as one ellipse for each number of standard deviations in `sigmas`.
 
-        Return True if the first ellipse is visible.
+        Return True if the ellipse for the first entry of `sigmas` is visible.
+
+        Args:
+            mean: the mean of the Gaussian, [d].
+            cov: the covariance of the Gaussian, [d, d].
         """
         mean, cov = self.moments(mean, cov)
         # The ellipse of a diverged generator would not be visible, but drawing its many dashes would take very long.
@@ -79,31 +88,31 @@ class Plane:
         return bool(((mean + reach > self.low) & (mean - reach < self.high)).all())
 
     def grid(self, n: int) -> Tensor:
-        """Return n × n points in data space that fill the plane's window, [n, n, d]. Each row has one value of y."""
+        """Return n × n points, [n, n, d], that fill the plane's window. All points of a row have the same height."""
         return self.mean + (mesh(self.low, self.high, n, n) - self.centre) @ self.basis.mT
 
     def paint(self, axes: Axes, values: Tensor, **style: object) -> AxesImage:
-        """Paint values on the grid, [n, n], as an image that fills the axes."""
+        """Paint the values at the points of `grid(n)`, [n, n], as an image that fills the axes."""
         (left, bottom), (right, top) = self.low.tolist(), self.high.tolist()
         image = paint(axes, values.numpy(), (left, right, bottom, top), **style)
         self.frame(axes)
         return image
 
     def frame(self, axes: Axes) -> None:
-        """Set the limits and names of the axes."""
+        """Set the limits of the axes to the plane's window, and set the names of the axes."""
         frame(axes, self.low, self.high)
         names = ("x₁", "x₂") if self.given else ("first principal axis", "second principal axis")
         axes.set(xlabel=names[0], ylabel=names[1])
 
 
 def paint(axes: Axes, values: np.ndarray, ends: tuple[float, float, float, float], **style: object) -> AxesImage:
-    """Paint values, [rows, columns], as a smooth image. `ends` are the image's left, right, bottom and top."""
+    """Paint values, [rows, columns], as a smooth image with the left, right, bottom and top edges `ends`."""
     smooth: dict[str, Any] = {"origin": "lower", "aspect": "auto", "interpolation": "bilinear", **style}
     return axes.imshow(values, extent=ends, **smooth)
 
 
 def _ellipse(mean: Tensor, cov: Tensor, k: int, **style: object) -> Ellipse:
-    """Return the ellipse of a Gaussian with this mean, [2], and covariance, [2, 2], at k standard deviations."""
+    """Return the ellipse at k standard deviations of a Gaussian with mean [2] and covariance [2, 2]."""
     values, vectors = torch.linalg.eigh(cov)
     width, height = (2 * k * values.clamp(min=0).sqrt()).tolist()
     angle = torch.atan2(vectors[1, 0], vectors[0, 0]).rad2deg().item()
@@ -111,20 +120,22 @@ def _ellipse(mean: Tensor, cov: Tensor, k: int, **style: object) -> Ellipse:
 
 
 def mesh(low: Tensor, high: Tensor, columns: int, rows: int) -> Tensor:
-    """Return a grid of points that fills a window, [rows, columns, 2]. Each row has one value of y.
+    """Return a grid of points, [rows, columns, 2], that fills a window. All points of a row have the same y.
 
     Args:
         low: the lower left corner of the window, [2].
-        high: the upper right corner, [2].
+        high: the upper right corner of the window, [2].
+        columns: the number of columns of the grid.
+        rows: the number of rows of the grid.
     """
     xs, ys = (torch.linspace(low[i], high[i], n, dtype=torch.float64) for i, n in enumerate((columns, rows)))
     return torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1)
 
 
 def widen(low: Tensor, high: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
-    """Return the smallest window with width / height = ratio that has the given window in its centre.
+    """Enlarge a window around its centre, as little as possible, so that width / height = ratio. Return the new window.
 
-    A window is its lower left corner `low`, [2], and its upper right corner `high`, [2].
+    A window is given by two points: its lower left corner `low`, [2], and its upper right corner `high`, [2].
     """
     centre, (width, height) = (low + high) / 2, (high - low).tolist()
     half = low.new_tensor([max(width, height * ratio), max(height, width / ratio)]) / 2
@@ -132,6 +143,6 @@ def widen(low: Tensor, high: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
 
 
 def frame(axes: Axes, low: Tensor, high: Tensor) -> None:
-    """Set the limits of axes to the window from the lower left corner `low`, [2], to the upper right `high`, [2]."""
+    """Set the limits of axes to a window: lower left corner `low`, [2], and upper right corner `high`, [2]."""
     (left, bottom), (right, top) = low.tolist(), high.tolist()
     axes.set(xlim=(left, right), ylim=(bottom, top))

@@ -22,13 +22,16 @@ Field = Callable[[Tensor], Tensor]
 
 
 def portrait_figure(trajectory: Tensor, field: Field, title: str) -> Figure:
-    """Draw the path of two players with arrows of descent on the left, and their distance from 0 on the right.
+    """Draw the phase portrait of a game in which each player has one parameter and the equilibrium is (0, 0).
 
-    The point 0 is the equilibrium. The left panel reaches at most five times the initial distance from 0.
+    The left panel shows the path of the parameters (θ, ψ), and arrows that show the directions of descent. It extends
+    to at most five times the initial distance from the equilibrium. The right panel shows the distance √(θ² + ψ²) from
+    the equilibrium over iterations.
 
     Args:
-        trajectory: [T, 2], the parameters (θ, ψ) of generator and discriminator at iterations 0, 1, …, T − 1.
+        trajectory: [T, 2], the generator's parameter θ and the discriminator's parameter ψ at iterations 0, …, T − 1.
         field: maps points (θ, ψ) to the directions of descent (−∂L_G/∂θ, −∂L_D/∂ψ), [..., 2] → [..., 2].
+        title: the text above the figure.
     """
     figure = sheet(title, left=LEFT[0])
     path = trajectory.double()
@@ -77,7 +80,7 @@ def _reach(path: Tensor) -> Tensor:
 
 
 def _shaded(line: Tensor) -> LineCollection:
-    """Return a line, [T, 2], whose colour shows the time."""
+    """Return a line through T points, [T, 2]. The colour changes along the line to show the time."""
     n, points = max(len(line) - 1, 1), line.numpy()
     chunks = np.array_split(np.arange(n), min(SHADES, n))
     segments, colors = [points[chunk[0] : chunk[-1] + 2] for chunk in chunks], TIME(np.linspace(0, 1, len(chunks)))

@@ -1,4 +1,4 @@
-"""A figure of R replicas: their learned distributions, and their distances to the truth at the end and over time."""
+"""A figure of R replicas: learned distributions, and distances to the true distribution at the end and over time."""
 
 from __future__ import annotations
 
@@ -36,21 +36,26 @@ def replicas_figure(
     title: str,
     averages: Sequence[float] = (),
 ) -> Figure:
-    """Draw learned distributions, the distribution of a distance over replicas, and its percentiles over iterations.
+    """Draw the learned distributions of R replicas, and their distances to the true distribution.
 
-    In one dimension, densities show the learned distributions. In more than two dimensions, the distributions are
-    projected onto the plane of the true distribution's two leading principal axes.
+    The distances have two panels: the proportion of replicas below each distance at the end, and percentiles of the
+    distance over iterations. In one dimension, densities show the learned distributions. In two dimensions, ellipses
+    show them. In more than two dimensions, the ellipses are projected onto the plane of the true distribution's two
+    leading principal axes.
 
     Args:
-        scores: each replica's distance to the truth at the end, [R]; NaN or infinite if it diverged.
-        floors: the distance of each replica's maximum-likelihood baseline to the truth, [R]; None without a baseline.
+        scores: the distance of each replica at the end, [R]; NaN or infinite for a replica that diverged.
+        floors: the distance of each replica's maximum-likelihood baseline to the true distribution, [R]; None without a
+            baseline.
         iterations: the T iterations at which `quantiles` are given.
         quantiles: the 10th, 50th and 90th percentile of the distance over replicas, [3, T].
-        true: the true mean and covariance, [d] and [d, d]; None to draw no distributions.
-        learned: means and covariances of n replicas' generators, [n, d] and [n, d, d]; at most `MAX_DRAWN` are drawn.
-            None to draw no distributions.
-        tag: the distance's tag, such as val/w2.
-        averages: the median distance of the generators' moving averages at the T iterations; empty without averages.
+        true: the true mean, [d], and the true covariance, [d, d]; None to draw no distributions.
+        learned: the means, [n, d], and covariances, [n, d, d], of the outputs of n replicas' generators. At most
+            `MAX_DRAWN` of these distributions are drawn. None to draw no distributions.
+        tag: the name of the distance, such as val/w2.
+        title: the text above the figure.
+        averages: the median distance of the generators' moving averages at the T iterations; empty if there are no
+            moving averages.
     """
     figure, places = sheet(title, left=ALONE[0][0]), ALONE
     if true is not None and learned is not None:
@@ -110,7 +115,7 @@ def _draw_distribution(figure: Figure, place: Place, scores: Tensor, floors: Ten
 
 
 def _draw_cdf(axes: Axes, values: Tensor, side: int, color: str, lw: float) -> None:
-    """Draw the proportion of values below x. Label the median and the 90th percentile.
+    """Draw the proportion of values below x as a curve over x. Label the median and the 90th percentile.
 
     Args:
         side: 1 to put the labels on the right of the curve, -1 to put them on its left.
@@ -161,7 +166,7 @@ def _draw_course(
 
 
 def _window(values: Tensor, floors: Tensor | None) -> tuple[float, float]:
-    """Return the ends of a logarithmic axis for the finite, positive values, except those far from the median."""
+    """Return the ends of a logarithmic axis that shows the finite positive values, except those far from the median."""
     lows, highs = [], []
     for each in (values, floors):
         if each is not None and len(known := each[each.isfinite() & (each > 0)].double()):
@@ -172,8 +177,8 @@ def _window(values: Tensor, floors: Tensor | None) -> tuple[float, float]:
 
 
 def _axis_end(x: float, start: float, fraction: float) -> float:
-    """Return the end of a logarithmic axis that begins at start.
+    """Return the end of a logarithmic axis that begins at `start`.
 
-    It is chosen so that the given fraction of the axis's length lies between x and this end.
+    The end is chosen so that the given fraction of the axis's length lies between x and the end.
     """
     return start * (x / start) ** (1 / (1 - fraction))

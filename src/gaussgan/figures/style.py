@@ -22,19 +22,25 @@ Place = tuple[float, float, float, float]  # left, bottom, width and height of a
 
 
 def sheet(title: str, left: float = 0.045, width: float = WIDTH) -> Figure:
-    """Return an empty figure, 520 pixels high and 100 · width pixels wide. Its title begins at `left`, from 0 to 1."""
+    """Return a figure with only a title, 520 pixels high and 100 · width pixels wide.
+
+    Args:
+        title: the title.
+        left: the horizontal position where the title begins, from 0 (left edge) to 1 (right edge).
+        width: the width of the figure, in hundreds of pixels.
+    """
     figure = Figure(figsize=(width, HEIGHT), dpi=100)
     figure.text(left, TOP, title, fontsize=11, color=INK)
     return figure
 
 
 def note(figure: Figure, right: float, text: str, color: str = MUTED) -> None:
-    """Write a text on the line of the title. The text ends at `right`, from 0 (left edge) to 1."""
+    """Write a text on the line of the title. It ends at the position `right`, from 0 (left edge) to 1 (right edge)."""
     figure.text(right, TOP, text, fontsize=9, color=color, ha="right")
 
 
 def panel(figure: Figure, place: Place, caption: str = "") -> Axes:
-    """Add axes with two spines, small labels, and a grey caption above their left end."""
+    """Add axes at a place of a figure. They have two spines, small labels, and a grey caption above their left end."""
     axes = figure.add_axes(place)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(MUTED)
@@ -53,12 +59,15 @@ def indented(place: Place) -> Place:
 
 
 def aspect(place: Place, width: float = WIDTH) -> float:
-    """Return the ratio width / height of a panel on a sheet of this width."""
+    """Return the ratio width / height of a panel on a sheet. `width` is the sheet's width in hundreds of pixels."""
     return place[2] * width / (place[3] * HEIGHT)
 
 
 def background_axes(axes: Axes, label: str = "") -> Axes:
-    """Return new axes with a second y axis on the right. They are drawn behind the given axes and their legend."""
+    """Return new axes that share the x axis of the given axes. They have their own y axis on the right, named `label`.
+
+    The new axes are drawn behind the given axes and the legend of the given axes.
+    """
     twin = axes.twinx()
     axes.set(zorder=twin.get_zorder() + 1, facecolor="none")
     twin.set_ylabel(label, color=INK, fontsize=9)
@@ -75,7 +84,7 @@ def tidy_bar(bar: Colorbar, label: str) -> None:
 
 
 def crosshair(axes: Axes) -> None:
-    """Draw pale lines through the origin."""
+    """Draw a pale horizontal line and a pale vertical line through the origin."""
     axes.axhline(0, color=PALE, lw=0.8, zorder=-1)
     axes.axvline(0, color=PALE, lw=0.8, zorder=-1)
 
@@ -89,13 +98,20 @@ def level(axes: Axes, y: float, name: str, below: bool = False) -> None:
 def label(
     axes: Axes, text: str, at: tuple[float, float], shift: tuple[int, int], color: str = MUTED, **style: object
 ) -> None:
-    """Write a small text near the position `at`, shifted by `shift` (to the right, up) in typographic points."""
+    """Write a small text near the point `at`, moved by `shift` (to the right, up) in typographic points."""
     ha, va = "left" if shift[0] > 0 else "right", "bottom" if shift[1] > 0 else "top"
     axes.annotate(text, at, shift, textcoords="offset points", ha=ha, va=va, fontsize=8, color=color, **style)  # type: ignore[arg-type]
 
 
 def legend(axes: Axes, place: str, title: str = "", veil: bool = False) -> None:
-    """Add a legend with a grey title and no outline. A veil is a white background that dims the drawing behind it."""
+    """Add a legend with a grey title and no outline to the axes.
+
+    Args:
+        axes: the axes.
+        place: the position, such as "upper left" or "best"; see `loc` of matplotlib's legend.
+        title: the title.
+        veil: true for a white background that dims the drawing behind the legend.
+    """
     box = axes.legend(  # type: ignore[call-overload]
         frameon=veil, fontsize=9, title=title, title_fontsize=8, alignment="left", loc=place
     )
@@ -104,7 +120,10 @@ def legend(axes: Axes, place: str, title: str = "", veil: bool = False) -> None:
 
 
 def seen_of(name: str, n: int, seen: int) -> str:
-    """Return the legend entry for n objects, `seen` of them visible. It counts the objects that are not visible."""
+    """Return the legend entry for n objects called `name`, of which `seen` are visible.
+
+    If some objects are not visible, the entry says how many.
+    """
     return name if seen == n else f"{name}\n({n - seen:,} of {n:,}\nnot visible)"
 
 
@@ -118,7 +137,7 @@ def decades(axes: Axes, which: Literal["x", "y"] = "y") -> None:
 
 
 class Decades(Locator):
-    """Ticks of a logarithmic axis. Each decade has more ticks if fewer decades are shown."""
+    """Places the ticks of a logarithmic axis. The fewer decades the axis shows, the more ticks each decade has."""
 
     def __call__(self) -> Sequence[float]:
         return self.tick_values(*self.axis.get_view_interval())  # type: ignore[union-attr]
@@ -140,6 +159,6 @@ def render(figure: Figure) -> np.ndarray:
 
 
 def save(image: np.ndarray, path: Path) -> None:
-    """Save an image as a PNG. Create its directory if necessary."""
+    """Save an image as a PNG file. If the directory of the file does not exist, create it."""
     path.parent.mkdir(exist_ok=True)
     Image.fromarray(image).save(path)

@@ -22,21 +22,25 @@ BAR: Place = (0.552, 0.11, 0.011, 0.81)
 
 
 class Verdict(NamedTuple):
-    """Draws the probability σ(logit) of a discriminator, or the logit of a critic.
+    """Draws the output of a discriminator: the probability σ(logit), or the logit if the discriminator is a critic.
 
-    Only differences between a critic's logits have a meaning. So the middle of their scale is halfway between the mean
-    over real examples and the mean over generated examples. The scale includes 98% of the values at these examples.
+    A critic is a discriminator whose logits are not log odds: only differences between them have a meaning. So the
+    middle of the scale of logits is halfway between the mean logit of real examples and the mean logit of generated
+    examples. The scale includes 98% of the logits of these examples.
 
     Args:
         logit: maps points to logits, [..., d] → [..., 1].
-        probability: true if σ(logit) is a probability, as for a logistic objective.
+        probability: true to draw σ(logit), as for a logistic objective; false for a critic.
     """
 
     logit: Callable[[Tensor], Tensor]
     probability: bool
 
     def draw_surface(self, figure: Figure, axes: Axes, plane: Plane, real: Tensor, fake: Tensor) -> None:
-        """Draw the verdict on a plane, and a colour bar to the right of the axes. The examples set a critic's scale."""
+        """Draw the output on a plane as colours, and add a colour bar to the right of the axes.
+
+        The real and generated examples, `real` and `fake`, set the scale of a critic's logits.
+        """
         values, (low, high) = self._at(plane.grid(90)), self._range(real, fake)
         axes.set_facecolor(PALE)  # visible where a value is NaN
         image = plane.paint(axes, values, cmap=PROBABILITY, vmin=low, vmax=high)
@@ -44,7 +48,10 @@ class Verdict(NamedTuple):
         self._label(figure, "colour")
 
     def draw_curve(self, figure: Figure, axes: Axes, x: Tensor, real: Tensor, fake: Tensor) -> None:
-        """Draw the verdict at points x of a line, [n], on a second y axis. The examples set a critic's scale."""
+        """Draw the output at the points x of a line, [n], as a curve with a second y axis.
+
+        The real and generated examples, `real` and `fake`, set the scale of a critic's logits.
+        """
         twin = background_axes(axes)
         twin.plot(x, self._at(x.unsqueeze(-1)), color=MUTED, lw=1.2)
         twin.set_ylim(*self._range(real, fake))
@@ -53,7 +60,7 @@ class Verdict(NamedTuple):
         self._label(figure, "grey line")
 
     def _label(self, figure: Figure, what: str) -> None:
-        """Write the meaning of the colour or the line above the axes. There is no space next to them."""
+        """Write above the axes what the colour or the line means. There is no space next to the axes."""
         label = "D's probability of real" if self.probability else "generated ← D(x) → real"
         note(figure, 0.605, f"{what}: {label}")
 

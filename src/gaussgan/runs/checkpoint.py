@@ -64,7 +64,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 def expecting_checkpoint(path: str | Path) -> Iterator[None]:
     """Turn every error inside a with block into a ConfigError that names the file `path`.
 
-    Use the block to read the file: a damaged or forged file may cause any error.
+    The block should read this file. A damaged or forged file may cause any error.
     """
     try:
         yield
@@ -76,13 +76,13 @@ def expecting_checkpoint(path: str | Path) -> Iterator[None]:
 
 
 def save_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
-    """Write a checkpoint atomically; see `replacing`."""
+    """Write a checkpoint to the file `path`. The write is atomic; see `replacing`."""
     with replacing(path) as temporary, temporary.open("wb") as file:  # torch hides a full disk if it opens a path
         torch.save(checkpoint, file)
 
 
 def check_form(value: Any, form: Any, key: str = "checkpoint") -> None:
-    """Check the types in a nested value, the lengths of its lists, and the shapes and precisions of its tensors.
+    """Check that a nested value has the required form: types, lengths of lists, shapes and precisions of tensors.
 
     Args:
         value: a nested value of dicts, lists, tuples, tensors and numbers.
@@ -91,7 +91,7 @@ def check_form(value: Any, form: Any, key: str = "checkpoint") -> None:
         key: the name of `value` in error messages.
 
     Raises:
-        ValueError: when an entry of `value` differs from its form. The message names the entry's key.
+        ValueError: when an entry of `value` does not have the form that `form` requires. The message names the entry.
     """
     if form is Any:
         return
@@ -125,9 +125,9 @@ def _check_version(path: str | Path, checkpoint: Any) -> None:
 
 
 def _check_archive(file: BinaryIO) -> None:
-    """Check the zip archive of a checkpoint: its checksums are right, and no entry is compressed.
+    """Check that the checksums in the zip archive of a checkpoint are right, and that no entry is compressed.
 
-    torch.load ignores the checksums.
+    The function torch.load does not check the checksums.
     """
     with ZipFile(file) as archive:
         entries = archive.infolist()
@@ -153,7 +153,7 @@ def _check_tensors(checkpoint: dict[str, Any]) -> None:
 
 
 def _nodes(value: Any) -> Iterator[Any]:
-    """Yield a nested value, and all values inside its dicts, lists and tuples."""
+    """Yield `value` itself, and all values inside its dicts, lists and tuples, at any depth."""
     yield value
     if isinstance(value, Mapping | list | tuple):
         for inner in value.values() if isinstance(value, Mapping) else value:
@@ -161,7 +161,7 @@ def _nodes(value: Any) -> Iterator[Any]:
 
 
 def _check_config(config: dict[str, Any]) -> None:
-    """Check that a configuration holds only plain values, and that those entries that `load_run` reads are valid."""
+    """Check that a configuration holds only plain values, and that all entries that `load_run` reads are valid."""
     for node in _nodes(config):
         if type(node) not in (dict, list, str, int, float, bool, type(None)):
             raise ValueError(f"config must hold plain values only (got {type(node).__name__})")
@@ -175,7 +175,11 @@ def _check_config(config: dict[str, Any]) -> None:
 
 
 def _check_sizes(checkpoint: dict[str, Any]) -> None:
-    """Check that entries with one value for each replica have R values, and that counts and parameters are possible."""
+    """Check the sizes and numbers in a checkpoint.
+
+    For R replicas, each entry with one value for each replica must have R values. Counts must not be negative, and
+    parameters must be finite.
+    """
     replicas, history = checkpoint["config"]["replicas"], checkpoint["history"]
     leading = (replicas,) if replicas > 1 else ()
     epochs, names = len(history["rows"]), history["names"]

@@ -35,17 +35,17 @@ PACKAGES = ("gaussgan", "torch", "pytorch-lightning", "hydra-core", "numpy")
 
 @contextmanager
 def claim(directory: Path, ckpt_path: str | None) -> Iterator[None]:
-    """Lock a run's directory for this process inside a with block. Calls may be nested.
+    """Lock a run's directory for this process inside a with block. Such blocks may be nested.
 
-    The lock also ends when the process is killed.
+    If the process is killed, the lock ends.
 
     Args:
         directory: the directory. It is created if it does not exist.
         ckpt_path: the checkpoint from which the run is resumed; None for a new run.
 
     Raises:
-        ConfigError: when another process has the lock, when the directory cannot be written, or when it already holds a
-            run, except the run that is resumed.
+        ConfigError: when another process has the lock, when the directory cannot be written, or when it already holds
+            another run than the one that is resumed.
     """
     with writing("hydra.run.dir"):
         directory.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ def claim_sweep(directory: Path) -> None:
 
 
 def abandon_sweep(directory: Path) -> None:
-    """Remove a sweep's directory if no job has started, which means that multirun.yaml is the only file in it."""
+    """Remove a sweep's directory if no job of the sweep has started: multirun.yaml is then the only file in it."""
     if [path.name for path in directory.glob("*")] == [SWEEP]:
         (directory / SWEEP).unlink()
         directory.rmdir()
@@ -154,20 +154,20 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Write a file atomically; see `replacing`."""
+    """Write `content` to the file `path`. The write is atomic; see `replacing`."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
 
 def copy_whole(source: Path, target: Path) -> Path:
-    """Copy a file atomically; see `replacing`. Return the path of the copy."""
+    """Copy a file. The write is atomic; see `replacing`. Return the path of the copy."""
     with replacing(target) as temporary:
         shutil.copyfile(source, temporary)
     return target
 
 
 def write_record(directory: Path, record: Mapping[str, Any]) -> None:
-    """Write a record to metrics.json atomically. Missing fields, NaN and infinity become null."""
+    """Write the record of a run to metrics.json in `directory`. Missing fields, NaN and infinity become null."""
     further = {key: value for key, value in record.items() if key.startswith(OPTIONAL)}
     values = {field: record.get(field) for field in FIELDS} | further | {"tags": record.get("tags") or []}
     finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
@@ -176,7 +176,7 @@ def write_record(directory: Path, record: Mapping[str, Any]) -> None:
 
 
 def read_record(directory: Path) -> dict[str, Any]:
-    """Read metrics.json.
+    """Return the record of a run: the content of metrics.json in `directory`.
 
     Raises:
         ConfigError: when the file is missing, is damaged, or is not a record.
@@ -191,7 +191,7 @@ def read_record(directory: Path) -> dict[str, Any]:
 
 
 def write_replicas(directory: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write replicas.csv atomically, with one row for each replica. Missing values and NaN become empty fields."""
+    """Write replicas.csv in `directory`, one row for each replica. Missing values and NaN become empty fields."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list({key: None for row in rows for key in row}), lineterminator="\n")
     writer.writeheader()
@@ -214,13 +214,13 @@ def read_replicas(directory: Path) -> list[dict[str, str]]:
 
 
 def record_end(directory: Path, error: BaseException, config: Mapping[str, Any] | DictConfig, note: str = "") -> None:
-    """Write the record of a run that ended with an error, unless `holds_a_run` is true for the directory.
+    """Write the record of a run that ended with an error. If `holds_a_run(directory)` is true, write nothing.
 
     Args:
         directory: the run's directory.
         error: the error that ended the run.
         config: the run's configuration.
-        note: a text that the record appends to the error's message.
+        note: a text that is appended to the error's message in the record.
     """
     if not holds_a_run(directory):
         status, text = ending(error)
@@ -228,12 +228,12 @@ def record_end(directory: Path, error: BaseException, config: Mapping[str, Any] 
 
 
 def identity(config: Mapping[str, Any] | DictConfig) -> dict[str, Any]:
-    """Return those entries of a run's configuration that every record contains: seed and tags."""
+    """Return the entries seed and tags of a run's configuration. Every record contains them."""
     return {key: config.get(key) for key in ("seed", "tags")}
 
 
 def ending(error: BaseException) -> tuple[str, str]:
-    """Return the status and the one-line error message that go into the record of a run that `error` ended."""
+    """Return the status and the one-line error message for the record of a run that `error` ended."""
     if isinstance(error, Exception):
         return "failed", one_line(error)
     return "interrupted", stopped_by(signum) if (signum := received()) else one_line(error)

@@ -1,4 +1,4 @@
-"""Measure a finished run again: its distances, and the sample size from which a test detects a difference."""
+"""Measure a finished run again: its distances, and the sample size from which a test tells real from generated data."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ SIZES = (100, 300, 1_000, 3_000, 10_000)
 
 
 class Verdict(NamedTuple):
-    """Results of the two-sample tests on n real and n generated examples.
+    """Results of two-sample tests of n real examples against n generated examples.
 
     Attributes:
-        n: the number of real examples, and also of generated examples.
+        n: the number of real examples, and also the number of generated examples.
         energy: the energy distance between the real and the generated examples.
         energy_p: the p-value of the permutation test with the energy distance.
-        classifier: the accuracy of a trained classifier.
+        classifier: the accuracy of a classifier that was trained to tell real from generated examples.
         best: the accuracy of the optimal classifier, which uses the exact likelihood ratio; None if the data or the
             generated examples have no density in closed form.
     """
@@ -41,13 +41,14 @@ class Verdict(NamedTuple):
 
 
 def measure(run: Run) -> dict[str, float]:
-    """Return a dict from names such as val/w2 to distances from the true distribution.
+    """Measure the distances of a run's generator from the true distribution.
 
-    The dict has the distances of the generator, the score of its moving average if the run kept one, and, for Gaussian
-    data, the distance mle/w2 of the maximum-likelihood fit.
+    Return a dict from names such as val/w2 to distances. If the run kept a moving average of the generator, the dict
+    also has the distance of the moving average, such as val/w2_ema. For Gaussian data, it also has mle/w2, the distance
+    of a maximum-likelihood fit.
 
     Raises:
-        ConfigError: when the data cannot be made from the run's configuration, or do not fit in memory.
+        ConfigError: when the data or the distances cannot be computed: the configuration is wrong, or memory is short.
     """
     try:
         data = instantiate(run.config["data"])
@@ -64,6 +65,8 @@ def compare(run: Run, sizes: Sequence[int] = SIZES, permutations: int = 199, see
     """For each n in `sizes`, draw n new real and n new generated examples, and yield the results of two-sample tests.
 
     Args:
+        run: the run whose data and generator are compared.
+        sizes: the sample sizes.
         permutations: the number of permutations in the permutation test.
         seed: the seed of the new examples and of the tests.
     """
@@ -78,12 +81,13 @@ def compare(run: Run, sizes: Sequence[int] = SIZES, permutations: int = 199, see
 
 
 def smallest_rejected_n(verdicts: Sequence[Verdict], level: float = 0.05) -> int | None:
-    """Return the smallest n at which the permutation test detects a difference, there and at all larger sizes.
+    """Return the smallest sample size n such that the permutation test detects a difference at n and all larger sizes.
 
-    The test detects a difference if its p-value is at most `level`. Return None if there is no such n.
+    The test detects a difference if its p-value is at most `level`. If there is no such n, return None.
 
     Args:
-        verdicts: the results of the tests, one for each sample size n.
+        verdicts: the results of the tests, one entry for each sample size n.
+        level: the significance level of the test.
     """
     smallest = None
     for verdict in sorted(verdicts, key=lambda verdict: -verdict.n):

@@ -12,12 +12,12 @@ Row = dict[str, Any]  # maps the name of a measure to its number, or to a tensor
 
 
 def pack(history: Sequence[Row]) -> dict[str, Any]:
-    """Put all numbers of a history into one tensor. Pickling single numbers would be slow.
+    """Put all numbers of a history into one tensor, because pickling many single numbers is slow.
 
     Returns:
-        A dict with three entries. "names" is the list of the measures' names. "own" says, for each measure, whether it
-        has one value for each replica. "rows" is the tensor, [epochs, measures], or [epochs, measures, R] for R
-        replicas.
+        A dict with three entries. "names" is the list of the measures' names. "own" is a list of booleans, true for
+        each measure that has one value for each replica. "rows" is the tensor of all numbers, [epochs, measures], or
+        [epochs, measures, R] for R replicas.
     """
     if not history:
         return {"names": [], "own": [], "rows": torch.empty(0, 0, dtype=torch.float64)}
@@ -30,7 +30,7 @@ def pack(history: Sequence[Row]) -> dict[str, Any]:
 
 
 def unpack(packed: dict[str, Any]) -> list[Row]:
-    """Return the history that `pack` turned into `packed`."""
+    """Return the history from a result of `pack`: one row of measures for each epoch."""
     rows = packed["rows"]
     if rows.ndim < 3:
         return [dict(zip(packed["names"], row, strict=True)) for row in rows.tolist()]
@@ -44,7 +44,12 @@ def unpack(packed: dict[str, Any]) -> list[Row]:
 
 
 def of_replica(packed: dict[str, Any], i: int) -> dict[str, Any]:
-    """Return the packed history of replica number i as a single run, taken from the packed history of R replicas."""
+    """From the packed history of R replicas, return that of replica i, packed like the history of a single run.
+
+    Args:
+        packed: the packed history of R replicas, a result of `pack`.
+        i: the index of the replica, from 0 to R − 1.
+    """
     rows = packed["rows"]
     return {**packed, "own": [False] * len(packed["names"]), "rows": rows[..., i].clone() if rows.ndim == 3 else rows}
 

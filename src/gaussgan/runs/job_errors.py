@@ -16,7 +16,8 @@ _reported: list[Exception] = []
 def report(error: Exception) -> None:
     """Log the error that ended a job.
 
-    The log gets one line if the configuration is wrong or memory or disk space is short, and a traceback otherwise.
+    If the configuration is wrong, or if memory or disk space is short, the log gets only one line. Otherwise, or if the
+    environment variable HYDRA_FULL_ERROR is 1, the log also gets a traceback.
     """
     line = shortage(error)
     log.error(line or error, exc_info=error if FULL or not (line or isinstance(error, ConfigError)) else None)

@@ -1,4 +1,4 @@
-"""Load a trained run from its directory. Its networks become plain torch modules."""
+"""Load a trained run from its directory. The run's networks become plain torch modules."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gaussgan.runs.trust import check_trusted
 
 @dataclass(frozen=True)
 class Run:
-    """A loaded run: its trained networks as plain torch modules, the distribution of its data, its configuration."""
+    """A run loaded from its directory: trained networks as torch modules, distribution of the data, configuration."""
 
     directory: Path
     config: dict[str, Any]
@@ -41,15 +41,16 @@ def load_run(directory: str | Path, checkpoint: str = LAST, replica: int | None 
 
     Args:
         directory: the run's directory.
-        checkpoint: the checkpoint file, `checkpoints/last.ckpt` or `checkpoints/best.ckpt`.
-        replica: for a run with replicas, the number of the replica to load, starting at 0. The replica is loaded as a
-            single run with the replica's own seed.
-        trust: true to import and call everything that the run's configuration names. By default, only those classes and
-            functions of gaussgan and torch are allowed that do nothing but compute; see `gaussgan.runs.trust`.
+        checkpoint: the checkpoint file inside the directory, checkpoints/last.ckpt or checkpoints/best.ckpt.
+        replica: for a run of R replicas, the index of the replica to load, from 0 to R − 1. The replica is loaded as a
+            single run with the replica's own seed. None for a run without replicas.
+        trust: true to import and call everything that the run's configuration names. By default, the
+            configuration may name only classes and functions of gaussgan and torch that do nothing but compute; see
+            `gaussgan.runs.trust`.
 
     Raises:
         ConfigError: when the directory holds no run, when the checkpoint cannot be read, when the run has no replica
-            with this number, or when `trust` is false and the configuration names a class that is not allowed.
+            with this index, or when `trust` is false and the configuration names a class that is not allowed.
     """
     directory = Path(directory)
     if not (directory / checkpoint).is_file():
@@ -83,16 +84,18 @@ def _load(directory: Path, state: dict[str, Any], replica: int | None, trust: bo
 
 
 def trained_networks(checkpoint: Mapping[str, Any], dim: int, on_meta: bool) -> dict[str, nn.Module]:
-    """Return the networks of a checkpoint in evaluation mode.
+    """Return the networks of a checkpoint, with their trained parameters and in evaluation mode.
 
     Args:
+        checkpoint: the checkpoint of a single run.
         dim: the number of features of an example.
         on_meta: true to build the networks on torch's meta device, so that only the checkpoint's parameters need
-            memory; false to draw initial parameters first, as a new run does. A user's own class may need false.
+            memory; false to draw initial parameters first, as a new run does. A network of a user's own class may need
+            false.
 
     Returns:
-        A dict with the keys generator and discriminator, and generator_ema if the run kept a moving average of the
-        generator.
+        A dict with the keys generator and discriminator. If the run kept a moving average of the generator, the dict
+        also has the key generator_ema.
     """
     config, weights = checkpoint["config"], checkpoint["state_dict"]
     with torch.device("meta") if on_meta else nullcontext():

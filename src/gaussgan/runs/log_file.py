@@ -1,4 +1,4 @@
-"""A log file that tolerates a full disk. If the disk becomes full, later lines appear on the console only."""
+"""A log file that tolerates a full disk: the lines that do not fit on the disk appear on the console only."""
 
 from __future__ import annotations
 

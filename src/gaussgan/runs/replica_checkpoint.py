@@ -12,12 +12,12 @@ from gaussgan.runs import history
 
 
 def single_checkpoint(checkpoint: dict[str, Any], i: int, config: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return the checkpoint that replica i would have saved as a single run. All its tensors are copies.
+    """Return the checkpoint that replica i would have saved as a single run. All tensors of the result are copies.
 
     Args:
         checkpoint: the checkpoint of R replicas.
-        i: the number of the replica, starting at 0.
-        config: the configuration of the single run. By default it is made from the configuration of the R replicas.
+        i: the index of the replica, from 0 to R − 1.
+        config: the configuration of the single run. By default, it is made from the configuration of the R replicas.
     """
     rates = [_rate(optimizer["param_groups"][0], i) for optimizer in checkpoint["optimizer_states"]]
     sums, counts, number = checkpoint["epoch_sums"]
@@ -62,7 +62,10 @@ def _rows(state: dict[str, Any], i: int) -> dict[str, Any]:
 
 
 def _group(group: dict[str, Any], i: int) -> dict[str, Any]:
-    """Return the optimizer's parameter group of replica i as a single run. Its learning rate is one number."""
+    """From a parameter group of the optimizer of R replicas, return the group of replica i as a single run.
+
+    In the new group, the learning rate is one number.
+    """
     single: dict[str, Any] = {key: _number(value, i) for key, value in group.items()}
     if "rates" in group:
         single |= {key: group[key] * _rate(group, i) for key in ("lr", "initial_lr") if key in group}
@@ -71,9 +74,9 @@ def _group(group: dict[str, Any], i: int) -> dict[str, Any]:
 
 
 def _rate(group: dict[str, Any], i: int) -> float:
-    """Return the factor by which the learning rate of replica i differs from group["lr"].
+    """Return the learning rate of replica i divided by group["lr"], where `group` is a parameter group of an optimizer.
 
-    It is 1 if the group has no entry "rates", as in torch's own optimizers.
+    If the group has no entry "rates", the result is 1. Torch's own optimizers have no such entry.
     """
     return _number(group.get("rates", 1.0), i)
 

@@ -1,4 +1,4 @@
-"""Handle the signals that end a run: Ctrl-C, SIGTERM, and SIGHUP from a terminal that is closed.
+"""Handle the signals that end a run: SIGINT from Ctrl-C, SIGTERM, and SIGHUP from a terminal that is closed.
 
 Before training, a signal ends the process at once. During training, the signal handler only records the signal. The run
 reads the recorded signal between two blocks of iterations, so the run never stops in the middle of an update.
@@ -20,35 +20,36 @@ _noting = _waiting = False
 
 
 def received() -> int | None:
-    """Return the number of the first signal since `noting` began; None if there was no signal."""
+    """Return the number of the first signal since the with block of `noting` began; None if there was no signal."""
     return _received
 
 
 def exit_code() -> int:
-    """Return the exit code of a process that a signal ended: 128 + the signal's number."""
+    """Return the exit code of a process that a signal ended: 128 plus the number of the first signal."""
     return 128 + (_received or signal.SIGTERM)  # in a distributed run, another rank may have received the signal
 
 
 def stopped_by(signum: int) -> str:
-    """Return the error text for the record of a run that the signal with this number ended."""
+    """Return the error text for the record of a run that the signal with the number `signum` ended."""
     return f"stopped by {signal.Signals(signum).name}"
 
 
 def wait() -> None:
-    """From now on, only record signals, until `noting` ends.
+    """Make the signal handler only record signals, from now until the with block of `noting` ends.
 
-    The run must read a recorded signal with `received` and then end.
+    After this call, the run must regularly call `received` and end if there was a signal.
     """
     global _waiting
     _waiting = True
 
 
 def install() -> None:
-    """Install a signal handler. It records the first signal and raises SystemExit, except after a call of `wait`.
+    """Install a signal handler. The handler records the first signal.
 
-    A second Ctrl-C always ends the process at once. If child processes do the training, the handler sends the signal to
-    the children and does not raise SystemExit, so that this process waits for them. A signal that the process ignores,
-    such as SIGHUP under nohup, stays ignored.
+    The handler then raises SystemExit, except after a call of `wait`. A second Ctrl-C always ends the process at once.
+    If the process has child processes, which do the training, the handler sends the signal to them and does not raise
+    SystemExit, so that this process waits for the children. A signal that the process ignores, such as SIGHUP under
+    nohup, stays ignored.
     """
 
     def note(signum: int, _: Any) -> None:
@@ -71,13 +72,13 @@ def install() -> None:
 
 @contextmanager
 def noting() -> Iterator[None]:
-    """Handle signals inside a with block as described in `install`; afterwards, restore the earlier handlers.
+    """Inside a with block, use the signal handler of `install`. After the block, restore the earlier handlers.
 
-    A nested call changes nothing. In a thread other than the main thread, a call does nothing.
+    A block inside another such block has no effect, nor has a block in a thread other than the main thread.
 
     Raises:
-        SystemExit: when a signal ends the block. The exit code is 128 + the first signal's number, even after a second
-            Ctrl-C.
+        SystemExit: when a signal ends the block. The exit code is 128 plus the number of the first signal, even if a
+            second Ctrl-C ends the block.
     """
     global _received, _noting, _waiting
     if _noting or threading.current_thread() is not threading.main_thread():

@@ -45,12 +45,12 @@ def print_run(
     exact: bool,
     learned: tuple[Tensor, Tensor] | None,
 ) -> None:
-    """Print a table of the measures of a finished run, the run's directory, and the paths of the figures.
+    """Print a table of the measures of a finished run, then the run's directory and the paths of the run's figures.
 
     For replicas, the table shows the median, the 90th percentile and the mean of each measure.
 
     Args:
-        record: the content of metrics.json.
+        record: the run's record, which is the content of metrics.json.
         distribution: the true distribution.
         directory: the directory of the run.
         exact: true if the mean and covariance of the generator's output are known in closed form, false if they are
@@ -91,14 +91,15 @@ def print_run(
 
 
 def measures(values: Mapping[str, Any], distribution: Distribution, exact: bool) -> Iterator[tuple[str, str, str]]:
-    """Yield the name, the value and the best possible value of each measure, as texts.
+    """For each measure, yield three texts: its name, its value and its best possible value.
 
-    For val/w2, the third text is the value of the baseline.
+    For val/w2, the third text is not the best possible value but the value of the maximum-likelihood baseline.
 
     Args:
         values: maps tags such as val/w2 to numbers. A measure without a number is left out.
         distribution: the true distribution.
-        exact: true if the mean and covariance of the generator's output are known in closed form.
+        exact: true if the mean and covariance of the generator's output are known in closed form, false if they are
+            estimated from samples.
     """
     values = _with_infinities(values, distribution)
     best = {
@@ -113,10 +114,11 @@ def measures(values: Mapping[str, Any], distribution: Distribution, exact: bool)
 
 
 def _with_infinities(record: Mapping[str, Any], distribution: Distribution) -> dict[str, Any]:
-    """Return a record in which null is replaced by infinity for each measure that was infinite.
+    """Return a copy of a record in which each measure that was infinite is infinite again, and not None.
 
-    JSON cannot hold infinity, so metrics.json has null for it. val/kl was infinite if it is null and val/w2 is not,
-    because a run computes both together. The same holds for val/logit_error and val/js.
+    JSON cannot hold infinity, so metrics.json has null in its place, which is read as None. If val/kl is None and
+    val/w2 is a number, val/kl was infinite, because a run computes both together. In the same way, val/logit_error was
+    infinite if it is None and val/js is a number.
     """
     companions = {"val/logit_error": "val/js"}
     if distribution.gaussian and has_density(distribution):

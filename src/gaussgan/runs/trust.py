@@ -1,4 +1,4 @@
-"""The classes and functions that the configuration of an untrusted run may name. All of them only compute."""
+"""The classes and functions that the configuration of an untrusted run may name. They do nothing but compute."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ ALLOWED = {  # config key → the classes and functions that its _target_ may na
 
 
 def check_trusted(config: dict[str, Any], path: Path) -> None:
-    """Check that data, generator and discriminator name only allowed classes and functions, without interpolations.
+    """Check that a run's configuration names only allowed classes and functions.
 
-    Names are compared as strings, because looking up an unknown name would import its module, which runs code.
+    The sections data, generator and discriminator are checked. They must also have no interpolations (${…}). Names are
+    compared as strings, because looking up an unknown name would import its module, and so run the module's code.
 
     Args:
         config: the run's configuration.
@@ -59,9 +60,9 @@ def check_trusted(config: dict[str, Any], path: Path) -> None:
 
 
 def _names(*allowed: Callable[..., Any]) -> set[str]:
-    """Return all dotted names of classes and functions.
+    """Return all dotted names of the given classes and functions.
 
-    A name begins with the module that defines the object, or with a module that exports it, such as torch.nn.
+    A dotted name begins with the module that defines the class or function, or with a module that exports it.
     """
     exports = (networks.__name__, distributions.__name__, nn.__name__)
     homes = ((each, home) for each in allowed for home in (each.__module__, *exports))
@@ -69,11 +70,13 @@ def _names(*allowed: Callable[..., Any]) -> set[str]:
 
 
 def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """Yield the dotted key and the value of each entry of nested dicts and lists. Yield any `_target_` as one text.
+    """Yield the dotted key and the value of each plain value inside nested dicts and lists.
+
+    The value of a key `_target_` is always yielded as one text, even if it is a dict or a list.
 
     Args:
         value: the nested value.
-        key: the dotted key of `value` itself, which begins every yielded key.
+        key: the dotted key of `value` itself. Every yielded key begins with it.
     """
     if isinstance(value, dict | list):
         for name, entry in value.items() if isinstance(value, dict) else enumerate(value):
