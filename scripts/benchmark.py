@@ -2,11 +2,11 @@
 
 - textbook: plain PyTorch with a DataLoader, two Adam optimizers and float(loss) after every step
 - naive Lightning: a DataLoader, toggled optimizers, self.log in every step, a progress bar and TensorBoard
-- gaussgan: this template with everything on: progress bar, TensorBoard, checkpoints, figures, evaluation
+- gaussgan: this template with its progress bar, TensorBoard, checkpoints, figures and evaluation
 
-Each loop runs in its own process, one after the other, for several rounds. The result is the median of examples per
-second. For the two Lightning loops, the time is that of `fit`. It includes set-up, the final checkpoint and the final
-figure.
+The loops run one after the other, each in its own process, for several rounds. The result for each loop is the number
+of examples per second, as the median over the rounds. For naive Lightning and gaussgan, the measured time is that of
+the call trainer.fit, which includes set-up, the final checkpoint and the final figure.
 """
 
 import argparse
@@ -29,7 +29,7 @@ WITH_BARS = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": "100"}
 
 
 def textbook(epochs: int, directory: Path) -> float:
-    """Return the seconds that the loop of Dive into Deep Learning (section 20.1) takes, without its figures."""
+    """Train with the loop of the book Dive into Deep Learning, section 20.1, without figures. Return the seconds."""
     import torch
     from torch import nn
     from torch.utils.data import DataLoader, TensorDataset
@@ -60,7 +60,11 @@ def textbook(epochs: int, directory: Path) -> float:
 
 
 def naive_lightning(epochs: int, directory: Path) -> float:
-    """Return the seconds that a loop takes that follows Lightning's page on manual optimization."""
+    """Train with a loop as in Lightning's documentation of manual optimization. Return the seconds of training.
+
+    Args:
+        directory: the directory for TensorBoard's files.
+    """
     import pytorch_lightning as pl
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits as bce
@@ -108,7 +112,11 @@ def naive_lightning(epochs: int, directory: Path) -> float:
 
 
 def gaussgan(epochs: int, directory: Path, replicas: int = 1) -> float:
-    """Return the seconds that this template's default run takes, with everything on."""
+    """Train the default run of this template, with its loggers, checkpoints and figures. Return the seconds.
+
+    Args:
+        directory: the run's directory.
+    """
     import hydra
 
     from gaussgan.setup.assemble import assemble
@@ -129,7 +137,7 @@ LOOPS: dict[str, Callable[..., float]] = {
 
 
 def _system() -> Any:
-    """Return the textbook's generator, discriminator and 1,000 examples."""
+    """Return the textbook's generator, its discriminator, and its 1,000 examples as a tensor of shape [1000, 2]."""
     import torch
     from torch import nn
 
@@ -143,7 +151,13 @@ def _system() -> Any:
 
 
 def measure(name: str, epochs: int, replicas: int = 1) -> float:
-    """Run a loop in its own process on one thread, and return examples per second, summed over replicas."""
+    """Run a loop in a new process on one thread. Return the examples per second, summed over the replicas.
+
+    Args:
+        name: a key of LOOPS.
+        epochs: the number of epochs, of 1,000 examples each.
+        replicas: the number of replicas. Only the loop "gaussgan" can train more than one replica.
+    """
     with tempfile.TemporaryDirectory() as directory:
         command = [sys.executable, __file__, "--loop", name, "--epochs", str(epochs), "--directory", directory]
         command += ["--replicas", str(replicas)] if replicas > 1 else []
@@ -186,7 +200,7 @@ def main() -> None:
 
 
 def report(result: dict[str, Any], path: Path | None) -> None:
-    """Print the numbers as one line of JSON. If a path is given, also write them to this file."""
+    """Print `result` as one line of JSON. If `path` is not None, also write `result` to this file."""
     print(f"\n{json.dumps(result)}")
     if path:
         path.write_text(json.dumps(result, indent=2) + "\n")

@@ -1,10 +1,10 @@
 """Compare many runs in one program with the same runs one after the other: python scripts/benchmark_replicas.py
 
-- replicas: the default run with everything on and R replicas, compared with the textbook's loop, in examples per second
-- sweep: the same sweep with the vectorized launcher and with the basic launcher, timed from the start of the command to
-  its end
+- replicas: the examples per second of the default run with R replicas, compared with those of a textbook's loop
+- sweep: the seconds of one sweep with the launcher "vectorized", compared with those of the same sweep with Hydra's
+  launcher "basic"; the time is that of the whole command
 
-Every measurement has its own process.
+Each measurement runs in its own process.
 """
 
 import argparse
@@ -23,7 +23,12 @@ REPLICAS = (1, 16, 256, 1024, 4096)
 
 
 def sweep(launcher: str, jobs: int) -> float:
-    """Return the seconds that a sweep takes. Its jobs are all pairs of a seed and one of two learning rates."""
+    """Run a sweep and return the seconds that it takes. The sweep varies the seed and the learning rate.
+
+    Args:
+        launcher: the name of a Hydra launcher, such as "vectorized".
+        jobs: the number of jobs, an even number.
+    """
     with tempfile.TemporaryDirectory() as directory:
         numbers = (f"seed=range({jobs // 2})", "optimizer_d.lr=0.02,0.05")
         command = [sys.executable, str(ROOT / "scripts" / "train.py"), "-m", f"hydra/launcher={launcher}", *numbers]

@@ -1,4 +1,4 @@
-"""Measure a finished run again: python scripts/evaluate.py RUN"""
+"""Load a trained run and measure its generator again: python scripts/evaluate.py RUN"""
 
 import argparse
 import math

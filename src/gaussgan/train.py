@@ -1,4 +1,4 @@
-"""Train one run from its composed configuration, and write its files."""
+"""Train the run that a configuration describes, and write the files of the run."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ log = logging.getLogger(__name__)
 
 
 def train(cfg: DictConfig) -> float:
-    """Train the run that a configuration describes, write its files, and return its score; see `final_score`.
+    """Train the run that a configuration describes, write its files, and return its score.
 
-    In a distributed run, every rank except rank 0 returns NaN.
+    The function `final_score` defines the score. In a distributed run, every rank except rank 0 returns NaN.
 
     Raises:
         ConfigError: when the configuration is wrong, or when the run's directory cannot be used.
@@ -62,9 +62,14 @@ def train(cfg: DictConfig) -> float:
 
 
 def fit(gan: GAN, data: GaussianDataModule, trainer: Trainer, ckpt_path: str | None = None) -> None:
-    """Train an assembled run. If the run diverges, no error is raised. In every case the callbacks write its files.
+    """Train a run. The trainer's callbacks write the run's files, even if the run fails.
+
+    If the run diverges, training ends, but no error is raised.
 
     Args:
+        gan: the networks and optimizers of the run.
+        data: the data of the run.
+        trainer: the trainer, with the callbacks and the loggers of the run.
         ckpt_path: the checkpoint from which the run is resumed; None for a new run.
 
     Raises:
@@ -91,15 +96,23 @@ def fit(gan: GAN, data: GaussianDataModule, trainer: Trainer, ckpt_path: str | N
 def freeze_once() -> None:
     """Exclude all objects that exist now from garbage collection. Most of these objects belong to imported modules.
 
-    Otherwise each full garbage collection would pause a run for 1/3 s. Call this function before a run is assembled. A
-    second call does nothing.
+    Without this, each full garbage collection would pause a run for 1/3 s. Call this function before the networks of a
+    run are made, so that they can still be freed. A second call does nothing.
     """
     if not gc.get_freeze_count():
         gc.freeze()
 
 
 def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Path) -> float:
-    """Print the table of a run that has ended, and return the run's score; see `final_score`.
+    """Print a table with the results of a run that has ended, and return the score of the run.
+
+    The function `final_score` defines the score.
+
+    Args:
+        gan: the trained networks.
+        data: the data of the run.
+        trainer: the trainer of the run.
+        directory: the run's directory, which contains metrics.json.
 
     Raises:
         SystemExit: when a signal ended the run. The exit code is 128 + the signal's number.
@@ -116,11 +129,11 @@ def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Pa
 
 
 def final_score(record: Mapping[str, Any]) -> float:
-    """Return the score of a run, the distance by which runs are compared. The smaller, the better.
+    """Return the score of a run, by which runs are compared. A smaller score is better.
 
-    The distance is val/w2 if the data are Gaussian, otherwise val/sliced_w2. For replicas the score is the median of
-    the replicas' distances; a diverged replica counts as infinity. If the record has no distance, or NaN, the score is
-    infinity.
+    The score is the generator's distance from the true distribution: val/w2 if the data are Gaussian, otherwise
+    val/sliced_w2. For a run with replicas, the score is the median of the replicas' distances, and the distance of a
+    diverged replica counts as infinity. If the record contains no distance, or if it is NaN, the score is infinity.
 
     Args:
         record: the content of the run's metrics.json.

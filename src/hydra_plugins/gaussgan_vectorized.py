@@ -1,7 +1,8 @@
-"""Hydra's launcher "vectorized": trains the jobs of a sweep together if they differ only in numbers.
+"""A launcher for Hydra, named "vectorized". It trains the jobs of a sweep together if they differ only in numbers.
 
 Hydra imports this file at every start, so slow imports are inside functions. This file must not have `from __future__
-import annotations`. With it, a dataclass would look up this module in sys.modules, and Hydra does not add it there.
+import annotations`. With this import, the decorator `dataclass` would look up this module in sys.modules, but Hydra
+does not add the module there.
 """
 
 from collections.abc import Sequence
@@ -25,13 +26,13 @@ ConfigStore.instance().store(group="hydra/launcher", name="vectorized", node=Vec
 
 
 class VectorizedLauncher(Launcher):
-    """Run the jobs of a sweep, as Hydra's basic launcher does. Jobs that differ only in numbers are trained together.
+    """Run the jobs of a sweep. Jobs that differ only in numbers are trained together, and draw no figures.
 
-    Jobs that are trained together write no figures.
+    All other jobs are run one after the other, as by Hydra's basic launcher.
 
     Args:
-        max_replicas: the largest number of jobs that are trained together; None for no limit. If more jobs differ only
-            in numbers, they are trained in several groups, one after the other.
+        max_replicas: the largest number of jobs that are trained together; None for no limit. If more jobs could be
+            trained together, they are divided into several groups. The groups are trained one after the other.
     """
 
     def __init__(self, max_replicas: int | None) -> None:

@@ -1,7 +1,7 @@
-"""Callbacks around training: evaluation, pictures, checkpoints, the record and the progress bar.
+"""Lightning callbacks that measure, draw, save and record a run, and show its progress.
 
-The package `evaluation` computes the numbers that these callbacks log. The package `runs` defines the files that they
-write.
+The package `evaluation` computes the numbers that these callbacks log. The package `runs` defines the format of the
+files that these callbacks write.
 """
 
 from gaussgan.callbacks.checkpoints import Checkpoints

@@ -1,4 +1,4 @@
-"""Refuse the Lightning callbacks that cannot work in a run of gaussgan. Each error message gives the reason."""
+"""Refuse the callbacks that cannot work in a run of gaussgan. Each error message gives the reason."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def check_callbacks(callbacks: Mapping[str, Callback], has_logger: bool) -> None
         has_logger: true if the run has a logger.
 
     Raises:
-        ConfigError: when a callback does not work, or when one of its arguments would be ignored or is not valid.
+        ConfigError: when a callback cannot work, or when an argument of a callback is not valid or would be ignored.
     """
     for name, callback in callbacks.items():
         if not isinstance(callback, required := REQUIRED_CLASSES.get(name, Callback)):
@@ -91,17 +91,18 @@ def check_callbacks(callbacks: Mapping[str, Callback], has_logger: bool) -> None
 
 
 def check_monitors(callbacks: Mapping[str, Callback], metrics: Callable[[], Sequence[str]]) -> None:
-    """Check that the run logs each metric that a callback monitors or uses in the name of a checkpoint.
+    """Check that the run logs each metric that a callback monitors or uses in the file name of a checkpoint.
 
-    A callback that the user wrote may log any metric. If the run has such a callback, every metric's name is accepted.
+    A callback that the user wrote may log metrics of any name. If there is such a callback, nothing is checked.
 
     Args:
         callbacks: maps the name of each callback in the configuration to the callback.
-        metrics: a function that returns the names of the metrics that the run logs. It is called only if a callback
-            uses a metric.
+        metrics: a function of no arguments that returns the names of the metrics that the run logs. It is called only
+            if a callback uses a metric.
 
     Raises:
-        ConfigError: for the first unknown metric. The message lists the known metrics.
+        ConfigError: when a callback uses a metric that the run does not log. The message lists the metrics that the run
+            logs.
     """
     monitors = {f"callbacks.{name}.monitor": [setting(each, "monitor")] for name, each in callbacks.items()}
     for name, each in callbacks.items():
@@ -116,10 +117,10 @@ def check_monitors(callbacks: Mapping[str, Callback], metrics: Callable[[], Sequ
 
 
 def uncalled(callbacks: Iterable[Callback]) -> list[str]:
-    """Return the names of the hooks that the user's own callbacks define but a run never calls, as CLASS.HOOK.
+    """Return the hooks that the user's own callbacks define but that a run never calls, each as "CLASS.HOOK".
 
-    Examples are the hooks around validation, because a run has no validation loop, and the hooks around an optimizer's
-    step, because each player steps its own optimizer.
+    A run never calls the hooks around validation, because it has no validation loop. It never calls the hooks around an
+    optimizer's step, because gaussgan steps the optimizers without Lightning.
     """
     return [
         f"{type(callback).__name__}.{hook}"
@@ -132,6 +133,6 @@ def uncalled(callbacks: Iterable[Callback]) -> list[str]:
 
 
 def _is_own(callback: Callback) -> bool:
-    """Return whether a callback runs the user's own code. Lightning's `LambdaCallback` does, too."""
+    """Return whether a callback runs the user's own code. Lightning's `LambdaCallback` also runs the user's code."""
     package = type(callback).__module__.partition(".")[0]
     return package not in ("gaussgan", "pytorch_lightning") or isinstance(callback, lightning.LambdaCallback)

@@ -23,8 +23,8 @@ class Checkpoints(Checkpoint):
     """Save `checkpoints/last.ckpt` and `checkpoints/best.ckpt`. A file is never left half-written.
 
     last.ckpt is saved at the start of training, after each epoch, and when training stops within an epoch. best.ckpt is
-    the checkpoint of the epoch with the lowest score. The score is the generator's distance from the true distribution.
-    If training stops within the first epoch, both files are the same.
+    the checkpoint saved after the epoch with the lowest score. The score is the distance of the generator's
+    distribution from the true distribution. If training stops within the first epoch, best.ckpt is a copy of last.ckpt.
 
     Args:
         directory: the run's directory.
@@ -84,9 +84,10 @@ class Checkpoints(Checkpoint):
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Save the checkpoints of all callbacks, including Lightning's own. A file is never left half-written.
+    """A Lightning plugin that writes every checkpoint file. A file is never left half-written.
 
-    Each checkpoint is first written to a temporary file in the same directory and then renamed.
+    The plugin is used for the checkpoints of all callbacks, including Lightning's own callbacks. Each checkpoint is
+    first written to a temporary file in the same directory. The temporary file is then renamed.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:

@@ -1,4 +1,4 @@
-"""Draw the pictures of a run. Each public function maps a `Snapshot` to a `Picture`."""
+"""Draw pictures of a run. Each public function maps a `Snapshot` to a `Picture`, or to None if it draws nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from gaussgan.rng import normal, stream
 from gaussgan.runs.history import Row
 
 GAUSSIAN_EXAMPLES = 100  # number of real examples, and also of generated ones, in a picture of Gaussian data
-MIXTURE_EXAMPLES = 1_000  # the same for other data
+MIXTURE_EXAMPLES = 1_000  # the same number in a picture of data that are not Gaussian
 BATCH = 1_000  # number of examples in the batch on which a game is linearised
 MAX_PARAMETERS = 500  # no spectrum is drawn for games with more parameters
 
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The state of a run after `iterations` iterations. Pictures are drawn from this state."""
+    """The state of a run after `iterations` iterations, from which pictures are drawn."""
 
     gan: GAN
     data: GaussianDataModule
@@ -50,25 +50,26 @@ class Snapshot:
         return f"iteration {self.iterations:,}"
 
     def batch(self) -> Batch:
-        """Return the first 1,000 examples of the first epoch as one batch in float64, for linearising the game."""
+        """Return the first 1,000 examples of the first epoch as one batch in float64."""
         columns = self.data.draw_epoch(0)
         return Batch(*(None if column is None else column[:BATCH].double() for column in columns))  # type: ignore[arg-type]
 
 
 class Picture(NamedTuple):
-    """A figure, and numbers to log together with it. `scalars` maps the name of each number to its value."""
+    """A figure, and numbers to log with the figure. `scalars` maps the name of each number to its value."""
 
     figure: Figure
     scalars: Mapping[str, float] = {}
 
 
 def game(run: Snapshot) -> Picture | None:
-    """Draw the state of a game.
+    """Draw an overview of a run.
 
-    For a single run, draw real and generated examples, the true and the learned distribution, the discriminator, and
-    the histories of both losses and of the distance between the two distributions. For replicas, draw a histogram of
-    the replicas' distances from the true distribution, the quantiles of these distances over the iterations, and the
-    learned Gaussians.
+    For a single run, draw real and generated examples, the true and the learned distribution, and the discriminator.
+    Also draw the histories of both losses and of the distance between the two distributions. For a run with replicas,
+    draw a histogram of the replicas' distances from the true distribution, and the quantiles of these distances over
+    the iterations. If the true distribution is a Gaussian and not a single point, also draw the Gaussians that the
+    replicas learned.
     """
     gan, data, true = run.gan, run.data, run.data.distribution
     if gan.replicas > 1:
@@ -128,10 +129,10 @@ def _name(tag: str) -> str:
 
 
 def logit(run: Snapshot) -> Picture | None:
-    """Draw the logit of the discriminator and the optimal logit, log p/q.
+    """Draw the discriminator's logit and the optimal logit, log p/q.
 
-    p is the density of the true distribution, and q is the density of the learned distribution. Return None for
-    replicas, or if p or q is unknown.
+    p is the density of the true distribution, and q is the density of the generator's distribution. Return None if p or
+    q is unknown, or if the run has replicas.
     """
     gan, true = run.gan, run.data.distribution
     if _has_replicas("logit", gan):
@@ -152,11 +153,12 @@ def logit(run: Snapshot) -> Picture | None:
 
 
 def spectrum(run: Snapshot) -> Picture | None:
-    """Draw the eigenvalues of the Jacobian of one iteration at the current parameters.
+    """Draw the eigenvalues of the Jacobian of one training iteration at the current parameters.
 
-    The Jacobian is computed in float64, on one batch of the training set and with the networks in evaluation mode. It
-    is the Jacobian for SGD with each player's own learning rate and momentum, even if the player trains with another
-    optimizer. Return None for replicas and for games with more than 500 parameters.
+    An iteration is seen as a map from the parameters of both players to their new values. The Jacobian of this map is
+    computed in float64, on one batch of the training set, with the networks in evaluation mode. Each player's step is a
+    step of SGD with the player's learning rate and momentum, even if the player trains with another optimizer. Return
+    None if the networks have more than 500 parameters in all, or if the run has replicas.
     """
     gan = run.gan
     players = (gan.discriminator_player, gan.generator_player)
@@ -174,9 +176,10 @@ def spectrum(run: Snapshot) -> Picture | None:
 
 
 def portrait(run: Snapshot) -> Picture | None:
-    """Draw the path of a game with two parameters, and the direction in which each player descends at every point.
+    """Draw the path of the two parameters of a game, one per player, and a field of arrows that training would follow.
 
-    Return None for replicas, and for games with another number of parameters.
+    An arrow is minus the gradient of each player's loss, times the player's learning rate. Return None if the number of
+    parameters is not two, if the run did not keep the path, or if the run has replicas.
     """
     gan = run.gan
     if _has_replicas("portrait", gan):

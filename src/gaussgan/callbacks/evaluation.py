@@ -26,18 +26,18 @@ Measure = Callable[[Distribution, nn.Module, nn.Module], dict[str, Tensor]]
 
 
 class Evaluation(Callback):
-    """Measure the generator's distances from the true distribution after each epoch.
+    """Measure the distances of the generator's distribution from the true distribution after each epoch.
 
-    The callback logs the distances, the speed, and means over the epoch, such as the mean loss train/loss_d. It appends
-    all these numbers to `history` as one row. With `trainer.log_every_n_steps` = n it also logs means every n
-    iterations, such as train/loss_d_step. Each of these is a mean over the iterations since the last such log. The
-    callback also logs the configuration, and counts the seconds of training.
+    After each epoch, the callback logs the distances, the speed, and means over the epoch, such as the mean loss
+    train/loss_d. It appends all these numbers to `history` as one row. If `trainer.log_every_n_steps` is n > 0, the
+    callback also logs means every n iterations, such as train/loss_d_step. These means are taken over the iterations
+    since the previous log of such means. The callback also logs the configuration, and measures the time of training.
 
     Args:
-        exact: if true, refuse a run whose distances can only be estimated from samples.
+        exact: if true, the method `check` refuses a run whose distances can only be estimated from samples.
         measures: functions that measure more numbers, such as `gaussgan.evaluation.dirac.equilibrium_distance`. Each
-            function maps (distribution, generator, discriminator) to a dict from names to tensors. A tensor has the
-            shape [], or [R] for R replicas.
+            function maps (distribution, generator, discriminator) to a dict, and the dict maps names to tensors. Each
+            tensor has the shape [], or the shape [R] for a run with R replicas.
     """
 
     def __init__(self, exact: bool = False, measures: Sequence[Measure] = ()) -> None:
@@ -47,13 +47,17 @@ class Evaluation(Callback):
         self._evaluator: Evaluator | ChunkedEvaluator | None = None
 
     def evaluator(self, data: GaussianDataModule) -> Evaluator | ChunkedEvaluator:
-        """Return the evaluator of the run. The first call creates the evaluator."""
+        """Return the object that measures the distances. The first call creates it; later calls return the same one."""
         if self._evaluator is None:
             self._evaluator = evaluator_of(data)
         return self._evaluator
 
     def check(self, generator: nn.Module, distribution: Distribution) -> None:
-        """If `exact` is true, check that the generator's distances from the distribution have a closed form.
+        """If the callback's argument `exact` is true, check that the distances have a closed form.
+
+        Args:
+            generator: the generator whose distances would be measured.
+            distribution: the true distribution.
 
         Raises:
             ValueError: when `exact` is true and the distances can only be estimated from samples.
@@ -97,11 +101,15 @@ class Evaluation(Callback):
         self.epoch_started, self.epoch_start = now, step
 
     def names(self, gan: GAN, data: GaussianDataModule) -> list[str]:
-        """Return the keys of a row of `history`."""
+        """Return the keys of a row of `history`. The keys are known before training."""
         return ["iteration", "epoch", *self._example_row(gan, data)]
 
     def metrics(self, gan: GAN, data: GaussianDataModule) -> list[str]:
-        """Return the names of the numbers that a run logs after every epoch. For replicas these include quantiles."""
+        """Return the names of the numbers that this callback logs after each epoch.
+
+        For a run with replicas, each number is a mean over the replicas. The names of quantiles over the replicas, such
+        as val/w2_median, are also returned.
+        """
         return [*aggregate(self._example_row(gan, data))]
 
     def _example_row(self, gan: GAN, data: GaussianDataModule) -> dict[str, Any]:
@@ -118,7 +126,7 @@ class Evaluation(Callback):
         return values
 
     def total_seconds(self) -> float:
-        """Return the seconds of training so far. For a resumed run, the seconds before the interruption count, too."""
+        """Return the seconds of training so far. For a resumed run, this includes the time before the interruption."""
         return self.seconds + (perf_counter() - self.started if hasattr(self, "started") else 0.0)
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]

@@ -13,11 +13,11 @@ from gaussgan.loggers.log import log_numbers
 
 
 class LearningRateMonitor(Callback):
-    """Log the learning rates of the next iteration, as lr/discriminator and lr/generator.
+    """Log the players' learning rates, as lr/discriminator and lr/generator.
 
-    They are logged before the first iteration, after each epoch, and every `trainer.log_every_n_steps` iterations. If
-    replicas have different learning rates, the mean and the quantiles over the replicas are logged, such as
-    lr/generator and lr/generator_median.
+    The learning rates are logged before the first iteration, after each epoch, and every `trainer.log_every_n_steps`
+    iterations. The logged values are those that the next iteration uses. If a player's learning rate differs between
+    replicas, the mean over the replicas is logged, such as lr/generator, and quantiles, such as lr/generator_median.
     """
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]

@@ -1,4 +1,4 @@
-"""Draw a picture during a run and at its end."""
+"""Draw a picture of a run several times during training and at the end of training."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 
 
 class Pictures(Callback):
-    """Draw a picture after epochs 1, 10, 100, … and at the end of a run. Log each picture, and save the last one.
+    """Draw a picture after epochs 1, 10, 100, … and at the end of a run. Log each picture, and save the last picture.
 
-    If a picture cannot be drawn, the error is logged and the run goes on.
+    If drawing a picture raises an error, the error is logged and the run goes on.
 
     Args:
         draw: a function that maps a `Snapshot`, the state of a run, to a `Picture`, or to None if there is nothing to

@@ -27,10 +27,11 @@ LINE_SECONDS, LINES = 10, 100  # in a log: at least 10 seconds between two lines
 
 
 class IterationsBar(ProgressBar):
-    """Show the number of iterations, the time left, both losses, the score, and the examples per second.
+    """Show the number of iterations, the time left, both losses, the score, and the number of examples per second.
 
-    Each loss is a mean over the current epoch so far. In a terminal these entries follow a bar on one line, and the
-    last entries are left out if the line is too short. Without a terminal, a line is logged from time to time.
+    Each loss is a mean over the current epoch so far. The score is the distance of the generator's distribution from
+    the true distribution after the last epoch. In a terminal, a bar and these entries are one line. If the line is too
+    short, the last entries are left out. Without a terminal, the entries are logged as a new line from time to time.
     """
 
     def __init__(self) -> None:
@@ -86,7 +87,11 @@ class IterationsBar(ProgressBar):
         self.next_time = self.started + seconds + REFRESH_SECONDS
 
     def _numbers(self, trainer: Trainer, gan: GAN, seconds: float) -> list[str]:
-        """Return the losses, the score and the speed as texts. The losses come from this rank's examples only."""
+        """Return the losses, the score and the speed as texts. The losses are means over this rank's examples only.
+
+        Args:
+            seconds: the seconds since training started in this process.
+        """
         data, row = data_of(trainer), dict(zip(TAGS, gan.state.epoch.means().unbind(-1), strict=True))
         losses = {name: middle(row, f"train/{name}", gan.diverged) for name in ("loss_d", "loss_g")}
         texts = [f"{name} {loss:.3f}" if abs(loss) < 1e4 else f"{name} {loss:.3g}" for name, loss in losses.items()]
@@ -97,6 +102,6 @@ class IterationsBar(ProgressBar):
 
 
 def _clock(seconds: float) -> str:
-    """Format a time in seconds as minutes and seconds, such as 0:12, or with hours, such as 2:13:20."""
+    """Format a number of seconds as minutes and seconds, such as 0:12. From one hour on, add hours, such as 2:13:20."""
     clock = str(timedelta(seconds=round(seconds)))
     return clock.removeprefix("0:").removeprefix("0") if seconds < 3599.5 else clock

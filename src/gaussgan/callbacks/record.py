@@ -32,11 +32,11 @@ class Ending(NamedTuple):
     Args:
         status: "completed", "interrupted", "diverged" or "failed".
         error: the message of the error, or None.
-        iterations: the number of iterations that the record states. For a diverged run, the iteration at which the run
+        iterations: the number of iterations until the run ended. For a diverged run, the iteration at which the run
             diverged.
-        trained: the number of iterations that were computed. For a diverged run it can be larger than `iterations`,
-            because iterations are computed in blocks.
-        seconds: the time that the computed iterations took, in seconds.
+        trained: the number of iterations that were computed. For a diverged run, `trained` can be larger than
+            `iterations`, because several iterations are computed in one call, and divergence is noticed after the call.
+        seconds: the time that these `trained` iterations took, in seconds.
     """
 
     status: str
@@ -60,12 +60,13 @@ def record_run(
     Args:
         directory: the run's directory.
         config: the run's configuration.
+        ending: how the run ended.
         data: the data of the run. If the run was trained as one of several replicas, the data of all these replicas.
-        history: one row of measures for each epoch. The record contains the last row if that row belongs to iteration
-            `ending.iterations`.
-        diverged: maps the number of each diverged replica to its error.
-        baseline: the W₂ distance of the maximum-likelihood fit from the true distribution; None if the baseline was not
-            measured.
+        history: one row of measures for each epoch. The last row is written to metrics.json if it was measured at
+            iteration `ending.iterations`.
+        diverged: maps the number of each diverged replica to the error of that replica.
+        baseline: the W₂ distance of a maximum-likelihood fit to the same examples from the true distribution. Pass None
+            if this distance was not measured.
     """
     iterations, replicas = ending.iterations, config["replicas"]
     row = next((row for row in history[-1:] if row["iteration"] == iterations), {})
@@ -90,11 +91,12 @@ def record_run(
 
 
 class Record(Callback):
-    """Write metrics.json when a run ends for any reason. After a signal, stop the run at the end of the current block.
+    """Write metrics.json when a run ends for any reason, and stop the run after a signal such as Ctrl-C.
 
-    A block is a group of iterations that are computed in one call. When the run stops, the callback `Checkpoints` saves
-    a checkpoint, from which the run can be resumed. Lightning calls `Checkpoints` after this callback. The ranks of a
-    distributed run stop together. A second Ctrl-C ends the run immediately, without a new checkpoint.
+    Iterations are computed in blocks, each in one call. After a signal, the run stops at the end of the current block.
+    The callback `Checkpoints`, which Lightning calls after this callback, then saves a checkpoint from which the run
+    can be resumed. All ranks of a distributed run stop at the same iteration. A second Ctrl-C ends the run immediately,
+    without a new checkpoint.
 
     Args:
         directory: the run's directory.

@@ -1,4 +1,4 @@
-"""Keep the parameters of a small game during training, so that their path can be drawn."""
+"""Keep the parameters of a small game during training, so that the path of the parameters can be drawn."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from gaussgan.gan.module import GAN
 
 
 class Trajectory(Callback):
-    """Append one vector of all parameters to `points` at the start of training and after each block of iterations.
+    """Keep the parameters of both networks over time, in the list `points`.
 
-    In each vector, the generator's parameters come before the discriminator's parameters.
+    One vector is appended at the start of training, and one after each call of Lightning's `on_train_batch_end`. Each
+    vector holds all parameters of the generator, followed by all parameters of the discriminator.
     """
 
     def __init__(self) -> None:
@@ -39,6 +40,6 @@ class Trajectory(Callback):
 
 
 def trajectory_of(trainer: Trainer) -> list[Tensor]:
-    """Return the parameter vectors that a trainer's `Trajectory` callback kept; [] if there is no such callback."""
+    """Return the parameter vectors that a trainer's `Trajectory` callback has kept, or [] without such a callback."""
     callbacks = [each for each in trainer.callbacks if isinstance(each, Trajectory)]  # type: ignore[attr-defined]
     return callbacks[0].points if callbacks else []

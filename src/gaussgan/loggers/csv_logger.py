@@ -1,4 +1,4 @@
-"""The CSV logger, which `logger=csv` chooses."""
+"""The logger that the option `logger=csv` chooses. It writes the file metrics.csv."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from gaussgan.config.dotted import to_yaml
 class CSVLogger(Logger):
     """A logger that writes the file `metrics.csv`, with one row for each iteration at which numbers are logged.
 
-    Each row is written immediately. When a run is resumed, this logger keeps the rows before the iteration
-    `purge_step`. Lightning's own `CSVLogger` would delete them.
+    Each row is written immediately. If the file exists already, because a run is resumed, the rows of iterations before
+    `purge_step` are kept. Lightning's own `CSVLogger` would delete these rows.
 
     Args:
         save_dir: the directory of the file.
-        purge_step: if the file exists, its rows of this iteration and of all later iterations are deleted.
+        purge_step: an iteration. If the file exists, the rows of this iteration and of all later ones are deleted.
     """
 
     name, version = "", ""
@@ -65,7 +65,11 @@ class CSVLogger(Logger):
     def _rewrite(self, step: int, row: dict[str, Any]) -> None:
         """Write the whole file again, with one more row.
 
-        This is necessary if the new row has new columns, or if its iteration is before that of the last row.
+        This is necessary if the new row has new columns, or if `step` is smaller than the iteration of the last row.
+
+        Args:
+            step: the iteration of the new row.
+            row: the new row, which maps columns to values.
         """
         text = self.path.read_text() if self.path.exists() else ""
         complete = text[: text.rfind("\n") + 1].splitlines()  # a killed process may leave half a row

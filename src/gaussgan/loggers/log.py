@@ -1,4 +1,4 @@
-"""Log the configuration, the numbers and the pictures of a run."""
+"""Log the configuration and the numbers of a run."""
 
 from __future__ import annotations
 
@@ -30,12 +30,14 @@ def log_configuration(
     step: int,
     first_keys: Sequence[str],
 ) -> None:
-    """Log the hyperparameters of a run, and save the ids that W&B and MLflow gave the run.
+    """Log the hyperparameters of a run. Save the ids that W&B and MLflow gave the run in the run's directory.
 
     Args:
+        loggers: the loggers of the run.
         config: the configuration of the run.
-        distances: maps tags, such as "val/w2", to distances from the true distribution at the iteration `step`.
-        step: the iteration at which this process starts to train.
+        distances: maps tags, such as "val/w2", to the generator's distances from the true distribution at iteration
+            `step`. TensorBoard shows one of these distances next to the hyperparameters.
+        step: the iteration from which this process trains: 0 for a new run.
         first_keys: the dotted keys of the hyperparameters to list first, such as those set on the command line.
     """
     numbers, start = hyperparameters(config, first_keys), aggregate(distances)
@@ -72,11 +74,11 @@ def _log_configuration_to_tensorboard(
 
 
 def log_numbers(loggers: Sequence[Logger], numbers: Mapping[str, float], step: int) -> None:
-    """Log the numbers of one iteration to all loggers. If there are no numbers, log nothing.
+    """Log the numbers of one iteration to all loggers.
 
     Args:
-        numbers: maps tags, such as "val/w2", to numbers.
-        step: the iteration.
+        numbers: maps tags, such as "val/w2", to numbers. If it is empty, nothing is logged.
+        step: the iteration to which the numbers belong.
     """
     for logger in loggers if numbers else ():
         logger.log_metrics(dict(numbers), step=step)
@@ -89,12 +91,14 @@ def log_finished_run(
     history: Sequence[Mapping[str, Any]],
     first_keys: Sequence[str],
 ) -> None:
-    """Log a finished single run as if it were logged during training, and close its loggers.
+    """Log a run without replicas that has ended, and close its loggers. The logs are the same as during training.
 
     Args:
+        loggers: the loggers of the run.
         config: the configuration of the run.
-        distances: maps tags, such as "val/w2", to distances from the true distribution at iteration 0.
-        history: one row for each epoch; it maps tags to numbers, and "iteration" to the iteration of the row.
+        distances: maps tags, such as "val/w2", to the generator's distances from the true distribution at iteration 0.
+        history: one row for each epoch. A row maps tags to the numbers measured after the epoch, and the key
+            "iteration" to the number of iterations so far.
         first_keys: the dotted keys of the hyperparameters to list first.
     """
     with closing(loggers):
@@ -107,7 +111,7 @@ def log_finished_run(
 
 
 def typed() -> list[str]:
-    """Return the dotted keys that the user set on the command line. The keys that a sweep varies come first."""
+    """Return the dotted keys that the user set on the command line. In a sweep, the keys that it varies come first."""
     if not HydraConfig.initialized():
         return []
     hydra, parse = HydraConfig.get(), OverridesParser.create().parse_overrides

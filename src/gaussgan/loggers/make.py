@@ -18,8 +18,9 @@ from gaussgan.runs.directory import writing
 
 IDS_FILE = "loggers.json"  # a file in the run's directory with the ids that W&B and MLflow gave the run
 
-# Maps a logger class to (argument, extra). The argument lets a resumed run continue its log; its value is an iteration,
-# or the id that W&B or MLflow gave the run. The extra is the pip extra that installs the package of the logger.
+# Maps a logger class to (argument, extra). `argument` is the argument of the class that lets a resumed run continue its
+# log. The argument's value is an iteration, or the id that W&B or MLflow gave the run. `extra` is the pip extra that
+# installs the package of the logger, or None if the package is always installed.
 SUPPORTED: dict[type[Logger], tuple[str, str | None]] = {
     CSVLogger: ("purge_step", None),
     TensorBoardLogger: ("purge_step", None),
@@ -32,15 +33,16 @@ SERVICES = tuple(logger for logger, (_, extra) in SUPPORTED.items() if extra)
 def make_loggers(config: Mapping[str, Any], step: int | None = None) -> list[Logger]:
     """Make the loggers of a configuration.
 
-    If the run is resumed, the loggers continue its logs. If the run was killed before, a log may have entries that are
-    newer than the checkpoint. The logger of that log deletes these entries if it can.
+    If the run is resumed, the loggers continue its existing logs. If the run had been killed, a log may contain entries
+    that are newer than the checkpoint. The CSV logger and TensorBoard hide or delete these entries; W&B and MLflow
+    cannot.
 
     Args:
         config: the configuration of the run.
         step: the iteration from which the run is resumed, or None for a new run.
 
     Raises:
-        ConfigError: when a logger cannot be made, cannot reach its service, or cannot write.
+        ConfigError: when a logger cannot be made, cannot log in to its service, or cannot write to its directory.
     """
     directory = Path(config["run_dir"])
     ids = json.loads((directory / IDS_FILE).read_text()) if step is not None and (directory / IDS_FILE).exists() else {}
@@ -78,9 +80,9 @@ def _make(name: str, node: Mapping[str, Any], run_id: str | None, purge_step: in
 
 @contextmanager
 def closing(loggers: Sequence[Logger]) -> Iterator[None]:
-    """At the end of a with block, end the W&B run if one of the loggers uses W&B.
+    """At the end of a with block, end the run on W&B if one of the loggers uses W&B.
 
-    Lightning leaves the W&B run open. The next run of the same process would then log into it.
+    Lightning does not end it. A second run in the same process would then log to the first run's page on W&B.
     """
     failed = True
     try:

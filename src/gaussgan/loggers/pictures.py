@@ -8,12 +8,12 @@ from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger
 
 
 def log_picture(logger: Logger, tag: str, image: Any, step: int) -> None:
-    """Log a picture of one iteration, if the logger accepts pictures.
+    """Log a picture to a logger. If the logger does not accept pictures, do nothing.
 
     Args:
         tag: the name of the picture in the log.
-        image: an array of shape [height, width, 3].
-        step: the iteration.
+        image: the picture's RGB values, an array of shape [height, width, 3].
+        step: the iteration that the picture shows.
     """
     if isinstance(logger, TensorBoardLogger):
         logger.experiment.add_image(tag, image, step, dataformats="HWC")

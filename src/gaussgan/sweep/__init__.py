@@ -1,4 +1,4 @@
-"""Run a sweep. Jobs that differ only in numbers are trained together.
+"""Run the jobs of a sweep. Jobs that differ only in numbers are trained together, as the replicas of one run.
 
-Code that trains one run belongs in the module `gaussgan.train`.
+Code that trains one run does not belong here, but in the module `gaussgan.train`.
 """

@@ -1,4 +1,4 @@
-"""Compose the configurations of a sweep's jobs. Jobs that differ only in numbers need only one call of Hydra."""
+"""Compose the configurations of a sweep's jobs. For jobs that differ only in numbers, Hydra composes only the first."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Composer:
 
     Two jobs have the same shape if their overrides differ only in numbers that may differ between replicas. For the
     first job of each shape, Hydra composes the configuration. For every other job of that shape, this class copies the
-    first job's configuration and sets the job's own numbers in the copy. The result is the same, because Hydra also
-    sets numbers after it merges the config groups and before it resolves interpolations. Making a copy takes 1/20 of
-    the time of composing.
+    first job's configuration and sets the job's own numbers in the copy. The result is the same as Hydra's, because
+    Hydra also sets numbers after it merges the config groups and before it resolves interpolations. Making a copy takes
+    1/20 of the time that Hydra needs to compose a configuration.
 
     Args:
-        loader: Hydra's loader. All other methods and attributes are those of this loader.
+        loader: Hydra's loader. All methods and attributes except `load_sweep_config` are those of this loader.
     """
 
     def __init__(self, loader: ConfigLoader) -> None:
@@ -61,10 +61,10 @@ class Composer:
 
 
 def _number_shape(override: Override) -> str | None:
-    """Return an override's key and the type of its number or numbers, such as "optimizer_d.lr=<class 'float'>".
+    """Return an override's key and the type of its value, such as "optimizer_d.lr=<class 'float'>".
 
-    Return None if the override does anything else than set a number, or a list of numbers, that may differ between
-    replicas.
+    The value must be a number or a list of numbers, and it must be allowed to differ between replicas. For every other
+    override, return None.
     """
     plain = override.type is OverrideType.CHANGE and override.value_type is ValueType.ELEMENT
     if not (plain and override.package is None and may_vary(override.key_or_group)):
@@ -77,16 +77,17 @@ def _number_shape(override: Override) -> str | None:
 
 
 def _can_be_copied(config: DictConfig, numbers: Sequence[Override], others: Sequence[Override]) -> bool:
-    """Check that a copy of `config` with other numbers equals the configuration that Hydra would compose.
+    """Return whether a copy of `config` with other numbers equals the configuration that Hydra would compose.
 
-    This requires three things. No number is the choice of a config group. No override in `others` sets or removes the
-    key of a number, a parent of such a key, or a child. Hydra copies no environment variables into the job.
+    Three conditions must hold. First, no override in `numbers` chooses an option of a config group. Second, no override
+    in `others` sets or removes the key of a number, a parent of such a key, or a child of such a key. Third, Hydra
+    copies no environment variables into the job (hydra.job.env_copy is empty).
 
     Args:
         config: the configuration that Hydra composed for one job.
         numbers: the job's overrides that set numbers that may differ between replicas.
-        others: all other overrides of the job. An override that chooses a config group does no harm, because Hydra
-            merges groups before it sets numbers.
+        others: all other overrides of the job. An override that chooses an option of a config group is always allowed,
+            because Hydra merges the config groups before it sets numbers.
     """
     choices = config.hydra.runtime.choices
     keys = [override.key_or_group for override in numbers]
@@ -100,10 +101,12 @@ def _related(a: str, b: str) -> bool:
 
 
 def _update_hydra(config: DictConfig, task: Sequence[Override]) -> None:
-    """Update the working directory in a copied configuration, and the entries that list the overrides of the job.
+    """In a copy of another job's configuration, update the entries of Hydra that depend on the job.
+
+    These entries are the working directory and the lists of the job's overrides.
 
     Args:
-        config: the copy, with Hydra's own configuration.
+        config: the copy. It includes Hydra's own configuration, under the key hydra.
         task: the overrides of the job, except overrides of Hydra's own keys.
     """
     for i, override in enumerate(task):

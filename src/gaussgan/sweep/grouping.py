@@ -22,16 +22,16 @@ VALUES: dict[str, tuple[Any, ...]] = {  # key → allowed values; a job with any
     "trainer.profiler": (None,),
 }
 CALLBACKS = tuple(f"gaussgan.callbacks.{name}" for name in ("Evaluation", "Checkpoints", "Record"))
-# A job with the default picture may be trained with others. The picture is then not drawn.
+# A job with the default picture may be trained together with other jobs. In this case the picture is not drawn.
 PICTURES, GAME = "gaussgan.callbacks.Pictures", "gaussgan.callbacks.drawing.game"
 LOGGERS = ("pytorch_lightning", "gaussgan")  # packages whose loggers can log a whole run after its end
 
 
 def reason_alone(config: Mapping[str, Any]) -> str | None:
-    """Return the reason why a job must be trained alone, as KEY or KEY=VALUE; None if there is no reason.
+    """Return the setting because of which a job must be trained alone, as "KEY" or "KEY=VALUE".
 
-    KEY is the config key that causes it. Classes are compared by name, because an import of torch must wait until the
-    job's environment variables are set.
+    Return None if the job may be trained together with other jobs. Classes are compared by name and not imported,
+    because torch must not be imported before the job's environment variables are set.
 
     Args:
         config: the job's configuration, including Hydra's own, as plain dicts and lists with unresolved interpolations.
@@ -57,11 +57,12 @@ def reason_alone(config: Mapping[str, Any]) -> str | None:
 
 
 def group_key(cfg: DictConfig, config: Mapping[str, Any]) -> str:
-    """Return a key that is equal for two jobs if they can be trained together.
+    """Return a text that identifies the group of jobs with which a job can be trained together.
 
-    The key consists of two parts. The first part is the configuration without the numbers that may differ between
-    replicas. The second part is the values of the interpolations, because a value may depend on such a number. An
-    interpolation that uses the job's directory or Hydra's own configuration is ignored.
+    Two jobs belong to the same group if their texts are equal. The text consists of two parts. The first part is the
+    configuration without the numbers that may differ between replicas. The second part is the values of the
+    configuration's interpolations, because such a value may depend on a number that the first part omits.
+    Interpolations that use the job's directory or Hydra's own configuration are ignored.
 
     Args:
         cfg: the job's configuration.
@@ -77,7 +78,7 @@ def group_key(cfg: DictConfig, config: Mapping[str, Any]) -> str:
 
 
 def job_ranges(numbers: Sequence[int]) -> str:
-    """Return job numbers as text with ranges, such as #0–#3, #7."""
+    """Format ascending job numbers as a text with ranges: [0, 1, 2, 3, 7] as "#0–#3, #7"."""
     runs = [[n for _, n in run] for _, run in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])]
     return ", ".join(f"#{run[0]}" if len(run) == 1 else f"#{run[0]}–#{run[-1]}" for run in runs)
 

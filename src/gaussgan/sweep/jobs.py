@@ -1,4 +1,4 @@
-"""Start and end the jobs of a sweep as Hydra does, and copy log records to the log files of all jobs."""
+"""Start and end the jobs of a sweep as Hydra does. Write log records to the log files of several jobs at once."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ from gaussgan.config.dotted import to_yaml
 
 @dataclass(eq=False)
 class Job:
-    """One job of a sweep. Call `run` to run it alone. To train it with other jobs, call `begin`, train, call `end`."""
+    """One job of a sweep. The method `run` runs the job alone.
+
+    To train the job together with other jobs, call `begin` for each job, train the jobs, and call `end` for each job.
+    """
 
     number: int
     overrides: Sequence[str]
-    config: DictConfig  # with Hydra's own configuration
+    config: DictConfig  # it includes Hydra's own configuration, under the key hydra
     returned: JobReturn = field(default_factory=JobReturn)
     task: dict[str, Any] = field(default_factory=dict)  # the job's resolved configuration, after `begin`
     files: list[logging.FileHandler] = field(default_factory=list)  # the log files of the job, after `begin`
@@ -37,14 +40,15 @@ class Job:
         self.returned = run_job(task, self.config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
 
     def begin(self, context: HydraContext, task: TaskFunction) -> None:
-        """Make the job's directory and its .hydra, open the log, and call on_job_start, as Hydra's `run_job` does.
+        """Do what Hydra's function `run_job` does before it runs a job.
 
-        This takes half of Hydra's time, because the configuration is copied with pickle and written by a faster YAML
-        writer.
+        Make the job's directory and its subdirectory .hydra, open the job's log file, and call the hook on_job_start of
+        Hydra's callbacks. This method takes half the time that `run_job` takes, because it copies the configuration
+        with pickle and writes it with a faster YAML writer.
 
         Args:
-            context: Hydra's context, which has the Hydra callbacks.
-            task: the function that would run the job. It is not called, only passed to on_job_start.
+            context: Hydra's context, which contains Hydra's callbacks.
+            task: the function that would run the job alone. It is only passed to on_job_start, and not called.
         """
         config = self.config
         with hydra_config(config):  # the directory's name may contain interpolations of Hydra's configuration
@@ -75,10 +79,12 @@ class Job:
         self.files = _log_files()
 
     def end(self, context: HydraContext, outcome: float | Exception) -> None:
-        """Set the job's result and call on_job_end, as Hydra's `run_job` does after a task.
+        """Do what Hydra's function `run_job` does after it has run a job.
+
+        Set the job's result, and call the hook on_job_end of Hydra's callbacks.
 
         Args:
-            context: Hydra's context, which has the Hydra callbacks.
+            context: Hydra's context, which contains Hydra's callbacks.
             outcome: the score of the job, or the error that ended the job.
         """
         self.returned.return_value = outcome
@@ -98,11 +104,14 @@ def hydra_config(cfg: Any) -> Iterator[None]:
 
 
 class JobLogs(logging.Handler):
-    """Copies each log record to the log files of all jobs, unless the record belongs to one job.
+    """A log handler that writes each record to the log files of one job or of all jobs.
 
-    A record with an attribute `run_dir` belongs to the job with this directory. Any other record belongs to the job
-    with the directory `owner`, or to all jobs if `owner` is None. A log file is open only while a record is written to
-    it, because a process cannot have a thousand open files.
+    A record with an attribute `run_dir` goes to the job with that directory. Every other record goes to the job whose
+    directory is the handler's attribute `owner`, or to all jobs if `owner` is None. Each log file is closed again after
+    every record, because a process cannot have a thousand open files.
+
+    Args:
+        jobs: jobs whose method `begin` was called.
     """
 
     def __init__(self, jobs: Sequence[Job]) -> None:
@@ -121,9 +130,9 @@ class JobLogs(logging.Handler):
 
 @contextmanager
 def logging_to(logs: JobLogs) -> Iterator[None]:
-    """Send log records to `logs` inside a with block, instead of to the root logger's own log files.
+    """Inside a with block, send log records to `logs`, and no longer to the log files of the root logger.
 
-    Those files belong to the job that began last. They are not added to the root logger again after the block.
+    These log files belong to the job that began last. After the block, the root logger does not write to them again.
     """
     root = logging.getLogger()
     for handler in _log_files():

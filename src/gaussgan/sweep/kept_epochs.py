@@ -1,4 +1,4 @@
-"""Keep checkpoints of R replicas, from which the checkpoints of R single runs are made after training."""
+"""Keep checkpoints of a run with replicas. After training, they are split into the checkpoints of single runs."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from gaussgan.runs.directory import LAST, copy_whole
 
 
 class KeptEpochs(Checkpoint):
-    """Keep the checkpoint of each replica's best epoch, and of the last epoch before each diverged replica diverged.
+    """Keep the checkpoints that are needed to split a run with replicas into single runs.
 
-    The name of a kept checkpoint is ITERATION.ckpt. This callback must come after the callback `Checkpoints`, because
-    it copies the file last.ckpt, which `Checkpoints` saves. Both callbacks use the same rule for the best epoch.
+    For each replica, the checkpoint of the epoch with the replica's lowest score is kept. For each replica that
+    diverged, the last checkpoint before it diverged is also kept. Each kept checkpoint is a copy of last.ckpt, named
+    ITERATION.ckpt. The callback `Checkpoints` saves last.ckpt, and must therefore be called before this callback.
 
     Args:
-        directory: the run's directory.
+        directory: the directory of the run with replicas.
     """
 
     def __init__(self, directory: str) -> None:
         self.file = Path(directory) / LAST
         self.best: dict[int, Path] = {}  # replica number → file
-        self.last: dict[int, Path] = {}  # the same, only for replicas that diverged
+        self.last: dict[int, Path] = {}  # replica number → file, for the replicas that diverged
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         self.smallest = torch.full((gan.replicas,), torch.inf, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Train single runs that differ only in numbers as the replicas of one run. Each run gets its own directory."""
+"""Train single runs that differ only in numbers as the replicas of one run. Write each run to its own directory."""
 
 from __future__ import annotations
 
@@ -40,20 +40,21 @@ log = logging.getLogger(__name__)
 def train_together(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
     """Train single runs that differ only in numbers as the replicas of one run.
 
-    Afterwards the directory of each run holds the same files as after `gaussgan.train.train`, except figures. Drawing
-    figures would take most of the time.
+    Afterwards the directory of each run contains the same files as if `gaussgan.train.train` had trained the run alone,
+    except figures. Figures are not drawn, because drawing them would take most of the time.
 
     Args:
         configs: the configurations of the runs as plain dicts and lists, with interpolations resolved. They may differ
             only in the runs' directories and in numbers that may differ between replicas.
 
     Returns:
-        For each run its score, or an error if the files of the run cannot be written.
+        For each run, its score, or an error if the directory of the run cannot be used or written to.
 
     Raises:
         SystemExit: when a signal ended the training. The exit code is 128 + the signal's number. In this case, the
-            directories hold the same files as after an interrupted `train`. If the training ended immediately, such as
-            by a second Ctrl-C, the checkpoint of all runs stays in .together, inside the first run's directory.
+            directories contain the same files as after a signal to `gaussgan.train.train`. If the training ended
+            immediately, such as after a second Ctrl-C, the last checkpoint of the run whose replicas are the given runs
+            stays in the subdirectory .together of the first run's directory.
         Exception: when the runs cannot be trained together. In this case, the directories do not change.
     """
     with ExitStack() as claims:
@@ -98,11 +99,13 @@ def _train(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
 
 
 def _joint_config(configs: Sequence[dict[str, Any]], directory: Path) -> DictConfig:
-    """Return the configuration of one run whose replicas are the given runs. That run has no figures and no loggers.
+    """Return the configuration of a run with replicas. Each replica corresponds to one of several single runs.
+
+    The run with replicas draws no figures and has no loggers.
 
     Args:
-        configs: the configurations of the given runs.
-        directory: the directory of the run whose configuration is returned.
+        configs: the configurations of the single runs.
+        directory: the directory of the run with replicas.
     """
     targets = {
         "checkpoints": "gaussgan.callbacks.Checkpoints",
@@ -123,12 +126,14 @@ def _write_runs(
     data: GaussianDataModule,
     trainer: Trainer,
 ) -> list[float | Exception]:
-    """Write the files of each single run to its directory. Return, for each run, its score or the error in writing.
+    """Split a run with replicas into single runs, and write the files of each single run to its own directory.
+
+    Return, for each single run, its score, or the error that was raised when its files were written.
 
     Args:
         configs: the configurations of the single runs.
         loggers: for each single run, its loggers.
-        directory: the directory of the run whose replicas are the single runs.
+        directory: the directory of the run with replicas.
         gan: the networks of all replicas.
         data: the data of all replicas.
         trainer: the trainer of the run with replicas.

@@ -25,7 +25,13 @@ log = logging.getLogger(__name__)
 
 
 class Sweep:
-    """A sweep in Hydra's terms: its context, the function that runs one job, and the configuration of the sweep."""
+    """Runs the jobs of a sweep. `launch` runs them.
+
+    Args:
+        context: Hydra's context, which contains the config loader and Hydra's callbacks.
+        task: the function that runs one job alone.
+        config: the configuration of the sweep, including Hydra's own configuration.
+    """
 
     def __init__(self, context: HydraContext, task: TaskFunction, config: DictConfig) -> None:
         self.context, self.task, self.config = context, task, config
@@ -81,7 +87,10 @@ class Sweep:
         return True
 
     def _train(self, jobs: Sequence[Job]) -> Sequence[Job]:
-        """Train jobs together. Return the jobs that ended, with or without an error. The caller runs the others alone.
+        """Try to train jobs together. Return the jobs that ended, with or without an error.
+
+        If the jobs cannot be trained together, those that were not started are not returned. The caller must run them
+        alone.
 
         Args:
             jobs: jobs whose method `begin` was called.
@@ -114,7 +123,7 @@ class Sweep:
 
 
 def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
-    """Group the jobs that can be trained together. The groups are in the order of their first jobs."""
+    """Divide jobs into groups that can be trained together. The groups are in the order of their first jobs."""
     groups: dict[str | int, list[Job]] = {}
     alone: dict[str, list[int]] = {}
     for job in jobs:
