@@ -115,7 +115,7 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
 
 
 def _assemble(config: DictConfig, directory: Path) -> None:
-    """Make the objects of a run before Hydra starts the run. The function `assemble` returns these objects later.
+    """Make the objects of a run before Hydra starts the run, and keep them for the later call of `assemble`.
 
     While the objects are made, the environment variables in hydra.job.env_set have the values given there.
 

@@ -119,10 +119,10 @@ def check_sections(cfg: DictConfig) -> None:
 
 
 def _choices_for(section: str, cfg: DictConfig) -> str:
-    """Return the end of an error message "SECTION must be …", such as "chosen as generator=NAME".
+    """Return the words that follow "SECTION must be" in an error message, such as "chosen as generator=NAME".
 
-    It says what to type for the section. If Hydra can list the options of the section's config group, it lists them,
-    too.
+    These words tell the user what to type for the section. They also list the options of the section's config group, if
+    Hydra can list them.
     """
     if section.startswith("player_"):
         return f"a mapping of keys to values, such as {section}.clip_gradient=1"

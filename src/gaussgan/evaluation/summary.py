@@ -74,9 +74,10 @@ def infinite_for_nan(values: Tensor) -> Tensor:
 
 
 def middle(row: Mapping[str, Any], tag: str, diverged: Collection[int] = ()) -> float:
-    """Return the measure with the name `tag` from a row of measures; for R replicas, the median of this measure.
+    """Return the measure with the name `tag` from a row of measures.
 
-    In the median of a score, each replica in `diverged` counts as infinity. See `aggregate`.
+    If the row has one value for each of R replicas, return their median. If the measure is a score (see `aggregate`),
+    each replica in `diverged` counts as infinity in the median.
     """
     numbers = aggregate({tag: row[tag]}, diverged)
     return numbers.get(f"{tag}_median", numbers[tag])

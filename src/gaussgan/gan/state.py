@@ -59,7 +59,7 @@ class EpochSums(NamedTuple):
         """Return new sums: those of this object plus the values of more examples. The object itself does not change.
 
         Args:
-            values: one tensor for each of the four sums, with one number for each of n examples, [..., n, 1].
+            values: one tensor for each name in `TAGS`, with one number for each of n examples, [..., n, 1].
         """
         means = torch.stack([value.mean((-2, -1)) for value in values], -1)
         counts = torch.tensor([value.shape[-2] for value in values], dtype=torch.float64)

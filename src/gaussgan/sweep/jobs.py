@@ -48,7 +48,7 @@ class Job:
 
         Args:
             context: Hydra's context, which contains Hydra's callbacks.
-            task: the function that would run the job alone. It is only passed to on_job_start, and not called.
+            task: the function that runs one job. Here it is only passed to on_job_start, and not called.
         """
         config = self.config
         with hydra_config(config):  # the directory's name may contain interpolations of Hydra's configuration
