@@ -28,10 +28,11 @@ Measure = Callable[[Distribution, nn.Module, nn.Module], dict[str, Tensor]]
 class Evaluation(Callback):
     """Measure the distances of the generator's distribution from the true distribution after each epoch.
 
-    After each epoch, the callback logs the distances, the examples per second, and means over the epoch, such as the mean loss
-    train/loss_d. It appends all these numbers to `history` as one row. If `trainer.log_every_n_steps` is n > 0, the
-    callback also logs means every n iterations, such as train/loss_d_step. These means are taken over the iterations
-    since the previous log of such means. The callback also logs the configuration, and measures the time of training.
+    After each epoch, the callback logs the distances, the examples per second, and means over the epoch, such as the
+    mean loss train/loss_d. It appends all these numbers to `history` as one row. If `trainer.log_every_n_steps` is
+    n > 0, the callback also logs means every n iterations, such as train/loss_d_step. These means are taken over the
+    iterations since the previous log of such means. The callback also logs the configuration, and measures the time of
+    training.
 
     Args:
         exact: if true, the method `check` refuses a run whose distances can only be estimated from samples.
