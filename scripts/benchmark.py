@@ -6,7 +6,7 @@
 
 The loops run one after the other, each in its own process, for several rounds. The result for each loop is the number
 of examples per second, as the median over the rounds. For naive Lightning and gaussgan, the measured time is that of
-the call trainer.fit, which includes set-up, the final checkpoint and the final figure.
+the call trainer.fit, which includes set-up and checkpoints, and for gaussgan evaluation and figures.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def naive_lightning(epochs: int, directory: Path) -> float:
     """Train with a loop as in Lightning's documentation of manual optimization. Return the seconds of training.
 
     Args:
-        directory: the directory for TensorBoard's files.
+        directory: the directory for TensorBoard's files and Lightning's checkpoints.
     """
     import pytorch_lightning as pl
     import torch
@@ -116,6 +116,7 @@ def gaussgan(epochs: int, directory: Path, replicas: int = 1) -> float:
 
     Args:
         directory: the run's directory.
+        replicas: the number of replicas.
     """
     import hydra
 

@@ -1,4 +1,4 @@
-"""Compare many runs in one program with the same runs one after the other: python scripts/benchmark_replicas.py
+"""Compare many runs in one program with runs one after the other: python scripts/benchmark_replicas.py
 
 - replicas: the examples per second of the default run with R replicas, compared with those of a textbook's loop
 - sweep: the seconds of one sweep with the launcher "vectorized", compared with those of the same sweep with Hydra's
@@ -23,7 +23,7 @@ REPLICAS = (1, 16, 256, 1024, 4096)
 
 
 def sweep(launcher: str, jobs: int) -> float:
-    """Run a sweep and return the seconds that it takes. The sweep varies the seed and the learning rate.
+    """Run a sweep and return the seconds that it takes. The sweep varies the seed and D's learning rate.
 
     Args:
         launcher: the name of a Hydra launcher, such as "vectorized".

@@ -93,8 +93,8 @@ def _explain_job(job: Sequence[Override], config_name: str, chosen: Sequence[str
     Args:
         job: the overrides of the job.
         config_name: the name of the main configuration file.
-        chosen: the config groups, such as "generator" and "optimizer@optimizer_d", in which the main configuration file
-            chooses an option.
+        chosen: the config groups, such as "generator" and "optimizer@optimizer_d", that are in the defaults of the main
+            configuration file or of Hydra's own configuration.
     """
     loader = GlobalHydra.instance().config_loader()
     choices, values = [], []
@@ -141,7 +141,7 @@ def _wrong_choice(choice: Override, chosen: Sequence[str], options: Sequence[str
 
     Args:
         choice: an override that chooses, adds or removes an option of a config group.
-        chosen: the config groups in which the main configuration file chooses an option.
+        chosen: the argument `chosen` of `_explain_job`.
         options: all options of the config group that `choice` overrides.
     """
     group, value = choice.key_or_group, choice.value()
@@ -161,7 +161,7 @@ def _wrong_choice(choice: Override, chosen: Sequence[str], options: Sequence[str
 
 
 def _wrong_value(override: Override, error: Exception, cfg: DictConfig, chosen: Sequence[str]) -> str | None:
-    """Return one line that says why Hydra refuses an override that sets or removes a value.
+    """Return one line that says why Hydra refuses an override that sets, adds or removes a value.
 
     If the only reason is that the configuration does not have the key, and no similar key exists, return None. A +
     before the override may then help.
@@ -170,7 +170,7 @@ def _wrong_value(override: Override, error: Exception, cfg: DictConfig, chosen: 
         override: the override that Hydra refuses.
         error: the error that Hydra raises for the override.
         cfg: the configuration before the override is applied.
-        chosen: the config groups in which the main configuration file chooses an option.
+        chosen: the argument `chosen` of `_explain_job`.
     """
     check_sections(cfg)
     key, line = override.key_or_group, override.input_line

@@ -1,4 +1,4 @@
-"""Run a task from Hydra's command line. After a typing mistake, the process prints one line and leaves no files."""
+"""Run a task from Hydra's command line. After a typing mistake, a single run prints one line and leaves no files."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _sweeps: list[Path] = []
 class Preflight(Callback):
     """A callback of Hydra that checks a run before Hydra writes any file.
 
-    If a check fails, the callback prints one line and ends the process. The checks that do not import torch come first.
-    Before a sweep, the callback checks only the section `hydra` and the directory of the sweep. Each job of a sweep is
-    checked later, when the job begins.
+    If a check fails, the callback prints the error and ends the process; see `_exiting_on_error`. The checks that do
+    not import torch come first. Before a sweep, the callback checks only the section `hydra` and the directory of the
+    sweep. Each job of a sweep is checked later, when the job begins.
     """
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
@@ -62,7 +62,8 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
 
     For a mistake of the user, print one line. For a defect of the code, print a traceback. In both cases, the exit code
     is not zero. If a job of a sweep fails, the error is saved in the directory of this job, and the other jobs go on.
-    If the environment variable HYDRA_FULL_ERROR is 1, print a traceback for every error.
+    If the environment variable HYDRA_FULL_ERROR is 1, also print the traceback of an error that Hydra raises for an
+    override, or that ends the task. A ConfigError from `Preflight` stays one line.
 
     Args:
         task: a function that takes the configuration of a run and returns its score.
@@ -138,7 +139,8 @@ def _assemble(config: DictConfig, directory: Path) -> None:
 def _exiting_on_error() -> Iterator[None]:
     """Use this function in a with statement. If the with block raises an error, print the error and end the process.
 
-    For a mistake of the user, or a full disk or memory, print one line. For a defect of the code, print a traceback.
+    For a mistake of the user, or a shortage of disk or memory, print one line. For a defect of the code, print a
+    traceback.
     """
     try:
         with translating_omegaconf_errors():
@@ -159,7 +161,7 @@ def _output_directory(config: DictConfig, key: str) -> Path:
         key: the dotted key that sets the directory: hydra.run.dir or hydra.sweep.dir.
 
     Raises:
-        ConfigError: when the value of the key is not a text, or when the user set the key `run_dir`.
+        ConfigError: when the value of the key is not a text or is empty, or when the user set the key `run_dir`.
     """
     typed: list[str] = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)  # type: ignore[assignment]
     if any(line.startswith("run_dir=") for line in typed) or not OmegaConf.is_interpolation(config, "run_dir"):

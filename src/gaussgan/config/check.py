@@ -1,4 +1,4 @@
-"""Check a configuration before torch is imported."""
+"""Check a configuration without importing torch."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def translating_omegaconf_errors() -> Iterator[None]:
 def as_config_error(error: OmegaConfBaseException, key: str | None) -> ConfigError:
     """Convert an error of OmegaConf to a ConfigError.
 
-    The message consists of the key and the first line of OmegaConf's message. If OmegaConf did not find the key, the
-    message says instead that the key must be set.
+    The message consists of the key, if it is known, and the first line of OmegaConf's message. If OmegaConf did not
+    find the key, the message says instead that the key must be set.
 
     Args:
         key: the dotted key that caused the error, or None if no key is known.
@@ -55,12 +55,14 @@ def as_config_error(error: OmegaConfBaseException, key: str | None) -> ConfigErr
 
 @translating_omegaconf_errors()
 def check(cfg: DictConfig) -> None:
-    """Check that each key of a configuration is known, and that each value is set, of the right type and in range.
+    """Check that a configuration has no unknown keys, and that the values for which there are rules are valid.
 
-    An unknown key is accepted if an interpolation in a known key refers to it.
+    The arguments of components are not searched for unknown keys; `check_arguments` does this. An unknown key is
+    accepted if an interpolation in a known key refers to it.
 
     Raises:
-        ConfigError: for the first key that is unknown or has a wrong value. The message says what is valid.
+        ConfigError: for the first key that is unknown or has a wrong value. For a wrong value, the message says what is
+            valid.
     """
     check_sections(cfg)
     for key in unread_keys(cfg):
@@ -121,8 +123,8 @@ def check_sections(cfg: DictConfig) -> None:
 def _choices_for(section: str, cfg: DictConfig) -> str:
     """Return the words that follow "SECTION must be" in an error message, such as "chosen as generator=NAME".
 
-    These words tell the user what to type for the section. They also list the options of the section's config group, if
-    Hydra can list them.
+    These words tell the user what to type for the section. If they name a config group and Hydra can list its options,
+    they list the options.
     """
     if section.startswith("player_"):
         return f"a mapping of keys to values, such as {section}.clip_gradient=1"

@@ -12,7 +12,7 @@ OUT_OF_MEMORY = r"can't allocate memory|[Oo]ut of memory|Unable to allocate|Stor
 
 
 class ConfigError(ValueError):
-    """A mistake of the user. The message is one line. It names a key, what its value must be, and the given value."""
+    """A mistake of the user. The message is one line, most often a key, what it must be, and the given value."""
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(line.strip() for line in message.splitlines()))
@@ -32,7 +32,10 @@ def one_line(error: BaseException) -> str:
 
 
 def shortage(error: BaseException) -> str | None:
-    """If an error arose because the disk or the memory was full, return a one-line message; otherwise return None."""
+    """If memory was short or the disk could not be written, return a one-line message; otherwise return None.
+
+    The disk may be full or read-only, or a file may be too large.
+    """
     if isinstance(error, OSError) and error.errno in DISK_ERRORS:
         where = "the disk" if error.filename is None else error.filename
         return f"hydra.run.dir: cannot write to {where} ({error.strerror})"

@@ -40,7 +40,8 @@ REFERENCE = re.compile(
 def did_you_mean(key: str, known: Iterable[str]) -> str:
     """Return a text such as "; did you mean seed?" that suggests similar known keys, or "" if there are none.
 
-    If the key is a name that other programs use, such as learning_rate, the text suggests our key with this meaning.
+    If the key is a name that other programs use, such as learning_rate, the text suggests our key with this meaning,
+    unless a known key has almost the same name.
 
     Args:
         key: the unknown key.
@@ -78,7 +79,8 @@ def is_misspelt(key: str, known: Iterable[str]) -> bool:
 def unread_keys(cfg: DictConfig) -> list[str]:
     """Return the unknown keys of a configuration to which no interpolation refers, as dotted keys.
 
-    Only interpolations in known keys count, and those in unknown keys to which such an interpolation leads.
+    For an unknown section, these are the keys of the values inside it. Only interpolations in known keys count, and
+    those in unknown keys to which such an interpolation leads.
     """
     if not (unknown := [*_unknown_keys(cfg)]):
         return []
@@ -164,7 +166,7 @@ def is_component(entry: Any) -> bool:
 
 
 def _leaves(config: Mapping[str, Any], key: str) -> list[str]:
-    """Return the dotted keys of all values inside a section. If `key` is not a section of `config`, return [key]."""
+    """Return the dotted keys of all values inside a top-level section, or [key] if `key` is not such a section."""
     return [*flatten({key: config[key]})] or [key] if key in config else [key]
 
 

@@ -67,7 +67,7 @@ def seeds(config: Mapping[str, Any]) -> list[int]:
 
 
 def varying(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those entries of a configuration, except seeds, whose values differ between replicas.
+    """Return those entries of a configuration, except seeds, that have one value for each replica.
 
     Returns:
         A dict from dotted keys to values. Each value is a list with one number for each replica. The value of `betas`

@@ -37,7 +37,7 @@ def hyperparameters(config: Mapping[str, Any], first_keys: Sequence[str] = ()) -
     """Return the entries of a configuration that a dashboard shows, as a flat dict with dotted keys.
 
     These are the entries that affect the result of a run, and the tags of the run. A component appears as the name of
-    its class. Entries that only repeat other entries, such as data.seed, are left out.
+    its class. The class of the data module and entries that usually repeat others, such as data.seed, are left out.
 
     Args:
         first_keys: dotted keys to list first, right after the tags. Their subkeys come next. A first key is listed even

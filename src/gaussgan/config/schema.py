@@ -66,7 +66,7 @@ def _is_duration(value: Any) -> bool:
         return re.fullmatch(r"\d+:\d\d:\d\d:\d\d", value.strip()) is not None and re.search("[1-9]", value) is not None
     try:
         return timedelta(**value) > timedelta(0)
-    except (TypeError, OverflowError):  # not a mapping, or unknown units
+    except (TypeError, OverflowError):  # not a mapping, unknown units, or too long
         return False
 
 
@@ -134,7 +134,7 @@ TRAINER: dict[str, Rule] = {  # all arguments of Lightning's Trainer
     "use_distributed_sampler": only(True, "each process takes its shard of every batch"),
     "profiler": ANY,
     "detect_anomaly": BOOLEAN,
-    "barebones": only(False, "make benchmark measures the speed without logging"),
+    "barebones": only(False, "make benchmark measures the speed of a run with its loggers"),
     "plugins": only(None, "use trainer.precision and trainer.strategy"),
     "sync_batchnorm": only(False, "batch norm needs trainer.devices=1"),
     "reload_dataloaders_every_n_epochs": only(0, "each epoch is shuffled; data.fresh=true draws new examples"),

@@ -1,4 +1,4 @@
-"""The logger that the option `logger=csv` chooses. It writes the file metrics.csv."""
+"""The logger that the option `logger=csv` chooses. It writes the files metrics.csv and hparams.yaml."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from gaussgan.config.dotted import to_yaml
 class CSVLogger(Logger):
     """A logger that writes the file `metrics.csv`, with one row for each iteration at which numbers are logged.
 
-    Each row is written immediately. If the file exists already, because a run is resumed, the rows of iterations before
-    `purge_step` are kept. Lightning's own `CSVLogger` would delete these rows.
+    The hyperparameters go to `hparams.yaml`. Each row is written immediately. If the file exists already, because a run
+    is resumed, the rows of iterations before `purge_step` are kept. Lightning's own `CSVLogger` would delete these
+    rows.
 
     Args:
-        save_dir: the directory of the file.
+        save_dir: the directory of both files.
         purge_step: an iteration. If the file exists, the rows of this iteration and of all later ones are deleted.
     """
 

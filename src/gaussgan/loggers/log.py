@@ -91,7 +91,9 @@ def log_finished_run(
     history: Sequence[Mapping[str, Any]],
     first_keys: Sequence[str],
 ) -> None:
-    """Log a run without replicas that has ended, and close its loggers. The logs are the same as during training.
+    """Log a run without replicas that has ended, and close its loggers.
+
+    The configuration and the numbers are logged as during training. Pictures are not logged.
 
     Args:
         loggers: the loggers of the run.
@@ -111,7 +113,7 @@ def log_finished_run(
 
 
 def typed() -> list[str]:
-    """Return the dotted keys that the user set on the command line. In a sweep, the keys that it varies come first."""
+    """Return the keys and config groups that the user set on the command line. Those that a sweep varies come first."""
     if not HydraConfig.initialized():
         return []
     hydra, parse = HydraConfig.get(), OverridesParser.create().parse_overrides

@@ -49,7 +49,7 @@ def make_loggers(config: Mapping[str, Any], step: int | None = None) -> list[Log
     loggers = []
     for name, node in (config.get("logger") or {}).items():
         loggers.append(logger := _make(name, node, ids.get(name), step + 1 if step else 0))
-        if logger.save_dir and Path(logger.save_dir) != directory:  # the run has already written to its own directory
+        if logger.save_dir and Path(logger.save_dir) != directory:  # `claim` checks the directory of the run
             with writing(f"logger.{name}"):
                 Path(logger.save_dir).mkdir(parents=True, exist_ok=True)
                 TemporaryFile(dir=logger.save_dir).close()

@@ -1,4 +1,4 @@
-"""Log a picture to any kind of logger."""
+"""Log a picture to any logger that accepts pictures."""
 
 from __future__ import annotations
 

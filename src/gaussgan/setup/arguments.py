@@ -69,7 +69,8 @@ def _arguments(target: str, supplied: set[str]) -> dict[str, bool] | None:
 
     Returns:
         A dict from the name of each argument to True if the argument is required, or else to False. None if the class
-        or function accepts any name through **kwargs, or if its signature is unknown, as for a class written in C.
+        or function accepts any name through **kwargs and is not in PASSES_KWARGS_TO, or if its signature is unknown, as
+        for some classes written in C.
     """
     try:
         function = get_object(target)

@@ -134,8 +134,8 @@ def _replica_tensors(cfg: DictConfig, component: str, ndim: int = 2) -> dict[str
     Args:
         component: the dotted key of the component, or "" for the top level of the configuration.
         ndim: the number of dimensions of each tensor. For R replicas, `ndim` 1 gives the shape [R]; `ndim` 2 gives
-            [R, 1], to multiply parameters of shape [R, P]; `ndim` 3 gives [R, 1, 1], to multiply examples of shape
-            [R, B, d].
+            [R, 1], to multiply parameters of shape [R, P]; `ndim` 3 gives [R, 1, 1], to multiply a penalty of shape
+            [R, B, 1].
     """
 
     def tensor(values: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Call the objective, the penalties, the update rule, the schedule and the optimizers once, before the run.
+"""Call the objective, the penalties, the update rule, the schedule and the optimizers before the run.
 
 Each check raises a ConfigError for the first mistake.
 """
@@ -127,7 +127,7 @@ def check_schedule(schedule: Any) -> None:
 def check_optimizers(gan: GAN) -> None:
     """Check that both optimizers of a game are torch optimizers.
 
-    Also check that a step of an optimizer changes each replica by the gradient of this replica alone.
+    Also check that the steps of an optimizer change the first replica by the gradients of this replica alone.
     """
     for name in ("optimizer_d", "optimizer_g"):
         try:

@@ -75,8 +75,11 @@ def naming_ckpt_path() -> Iterator[None]:
 def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModule, trainer: Trainer) -> None:
     """Check that the entries of a checkpoint have the same types and shapes as the entries that this run would save.
 
+    Also check the version of Lightning, the names in the history, and the counts of iterations.
+
     Raises:
         ValueError: for the first entry that does not fit the run.
+        KeyError: when an entry is missing.
         Exception: any error that an optimizer or a callback raises while it loads its state from the checkpoint.
     """
     if Version(checkpoint["pytorch-lightning_version"]).major != Version(pytorch_lightning.__version__).major:

@@ -1,4 +1,4 @@
-"""Helpers for the checks that call an object of a run once, before the run."""
+"""Helpers for the checks that call an object of a run before the run."""
 
 from __future__ import annotations
 

@@ -63,8 +63,8 @@ class Composer:
 def _number_shape(override: Override) -> str | None:
     """Return an override's key and the type of its value, such as "optimizer_d.lr=<class 'float'>".
 
-    The value must be a number or a list of numbers, and it must be allowed to differ between replicas. For every other
-    override, return None.
+    The override must set an existing key, without a +. The value must be a number or a list of numbers, and it must be
+    allowed to differ between replicas. For every other override, return None.
     """
     plain = override.type is OverrideType.CHANGE and override.value_type is ValueType.ELEMENT
     if not (plain and override.package is None and may_vary(override.key_or_group)):
@@ -80,8 +80,8 @@ def _can_be_copied(config: DictConfig, numbers: Sequence[Override], others: Sequ
     """Return whether a copy of `config` with other numbers equals the configuration that Hydra would compose.
 
     Three conditions must hold. First, no override in `numbers` chooses an option of a config group. Second, no override
-    in `others` sets or removes the key of a number, a parent of such a key, or a child of such a key. Third, Hydra
-    copies no environment variables into the job (hydra.job.env_copy is empty).
+    in `others` sets or removes the key of a number, a parent or a child of such a key, or an entry of a list. Third,
+    Hydra copies no environment variables into the job (hydra.job.env_copy is empty).
 
     Args:
         config: the configuration that Hydra composed for one job.
@@ -103,7 +103,7 @@ def _related(a: str, b: str) -> bool:
 def _update_hydra(config: DictConfig, task: Sequence[Override]) -> None:
     """In a copy of another job's configuration, update the entries of Hydra that depend on the job.
 
-    These entries are the working directory and the lists of the job's overrides.
+    These entries are the working directory, the list of the job's overrides, and the directory name made from it.
 
     Args:
         config: the copy. It includes Hydra's own configuration, under the key hydra.

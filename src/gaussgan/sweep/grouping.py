@@ -62,7 +62,8 @@ def group_key(cfg: DictConfig, config: Mapping[str, Any]) -> str:
     Two jobs belong to the same group if their texts are equal. The text consists of two parts. The first part is the
     configuration without the numbers that may differ between replicas. The second part is the values of the
     configuration's interpolations, because such a value may depend on a number that the first part omits.
-    Interpolations that use the job's directory or Hydra's own configuration are ignored.
+    Interpolations that use the job's directory or Hydra's own configuration are ignored, and so are those in keys that
+    may differ between replicas.
 
     Args:
         cfg: the job's configuration.

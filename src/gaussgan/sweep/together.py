@@ -48,14 +48,15 @@ def train_together(configs: Sequence[dict[str, Any]]) -> list[float | Exception]
             only in the runs' directories and in numbers that may differ between replicas.
 
     Returns:
-        For each run, its score, or an error if the directory of the run cannot be used or written to.
+        For each run, its score, or an error if the directory of the run cannot be used or the run cannot be written.
 
     Raises:
         SystemExit: when a signal ended the training. The exit code is 128 + the signal's number. In this case, the
             directories contain the same files as after a signal to `gaussgan.train.train`. If the training ended
             immediately, such as after a second Ctrl-C, the last checkpoint of the run whose replicas are the given runs
             stays in the subdirectory .together of the first run's directory.
-        Exception: when the runs cannot be trained together. In this case, the directories do not change.
+        Exception: when the runs cannot be trained together. No directory then holds a run, and each run can still be
+            trained alone.
     """
     with ExitStack() as claims:
         errors: dict[int, Exception] = {}

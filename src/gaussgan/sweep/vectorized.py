@@ -148,7 +148,8 @@ def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
 def _no_garbage_collection() -> Iterator[None]:
     """Disable Python's garbage collection inside a with block.
 
-    While a sweep composes its configurations, garbage collection would take 1/8 of the time and would free nothing.
+    While a sweep composes its configurations, garbage collection would take 1/8 of the time and would free nothing. It
+    is also disabled while jobs are trained together.
     """
     enabled = gc.isenabled()
     gc.disable()
