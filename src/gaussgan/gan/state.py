@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -95,7 +94,7 @@ class State(NamedTuple):
     memory: tuple[Tensor, ...] = ()
     average: AverageState | None = None
     epoch: EpochSums = EpochSums()
-    diverged: Mapping[int, Diverged] = MappingProxyType({})
+    diverged: Mapping[int, Diverged] = {}
 
     def tensors(self) -> list[Tensor]:
         """Return the tensors that an iteration may change."""

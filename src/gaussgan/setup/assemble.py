@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -62,15 +63,18 @@ def assemble(cfg: DictConfig) -> Run:
         data = _make_data(cfg, config)
         check_distribution(data.distribution)
         networks = build_networks(config, data.distribution.dim)
+        lists = varying(config)
         gan = GAN(
             **networks,
             objective=instantiate(cfg.objective),
-            **{component: _make(cfg, component) for component in ("update", "optimizer_d", "optimizer_g")},
-            penalties=[_make(cfg, f"penalty.{k}", 3) for k, term in cfg.penalty.items() if OmegaConf.is_dict(term)],
+            **{component: _make(cfg, lists, component) for component in ("update", "optimizer_d", "optimizer_g")},
+            penalties=[
+                _make(cfg, lists, f"penalty.{k}", 3) for k, term in cfg.penalty.items() if OmegaConf.is_dict(term)
+            ],
             schedule=instantiate(cfg.schedule) if "_target_" in cfg.schedule else None,
-            player_d={**config["player_d"], **_replica_tensors(cfg, "player_d")},
-            player_g={**config["player_g"], **_replica_tensors(cfg, "player_g")},
-            ema_half_life=_replica_tensors(cfg, "", 1).get("ema_half_life", cfg.ema_half_life),
+            player_d={**config["player_d"], **_replica_tensors(lists, "player_d")},
+            player_g={**config["player_g"], **_replica_tensors(lists, "player_g")},
+            ema_half_life=_replica_tensors(lists, "", 1).get("ema_half_life", cfg.ema_half_life),
             config=config,
         )
         callbacks = instantiate(cfg.callbacks, _convert_="all")
@@ -109,15 +113,16 @@ def _make_data(cfg: DictConfig, config: dict[str, Any]) -> GaussianDataModule:
         raise ConfigError(f"data: {one_line(error)}") from error
 
 
-def _make(cfg: DictConfig, component: str, ndim: int = 2) -> Any:
+def _make(cfg: DictConfig, lists: Mapping[str, Any], component: str, ndim: int = 2) -> Any:
     """Instantiate a component. Numbers that differ between replicas become tensors.
 
     Args:
+        lists: the numbers that differ between replicas; see `varying`.
         component: the dotted key of the component.
         ndim: the number of dimensions of each such tensor. For R replicas, a tensor has the shape [R, 1] if `ndim` is
             2, and [R, 1, 1] if `ndim` is 3.
     """
-    tensors = _replica_tensors(cfg, component, ndim)
+    tensors = _replica_tensors(lists, component, ndim)
     node = OmegaConf.select(cfg, component)
     if not tensors:
         return instantiate(node)
@@ -125,13 +130,14 @@ def _make(cfg: DictConfig, component: str, ndim: int = 2) -> Any:
     return partial(make, **tensors) if node.get("_partial_") else make(**tensors)
 
 
-def _replica_tensors(cfg: DictConfig, component: str, ndim: int = 2) -> dict[str, Any]:
+def _replica_tensors(lists: Mapping[str, Any], component: str, ndim: int = 2) -> dict[str, Any]:
     """Return the numbers of a component that differ between replicas, as a dict from keys to float64 tensors.
 
     For the key `betas`, the value is a tuple of β₁ and β₂ instead. Each of them is a tensor if it differs between
     replicas.
 
     Args:
+        lists: the numbers of all components that differ between replicas; see `varying`.
         component: the dotted key of the component, or "" for the top level of the configuration.
         ndim: the number of dimensions of each tensor. For R replicas, `ndim` 1 gives the shape [R]; `ndim` 2 gives
             [R, 1], to multiply parameters of shape [R, P]; `ndim` 3 gives [R, 1, 1], to multiply examples of shape
@@ -142,7 +148,6 @@ def _replica_tensors(cfg: DictConfig, component: str, ndim: int = 2) -> dict[str
         is_list = isinstance(values, list)
         return torch.tensor(values, dtype=torch.float64).view(-1, *[1] * (ndim - 1)) if is_list else values
 
-    lists = varying(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
     numbers = {key.rpartition(".")[2]: value for key, value in lists.items() if key.rpartition(".")[0] == component}
     return {key: tuple(map(tensor, value)) if key == "betas" else tensor(value) for key, value in numbers.items()}
 
