@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -63,14 +63,12 @@ def assemble(cfg: DictConfig) -> Run:
         data = _make_data(cfg, config)
         check_distribution(data.distribution)
         networks = build_networks(config, data.distribution.dim)
-        lists = varying(config)
+        lists, terms = varying(config), [str(name) for name, term in cfg.penalty.items() if OmegaConf.is_dict(term)]
         gan = GAN(
             **networks,
             objective=instantiate(cfg.objective),
             **{component: _make(cfg, lists, component) for component in ("update", "optimizer_d", "optimizer_g")},
-            penalties=[
-                _make(cfg, lists, f"penalty.{k}", 3) for k, term in cfg.penalty.items() if OmegaConf.is_dict(term)
-            ],
+            penalties=[_make(cfg, lists, f"penalty.{term}", 3) for term in terms],
             schedule=instantiate(cfg.schedule) if "_target_" in cfg.schedule else None,
             player_d={**config["player_d"], **_replica_tensors(lists, "player_d")},
             player_g={**config["player_g"], **_replica_tensors(lists, "player_g")},
@@ -84,7 +82,7 @@ def assemble(cfg: DictConfig) -> Run:
         raise ConfigError(one_line(error)) from error
     if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
         trainer.strategy.checkpoint_io = AtomicCheckpointIO()
-    _check_objects(cfg, gan, data)
+    _check_objects(gan, data, terms)
     check_trainer(trainer, callbacks, gan, data)
     # Lightning loads a checkpoint before it converts the module to float64. Without this line, the loaded numbers would
     # be rounded to float32 first.
@@ -152,15 +150,17 @@ def _replica_tensors(lists: Mapping[str, Any], component: str, ndim: int = 2) ->
     return {key: tuple(map(tensor, value)) if key == "betas" else tensor(value) for key, value in numbers.items()}
 
 
-def _check_objects(cfg: DictConfig, gan: GAN, data: GaussianDataModule) -> None:
+def _check_objects(gan: GAN, data: GaussianDataModule, terms: Sequence[str]) -> None:
     """Call the networks, losses, penalties, optimizers, update rule and schedule of a run, to find errors before it.
 
     The calls that could change an object use a copy of the object. The global random number generators keep their
     states.
+
+    Args:
+        terms: the names of the penalties in the configuration.
     """
     with isolate_rng(include_cuda=False):
         d = data.distribution.dim
-        terms = [name for name, term in cfg.penalty.items() if OmegaConf.is_dict(term)]
         with naming_key("generator, discriminator"):
             twin = deepcopy(gan)
         check_networks(twin, data.latent_dim, d, build_networks(of_replica(gan.config, 0), d))
