@@ -12,6 +12,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from gaussgan.data.loader import Batch
+from gaussgan.gan.divergence import Diverged
 from gaussgan.gan.module import GAN
 from gaussgan.gan.objectives import NonSaturating
 from gaussgan.gan.optimizers import SGD, Adam
@@ -158,6 +159,15 @@ def test_g_first_on_a_copy_twice_with_one_batch(compose: Compose) -> None:
         gan.iteration(gan.state, batches[0])
         gan.iteration(copy, batches[0])
     assert_equal(copy.tensors(), gan.state.tensors())
+
+
+def test_a_trained_module_can_be_copied(compose: Compose) -> None:
+    gan, data, trainer = assemble(compose("data.num_examples=40", "trainer.max_epochs=1", "~callbacks.pictures"))
+    trainer.fit(gan, data)
+    gan.state = gan.state._replace(diverged={0: Diverged(3, "a parameter")})
+    twin = deepcopy(gan)
+    assert_equal(twin.state.tensors(), gan.state.tensors())
+    assert str(twin.diverged[0]) == "diverged: a parameter is not finite at iteration 3"
 
 
 @pytest.mark.parametrize("optimizer", [partial(Adam, lr=0.1), partial(SGD, lr=0.1, momentum=0.5)])

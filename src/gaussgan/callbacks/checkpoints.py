@@ -84,10 +84,11 @@ class Checkpoints(Checkpoint):
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """A Lightning plugin that writes every checkpoint file. A file is never left half-written.
+    """A Lightning plugin that writes every checkpoint file. A local file is never left half-written.
 
     The plugin is used for the checkpoints of all callbacks, including Lightning's own callbacks. Each checkpoint is
-    first written to a temporary file in the same directory. The temporary file is then renamed.
+    first written to a temporary file in the same directory. The temporary file is then renamed. A checkpoint whose path
+    is a URL is left to Lightning.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:

@@ -28,7 +28,7 @@ from gaussgan.runs.history import Row
 
 GAUSSIAN_EXAMPLES = 100  # number of real examples, and also of generated ones, in a picture of Gaussian data
 MIXTURE_EXAMPLES = 1_000  # the same number in a picture of data that are not Gaussian
-BATCH = 1_000  # number of examples in the batch on which a game is linearised
+BATCH = 1_000  # largest number of examples in the batch on which a game is linearised
 MAX_PARAMETERS = 500  # no spectrum is drawn for games with more parameters
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Snapshot:
         return f"iteration {self.iterations:,}"
 
     def batch(self) -> Batch:
-        """Return the first 1,000 examples of the first epoch as one batch in float64."""
+        """Return at most 1,000 examples of the first epoch, the first after shuffling, as one batch in float64."""
         columns = self.data.draw_epoch(0)
         return Batch(*(None if column is None else column[:BATCH].double() for column in columns))  # type: ignore[arg-type]
 
@@ -65,11 +65,11 @@ class Picture(NamedTuple):
 def game(run: Snapshot) -> Picture | None:
     """Draw an overview of a run.
 
-    For a single run, draw real and generated examples, the true and the learned distribution, and the discriminator.
-    Also draw the histories of both losses and of the distance between the two distributions. For a run with replicas,
-    draw a histogram of the replicas' distances from the true distribution, and the quantiles of these distances over
-    the iterations. If the true distribution is a Gaussian and not a single point, also draw the Gaussians that the
-    replicas learned.
+    For a single run, draw real and generated examples, the true distribution, the discriminator, and both losses and
+    the distance from the true distribution over iterations. For a run with replicas, draw the proportion of replicas
+    below each distance from the true distribution, and the quantiles of the distance over iterations. If the true
+    distribution is a Gaussian and not a single point, also draw Gaussians with the moments of the learned distribution,
+    or of the distributions that replicas learned.
     """
     gan, data, true = run.gan, run.data, run.data.distribution
     if gan.replicas > 1:
@@ -155,10 +155,10 @@ def logit(run: Snapshot) -> Picture | None:
 def spectrum(run: Snapshot) -> Picture | None:
     """Draw the eigenvalues of the Jacobian of one training iteration at the current parameters.
 
-    An iteration is seen as a map from the parameters of both players to their new values. The Jacobian of this map is
-    computed in float64, on one batch of the training set, with the networks in evaluation mode. Each player's step is a
-    step of SGD with the player's learning rate and momentum, even if the player trains with another optimizer. Return
-    None if the networks have more than 500 parameters in all, or if the run has replicas.
+    An iteration is seen as a map from the state of both players to the next state; see `update_jacobian`. The Jacobian
+    of this map is computed in float64, on one batch of the first epoch, with the networks in evaluation mode. Each
+    player's step is a step of SGD with the player's learning rate and momentum, even if the player trains with another
+    optimizer. Return None if the networks have more than 500 parameters in all, or if the run has replicas.
     """
     gan = run.gan
     players = (gan.discriminator_player, gan.generator_player)
@@ -176,10 +176,10 @@ def spectrum(run: Snapshot) -> Picture | None:
 
 
 def portrait(run: Snapshot) -> Picture | None:
-    """Draw the path of the two parameters of a game, one per player, and a field of arrows that training would follow.
+    """Draw the path of the two parameters of a game, one per player, and the directions of simultaneous descent.
 
-    An arrow is minus the gradient of each player's loss, times the player's learning rate. Return None if the number of
-    parameters is not two, if the run did not keep the path, or if the run has replicas.
+    A direction is minus the gradient of each player's loss, times the player's learning rate. Return None if the number
+    of parameters is not two, if the run did not keep the path, or if the run has replicas.
     """
     gan = run.gan
     if _has_replicas("portrait", gan):

@@ -28,11 +28,11 @@ Measure = Callable[[Distribution, nn.Module, nn.Module], dict[str, Tensor]]
 class Evaluation(Callback):
     """Measure the distances of the generator's distribution from the true distribution after each epoch.
 
-    After each epoch, the callback logs the distances, the examples per second, and means over the epoch, such as the
-    mean loss train/loss_d. It appends all these numbers to `history` as one row. If `trainer.log_every_n_steps` is
-    n > 0, the callback also logs means every n iterations, such as train/loss_d_step. These means are taken over the
-    iterations since the previous log of such means. The callback also logs the configuration, and measures the time of
-    training.
+    After each epoch, the callback logs the distances, the other measures, the examples per second, and means over the
+    epoch, such as the mean loss train/loss_d. It appends all these numbers to `history` as one row. If
+    `trainer.log_every_n_steps` is n > 0, the callback also logs means every n iterations, such as train/loss_d_step.
+    These means are taken over those iterations of the current epoch that come after the previous log of such means. The
+    callback also logs the configuration, and measures the time of training.
 
     Args:
         exact: if true, the method `check` refuses a run whose distances can only be estimated from samples.
@@ -108,8 +108,8 @@ class Evaluation(Callback):
     def metrics(self, gan: GAN, data: GaussianDataModule) -> list[str]:
         """Return the names of the numbers that this callback logs after each epoch.
 
-        For a run with replicas, each number is a mean over the replicas. The names of quantiles over the replicas, such
-        as val/w2_median, are also returned.
+        For a run with replicas, each measure is logged as a mean over the replicas, and as quantiles with names such as
+        val/w2_median.
         """
         return [*aggregate(self._example_row(gan, data))]
 

@@ -30,8 +30,9 @@ class IterationsBar(ProgressBar):
     """Show the number of iterations, the time left, both losses, the score, and the number of examples per second.
 
     Each loss is a mean over the current epoch so far. The score is the distance of the generator's distribution from
-    the true distribution after the last epoch. In a terminal, a bar and these entries are one line. If the line is too
-    short, the last entries are left out. Without a terminal, the entries are logged as a new line from time to time.
+    the true distribution after the last epoch. For replicas, medians of the losses and of the score are shown. In a
+    terminal, a bar and these entries are one line. If the line is too short, the last entries are left out. Without a
+    terminal, the entries are logged as a new line from time to time.
     """
 
     def __init__(self) -> None:

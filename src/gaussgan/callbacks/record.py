@@ -36,7 +36,8 @@ class Ending(NamedTuple):
             diverged.
         trained: the number of iterations that were computed. For a diverged run, `trained` can be larger than
             `iterations`, because several iterations are computed in one call, and divergence is noticed after the call.
-        seconds: the time that these `trained` iterations took, in seconds.
+        seconds: the time that these `trained` iterations took, in seconds. If R runs were trained together as
+            replicas, each gets 1 / R of the time.
     """
 
     status: str
@@ -55,7 +56,9 @@ def record_run(
     diverged: Mapping[int, Diverged],
     baseline: Tensor | None,
 ) -> dict[str, Any]:
-    """Write metrics.json and, for several replicas, replicas.csv. Return the content of metrics.json.
+    """Write metrics.json and, for several replicas, replicas.csv. Return the record.
+
+    The returned record has NaN or infinity where metrics.json has null.
 
     Args:
         directory: the run's directory.

@@ -1,4 +1,4 @@
-"""Checks of the numbers that describe a distribution. Each error message names the wrong argument."""
+"""Checks of the numbers that describe a distribution or a network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def positive_number(name: str, value: float) -> float:
     """Return `value` as a float.
 
     Raises:
-        ValueError: when `value` is not finite or not above 0. The error message calls the value `name`.
+        ValueError: when `value` is not a number above 0 that is finite in float32. The error message calls the value
+            `name`.
     """
     if number_tensor(name, value, ndim=0, form="a number") <= 0:
         raise ValueError(f"{name} must be above 0 (got {value})")
@@ -57,8 +58,8 @@ def check_resolution(A: Tensor, shift: Tensor) -> None:
 
     The rounding error of a coordinate is estimated as eps times the root mean square of that coordinate, where eps is
     the machine epsilon of float32. For the check, each coordinate is divided by its standard deviation. Then the
-    principal axes of the distribution are computed. Along each axis, the rounding error must be at most 1% of the
-    standard deviation along that axis. An axis along which the standard deviation is 0 is not checked.
+    principal axes of the scaled distribution are computed. Along each axis, the rounding error must be at most 1% of
+    the standard deviation along that axis. An axis along which the standard deviation is 0 is not checked.
 
     Args:
         A: the matrix, [k, d].

@@ -24,7 +24,8 @@ class GaussianDataModule(LightningDataModule):
         distribution: the distribution of the data.
         num_examples: the number of examples in an epoch.
         batch_size: the number of examples in one step of the discriminator.
-        steps_per_execution: K, the largest number of iterations in a call of `training_step`. K changes only the speed.
+        steps_per_execution: K, the largest number of iterations in a call of `training_step`. K changes only the speed,
+            unless a replica diverges: then it goes back to its state before that call.
         fresh: true to draw new examples in every epoch; false to draw one training set at the start and to use it in
             every epoch.
         latent_dim: k, the number of entries of a latent, the input of the generator.

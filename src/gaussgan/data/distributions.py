@@ -30,7 +30,7 @@ class Distribution(Protocol):
 
     A mixture of m isotropic Gaussians with equal weights may have two more attributes: `modes`, [m, d], the means of
     the Gaussians, and `std`, the standard deviation of each Gaussian in every direction. If a distribution has these
-    attributes, the evaluation counts the modes that a generator covers.
+    attributes and is not Gaussian, the evaluation counts the modes that a generator covers.
     """
 
     @property
@@ -145,7 +145,7 @@ def random_gaussian(dim: int, condition_number: float, seed: int) -> AffineGauss
 
     Raises:
         ValueError: when dim is not a whole number of at least 1, or condition_number is not a finite number of at least
-            1.
+            1, or when float32 is not precise enough for the examples; see `check_resolution`.
     """
     check_count("dim", dim)
     if number_tensor("condition_number", condition_number, ndim=0, form="a number") < 1:

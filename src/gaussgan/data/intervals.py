@@ -25,9 +25,9 @@ def logs_at_this_step(trainer: Trainer) -> bool:
 def log_interval(trainer: Trainer) -> int:
     """Return the interval, in iterations, at which the trainer logs; 0 means never.
 
-    The interval is the setting `trainer.log_every_n_steps` of the run's configuration. If the setting is null, the
-    interval is Lightning's default. If the setting is 0, Lightning's own interval is 1, so that the values that other
-    callbacks log are still logged after each block.
+    The interval is the setting `trainer.log_every_n_steps` of the run's configuration. If the setting is missing, the
+    interval is 0. If the setting is null, the interval is Lightning's default. If the setting is 0, Lightning's own
+    interval is 1, so that the values that other callbacks log are still logged after each block.
     """
     config: dict[str, Any] = trainer.lightning_module.config  # type: ignore[assignment]
     configured = config.get("trainer", {}).get("log_every_n_steps", 0)

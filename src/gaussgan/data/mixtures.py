@@ -76,7 +76,8 @@ def ring(modes: int, radius: float, std: float) -> GaussianMixture:
         std: the standard deviation of each Gaussian in both directions.
 
     Raises:
-        ValueError: when modes is not a whole number of at least 1, or radius or std is not a finite number above 0.
+        ValueError: when modes is not a whole number of at least 1, or radius or std is not a finite number above 0,
+            or when float32 is not precise enough for the examples; see `check_resolution`.
     """
     check_count("modes", modes)
     angles = torch.arange(modes, dtype=torch.float64) * (2 * math.pi / modes)
@@ -92,7 +93,8 @@ def grid(side: int, spacing: float, std: float) -> GaussianMixture:
         std: the standard deviation of each Gaussian in both directions.
 
     Raises:
-        ValueError: when side is not a whole number of at least 1, or spacing or std is not a finite number above 0.
+        ValueError: when side is not a whole number of at least 1, or spacing or std is not a finite number above 0,
+            or when float32 is not precise enough for the examples; see `check_resolution`.
     """
     check_count("side", side)
     ticks = positive_number("spacing", spacing) * (torch.arange(side, dtype=torch.float64) - (side - 1) / 2)

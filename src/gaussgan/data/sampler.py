@@ -1,4 +1,4 @@
-"""All random draws of a run with one seed: examples, latents and noise."""
+"""The random draws for the training of a run with one seed: examples, their order, latents and noise."""
 
 from __future__ import annotations
 

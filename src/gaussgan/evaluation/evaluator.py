@@ -20,7 +20,7 @@ from gaussgan.networks.moments import has_closed_form
 from gaussgan.rng import normal, stream
 
 MOMENT_SAMPLES = 10_000  # number of examples that give the moments of a generator without a closed form
-DENSITY_SAMPLES = 1_000  # number of real examples, and also of generated ones, at which densities are computed
+DENSITY_SAMPLES = 1_000  # largest number of real examples, and also of generated ones, at which densities are computed
 DIRECTIONS = 128  # number of random directions for val/sliced_w2
 CHUNK = 128  # number of replicas that are measured at once
 SCORES = ("val/w2", "val/sliced_w2")  # the score of a run is the first of these measures that has a value
@@ -83,7 +83,7 @@ class Evaluator:
 
         The optimal discriminator is log p/q. Here p is the density of the data, and q that of the generator's output.
 
-            val/js = JS(p, q), the Jensen–Shannon divergence;
+            val/js = an estimate of JS(p, q), the Jensen–Shannon divergence;
             val/logit_error = root mean square of D − log p/q under ½ (p + q);
             val/d_gap = E L_D(D) − (log 2 − JS), the loss of D minus the loss of the optimal discriminator.
 
@@ -128,7 +128,7 @@ class Evaluator:
             return sample_moments(generator(_like(generator, self.latents)).cpu())
 
     def generated(self, generator: nn.Module, n: int | None = None) -> Tensor:
-        """Return n generated examples, [..., n, d], on the CPU. By default, n is the `samples` of the evaluator."""
+        """Return n generated examples, [..., n, d], on the CPU. The largest n, and the default, is `samples`."""
         return generator(_like(generator, self.sample_latents[..., :n, :])).float().cpu()
 
     @cached_property
@@ -143,7 +143,7 @@ class Evaluator:
 
     @cached_property
     def real_log_prob(self) -> Tensor:
-        """The log density of the true distribution at the first real examples, [..., DENSITY_SAMPLES]."""
+        """The log density of the true distribution at the first DENSITY_SAMPLES real examples, or at all if fewer."""
         return self.distribution.log_prob(self.real[..., :DENSITY_SAMPLES, :])
 
     @cached_property

@@ -21,15 +21,17 @@ STEP = 1e-5  # the step size of the central differences
 
 
 def update_jacobian(update: Update, discriminator: Player, generator: Player, batch: Any) -> Tensor:
-    """Return the Jacobian of one training iteration at the players' current state, [n, n].
+    """Return the Jacobian of one training iteration at the players' current parameters, [n, n].
 
     An iteration maps a state of n numbers to the next state. A state consists of the parameter vectors θ of both
     players, the tensors that the optimizers keep (momentum), and the tensors that the update rule keeps (past
-    gradients). Only tensors with the shape of a θ count. Central differences in float64 give about nine digits. The
-    call leaves the players' state as it was.
+    gradients). Only tensors with the shape of a θ count. Momentum and past gradients have the values that one iteration
+    from the current state gives them. Central differences in float64 give about nine digits. The call leaves the
+    players' state as it was.
 
-    Near an equilibrium, the iteration converges if all eigenvalues of the Jacobian lie inside the unit circle. In each
-    iteration, the distance from the equilibrium then shrinks by a factor equal to the largest modulus of an eigenvalue.
+    Near an equilibrium, the iteration converges if all eigenvalues of the Jacobian lie inside the unit circle. In the
+    long run, the distance from the equilibrium then shrinks in each iteration by a factor equal to the largest modulus
+    of an eigenvalue.
 
     Args:
         update: the update rule of the game.

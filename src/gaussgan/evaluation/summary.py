@@ -91,8 +91,8 @@ def summary(row: Mapping[str, Any], diverged: Collection[int]) -> dict[str, floa
     - share_diverged: the proportion of replicas that diverged;
     - efficiency = mean of (mle/w2)² / mean of (val/w2)², over the replicas that did not diverge. An efficiency of 1
       means that the generators are as good as a maximum-likelihood fit;
-    - share_log2: the proportion of replicas that did not diverge and whose two losses both round to 0.693. At the
-      equilibrium of the original GAN both losses are log 2 = 0.693….
+    - share_log2: the proportion of replicas that did not diverge and whose two losses are both less than 0.0005 away
+      from log 2 = 0.693…. Both losses are log 2 at the equilibrium of the GAN with the non-saturating loss.
 
     Args:
         row: maps the name of each measure to a number, or to a tensor [R] for R replicas.

@@ -19,12 +19,13 @@ def draw_history(figure: Figure, history: History, logistic: bool, tag: str, wid
     """Draw the losses over iterations on the right of a figure. Below the losses, draw a distance over iterations.
 
     Args:
-        figure: an empty sheet; see `sheet`.
+        figure: a sheet; see `sheet`. Its right part must be empty.
         history: rows with the keys iteration, train/loss_d, train/loss_g and `tag`. A row may also have the key `tag`
             followed by _ema, for the distance of the generator's moving average. This distance is drawn too.
-        logistic: true to mark the level log 2, the value of both losses at the equilibrium of a logistic loss.
+        logistic: true to mark the level log 2, the value of a logistic loss of D, and of the non-saturating loss of G,
+            at the equilibrium.
         tag: the name of a distance to the true distribution, such as val/w2.
-        width: the width of both panels, as a fraction of the figure's width.
+        width: the width of each panel, as a fraction of the figure's width.
 
     Returns:
         The axes on which the distance is drawn.

@@ -19,7 +19,7 @@ PANELS: tuple[Place, Place] = ((0.05, 0.11, 0.405, 0.755), (0.505, 0.11, 0.405, 
 CURVES: Place = (0.115, 0.11, 0.855, 0.755)
 BAR: Place = (0.924, 0.11, 0.011, 0.755)
 AXIS = "generated ← logit → real"
-MIN_SCALE, MAX_SCALE = 0.5, 12.0  # of the colour scale, in nats; a logit may be noise around 0 or may have diverged
+MIN_SCALE, MAX_SCALE = 0.5, 12.0  # of the scale, in nats; a logit may be noise around 0 or may have diverged
 Logit = Callable[[Tensor], Tensor]
 
 
@@ -29,9 +29,9 @@ def logit_figure(
     """Draw the discriminator's logit and the optimal logit on the same scale.
 
     The optimal logit is log p/q, where p is the true density and q is the density of the generator's output. The figure
-    reaches 3.6 standard deviations σ from the true mean. The values of the two logits within 3σ set the scale. In one
-    dimension the logits are two curves. In two dimensions they are two coloured panels. In more than two dimensions the
-    panels show the plane of the true distribution's two leading principal axes.
+    reaches 3.6 standard deviations σ from the true mean. In one dimension the logits are two curves, whose values set
+    the scale. In two dimensions they are two coloured panels, and their values within 3σ set the scale. In more than
+    two dimensions the panels show the plane of the true distribution's two leading principal axes.
 
     Args:
         logit: maps points in float64 to the discriminator's logit, [..., d] → [...].

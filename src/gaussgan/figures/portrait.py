@@ -24,13 +24,14 @@ Field = Callable[[Tensor], Tensor]
 def portrait_figure(trajectory: Tensor, field: Field, title: str) -> Figure:
     """Draw the phase portrait of a game in which each player has one parameter and the equilibrium is (0, 0).
 
-    The left panel shows the path of the parameters (θ, ψ), and arrows that show the directions of descent. It extends
-    to at most five times the initial distance from the equilibrium. The right panel shows the distance √(θ² + ψ²) from
-    the equilibrium over iterations.
+    The left panel shows the path of the parameters (θ, ψ), and arrows that show the directions of descent. A path that
+    goes further than about five times its initial distance from the equilibrium is cut off. The right panel shows the
+    distance √(θ² + ψ²) from the equilibrium over iterations.
 
     Args:
         trajectory: [T, 2], the generator's parameter θ and the discriminator's parameter ψ at iterations 0, …, T − 1.
-        field: maps points (θ, ψ) to the directions of descent (−∂L_G/∂θ, −∂L_D/∂ψ), [..., 2] → [..., 2].
+        field: maps points (θ, ψ) to the directions of descent (−η_G ∂L_G/∂θ, −η_D ∂L_D/∂ψ), [..., 2] → [..., 2]. η_G
+            and η_D are the learning rates.
         title: the text above the figure.
     """
     figure = sheet(title, left=LEFT[0])
@@ -71,7 +72,7 @@ def _draw_distance(axes: Axes, distance: Tensor) -> None:
 
 
 def _reach(path: Tensor) -> Tensor:
-    """Return the largest distance from 0 that the left panel shows."""
+    """Return the distance from 0 that the left panel must show. The panel adds a margin to it."""
     distances = path.norm(dim=-1)
     finite = distances[distances.isfinite()]
     start = finite[:1].sum()

@@ -20,7 +20,7 @@ LEARNED: Place = (0.045, 0.11, 0.5, 0.81)
 WITH_LEARNED: tuple[Place, Place] = ((0.62, 0.585, 0.365, 0.335), (0.62, 0.11, 0.365, 0.335))  # right of LEARNED
 ALONE: tuple[Place, Place] = ((0.06, 0.11, 0.415, 0.755), (0.57, 0.11, 0.415, 0.755))
 MAX_DRAWN = 40  # number of learned distributions that are drawn
-FAR = 100.0  # the axis of a distance reaches at most from the median / FAR to the median · FAR
+FAR = 100.0  # values below the median / FAR or above the median · FAR do not extend the axis of a distance
 Moments = tuple[Tensor, Tensor]
 Style = dict[str, Any]
 

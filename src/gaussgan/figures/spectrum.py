@@ -1,4 +1,4 @@
-"""A figure of the eigenvalues of a game's update near equilibrium."""
+"""A figure of the eigenvalues of the Jacobian of a game's update."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ KINDS = (("inside: decays", REAL), ("outside: grows", FAKE), ("on the circle", M
 def spectrum_figure(eigenvalues: Tensor, title: str, exact: bool = True) -> Figure:
     """Draw the eigenvalues λ of the Jacobian of a game's update.
 
-    Near an equilibrium, the update converges if all λ are inside the unit circle. The left panel shows λ. If the
-    learning rates are small, all λ are close to 1. So the right panel shows log λ = log|λ| + i arg λ. In the right
-    panel, the unit circle is the line log|λ| = 0. The axis of log|λ| is linear near 0 and logarithmic elsewhere.
+    Near an equilibrium, the update converges if all λ are inside the unit circle. The left panel shows λ. For gradient
+    steps with small learning rates, all λ are close to 1. So the right panel shows log λ = log|λ| + i arg λ. In the
+    right panel, the unit circle is the line log|λ| = 0. The axis of log|λ| is linear near 0 and logarithmic elsewhere.
 
     Args:
         eigenvalues: the complex eigenvalues, [n]. They should be computed in float64, because the rounding of float32
-            may move them across the circle. Eigenvalues that are not finite are counted but not drawn.
+            may move them across the circle. Eigenvalues that are not finite are not drawn.
         title: the text above the figure.
         exact: true if the run makes this update; false if the run uses another optimizer, so that this update only
             approximates the run's.
@@ -80,7 +80,7 @@ def _draw_rates(axes: Axes, growth: Tensor, turn: Tensor, kinds: Tensor) -> None
 
 
 def _radius(growth: float, exact: bool) -> str:
-    """Return a text that says what the spectral radius e^growth is, and what it means for the distance."""
+    """Return a text with the spectral radius e^growth. If `exact`, it also says how fast the distance changes."""
     of = "" if exact else " of plain gradient steps at these rates"
     if abs(growth) <= ROUNDING:
         return f"spectral radius 1{of}"

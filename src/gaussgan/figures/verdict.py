@@ -24,9 +24,9 @@ BAR: Place = (0.552, 0.11, 0.011, 0.81)
 class Verdict(NamedTuple):
     """Draws the output of a discriminator: the probability σ(logit), or the logit if the discriminator is a critic.
 
-    A critic is a discriminator whose logits are not log odds: only differences between them have a meaning. So the
-    middle of the scale of logits is halfway between the mean logit of real examples and the mean logit of generated
-    examples. The scale includes 98% of the logits of these examples.
+    A critic is a discriminator whose logits are not log odds, so that 0 need not be their middle. The middle of the
+    scale of logits is halfway between the mean logit of real examples and the mean logit of generated examples. The
+    scale includes 98% of the logits of these examples.
 
     Args:
         logit: maps points to logits, [..., d] → [..., 1].

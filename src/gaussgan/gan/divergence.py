@@ -19,8 +19,11 @@ class Diverged(ArithmeticError):
     """
 
     def __init__(self, iteration: int, what: str) -> None:
-        super().__init__(f"diverged: {what} is not finite at iteration {iteration}")
+        super().__init__(iteration, what)  # with these arguments it can be copied
         self.iteration, self.what = iteration, what
+
+    def __str__(self) -> str:
+        return f"diverged: {self.what} is not finite at iteration {self.iteration}"
 
 
 def all_finite(values: Sequence[Tensor], replicas: int) -> Tensor:

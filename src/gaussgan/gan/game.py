@@ -23,7 +23,7 @@ class Game:
         generator: maps latents [..., B, k] to examples [..., B, d].
         discriminator: maps examples to logits, [..., B, 1]; higher for examples that look real.
         objective: the loss of each player as a function of logits.
-        penalties: the terms that are added to the discriminator's loss.
+        penalties: half of each is added to the discriminator's loss; see `gaussgan.gan.penalties`.
         second_order: true if the discriminator's loss must be differentiable with respect to the generator's
             parameters.
     """
@@ -106,7 +106,10 @@ class FakeCache:
             self.kept = batch, self.generator.theta, self.generator.version, fake
 
     def take(self, batch: Batch) -> Tensor | None:
-        """Return and forget the kept examples; None if they are from another batch or the generator's θ has changed."""
+        """Return and forget the kept examples; None if there are none, or if they are outdated.
+
+        They are outdated if they are from another batch or the generator's θ has changed.
+        """
         if self.kept is None or self.generator is None:
             return None
         (of, theta, version, fake), self.kept = self.kept, None

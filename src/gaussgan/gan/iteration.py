@@ -16,11 +16,11 @@ from gaussgan.gan.updates import Losses, Update
 
 
 class Iteration:
-    """Moves both players once by an update rule, then updates the moving average of the generator's parameters.
+    """Moves both players by one call of an update rule, then updates the moving average of the generator's θ.
 
     A call with (state, batch) changes the tensors of the state in place and returns the losses. The state is the
-    players' own state, or any other state with the same shapes. The result depends only on the state and the batch. So
-    `torch.fx.experimental.proxy_tensor.make_fx(iteration)(state, batch)` can trace an iteration.
+    players' own state, or any other state with the same shapes. The result depends only on the state, the batch and the
+    learning rates. So `torch.fx.experimental.proxy_tensor.make_fx(iteration)(state, batch)` can trace an iteration.
 
     Args:
         averaging_rate: the weight 1 − δ in the moving average θ̄ ← δ θ̄ + (1 − δ) θ of the generator's parameters θ.

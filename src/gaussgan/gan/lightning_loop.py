@@ -1,7 +1,7 @@
 """Correct the counters of Lightning's training loop, which does not know blocks of iterations.
 
-The correction needs private names of Lightning. If Lightning removes one of them, training still works; only the
-correction is lost.
+The correction uses names of Lightning that begin with an underscore. If Lightning removes one of them, training still
+works; only that part of the correction is lost.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ def count_iterations(trainer: Trainer, n: int) -> None:
 
 
 def set_epoch_length(trainer: Trainer, blocks: int) -> None:
-    """Tell Lightning that the next epoch has `blocks` blocks.
+    """Tell Lightning that the epoch that begins has `blocks` blocks.
 
-    Lightning reads the length of a loader only once. But an epoch that `max_steps` cuts short has fewer blocks than
-    other epochs (https://github.com/Lightning-AI/pytorch-lightning/issues/20330).
+    Lightning reads the length of a loader only once. But the number of blocks may differ between epochs, because a
+    block also ends at `max_steps` and where a callback acts; see `BlockLoader`
+    (https://github.com/Lightning-AI/pytorch-lightning/issues/20330).
     """
     loop = trainer.fit_loop
     loop.max_batches = blocks

@@ -42,7 +42,7 @@ class GAN(LightningModule):
         update: the rule by which both players move.
         optimizer_d: makes the discriminator's torch optimizer from a list of tensors.
         optimizer_g: the same for the generator.
-        penalties: the terms that are added to the discriminator's loss.
+        penalties: half of each is added to the discriminator's loss; see `gaussgan.gan.penalties`.
         schedule: maps the progress of the run, 0 to 1, to a multiplier of both learning rates.
         player_d: further arguments of the discriminator's `Player`, such as `clip_gradient`.
         player_g: the same for the generator.
@@ -112,7 +112,7 @@ class GAN(LightningModule):
         return losses
 
     def _add_to_epoch(self, values: list[Tensor], losses_d: list[Loss]) -> None:
-        """Add the losses and logits of a block to the sums of the current epoch; see `EpochSums`."""
+        """Add the losses and verdicts of a block to the sums of the current epoch; see `EpochSums`."""
         logits = [torch.cat(each, -2) for each in zip(*((loss.real, loss.fake) for loss in losses_d), strict=True)]
         verdicts = [each.sigmoid() for each in logits] if self.logistic else logits
         number, sums = data_of(self.trainer).loader.epoch, self.state.epoch
@@ -222,7 +222,11 @@ class GAN(LightningModule):
     def _restore(
         self, memory: Sequence[Tensor], weight: Tensor | None, epoch: EpochSums, diverged: Mapping[int, Diverged]
     ) -> None:
-        """Copy parts of an earlier state into the current one. Lightning restores the networks and the optimizers."""
+        """Copy parts of an earlier state into the current one.
+
+        When a run resumes, Lightning restores the networks and the optimizers. In another fit of the same module, the
+        networks are still there, but the optimizers start anew.
+        """
         for ours, theirs in zip(self.state.memory, memory, strict=True):
             ours.copy_(theirs)
         if self.state.average is not None and weight is not None:

@@ -59,7 +59,8 @@ class VectorOptimizer(torch.optim.Optimizer):
 
         Each tensor keeps its precision. The method of torch.optim would convert float64 to float32.
 
-        Of the hyperparameters, only the scheduled learning rate is loaded. The others come from the configuration.
+        Of the hyperparameters, only `lr` and `initial_lr` are loaded, with or without a schedule. The others come from
+        the configuration, also the replicas' learning rates, `rates`.
         """
         for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=True):
             group.update({key: saved[key] for key in ("lr", "initial_lr") if key in saved})
@@ -164,5 +165,5 @@ def _reciprocal(rate: Number) -> Number:
 
 
 def _like(theta: Tensor, value: Number) -> Any:
-    """Return a number unchanged; convert a tensor with one number for each replica to the precision of θ."""
+    """Return a number or a tensor [] unchanged; convert a tensor [R, 1] to the precision of θ."""
     return value.to(theta.dtype) if isinstance(value, Tensor) and value.ndim else value

@@ -92,7 +92,7 @@ class ZeroCentred:
 def input_gradient(discriminator: Discriminator, x: Tensor) -> Tensor:
     """Return the gradient of D with respect to its input at each example of x, [..., B, d].
 
-    The result can be differentiated with respect to D's parameters and x.
+    The result can be differentiated with respect to D's parameters, and with respect to x if x requires a gradient.
     """
     x = x if x.requires_grad else x.detach().requires_grad_()
     with torch.enable_grad():

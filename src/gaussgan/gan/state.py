@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -47,7 +46,8 @@ class EpochSums(NamedTuple):
         sums: four sums, in float64, [4]; for R replicas [R, 4]. The first two are the sums of D's losses and of G's
             losses. The other two are the sums of D's verdicts on real and on generated examples. A verdict is the
             sigmoid of a logit if the objective is logistic, otherwise the logit.
-        counts: the number of examples in each sum, [4] in float64. The numbers differ if D makes more steps than G.
+        counts: the number of terms in each sum, [4] in float64. The numbers differ if D makes more steps than G. An
+            example gives several terms if an update rule computes a loss on it several times.
         epoch: the number of the epoch; −1 before the first epoch.
     """
 
@@ -95,7 +95,7 @@ class State(NamedTuple):
     memory: tuple[Tensor, ...] = ()
     average: AverageState | None = None
     epoch: EpochSums = EpochSums()
-    diverged: Mapping[int, Diverged] = MappingProxyType({})
+    diverged: Mapping[int, Diverged] = {}
 
     def tensors(self) -> list[Tensor]:
         """Return the tensors that an iteration may change."""

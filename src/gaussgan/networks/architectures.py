@@ -51,7 +51,7 @@ class MLP(nn.Sequential):
         activation: the activation after each hidden layer; tanh by default.
         batch_norm: normalise each hidden layer over the batch before its activation (Ioffe and Szegedy 2015, arXiv
             1502.03167). If true, the input must be [B, in_features].
-        spectral_norm: divide the weights of every affine map by the spectral norm of these weights; see
+        spectral_norm: divide the weights of every affine map by an estimate of their spectral norm; see
             `SpectralLinear`.
 
     Raises:

@@ -1,7 +1,7 @@
 """Layers of networks: [..., in_features] → [..., out_features].
 
 A layer with `replicable = True` can also hold the parameters of R replicas, with a leading dimension R. Then it maps
-[R, ..., in_features] to [R, ..., out_features].
+[R, ..., B, in_features] to [R, ..., B, out_features].
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Linear(nn.Linear):
 class SpectralLinear(nn.Module):
     """The affine map z (W / σ)ᵀ + c with weights W and bias c, where σ estimates the spectral norm of W.
 
-    Each forward pass in training mode improves the estimate σ by one step of power iteration. In evaluation mode σ does
-    not change. Miyato et al. 2018, arXiv 1802.05957, algorithm 1.
+    Each forward pass in training mode improves the estimate σ by one step of power iteration. In evaluation mode the
+    vectors u and v of the estimate σ = uᵀ W v do not change. Miyato et al. 2018, arXiv 1802.05957, algorithm 1.
 
     Args:
         std: standard deviation of the initial parameters.
@@ -109,7 +109,8 @@ def check_widths(widths: Sequence[int]) -> None:
 def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Return x Wᵀ + c, where W is `weight` and c is `bias`; x Wᵀ if `bias` is None.
 
-    Shapes: x [..., k], W [d, k], c [d] → [..., d]; for replicas x [R, ..., k], W [R, d, k], c [R, d] → [R, ..., d].
+    Shapes: x [..., k], W [d, k], c [d] → [..., d]; for replicas x [R, ..., B, k], W [R, d, k], c [R, d] →
+    [R, ..., B, d].
     """
     if weight.ndim == 2:
         return linear(x, weight, bias)

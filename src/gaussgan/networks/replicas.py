@@ -20,9 +20,9 @@ class Replicas(nn.Module):
     """R networks at once, [R, ..., k] → [R, ..., d]. Network i maps entry i of the input to entry i of the output.
 
     The attribute `stacked` is one network that holds the parameters and buffers of all R networks, each [R, ...]. If
-    each of its modules is `replicable` (see `gaussgan.networks.layers`) or is an activation, `stacked` computes with
-    these tensors directly. Otherwise `stacked` runs under torch.vmap, which is slower. Both ways give the same numbers
-    up to rounding.
+    the class of each of its modules is in `TRANSPARENT` or itself sets `replicable = True` (see
+    `gaussgan.networks.layers`; a subclass does not inherit it), `stacked` computes with these tensors directly.
+    Otherwise `stacked` runs under torch.vmap, which is slower. Both ways give the same numbers up to rounding.
 
     Args:
         networks: R networks of one architecture, in float32, on the CPU. They must not share parameters.
@@ -43,7 +43,8 @@ class Replicas(nn.Module):
         return torch.vmap(self._single, randomness="different")(dict(_tensors(self.stacked)), x)
 
     def _single(self, state: dict[str, Tensor], x: Tensor) -> Tensor:
-        # `state` has all names of a tied tensor, so torch need not tie it. Torch's tying fails for a module used twice.
+        # `state` has a tied tensor once for each module that holds it, so torch need not tie it. Torch's tying fails
+        # for a module used twice.
         return functional_call(self.stacked, state, (x,), tie_weights=False)
 
     def __len__(self) -> int:
@@ -84,7 +85,8 @@ class Replicas(nn.Module):
 def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Yield the dotted path and the tensor of each parameter and buffer of a module.
 
-    A tensor with several paths (a tied tensor) is yielded once for each path.
+    A tensor that several modules share (a tied tensor) is yielded once for each of them. A module that has several
+    paths counts once.
     """
     for prefix, child in module.named_modules():
         yield from child.named_parameters(prefix, recurse=False, remove_duplicate=False)

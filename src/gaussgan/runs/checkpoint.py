@@ -46,7 +46,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Load a checkpoint to the CPU. Code that the file may contain is not run.
 
     Raises:
-        ConfigError: when the file is damaged, is not a checkpoint of this package, or was written by another version.
+        ConfigError: when the file is damaged, is not a checkpoint of this package, or comes from another minor version.
     """
     with expecting_checkpoint(path):
         with Path(path).open("rb") as file:
@@ -62,7 +62,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 @contextmanager
 def expecting_checkpoint(path: str | Path) -> Iterator[None]:
-    """Turn every error inside a with block into a ConfigError that names the file `path`.
+    """Turn every error inside a with block, except a ConfigError, into a ConfigError that names the file `path`.
 
     The block should read this file. A damaged or forged file may cause any error.
     """

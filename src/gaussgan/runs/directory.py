@@ -167,7 +167,7 @@ def copy_whole(source: Path, target: Path) -> Path:
 
 
 def write_record(directory: Path, record: Mapping[str, Any]) -> None:
-    """Write the record of a run to metrics.json in `directory`. Missing fields, NaN and infinity become null."""
+    """Write the record of a run to metrics.json in `directory`. Missing values, NaN and infinity become null."""
     further = {key: value for key, value in record.items() if key.startswith(OPTIONAL)}
     values = {field: record.get(field) for field in FIELDS} | further | {"tags": record.get("tags") or []}
     finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}

@@ -91,9 +91,9 @@ def print_run(
 
 
 def measures(values: Mapping[str, Any], distribution: Distribution, exact: bool) -> Iterator[tuple[str, str, str]]:
-    """For each measure, yield three texts: its name, its value and its best possible value.
+    """For each measure, yield three texts: its name, its value and its value for a perfect generator.
 
-    For val/w2, the third text is not the best possible value but the value of the maximum-likelihood baseline.
+    For val/w2, the third text is the value of the maximum-likelihood baseline instead.
 
     Args:
         values: maps tags such as val/w2 to numbers. A measure without a number is left out.
@@ -114,7 +114,7 @@ def measures(values: Mapping[str, Any], distribution: Distribution, exact: bool)
 
 
 def _with_infinities(record: Mapping[str, Any], distribution: Distribution) -> dict[str, Any]:
-    """Return a copy of a record in which each measure that was infinite is infinite again, and not None.
+    """Return a copy of a record in which val/kl and val/logit_error are infinite, not None, where they were infinite.
 
     JSON cannot hold infinity, so metrics.json has null in its place, which is read as None. If val/kl is None and
     val/w2 is a number, val/kl was infinite, because a run computes both together. In the same way, val/logit_error was

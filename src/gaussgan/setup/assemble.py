@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -62,15 +63,16 @@ def assemble(cfg: DictConfig) -> Run:
         data = _make_data(cfg, config)
         check_distribution(data.distribution)
         networks = build_networks(config, data.distribution.dim)
+        lists, terms = varying(config), [str(name) for name, term in cfg.penalty.items() if OmegaConf.is_dict(term)]
         gan = GAN(
             **networks,
             objective=instantiate(cfg.objective),
-            **{component: _make(cfg, component) for component in ("update", "optimizer_d", "optimizer_g")},
-            penalties=[_make(cfg, f"penalty.{k}", 3) for k, term in cfg.penalty.items() if OmegaConf.is_dict(term)],
+            **{component: _make(cfg, lists, component) for component in ("update", "optimizer_d", "optimizer_g")},
+            penalties=[_make(cfg, lists, f"penalty.{term}", 3) for term in terms],
             schedule=instantiate(cfg.schedule) if "_target_" in cfg.schedule else None,
-            player_d={**config["player_d"], **_replica_tensors(cfg, "player_d")},
-            player_g={**config["player_g"], **_replica_tensors(cfg, "player_g")},
-            ema_half_life=_replica_tensors(cfg, "", 1).get("ema_half_life", cfg.ema_half_life),
+            player_d={**config["player_d"], **_replica_tensors(lists, "player_d")},
+            player_g={**config["player_g"], **_replica_tensors(lists, "player_g")},
+            ema_half_life=_replica_tensors(lists, "", 1).get("ema_half_life", cfg.ema_half_life),
             config=config,
         )
         callbacks = instantiate(cfg.callbacks, _convert_="all")
@@ -80,7 +82,7 @@ def assemble(cfg: DictConfig) -> Run:
         raise ConfigError(one_line(error)) from error
     if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
         trainer.strategy.checkpoint_io = AtomicCheckpointIO()
-    _check_objects(cfg, gan, data)
+    _check_objects(gan, data, terms)
     check_trainer(trainer, callbacks, gan, data)
     # Lightning loads a checkpoint before it converts the module to float64. Without this line, the loaded numbers would
     # be rounded to float32 first.
@@ -109,15 +111,16 @@ def _make_data(cfg: DictConfig, config: dict[str, Any]) -> GaussianDataModule:
         raise ConfigError(f"data: {one_line(error)}") from error
 
 
-def _make(cfg: DictConfig, component: str, ndim: int = 2) -> Any:
+def _make(cfg: DictConfig, lists: Mapping[str, Any], component: str, ndim: int = 2) -> Any:
     """Instantiate a component. Numbers that differ between replicas become tensors.
 
     Args:
+        lists: the numbers that differ between replicas; see `varying`.
         component: the dotted key of the component.
         ndim: the number of dimensions of each such tensor. For R replicas, a tensor has the shape [R, 1] if `ndim` is
             2, and [R, 1, 1] if `ndim` is 3.
     """
-    tensors = _replica_tensors(cfg, component, ndim)
+    tensors = _replica_tensors(lists, component, ndim)
     node = OmegaConf.select(cfg, component)
     if not tensors:
         return instantiate(node)
@@ -125,13 +128,14 @@ def _make(cfg: DictConfig, component: str, ndim: int = 2) -> Any:
     return partial(make, **tensors) if node.get("_partial_") else make(**tensors)
 
 
-def _replica_tensors(cfg: DictConfig, component: str, ndim: int = 2) -> dict[str, Any]:
+def _replica_tensors(lists: Mapping[str, Any], component: str, ndim: int = 2) -> dict[str, Any]:
     """Return the numbers of a component that differ between replicas, as a dict from keys to float64 tensors.
 
     For the key `betas`, the value is a tuple of β₁ and β₂ instead. Each of them is a tensor if it differs between
     replicas.
 
     Args:
+        lists: the numbers of all components that differ between replicas; see `varying`.
         component: the dotted key of the component, or "" for the top level of the configuration.
         ndim: the number of dimensions of each tensor. For R replicas, `ndim` 1 gives the shape [R]; `ndim` 2 gives
             [R, 1], to multiply parameters of shape [R, P]; `ndim` 3 gives [R, 1, 1], to multiply a penalty of shape
@@ -142,20 +146,21 @@ def _replica_tensors(cfg: DictConfig, component: str, ndim: int = 2) -> dict[str
         is_list = isinstance(values, list)
         return torch.tensor(values, dtype=torch.float64).view(-1, *[1] * (ndim - 1)) if is_list else values
 
-    lists = varying(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
     numbers = {key.rpartition(".")[2]: value for key, value in lists.items() if key.rpartition(".")[0] == component}
     return {key: tuple(map(tensor, value)) if key == "betas" else tensor(value) for key, value in numbers.items()}
 
 
-def _check_objects(cfg: DictConfig, gan: GAN, data: GaussianDataModule) -> None:
+def _check_objects(gan: GAN, data: GaussianDataModule, terms: Sequence[str]) -> None:
     """Call the networks, losses, penalties, optimizers, update rule and schedule of a run, to find errors before it.
 
     The calls that could change an object use a copy of the object. The global random number generators keep their
     states.
+
+    Args:
+        terms: the names of the penalties in the configuration.
     """
     with isolate_rng(include_cuda=False):
         d = data.distribution.dim
-        terms = [name for name, term in cfg.penalty.items() if OmegaConf.is_dict(term)]
         with naming_key("generator, discriminator"):
             twin = deepcopy(gan)
         check_networks(twin, data.latent_dim, d, build_networks(of_replica(gan.config, 0), d))

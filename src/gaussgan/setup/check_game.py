@@ -107,7 +107,7 @@ def check_update(gan: GAN, latent_dim: int, d: int, d_steps: int) -> None:
     two = isinstance(losses, tuple | list) and len(losses) == 2 and all(isinstance(each, list) for each in losses)
     if not two or not all(each and all(isinstance(loss, Loss) for loss in each) for each in losses):
         raise ConfigError(
-            f"update: {name} must return the losses of D and G as two lists (got {type(losses).__name__})"
+            f"update: {name} must return the losses of D and G as two lists that are not empty (got {losses!r:.60})"
         )
 
 
