@@ -62,6 +62,19 @@ def path(compose: Compose, *overrides: str) -> Tensor:
     return torch.stack(trajectory_of(trainer))
 
 
+def test_a_resumed_run_has_the_whole_path(compose: Compose) -> None:
+    def trajectory(*overrides: str) -> Tensor:
+        cfg = compose("experiment=dirac", "~callbacks.spectrum", *overrides)
+        train(cfg)
+        return torch.load(Path(cfg.run_dir) / "checkpoints" / "last.ckpt")["trajectory"]
+
+    first = trajectory("trainer.max_steps=5")
+    run = compose("experiment=dirac").run_dir
+    both = trajectory("trainer.max_steps=10", f"ckpt_path={run}/checkpoints/last.ckpt")
+    assert (len(first), len(both)) == (6, 11)
+    assert torch.equal(both[:6], first)
+
+
 def measured_rate(points: Tensor) -> float:
     """Return the factor by which an iteration changes the distance in the long run.
 

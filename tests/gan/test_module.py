@@ -43,6 +43,16 @@ def test_the_moving_average_weighs_half_after_its_half_life(compose: Compose) ->
         torch.testing.assert_close(ours.double(), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_the_averaged_generator_has_the_generators_running_means(compose: Compose) -> None:
+    cfg = compose(*SMALL, "ema_half_life=4", "generator=mlp", "generator.widths=[4]", "generator.batch_norm=true")
+    train(cfg)
+    run = load_run(cfg.run_dir)
+    assert run.generator_ema is not None
+    ours, theirs = dict(run.generator_ema.named_buffers()), dict(run.generator.named_buffers())
+    assert any(name.endswith("running_mean") and buffer.any() for name, buffer in theirs.items())
+    assert all(torch.equal(ours[name], buffer) for name, buffer in theirs.items())
+
+
 @pytest.mark.parametrize("schedule, multiplier", [("linear", 0.1), ("cosine", 0.1), ("constant", 1.0)])
 def test_both_learning_rates_follow_the_schedule(compose: Compose, schedule: str, multiplier: float) -> None:
     end = [] if schedule == "constant" else ["schedule.end=0.1"]
