@@ -210,6 +210,14 @@ def test_values_out_of_range(compose: Compose, override: str, message: str) -> N
     assert "\n" not in str(error.value)
 
 
+def test_replicas_draw_their_data_by_their_own_seeds(compose: Compose) -> None:
+    """A seed of the data that is set apart would be ignored."""
+    check(compose("data.seed=7"))
+    check(compose("replicas=2", "seed=[3,4]"))
+    with pytest.raises(ConfigError, match=r"data.seed must be left as \$\{seed\} with replicas=2: .* \(got 7\)"):
+        check(compose("data.seed=7", "replicas=2"))
+
+
 @pytest.mark.parametrize(
     "overrides, message",
     [

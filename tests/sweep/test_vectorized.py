@@ -224,6 +224,7 @@ def test_job_returns(launch: Launch, groups: Groups, monkeypatch: pytest.MonkeyP
         ("callbacks=[default,spectrum]", "callbacks.spectrum"),
         ("trainer.fast_dev_run=true", "trainer.fast_dev_run=True"),
         ("trainer.fast_dev_run=2", "trainer.fast_dev_run=2"),
+        ("data.seed=7", "data.seed=7"),
         ("trainer.profiler=simple", "trainer.profiler=simple"),
         ("logger.tensorboard._target_=mine.Logger", "logger.tensorboard"),
         ("logger=[tensorboard,csv]", None),

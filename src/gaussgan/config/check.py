@@ -92,6 +92,11 @@ def check(cfg: DictConfig) -> None:
         raise ConfigError(
             f"data.batch_size must be at most data.num_examples = {cfg.data.num_examples} (got {cfg.data.batch_size})"
         )
+    if cfg.replicas > 1 and cfg.data.seed != cfg.seed:
+        raise ConfigError(
+            f"data.seed must be left as ${{seed}} with replicas={cfg.replicas}: each replica draws its own data (got"
+            f" {cfg.data.seed})"
+        )
     if cfg.trainer.max_epochs is None and cfg.trainer.max_steps == -1:
         raise ConfigError("trainer.max_epochs or trainer.max_steps must be a whole number of at least 1 (got neither)")
 

@@ -14,6 +14,7 @@ from gaussgan.config.per_replica import may_vary, structure
 VALUES: dict[str, tuple[Any, ...]] = {  # key → allowed values; a job with any other value is trained alone
     "replicas": (1,),
     "ckpt_path": (None,),
+    "data.seed": ("${seed}",),  # replicas draw their data by their seeds
     "trainer.devices": (1, "1"),
     "trainer.strategy": ("auto",),
     "trainer.fast_dev_run": (None, False, 0),
@@ -37,7 +38,11 @@ def reason_alone(config: Mapping[str, Any]) -> str | None:
         config: the job's configuration, including Hydra's own, as plain dicts and lists with unresolved interpolations.
     """
     trainer = {"devices": 1, "strategy": "auto", **config["trainer"]}
-    settings = {**config, **{f"trainer.{key}": value for key, value in trainer.items()}}
+    settings = {
+        **config,
+        "data.seed": config["data"]["seed"],
+        **{f"trainer.{key}": value for key, value in trainer.items()},
+    }
     for key, values in VALUES.items():
         if (value := settings.get(key)) not in values:
             return f"{key}={value}"
