@@ -28,9 +28,10 @@ def main() -> None:
     import torch
 
     from gaussgan.networks.moments import has_closed_form
-    from gaussgan.runs.directory import BEST, LAST, RECORD, read_record, read_replicas
+    from gaussgan.runs.directory import BEST, LAST
     from gaussgan.runs.evaluate import compare, measure, smallest_rejected_n
     from gaussgan.runs.load import load_run
+    from gaussgan.runs.record import RECORD, read_record, read_replicas
     from gaussgan.runs.table import measures
 
     run = load_run(arguments.run, BEST if arguments.best else LAST, arguments.replica, arguments.trust)

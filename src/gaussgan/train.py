@@ -27,7 +27,8 @@ from gaussgan.gan.divergence import Diverged
 from gaussgan.gan.module import GAN
 from gaussgan.loggers.make import closing
 from gaussgan.networks.moments import has_closed_form
-from gaussgan.runs.directory import RECORD, claim, is_first_process, read_record, record_end
+from gaussgan.runs.directory import claim, holds_a_run, is_first_process, record_end, record_running
+from gaussgan.runs.record import read_record
 from gaussgan.runs.signals import exit_code, noting
 from gaussgan.runs.table import print_run
 from gaussgan.setup.assemble import assemble
@@ -51,7 +52,11 @@ def train(cfg: DictConfig) -> float:
     with noting(), claim(directory, cfg.ckpt_path) if is_first_process() else nullcontext():
         try:
             check(cfg)
+            if is_first_process() and not holds_a_run(directory):
+                record_running(directory, cfg)
             gan, data, trainer = assemble(cfg)
+            if is_first_process():
+                record_running(directory, cfg)
             fit(gan, data, trainer, cfg.ckpt_path)
             return conclude(gan, data, trainer, directory) if trainer.is_global_zero else math.nan
         except BaseException as error:
@@ -76,7 +81,6 @@ def fit(gan: GAN, data: GaussianDataModule, trainer: Trainer, ckpt_path: str | N
         ConfigError: when a callback or a logger is configured wrongly.
     """
     if is_first_process():
-        Path(gan.config["run_dir"], RECORD).unlink(missing_ok=True)  # an earlier record is out of date from here on
         log.info("data ~ %s", name_of(data.distribution))
         if hooks := uncalled(trainer.callbacks):  # type: ignore[attr-defined]
             log.warning("these hooks are never called in this template: %s", ", ".join(hooks))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from conftest import PATIENCE, ROOT
-from gaussgan.runs.directory import read_record
+from gaussgan.runs.record import read_record
 
 COUNTING = """
 import sys

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from conftest import PATIENCE, ROOT
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
-from gaussgan.runs.directory import read_record
+from gaussgan.runs.record import read_record
 from gaussgan.setup.assemble import assemble
 from gaussgan.train import train
 

@@ -15,8 +15,8 @@ from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.recipe import differences, hyperparameters
 from gaussgan.networks import Linear
-from gaussgan.runs.directory import read_record
 from gaussgan.runs.load import read_checkpoint
+from gaussgan.runs.record import read_record
 from gaussgan.setup.arguments import check_arguments
 from gaussgan.sweep.together import train_together
 from gaussgan.train import train

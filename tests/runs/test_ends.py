@@ -30,7 +30,8 @@ from gaussgan.callbacks import progress as console
 from gaussgan.config.errors import ConfigError, shortage
 from gaussgan.networks import build
 from gaussgan.runs import signals
-from gaussgan.runs.directory import LAST, RECORD, refuse_if_taken, write_record
+from gaussgan.runs.directory import LAST, refuse_if_taken
+from gaussgan.runs.record import RECORD, write_record
 from gaussgan.setup import memory
 from gaussgan.setup.memory import check_memory, needed, training_needs, validation_needs
 from gaussgan.train import train

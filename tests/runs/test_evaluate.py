@@ -9,8 +9,8 @@ from omegaconf import DictConfig
 from gaussgan import load_run
 from gaussgan.evaluation.evaluator import Evaluator
 from gaussgan.evaluation.two_sample import Accuracy
-from gaussgan.runs.directory import read_record
 from gaussgan.runs.evaluate import Verdict, compare, measure, smallest_rejected_n
+from gaussgan.runs.record import read_record
 from gaussgan.train import train
 
 

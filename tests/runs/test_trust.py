@@ -18,8 +18,9 @@ from conftest import ROOT
 from gaussgan import load_run
 from gaussgan.config.errors import ConfigError
 from gaussgan.runs.checkpoint import read_checkpoint
-from gaussgan.runs.directory import LAST, read_record, read_replicas
+from gaussgan.runs.directory import LAST
 from gaussgan.runs.evaluate import measure
+from gaussgan.runs.record import read_record, read_replicas
 from gaussgan.setup.assemble import assemble
 from gaussgan.train import train
 

@@ -17,7 +17,7 @@ from gaussgan.config.errors import ConfigError
 from gaussgan.data.distributions import name_of
 from gaussgan.gan.updates import Simultaneous
 from gaussgan.networks import draw_parameters
-from gaussgan.runs.directory import read_record
+from gaussgan.runs.record import read_record
 from gaussgan.setup.assemble import assemble
 from gaussgan.train import train
 

@@ -15,8 +15,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from gaussgan import load_run
 from gaussgan.config.errors import ConfigError
 from gaussgan.gan.module import GAN
-from gaussgan.runs.directory import BEST, LAST, read_record
+from gaussgan.runs.directory import BEST, LAST
 from gaussgan.runs.load import read_checkpoint
+from gaussgan.runs.record import read_record
 from gaussgan.sweep import together
 from gaussgan.train import train
 

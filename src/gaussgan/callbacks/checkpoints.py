@@ -16,7 +16,8 @@ from gaussgan.evaluation.evaluator import score
 from gaussgan.evaluation.summary import middle
 from gaussgan.gan.module import GAN
 from gaussgan.runs.checkpoint import save_checkpoint
-from gaussgan.runs.directory import BEST, LAST, copy_whole, writing
+from gaussgan.runs.directory import BEST, LAST
+from gaussgan.runs.files import copy_whole, writing
 
 
 class Checkpoints(Checkpoint):

@@ -21,7 +21,7 @@ from gaussgan.evaluation.summary import replica_rows, summary
 from gaussgan.gan.divergence import Diverged
 from gaussgan.gan.module import GAN
 from gaussgan.runs import signals
-from gaussgan.runs.directory import ending, identity, write_record, write_replicas
+from gaussgan.runs.record import ending, identity, write_record, write_replicas
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from gaussgan.config.dotted import flatten
@@ -17,6 +19,45 @@ def recipe(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entries of a configuration that affect the result of a run, as a flat dict with dotted keys."""
     flat = flatten({key: value for key, value in config.items() if key in KEYS})  # only interpolations use other keys
     return {key: flat[key] for key in flat if key == "trainer.precision" or not key.startswith(NO_EFFECT)}
+
+
+LENGTH = ("max_epochs", "min_epochs", "max_steps", "min_steps", "max_time", "fast_dev_run")  # arguments of the trainer
+
+
+def settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a configuration that determine a run, as a flat dict with dotted keys.
+
+    Two runs with equal settings are the same run. The settings are the recipe, the arguments of the trainer that limit
+    the length of the run, the callbacks that do not belong to this package, because such a callback may change the
+    training, and the checkpoint from which the run started, unless it is the run's own checkpoint.
+
+    Args:
+        config: the configuration as plain dicts and lists, with interpolations resolved.
+    """
+    trainer = {key: config["trainer"][key] for key in LENGTH if config["trainer"].get(key) is not None}
+    foreign = {
+        name: callback
+        for name, callback in config["callbacks"].items()
+        if isinstance(callback, Mapping) and not str(callback.get("_target_")).startswith("gaussgan.")
+    }
+    start = config["ckpt_path"]
+    if start is None or Path(config["run_dir"]).resolve() in Path(start).resolve().parents:
+        start = None
+    more = {"trainer": trainer, "callbacks": foreign, **({} if start is None else {"ckpt_path": str(start)})}
+    return {**recipe(config), **flatten(more)}
+
+
+def fingerprint(settings: Mapping[str, Any]) -> str:
+    """Return a text that is equal for equal settings. A whole number equals the same number as a float: 1 and 1.0."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: plain(entry) for key, entry in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(entry) for entry in value]
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
+    return json.dumps(plain(settings), sort_keys=True, default=str)
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -14,7 +14,7 @@ from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, W
 
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.loggers.csv_logger import CSVLogger
-from gaussgan.runs.directory import writing
+from gaussgan.runs.files import writing
 
 IDS_FILE = "loggers.json"  # a file in the run's directory with the ids that W&B and MLflow gave the run
 

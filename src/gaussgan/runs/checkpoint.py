@@ -18,7 +18,7 @@ from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.per_replica import entries
 from gaussgan.config.schema import OPTIONAL, RULES
 from gaussgan.gan.state import TAGS
-from gaussgan.runs.directory import replacing
+from gaussgan.runs.files import replacing
 
 # The config keys that `load_run` reads, and prefixes of such keys.
 READ = ("seed", "replicas", "threads", "ema_half_life", "data.", "generator.", "discriminator.")

@@ -1,36 +1,22 @@
-"""The directory of a run: its lock, its record, and atomic writing of files."""
+"""The directory of a run or of a sweep: what it holds, and its lock."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import math
 import os
-import platform
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from functools import cache
-from importlib.metadata import version
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
-from gaussgan.config.errors import ConfigError, one_line
-from gaussgan.runs.signals import received, stopped_by
+from gaussgan.config.errors import ConfigError
+from gaussgan.runs.files import writing
+from gaussgan.runs.record import RECORD, ending, identity, read_record, write_record
 
-RECORD, LAST, BEST = "metrics.json", "checkpoints/last.ckpt", "checkpoints/best.ckpt"
-REPLICAS, SWEEP = "replicas.csv", "multirun.yaml"
-
-FIELDS = (
-    "status", "error", "tags", "seed", "replicas", "iterations", "examples", "seconds", "examples_per_second", "val/w2",
-    "val/kl", "mle/w2", "train/loss_d", "train/loss_g",
-)  # fmt: skip
-OPTIONAL = ("val/", "mle/w2_", "train/loss_d_", "train/loss_g_", "efficiency", "share_")  # prefixes of optional fields
-PACKAGES = ("gaussgan", "torch", "pytorch-lightning", "hydra-core", "numpy")
+LAST, BEST = "checkpoints/last.ckpt", "checkpoints/best.ckpt"
+SWEEP, LOCK = "multirun.yaml", ".lock"
 
 
 @contextmanager
@@ -49,7 +35,8 @@ def claim(directory: Path, ckpt_path: str | None) -> Iterator[None]:
     """
     with writing("hydra.run.dir"):
         directory.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(directory.resolve() / ".lock", blocking=False, is_singleton=True)
+        # `is_running` holds the lock for a moment, so try again for a moment
+        lock = FileLock(directory.resolve() / LOCK, timeout=0.2, is_singleton=True)
         try:
             lock.acquire()
         except Timeout:
@@ -59,6 +46,18 @@ def claim(directory: Path, ckpt_path: str | None) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def is_running(directory: Path) -> bool:
+    """Return whether another process has the lock of a directory, which `claim` takes."""
+    if not (directory / LOCK).exists():
+        return False
+    lock = FileLock(directory.resolve() / LOCK, blocking=False, is_singleton=True)
+    try:
+        with lock:
+            return False
+    except Timeout:
+        return True
 
 
 def refuse_if_taken(directory: Path, ckpt_path: str | None) -> None:
@@ -118,99 +117,9 @@ def is_first_process() -> bool:
     return next((os.environ[rank] for rank in ranks if rank in os.environ), "0") == "0"
 
 
-@contextmanager
-def writing(key: str, path: Path | None = None) -> Iterator[None]:
-    """Turn an OSError inside a with block into a ConfigError that says which file cannot be written.
-
-    Args:
-        key: the config key with which the error message begins.
-        path: the file that the error message names; by default, the file that the OSError names.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise ConfigError(f"{key}: cannot write to {path or error.filename} ({error.strerror})") from error
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Write the file `path` atomically: at any time, it has either the old content or all of the new content.
-
-    The context manager yields the path of a temporary file. Write the new content to the temporary file inside the with
-    block. At the end of the block, the temporary file is renamed to `path`.
-
-    Raises:
-        ConfigError: when the file cannot be written. In this case, the old file does not change.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    with writing("hydra.run.dir", path):
-        try:
-            yield temporary
-            temporary.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
-
-
-def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Write `content` to the file `path`. The write is atomic; see `replacing`."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
-
-
-def copy_whole(source: Path, target: Path) -> Path:
-    """Copy a file. The write is atomic; see `replacing`. Return the path of the copy."""
-    with replacing(target) as temporary:
-        shutil.copyfile(source, temporary)
-    return target
-
-
-def write_record(directory: Path, record: Mapping[str, Any]) -> None:
-    """Write the record of a run to metrics.json in `directory`. Missing values, NaN and infinity become null."""
-    further = {key: value for key, value in record.items() if key.startswith(OPTIONAL)}
-    values = {field: record.get(field) for field in FIELDS} | further | {"tags": record.get("tags") or []}
-    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
-    text = json.dumps({**finite, "versions": versions()}, indent=2, default=list)  # converts OmegaConf's lists
-    write_whole(directory / RECORD, f"{text}\n".encode())
-
-
-def read_record(directory: Path) -> dict[str, Any]:
-    """Return the record of a run: the content of metrics.json in `directory`.
-
-    Raises:
-        ConfigError: when the file is missing, is damaged, or is not a record.
-    """
-    try:
-        record = json.loads((directory / RECORD).read_text())
-        return {**record, "status": record["status"]}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ConfigError(
-            f"{directory / RECORD} is damaged or is not the record of a run ({type(error).__name__})"
-        ) from error
-
-
-def write_replicas(directory: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write replicas.csv in `directory`, one row for each replica. Missing values and NaN become empty fields."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list({key: None for row in rows for key in row}), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: "" if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()} for row in rows)
-    write_whole(directory / REPLICAS, text.getvalue().encode())
-
-
-def read_replicas(directory: Path) -> list[dict[str, str]]:
-    """Return the rows of replicas.csv as dicts from column names to texts; an empty list if there is no such file.
-
-    Raises:
-        ConfigError: when the file is damaged or is not a table of replicas.
-    """
-    path = directory / REPLICAS
-    try:
-        rows = [*csv.DictReader(path.read_text().splitlines())] if path.exists() else []
-        return [{**row, "status": row["status"]} for row in rows]
-    except (OSError, ValueError, KeyError, csv.Error) as error:
-        raise ConfigError(f"{path} is damaged or is not a table of replicas ({type(error).__name__})") from error
+def record_running(directory: Path, config: Mapping[str, Any] | DictConfig) -> None:
+    """Write the record of a run that has begun. It replaces an earlier record."""
+    write_record(directory, {"status": "running", **identity(config)})
 
 
 def record_end(directory: Path, error: BaseException, config: Mapping[str, Any] | DictConfig, note: str = "") -> None:
@@ -225,21 +134,3 @@ def record_end(directory: Path, error: BaseException, config: Mapping[str, Any] 
     if not holds_a_run(directory):
         status, text = ending(error)
         write_record(directory, {"status": status, "error": text + note, **identity(config)})
-
-
-def identity(config: Mapping[str, Any] | DictConfig) -> dict[str, Any]:
-    """Return the entries seed and tags of a run's configuration. Every record contains them."""
-    return {key: config.get(key) for key in ("seed", "tags")}
-
-
-def ending(error: BaseException) -> tuple[str, str]:
-    """Return the status and the one-line error message for the record of a run that `error` ended."""
-    if isinstance(error, Exception):
-        return "failed", one_line(error)
-    return "interrupted", stopped_by(signum) if (signum := received()) else one_line(error)
-
-
-@cache
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that affect the result of a run."""
-    return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}

@@ -12,7 +12,8 @@ from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.data.iterations import data_of
 from gaussgan.evaluation.evaluator import score
 from gaussgan.gan.module import GAN
-from gaussgan.runs.directory import LAST, copy_whole
+from gaussgan.runs.directory import LAST
+from gaussgan.runs.files import copy_whole
 
 
 class KeptEpochs(Checkpoint):

@@ -26,8 +26,10 @@ from gaussgan.gan.module import GAN
 from gaussgan.loggers.log import log_finished_run, typed
 from gaussgan.loggers.make import make_loggers
 from gaussgan.runs.checkpoint import read_checkpoint, save_checkpoint
-from gaussgan.runs.directory import BEST, LAST, claim, read_record, record_end, writing
+from gaussgan.runs.directory import BEST, LAST, claim, record_end
+from gaussgan.runs.files import writing
 from gaussgan.runs.history import of_replica, pack, unpack
+from gaussgan.runs.record import read_record
 from gaussgan.runs.replica_checkpoint import single_checkpoint
 from gaussgan.runs.signals import exit_code, noting
 from gaussgan.setup.assemble import assemble

@@ -1,0 +1,124 @@
+"""The record of a run, metrics.json, and the table of its replicas, replicas.csv."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gaussgan.config.errors import ConfigError, one_line
+from gaussgan.config.recipe import settings
+from gaussgan.runs.files import write_whole
+from gaussgan.runs.signals import received, stopped_by
+
+RECORD, REPLICAS = "metrics.json", "replicas.csv"
+
+FIELDS = (
+    "status", "error", "tags", "seed", "replicas", "iterations", "examples", "seconds", "examples_per_second", "val/w2",
+    "val/kl", "mle/w2", "train/loss_d", "train/loss_g",
+)  # fmt: skip
+ORIGIN = ("git_commit", "git_dirty", "settings")  # they come last, because they are long
+OPTIONAL = ("val/", "mle/w2_", "train/loss_d_", "train/loss_g_", "efficiency", "share_")  # prefixes of optional fields
+PACKAGES = ("gaussgan", "torch", "pytorch-lightning", "hydra-core", "numpy")
+
+
+def write_record(directory: Path, record: Mapping[str, Any]) -> None:
+    """Write the record of a run to metrics.json in `directory`. Missing values, NaN and infinity become null."""
+    further = {key: value for key, value in record.items() if key.startswith(OPTIONAL)}
+    values = {field: record.get(field) for field in FIELDS} | further | {"tags": record.get("tags") or []}
+    values |= {field: record.get(field) for field in ORIGIN}
+    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+    text = json.dumps({**finite, "versions": versions()}, indent=2, default=list)  # converts OmegaConf's lists
+    write_whole(directory / RECORD, f"{text}\n".encode())
+
+
+def read_record(directory: Path) -> dict[str, Any]:
+    """Return the record of a run: the content of metrics.json in `directory`.
+
+    Raises:
+        ConfigError: when the file is missing, is damaged, or is not a record.
+    """
+    try:
+        record = json.loads((directory / RECORD).read_text())
+        return {**record, "status": record["status"]}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ConfigError(
+            f"{directory / RECORD} is damaged or is not the record of a run ({type(error).__name__})"
+        ) from error
+
+
+def write_replicas(directory: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write replicas.csv in `directory`, one row for each replica. Missing values and NaN become empty fields."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list({key: None for row in rows for key in row}), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: "" if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()} for row in rows)
+    write_whole(directory / REPLICAS, text.getvalue().encode())
+
+
+def read_replicas(directory: Path) -> list[dict[str, str]]:
+    """Return the rows of replicas.csv as dicts from column names to texts; an empty list if there is no such file.
+
+    Raises:
+        ConfigError: when the file is damaged or is not a table of replicas.
+    """
+    path = directory / REPLICAS
+    try:
+        rows = [*csv.DictReader(path.read_text().splitlines())] if path.exists() else []
+        return [{**row, "status": row["status"]} for row in rows]
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise ConfigError(f"{path} is damaged or is not a table of replicas ({type(error).__name__})") from error
+
+
+def identity(config: Mapping[str, Any] | DictConfig) -> dict[str, Any]:
+    """Return the entries of a record that follow from the configuration. Every record of the run contains them.
+
+    If the configuration is so wrong that it has no settings, the entry "settings" is None.
+    """
+    known = {key: config.get(key) for key in ("seed", "tags", "replicas")}
+    try:
+        plain: Any = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else config
+        return {**known, **git_state(), "settings": settings(plain)}
+    except (OmegaConfBaseException, KeyError, TypeError, AttributeError, ValueError):
+        return {**known, **git_state(), "settings": None}
+
+
+@cache
+def git_state() -> dict[str, Any]:
+    """Return the commit of the repository that contains this package, and whether files differ from that commit.
+
+    If there is no repository, or git is not installed, both entries are None.
+    """
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
+
+    try:
+        return {"git_commit": git("rev-parse", "HEAD").strip(), "git_dirty": bool(git("status", "--porcelain").strip())}
+    except (OSError, subprocess.SubprocessError):
+        return {"git_commit": None, "git_dirty": None}
+
+
+def ending(error: BaseException) -> tuple[str, str]:
+    """Return the status and the one-line error message for the record of a run that `error` ended."""
+    if isinstance(error, Exception):
+        return "failed", one_line(error)
+    return "interrupted", stopped_by(signum) if (signum := received()) else one_line(error)
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that affect the result of a run."""
+    return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
