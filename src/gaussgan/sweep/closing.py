@@ -1,0 +1,66 @@
+"""What a sweep prints before its jobs begin and after they have ended."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.utils import filter_overrides
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from gaussgan.runs.directory import LAST
+from gaussgan.sweep.jobs import DONE, Job
+
+
+def print_plan(jobs: Sequence[Job], sweep: Path) -> None:
+    """Print what a sweep would do with each job: skip it, go on with it, or run it."""
+    table = Table("job", "directory", "what", "what differs between the jobs", box=None, header_style="bold")
+    lists = [filter_overrides(job.overrides) for job in jobs]
+    common = set.intersection(*map(set, lists)) if len(jobs) > 1 else set()
+    counts: Counter[str] = Counter()
+    for job, overrides in zip(jobs, lists, strict=True):
+        status = job.record["status"]
+        what = "skip" if status in DONE else "go on" if (job.run_dir / LAST).exists() else "run"
+        counts[what] += 1
+        was = f" ({status})" if status else ""
+        own = " ".join(override for override in overrides if override not in common)
+        table.add_row(f"#{job.number}", escape(os.path.relpath(job.run_dir, sweep)), f"{what}{was}", escape(own))
+    console = Console()
+    console.print(table)
+    console.print(f"{len(jobs)} jobs: {', '.join(f'{n} to {what}' for what, n in counts.items())}; nothing was done")
+
+
+def end_sweep(jobs: Sequence[Job], sweep: Path, stopped: bool) -> bool:
+    """Print how many jobs of a sweep ended in which way, the jobs that failed, and how a stopped sweep goes on.
+
+    Also write the report. Return whether a job failed.
+
+    Args:
+        jobs: the jobs of the sweep.
+        sweep: the directory of the sweep.
+        stopped: whether the sweep was stopped before its end.
+    """
+    console = Console(stderr=True, soft_wrap=True)
+    records = [(job, job.record) for job in jobs]
+    counts = Counter(record["status"] or "not begun" for _, record in records)
+    failed = [(job, record) for job, record in records if record["status"] == "failed"]
+    if failed:
+        table = Table("failed", "why", box=None, header_style="bold")
+        for job, record in failed:
+            table.add_row(escape(_shown(job.run_dir)), escape(str(record["error"])))
+        console.print(table)
+    console.print(f"{len(jobs):,} jobs: {', '.join(f'{n:,} {status}' for status, n in counts.most_common())}")
+    if stopped:
+        console.print(f"The sweep was stopped. The same command with hydra.sweep.dir={_shown(sweep)} goes on.")
+    elif failed:
+        console.print(f"The same command with hydra.sweep.dir={_shown(sweep)} runs the failed jobs again.")
+    return bool(failed)
+
+
+def _shown(path: Path) -> str:
+    """Return a path relative to the working directory if it lies inside, else the absolute path."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
