@@ -1,4 +1,4 @@
-"""The record of a run, metrics.json, and the table of its replicas, replicas.csv."""
+"""The record of a run, metrics.json, and its tables: history.csv and, for replicas, replicas.csv."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from gaussgan.config.recipe import settings
 from gaussgan.runs.files import write_whole
 from gaussgan.runs.signals import received, stopped_by
 
-RECORD, REPLICAS = "metrics.json", "replicas.csv"
+RECORD, REPLICAS, HISTORY = "metrics.json", "replicas.csv", "history.csv"
 
 FIELDS = (
     "status", "error", "tags", "seed", "replicas", "iterations", "examples", "seconds", "examples_per_second", "val/w2",
@@ -58,13 +59,19 @@ def read_record(directory: Path) -> dict[str, Any]:
         ) from error
 
 
-def write_replicas(directory: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write replicas.csv in `directory`, one row for each replica. Missing values and NaN become empty fields."""
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> None:
+    """Write a CSV file with one line for each row. None and NaN become empty fields, and infinity becomes inf.
+
+    Args:
+        path: the path of the file.
+        rows: each row maps names of columns to values. A row may lack some columns.
+        columns: the names of the first columns, which the file has even without rows.
+    """
     text = io.StringIO()
-    writer = csv.DictWriter(text, list({key: None for row in rows for key in row}), lineterminator="\n")
+    writer = csv.DictWriter(text, [*dict.fromkeys([*columns, *chain(*rows)])], lineterminator="\n")
     writer.writeheader()
     writer.writerows({k: "" if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()} for row in rows)
-    write_whole(directory / REPLICAS, text.getvalue().encode())
+    write_whole(path, text.getvalue().encode())
 
 
 def read_replicas(directory: Path) -> list[dict[str, str]]:
