@@ -42,7 +42,7 @@ def columns(answer: Answer) -> dict[str, list[str]]:
         "median": [number(setting.median) for setting in settings],
         "10–90%": [_range(setting) for setting in settings],
         "from the best": [_from_best(setting) for setting in settings],
-        "p (Holm)": [p_value(each.p) if each else "" for each in against],
+        "p (Holm)": [p_value(each.p) if each and each.runs > 1 else "" for each in against],
         "P(best < this)": [f"{each.improvement:.0%}" if each else "" for each in against],
         "IQM": [number(setting.iqm) for setting in settings],
         "efficiency": ["–" if math.isnan(each.efficiency) else f"{each.efficiency:.1%}" for each in settings],
@@ -61,7 +61,8 @@ def _from_best(setting: Setting) -> str:
     against = setting.comparison
     if against is None:
         return "best" if setting.n else "–"
-    return number(against.difference) + (f" {bounds(against.interval)}" if math.isfinite(against.difference) else "")
+    known = math.isfinite(against.difference) and against.runs > 1
+    return number(against.difference) + (f" {bounds(against.interval)}" if known else "")
 
 
 def _loss(loss: float) -> str:
@@ -77,16 +78,22 @@ def print_answer(answer: Answer, said: Sequence[str], console: Console) -> None:
 
     If the table is wider than the terminal, its columns are printed in several tables.
     """
-    cells = columns(answer)
-    keys = [factor.name for factor in answer.factors] or ["setting"]
-    parts: list[list[str]] = [[]]
-    for name in [*cells][len(keys) :]:
-        if parts[-1] and _width(cells, [*keys, *parts[-1], name]) > console.width:
-            parts.append([])
+    cells = {"#": [str(i + 1) for i in range(len(answer.settings))], **columns(answer)}
+    left = len(answer.factors) or 1
+    varied, others = [*cells][1 : 1 + left], [*cells][1 + left :]
+    parts = [["#", *varied]]
+    for name in others:
+        if len(parts[-1]) > 1 and _width(cells, [*parts[-1], name]) > console.width:
+            parts.append(["#"])
         parts[-1].append(name)
     console.print(f"{answer.tag or 'no score yet'}, smaller is better", highlight=False)
     for part in parts:
-        console.print(_table({key: cells[key] for key in [*keys, *part]}, len(keys)))
+        table = Table(box=SIMPLE_HEAD)
+        for name in part:
+            table.add_column(escape(name), justify="left" if name in varied else "right")
+        for row in [*zip(*(cells[name] for name in part), strict=True)][:MOST_SETTINGS]:
+            table.add_row(*map(escape, row))
+        console.print(table)
     if len(answer.settings) > MOST_SETTINGS:
         console.print(f"… and {len(answer.settings) - MOST_SETTINGS:,} more settings\n")
     for sentence in said:
@@ -95,16 +102,6 @@ def print_answer(answer: Answer, said: Sequence[str], console: Console) -> None:
 
 def _width(cells: Mapping[str, Sequence[str]], keys: Sequence[str]) -> int:
     return 2 + sum(3 + max(map(len, [key, *cells[key][:MOST_SETTINGS]])) for key in keys)
-
-
-def _table(cells: Mapping[str, Sequence[str]], left: int) -> Table:
-    """Return a table of texts. The first `left` columns are aligned to the left, and the others to the right."""
-    table = Table(box=SIMPLE_HEAD)
-    for i, name in enumerate(cells):
-        table.add_column(escape(name), justify="left" if i < left else "right")
-    for row in [*zip(*cells.values(), strict=True)][:MOST_SETTINGS]:
-        table.add_row(*map(escape, row))
-    return table
 
 
 def print_failed(runs: Sequence[RunDirectory], console: Console) -> None:

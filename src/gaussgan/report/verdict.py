@@ -123,9 +123,9 @@ def _more_seeds(answer: Answer) -> list[str]:
 def _notes(answer: Answer) -> list[str]:
     """Return what a reader has to know about the test and the runs."""
     finished, statuses, notes = answer.finished, _statuses(answer), []
-    if compared := [setting for setting in finished if setting.comparison]:
+    if compared := [setting for setting in finished[1:] if setting.n > 1]:
         kinds = sorted({_of(setting).paired for setting in compared}, reverse=True)
-        holm = f", corrected for {len(compared):,} comparisons (Holm)" if len(compared) > 1 else ""
+        holm = f", corrected for {len(finished) - 1:,} comparisons (Holm)" if len(finished) > 2 else ""
         test = f"{' or '.join(TESTS[paired] for paired in kinds)}{_basis(compared)}, level {LEVEL}{holm}"
         notes.append(f"{test}; 95% bootstrap intervals; a diverged run counts as infinitely bad.")
     if len(finished) > MANY:
