@@ -20,7 +20,7 @@ from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.distributions import name_of
 from gaussgan.data.iterations import iteration_limits
-from gaussgan.evaluation.score import final_score
+from gaussgan.evaluation.scores import final_score
 from gaussgan.gan.divergence import Diverged
 from gaussgan.gan.module import GAN
 from gaussgan.loggers.make import closing

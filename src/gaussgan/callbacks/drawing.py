@@ -17,7 +17,7 @@ from gaussgan.data.loader import Batch
 from gaussgan.evaluation.baseline import mle_w2
 from gaussgan.evaluation.evaluator import ChunkedEvaluator, Evaluator
 from gaussgan.evaluation.gaussian import gaussian_w2
-from gaussgan.evaluation.score import score
+from gaussgan.evaluation.scores import score
 from gaussgan.evaluation.spectrum import linearised, update_jacobian
 from gaussgan.evaluation.summary import quantiles
 from gaussgan.figures import Cloud, Verdict

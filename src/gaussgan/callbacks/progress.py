@@ -15,7 +15,7 @@ from rich.table import Column
 from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.config.units import clock
 from gaussgan.data.iterations import data_of, planned_iterations
-from gaussgan.evaluation.score import score
+from gaussgan.evaluation.scores import score
 from gaussgan.evaluation.summary import middle
 from gaussgan.gan.module import GAN
 from gaussgan.gan.state import TAGS

@@ -15,7 +15,7 @@ from gaussgan.data.distributions import Distribution, examples_of, has_density
 from gaussgan.data.gaussian import gaussian_log_prob, is_singular, rounding, sample_moments
 from gaussgan.evaluation.gaussian import gaussian_kl, gaussian_w2
 from gaussgan.evaluation.samples import mode_metrics, sliced_w2
-from gaussgan.evaluation.score import score
+from gaussgan.evaluation.scores import score
 from gaussgan.gan.objectives import logistic_loss
 from gaussgan.networks.moments import has_closed_form
 from gaussgan.rng import normal, stream

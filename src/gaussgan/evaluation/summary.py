@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gaussgan.config.per_replica import entries, seeds, varying
-from gaussgan.evaluation.score import SCORES
+from gaussgan.evaluation.scores import SCORES
 
 ROUNDING = 5e-4  # largest rounding error of a number with three digits after the point
 QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}

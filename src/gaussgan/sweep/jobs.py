@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from gaussgan.config.dotted import to_yaml
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.recipe import fingerprint, settings
-from gaussgan.evaluation.score import final_score
+from gaussgan.evaluation.scores import final_score
 from gaussgan.runs.directory import LAST, record_failure
 from gaussgan.runs.record import RECORD, read_record
 

@@ -12,7 +12,7 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.data.iterations import data_of
-from gaussgan.evaluation.score import score
+from gaussgan.evaluation.scores import score
 from gaussgan.gan.module import GAN
 from gaussgan.runs.directory import LAST
 from gaussgan.runs.files import copy_whole

@@ -22,7 +22,7 @@ from gaussgan.config.errors import ConfigError
 from gaussgan.config.per_replica import together
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.evaluation.baseline import mle_w2
-from gaussgan.evaluation.score import final_score, score
+from gaussgan.evaluation.scores import final_score, score
 from gaussgan.gan.module import GAN
 from gaussgan.loggers.log import log_finished_run, typed
 from gaussgan.loggers.make import make_loggers

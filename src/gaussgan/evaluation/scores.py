@@ -1,4 +1,4 @@
-"""The score, the measure by which runs are compared. A smaller score is better."""
+"""The score of a run, by which runs are compared. A smaller score is better. This module does not import torch."""
 
 from __future__ import annotations
 
