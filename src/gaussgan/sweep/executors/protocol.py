@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 
 Task = Callable[[], None]
 STOP_SECONDS = 60.0  # so long an executor waits for tasks that it has told to end
+FROM_TERMINAL = [signum for signum in NOTED if signum != signal.SIGTERM]  # sent to all processes of a terminal
 
 
 class Executor(Protocol):
@@ -51,7 +52,7 @@ def with_retries(executor: Executor, tasks: Sequence[Task]) -> Iterator[tuple[in
     While this iterator waits, SIGINT, SIGTERM and SIGHUP stop the executor and raise SystemExit with the exit code 128
     plus the number of the signal. A second signal kills the tasks.
     """
-    with _signals_raising():
+    with signals_raising():
         lost = []
         for index, why in executor.run(tasks):
             if why is None:
@@ -64,8 +65,8 @@ def with_retries(executor: Executor, tasks: Sequence[Task]) -> Iterator[tuple[in
 
 
 @contextmanager
-def _signals_raising() -> Iterator[None]:
-    """Inside a with block, let signals raise SystemExit, also when this process has child processes.
+def signals_raising() -> Iterator[None]:
+    """Inside a with block, let SIGINT, SIGTERM and SIGHUP raise SystemExit. The exit code is 128 + the signal's number.
 
     In a thread other than the main thread, the block has no effect. A signal that the process ignores stays ignored.
     """
@@ -91,8 +92,8 @@ def _signals_raising() -> Iterator[None]:
 def held(*signums: int) -> Iterator[None]:
     """Inside a with block, hold back signals to this process. They are delivered at the end of the block.
 
-    Processes that are started in the block never get these signals. Ctrl-C sends SIGINT to all processes of a terminal;
-    if it is held while workers are started, it reaches only this process, which then stops the workers.
+    Processes that are started in the block never get these signals. If the signals `FROM_TERMINAL` are held while
+    workers are started, Ctrl-C reaches only this process, which then stops the workers.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signums)
     try:
