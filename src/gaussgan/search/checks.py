@@ -31,11 +31,17 @@ def check_space(space: Space, jobs: Jobs, default: Composed) -> None:
             for choice in given:
                 if choice not in options:
                     raise ConfigError(f"{key} must be one of {', '.join(options)} (got {choice})")
-        elif not key.startswith("+") and OmegaConf.select(default.composed, key, default=_MISSING) is _MISSING:
+        elif not (key.startswith("+") or default.has(key) or _is_conditional(key, space, jobs)):
             raise unknown_key(key, default.composed)
 
 
-_MISSING = object()
+def _is_conditional(key: str, space: Space, jobs: Jobs) -> bool:
+    """Return whether a key exists for some choice of a config group that is searched: penalty.weight for penalty=r1."""
+    group = key.partition(".")[0]
+    choices = space.distributions.get(group)
+    if not isinstance(choices, CategoricalDistribution):
+        return False
+    return any(jobs.choose((*space.fixed, f"{group}={choice}")).has(key) for choice in choices.choices)
 
 
 def check_objectives(objectives: Sequence[str], space: Space, default: Composed) -> list[str]:

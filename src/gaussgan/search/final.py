@@ -61,7 +61,9 @@ def run_again(search: Search, best: Sequence[FrozenTrial]) -> dict[int, Outcome]
     """
     first = search.seeds[-1] + 1
     seeds = range(first, first + search.options.final_seeds)
-    values = {trial.number: trial.params for trial in best if trial.params != search.first}
+    values = {
+        trial.number: trial.params for trial in best if search.lines(trial.params) != search.space.lines(search.first)
+    }
     plan = search.programs({DEFAULT: search.first, **values}, seeds)
     before = search.study.user_attrs.get(FINAL, {})
     same = before.get("trials") == [trial.number for trial in best] and before.get("seeds") == [seeds[0], seeds[-1]]
@@ -102,7 +104,7 @@ def sentences(search: Search, best: Sequence[FrozenTrial], results: Mapping[int,
     if len(best) > 1:
         lines.append(f"{len(search.study.best_trials)} of {count} trials are on the Pareto front")
     for trial in best:
-        recipe = " ".join(search.space.lines(trial.params))
+        recipe = " ".join(search.lines(trial.params))
         seen = numbers_text(names, trial.values)
         lines.append(f"{'Best' if len(best) == 1 else 'Trial'} of {count} trials: trial {trial.number}: {recipe}")
         lines[-1] = lines[-1] if len(best) == 1 else f"Trial {trial.number}: {recipe}"
@@ -131,7 +133,7 @@ def numbers_text(names: Sequence[str], values: Sequence[float]) -> str:
 def command(search: Search, values: Mapping[str, Any]) -> str:
     """Return the command line that trains a trial's recipe once."""
     single = [] if "hydra.mode=MULTIRUN" in search.config.hydra.overrides.hydra else ["hydra.mode=RUN"]
-    lines = [*single, *search.space.fixed, *search.space.lines(values)]
+    lines = [*single, *search.space.fixed, *search.lines(values)]
     return f"python scripts/train.py {' '.join(map(shlex.quote, lines))}"
 
 

@@ -38,16 +38,16 @@ class Space(NamedTuple):
     fixed: list[str]
 
     def lines(self, values: Mapping[str, Any]) -> list[str]:
-        """Return the overrides of a trial that set its values, such as ["optimizer_d.lr=0.01"]."""
-        return [f"{key}={text(values[key])}" for key in self.distributions]
+        """Return the overrides that set the given values, such as ["optimizer_d.lr=0.01"]."""
+        return [f"{key}={text(values[key])}" for key in self.distributions if key in values]
 
     def short(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of a trial with numbers that are short to type. They stay inside the space."""
         return {key: _short(self.distributions[key], value) for key, value in values.items()}
 
     def contains(self, values: Mapping[str, Any]) -> bool:
-        """Return whether a trial with these values lies inside the space."""
-        return all(self.contains_value(key, values.get(key)) for key in self.distributions)
+        """Return whether each of the values lies inside the space."""
+        return all(self.contains_value(key, value) for key, value in values.items())
 
     def contains_value(self, key: str, value: Any) -> bool:
         return _contains(self.distributions[key], value)

@@ -65,6 +65,7 @@ class Search:
         self.directory = Path(str(config.hydra.sweep.dir))
         self.parser = OverridesParser.create(config_loader=context.config_loader)
         self.jobs = Jobs(context, config)
+        self.configs: dict[tuple[str, ...], dict[str, Any]] = {}  # configurations of the current generation
 
     def sweep(self, arguments: Sequence[str]) -> list[Sequence[JobReturn]]:
         """Run the search, or go on with it. Return what the launcher returned.
@@ -102,7 +103,7 @@ class Search:
         self.seeds = [*range(first, first + options.seeds)]
         check_space(self.space, self.jobs, self.default)
         self.names = check_objectives(options.objectives, self.space, self.default)
-        self.first = {key: self.jobs.value(self.default, key) for key in self.space.distributions}
+        self.first = self.jobs.values(self.default, self.space.distributions)
         self.n_trials = options.n_trials
         self.make_sampler = instantiate(options.sampler)
         if isinstance(self.make_sampler, partial) and self.make_sampler.func is Grid:
@@ -144,6 +145,7 @@ class Search:
         else:
             return []
         proposed = self._propose(earlier, count)
+        self.configs.clear()
         plan, refused = self._programs({i: each["params"] for i, each in enumerate(proposed)}, self.seeds)
         jobs = {i: job for job, program in enumerate(plan, self.next_job(earlier)) for i in program.trials}
         for i, each in enumerate(proposed):
@@ -166,16 +168,28 @@ class Search:
     ) -> tuple[list[Program], dict[int, str]]:
         """Return the programs of some trials, and for each trial whose configuration is refused, one line of why."""
         overrides = {
-            i: self.space.fixed if i == DEFAULT else [*self.space.fixed, *self.space.lines(each)]
+            i: [*self.space.fixed] if i == DEFAULT else [*self.space.fixed, *self.lines(each)]
             for i, each in values.items()
         }
         configs, refused = {}, {}
         for i, lines in overrides.items():
             try:
-                configs[i] = self.jobs.compose(lines).config
+                if tuple(lines) not in self.configs:
+                    self.configs[tuple(lines)] = self.jobs.compose(lines).config
+                configs[i] = self.configs[tuple(lines)]
             except ConfigError as error:
                 refused[i] = str(error)
         return programs(configs, overrides, seeds), refused
+
+    def lines(self, values: Mapping[str, Any]) -> list[str]:
+        """Return the overrides of a trial.
+
+        A value is left out if the trial has no such key: penalty=none has no penalty.weight.
+        """
+        groups = {key: value for key, value in values.items() if key in self.default.composed.hydra.runtime.choices}
+        chosen = self.jobs.choose((*self.space.fixed, *self.space.lines(groups)))
+        present = {key: value for key, value in values.items() if key in groups or key[0] == "+" or chosen.has(key)}
+        return self.space.lines(present)
 
     def _train(self, trials: Sequence[FrozenTrial]) -> None:
         """Train a generation, and tell the study what became of each trial."""
@@ -243,5 +257,5 @@ class Search:
         elif best:
             log.info(
                 "%d of %d trials; best so far: %.4g (trial %d: %s)",
-                *(done, self.n_trials, best[0].values[0], best[0].number, " ".join(self.space.lines(best[0].params))),
+                *(done, self.n_trials, best[0].values[0], best[0].number, " ".join(self.lines(best[0].params))),
             )
