@@ -54,11 +54,11 @@ def check_options(settings: Mapping[str, Any]) -> Options:
     Raises:
         ConfigError: for the first key that is unknown or has a wrong value.
     """
-    known = [each.name for each in fields(Options)]
     values = {key: value for key, value in settings.items() if not key.startswith("_")}
-    for key in values:
+    known = [f"hydra.sweeper.{each.name}" for each in fields(Options)]
+    for key in (f"hydra.sweeper.{key}" for key in values):
         if key not in known:
-            raise ConfigError(f"unknown key hydra.sweeper.{key}{did_you_mean(key, known)}")
+            raise ConfigError(f"unknown key {key}{did_you_mean(key, known)}")
     for key, (text, holds) in RULES.items():
         if not holds(value := values.get(key)):
             raise ConfigError(f"hydra.sweeper.{key} must be {text.format(key)} (got {value!r})")
