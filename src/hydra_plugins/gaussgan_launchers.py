@@ -23,7 +23,7 @@ class BasicConf:
     dry_run: Any = False
 
 
-# This replaces Hydra's own launcher of this name, which cannot go on with a sweep. A file in conf/ could not replace it.
+# It replaces Hydra's own launcher of this name, which cannot go on with a sweep. A file in conf/ could not replace it.
 ConfigStore.instance().store(group="hydra/launcher", name="basic", node=BasicConf, provider="gaussgan")
 
 

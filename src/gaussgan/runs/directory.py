@@ -19,6 +19,10 @@ LAST, BEST = "checkpoints/last.ckpt", "checkpoints/best.ckpt"
 SWEEP, LOCK = "multirun.yaml", ".lock"  # Hydra writes the first in the directory of a sweep
 
 
+class Busy(ConfigError):
+    """Another process has the lock of a directory."""
+
+
 @contextmanager
 def claim(directory: Path, ckpt_path: str | None) -> Iterator[None]:
     """Lock a run's directory for this process inside a with block. Such blocks may be nested.
@@ -30,8 +34,9 @@ def claim(directory: Path, ckpt_path: str | None) -> Iterator[None]:
         ckpt_path: the checkpoint from which the run is resumed; None for a new run.
 
     Raises:
-        ConfigError: when another process has the lock, when the directory cannot be written, or when it already holds
-            another run than the one that is resumed.
+        Busy: when another process has the lock.
+        ConfigError: when the directory cannot be written, or when it already holds another run than the one that is
+            resumed.
     """
     with writing("hydra.run.dir"):
         directory.mkdir(parents=True, exist_ok=True)
@@ -39,7 +44,7 @@ def claim(directory: Path, ckpt_path: str | None) -> Iterator[None]:
         try:
             lock.acquire(timeout=0.2)  # `is_running` may hold the lock for a moment
         except Timeout:
-            raise ConfigError(f"hydra.run.dir: another run is under way in {directory}") from None
+            raise Busy(f"hydra.run.dir: another run is under way in {directory}") from None
     try:
         refuse_if_taken(directory, ckpt_path)
         yield

@@ -9,6 +9,7 @@ import math
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from itertools import chain
@@ -96,9 +97,20 @@ def identity(config: Mapping[str, Any] | DictConfig) -> dict[str, Any]:
     known = {key: config.get(key) for key in ("seed", "tags", "replicas")}
     try:
         plain: Any = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else config
-        return {**known, **git_state(), "settings": settings(plain)}
+        own = settings(plain)
+        if plain["ckpt_path"] is not None and "ckpt_path" not in own:  # it goes on from its own checkpoint
+            own |= _first_checkpoint(Path(plain["run_dir"]))
+        return {**known, **git_state(), "settings": own}
     except (OmegaConfBaseException, KeyError, TypeError, AttributeError, ValueError):
         return {**known, **git_state(), "settings": None}
+
+
+def _first_checkpoint(directory: Path) -> dict[str, Any]:
+    """Return the setting ckpt_path of the record in a directory, as a dict with this key or an empty dict."""
+    with suppress(ConfigError):
+        earlier = (read_record(directory).get("settings") or {}) if (directory / RECORD).exists() else {}
+        return {key: value for key, value in earlier.items() if key == "ckpt_path"}
+    return {}
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -12,8 +13,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from gaussgan.config.errors import ConfigError
 from gaussgan.runs.directory import LAST
 from gaussgan.sweep.jobs import DONE, Job
+
+log = logging.getLogger(__name__)
 
 
 def print_plan(jobs: Sequence[Job], sweep: Path) -> None:
@@ -35,9 +39,9 @@ def print_plan(jobs: Sequence[Job], sweep: Path) -> None:
 
 
 def end_sweep(jobs: Sequence[Job], sweep: Path, stopped: bool) -> bool:
-    """Print how many jobs of a sweep ended in which way, the jobs that failed, and how a stopped sweep goes on.
+    """Print and write the report of a sweep, and print how a sweep that was stopped goes on.
 
-    Also write the report. Return whether a job failed.
+    Return whether a job failed.
 
     Args:
         jobs: the jobs of the sweep.
@@ -47,18 +51,21 @@ def end_sweep(jobs: Sequence[Job], sweep: Path, stopped: bool) -> bool:
     console = Console(stderr=True, soft_wrap=True)
     records = [(job, job.record) for job in jobs]
     counts = Counter(record["status"] or "not begun" for _, record in records)
-    failed = [(job, record) for job, record in records if record["status"] == "failed"]
-    if failed:
-        table = Table("failed", "why", box=None, header_style="bold")
-        for job, record in failed:
-            table.add_row(escape(_shown(job.run_dir)), escape(str(record["error"])))
-        console.print(table)
+    failed = counts["failed"] > 0
+    try:
+        from gaussgan.report.write import write_report  # imports pandas and plotly
+
+        write_report([sweep], sweep)
+    except ConfigError as error:
+        console.print(f"There is no report: {error}", markup=False)
+    except Exception:
+        log.exception("The report could not be written; python scripts/report.py %s tries again", _shown(sweep))
     console.print(f"{len(jobs):,} jobs: {', '.join(f'{n:,} {status}' for status, n in counts.most_common())}")
     if stopped:
         console.print(f"The sweep was stopped. The same command with hydra.sweep.dir={_shown(sweep)} goes on.")
     elif failed:
         console.print(f"The same command with hydra.sweep.dir={_shown(sweep)} runs the failed jobs again.")
-    return bool(failed)
+    return failed
 
 
 def _shown(path: Path) -> str:

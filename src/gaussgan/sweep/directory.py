@@ -8,7 +8,7 @@ from pathlib import Path
 from filelock import BaseFileLock, Timeout
 
 from gaussgan.config.errors import ConfigError
-from gaussgan.runs.directory import LOCK, SWEEP, lock_of
+from gaussgan.runs.directory import LOCK, SWEEP, Busy, lock_of
 from gaussgan.runs.files import write_whole, writing
 
 
@@ -41,7 +41,8 @@ def claim_sweep(directory: Path) -> ClaimedSweep:
     """Lock a directory for a sweep until this process ends. The directory is created if it does not exist.
 
     Raises:
-        ConfigError: when it cannot be written, holds anything but a sweep, or belongs to a sweep that is running.
+        Busy: when it belongs to a sweep that is running.
+        ConfigError: when it cannot be written, or holds anything but a sweep.
     """
     if directory.exists() and not directory.is_dir():
         raise ConfigError(f"hydra.sweep.dir must be a directory (got the file {directory})")
@@ -58,7 +59,7 @@ def claim_sweep(directory: Path) -> ClaimedSweep:
         try:
             lock.acquire(timeout=0.2)
         except Timeout:
-            raise ConfigError(f"hydra.sweep.dir: another sweep is under way in {directory}") from None
+            raise Busy(f"hydra.sweep.dir: another sweep is under way in {directory}") from None
         before = (directory / SWEEP).read_bytes() if (directory / SWEEP).exists() else None
         if before is None:
             (directory / SWEEP).touch()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus, configure_log, env_override, run_job
@@ -23,6 +24,8 @@ from gaussgan.config.recipe import fingerprint, settings
 from gaussgan.evaluation.scores import final_score
 from gaussgan.runs.directory import LAST, record_failure
 from gaussgan.runs.record import RECORD, read_record
+
+log = logging.getLogger(__name__)
 
 DONE = ("completed", "diverged")  # statuses of runs that need not be run again
 
@@ -102,7 +105,7 @@ class Job:
 
     def run(self, context: HydraContext, task: TaskFunction) -> None:
         """Run the job alone. If its directory holds a checkpoint, the run goes on from there."""
-        if (self.run_dir / LAST).exists():
+        if has_checkpoint(self.run_dir):
             with read_write(self.config), open_dict(self.config):
                 self.config.ckpt_path = str(self.run_dir / LAST)
         returned = run_job(task, self.config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
@@ -176,6 +179,19 @@ class Job:
         else:
             self.returned.return_value = RuntimeError(record.get("error") or "the job left no record")
             self.returned.status = JobStatus.FAILED
+
+
+def has_checkpoint(directory: Path) -> bool:
+    """Return whether a run can go on from the last checkpoint in its directory. A damaged checkpoint is removed."""
+    path = directory / LAST
+    if not path.exists():
+        return False
+    with suppress(OSError, BadZipFile, EOFError), ZipFile(path) as file:
+        if file.testzip() is None:
+            return True
+    log.warning("%s is damaged; the run begins again", path)
+    path.unlink()
+    return False
 
 
 def _directory(config: DictConfig) -> Path:

@@ -57,7 +57,7 @@ def place_jobs(jobs: Sequence[Job], sweep: Path, grows: bool) -> None:
         _refuse_others(jobs, past, sweep)
     shifted = []
     for job in new:
-        if job.run_dir in taken or holds_a_run(job.run_dir):
+        if job.run_dir in taken or _is_taken(job.run_dir):
             shifted.append(job)
         taken.add(job.run_dir)
     names = [path.name for path in taken]
@@ -84,6 +84,13 @@ def _past_runs(sweep: Path) -> list[Past]:
             rank = 0 if record["status"] in DONE else 1 if (directory / LAST).exists() else 2
             runs.append(Past(directory.absolute(), record["settings"], rank))
     return runs
+
+
+def _is_taken(directory: Path) -> bool:
+    try:
+        return holds_a_run(directory)
+    except ConfigError:  # its record is damaged
+        return True
 
 
 def _refuse_others(jobs: Sequence[Job], past: Sequence[Past], sweep: Path) -> None:

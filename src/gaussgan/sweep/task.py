@@ -18,13 +18,13 @@ from hydra.core.utils import JobRuntime, env_override, filter_overrides, setup_g
 from hydra.types import HydraContext, TaskFunction
 
 from gaussgan.config.errors import one_line
-from gaussgan.runs.directory import LAST
+from gaussgan.runs.directory import Busy
 from gaussgan.runs.files import write_whole
 from gaussgan.runs.job_errors import FULL, disk_is_full, report
 from gaussgan.runs.signals import exit_code, noting, received
 from gaussgan.sweep.grouping import job_ranges
 from gaussgan.sweep.job_logs import JobLogs, logging_to
-from gaussgan.sweep.jobs import Job, hydra_config
+from gaussgan.sweep.jobs import Job, has_checkpoint, hydra_config
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Task:
         left = [job for job in self.jobs if not job.is_done]
         for job in left:
             log.info("\t#%d : %s", job.number, " ".join(filter_overrides(job.overrides)))
-        if self.group is not None and (len(left) > 1 or (self.group / LAST).exists()):
+        if self.group is not None and (len(left) > 1 or has_checkpoint(self.group)):
             left = self._train_together()
         for job in left:
             self._run_alone(job)
@@ -84,7 +84,7 @@ class Task:
     def _train_together(self) -> list[Job]:
         """Try to train the jobs together. Return the jobs that must be run alone."""
         assert self.group is not None
-        goes_on = (self.group / LAST).exists()
+        goes_on = has_checkpoint(self.group)
         members = [*self.jobs] if goes_on else [job for job in self.jobs if not job.is_done]
         with no_garbage_collection():
             begun = [job for job in members if job.is_done or self._begins(job)]
@@ -124,7 +124,7 @@ class Task:
                 with suppress(OSError):
                     self.group.parent.rmdir()  # if it was the last group
             except Exception as error:
-                if disk_is_full(error):
+                if isinstance(error, Busy) or disk_is_full(error):
                     outcomes = [error] * len(jobs)
                 else:
                     line = one_line(error)
