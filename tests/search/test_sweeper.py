@@ -215,6 +215,31 @@ def test_the_real_run_gives_the_value_that_is_told(start: Start, tmp_path: Path)
     ]
 
 
+def test_hopeless_trials_are_frozen_and_told_as_pruned(start: Start, tmp_path: Path) -> None:
+    from gaussgan.train import train
+
+    options = (
+        "logger=none", "~callbacks.pictures", "trainer.max_epochs=4", "data.num_examples=200", "hydra.sweeper.seeds=2",
+        "trainer.enable_progress_bar=false", "hydra.sweeper.final_seeds=0", "hydra/sweeper/pruner=median",
+        "hydra.sweeper.pruner.every=1", "hydra.sweeper.pruner.pruner.n_startup_trials=1",
+        "hydra.sweeper.pruner.pruner.n_warmup_steps=1", "hydra.sweeper.n_trials=8",
+    )  # fmt: skip
+    search = start("optimizer_g.lr=tag(log,interval(0.0001,0.1))", *options, task=train)
+    trials = search.study.get_trials()
+    pruned = [trial for trial in trials if trial.state == TrialState.PRUNED]
+    assert pruned
+    assert all(trial.number >= 4 for trial in pruned)  # at first there is nothing to compare with
+    assert all([*trial.intermediate_values] == [1, 2, 3] for trial in trials if trial not in pruned)
+    rows, statuses = read_replicas(tmp_path / "s" / "1"), {trial.number: trial.state for trial in trials}
+    for number in range(4, 8):
+        ends = {row["status"] for row in rows[2 * (number - 4) : 2 * (number - 3)]}
+        assert ends == {"pruned" if statuses[number] == TrialState.PRUNED else "completed"}
+    record = read_record(tmp_path / "s" / "1")
+    assert record["share_diverged"] == 0
+    assert record["status"] == "completed"
+    assert (record["iterations"] < 100) == (len(pruned) == 4)  # a run without any replica left ends
+
+
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [

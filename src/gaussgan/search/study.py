@@ -15,7 +15,7 @@ from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.search.space import Space
@@ -118,7 +118,7 @@ def open_study(
     """
     try:
         study = optuna.create_study(
-            storage=_storage(storage or str(directory / FILE)),
+            storage=_storage(place_of(storage, directory)),
             study_name=name,
             directions=directions,
             load_if_exists=True,
@@ -141,6 +141,11 @@ def open_study(
                 f" {_shown(ours)}; choose another hydra.sweep.dir or hydra.sweeper.study_name"
             )
     return study
+
+
+def place_of(storage: str | None, directory: Path) -> str:
+    """Return the storage of a study: the given one, or the journal file in the directory of the sweep."""
+    return storage or str(directory.resolve() / FILE)
 
 
 def purpose_of(
@@ -176,6 +181,13 @@ def quiet() -> Iterator[None]:
 def load_study(storage: str, name: str, **arguments: Any) -> optuna.Study:
     """Load an existing study; see `open_study`. Further arguments are those of Optuna's `load_study`."""
     return optuna.load_study(study_name=name, storage=_storage(storage), **arguments)
+
+
+def running_trial(study: optuna.Study, number: int) -> Trial | None:
+    """Return the trial of a study with this number, so that it can be changed; None if it has already ended."""
+    trial = next(trial for trial in study.get_trials(deepcopy=False) if trial.number == number)
+    # Optuna has no public way to a trial that another process has begun.
+    return None if trial.state.is_finished() else Trial(study, trial._trial_id)
 
 
 def _storage(place: str) -> BaseStorage | str:

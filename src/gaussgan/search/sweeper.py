@@ -14,7 +14,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.runs.directory import SWEEP
@@ -23,7 +23,7 @@ from gaussgan.search.final import DEFAULT, finish
 from gaussgan.search.grid import Grid
 from gaussgan.search.jobs import Jobs
 from gaussgan.search.options import Options
-from gaussgan.search.space import parse_space
+from gaussgan.search.space import override_text, parse_space
 from gaussgan.search.study import (
     ERROR,
     FINAL,
@@ -34,8 +34,10 @@ from gaussgan.search.study import (
     begin_generation,
     generation_of,
     open_study,
+    place_of,
     propose,
     purpose_of,
+    running_trial,
     trials_of,
 )
 from gaussgan.search.trials import Program, programs
@@ -203,11 +205,20 @@ class Search:
                 "Trials %d to %d of %d: %d programs of %d seeds each",
                 *(trials[0].number, trials[-1].number, self.n_trials, len(pending), len(self.seeds)),
             )
-        for program, results in self.launch(pending, numbers):
+        for program, results in self.launch([self._pruned(program) for program in pending], numbers):
             for number, result in zip(program.trials, results, strict=True):
                 if number in running:
                     self._tell(running[number], result)
         self._log_progress(trials)
+
+    def _pruned(self, program: Program) -> Program:
+        """Add the pruner to a program, if there is one."""
+        if not self.options.pruner:
+            return program
+        place = place_of(self.options.storage, self.directory)
+        own = {"storage": place, "study_name": self.study.study_name, "trials": program.trials}
+        line = f"+callbacks.prune={override_text({**self.options.pruner, **own})}"
+        return program._replace(overrides=[*program.overrides, line])
 
     def launch(self, plan: Sequence[Program], numbers: Sequence[int]) -> list[tuple[Program, list[Outcome]]]:
         """Run programs. Return each with what became of its trials.
@@ -239,7 +250,9 @@ class Search:
         return outcomes(directory, trials, self.options.objectives, self.options.direction)
 
     def _tell(self, trial: FrozenTrial, result: Outcome) -> None:
-        handle = Trial(self.study, trial._trial_id)  # Optuna has no other way to change a trial that is running
+        handle = running_trial(self.study, trial.number)
+        if handle is None:
+            return
         if result.numbers:
             handle.set_user_attr(NUMBERS, {key: value for key, value in result.numbers.items() if value == value})
         if result.error:
