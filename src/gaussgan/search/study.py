@@ -94,14 +94,13 @@ def generation_of(trials: Sequence[FrozenTrial], generation: int) -> list[Frozen
     return [trial for trial in trials if trial.user_attrs[GENERATION] == generation]
 
 
-def open_study(
-    storage: str | None,
-    name: str,
-    directory: Path,
-    directions: Sequence[Direction],
-    objectives: Sequence[str],
-    purpose: Mapping[str, Any],
-) -> optuna.Study:
+def next_job(study: optuna.Study, trials: Sequence[FrozenTrial]) -> int:
+    """Return the number of the first job after those of the given trials, and after the final jobs."""
+    used = [trial.user_attrs.get(JOB, -1) for trial in trials]
+    return 1 + max([*used, study.user_attrs.get(FINAL, {}).get("last_job", -1)])
+
+
+def open_study(storage: str | None, name: str, directory: Path, purpose: Mapping[str, Any]) -> optuna.Study:
     """Create a study, or load it if it exists.
 
     Args:
@@ -109,9 +108,7 @@ def open_study(
             study.log in `directory`.
         name: the name of the study. A database may hold several studies.
         directory: the directory of the sweep.
-        directions: "minimize" or "maximize" for each objective.
-        objectives: the names of the objectives.
-        purpose: what the study searches, as a flat dict of plain values. See `purpose_of`.
+        purpose: what the study searches; see `purpose_of`.
 
     Raises:
         ConfigError: when the storage cannot be opened, or when the study exists and has another purpose.
@@ -120,12 +117,12 @@ def open_study(
         study = optuna.create_study(
             storage=_storage(place_of(storage, directory)),
             study_name=name,
-            directions=directions,
+            directions=purpose["direction"],
             load_if_exists=True,
             sampler=optuna.samplers.RandomSampler(),  # it is never asked
         )
         if PURPOSE not in study.user_attrs and not study.get_trials(deepcopy=False):
-            study.set_metric_names([*objectives])
+            study.set_metric_names(purpose["objectives"])
             study.set_user_attr(PURPOSE, dict(purpose))
     except ConfigError:
         raise
