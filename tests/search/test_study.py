@@ -27,7 +27,7 @@ SAMPLERS = {
 
 
 def opened(path: Path, **purpose: Any) -> Any:
-    return open_study(None, "s", path, ["minimize"], ["score"], purpose)
+    return open_study(None, "s", path, {"objectives": ["score"], "direction": ["minimize"], **purpose})
 
 
 def grow(study: Any, sampler: Any, generations: int, first: dict[str, Any] | None = None) -> None:
@@ -88,14 +88,14 @@ def test_a_study_of_another_search_is_refused(tmp_path: Path) -> None:
                 opened(tmp_path, **{**first, change: "other"})
             assert words in str(error.value)
         with pytest.raises(ConfigError, match="direction"):
-            open_study(None, "s", tmp_path, ["maximize"], ["score"], {**first, "direction": ["maximize"]})
+            opened(tmp_path, **{**first, "direction": ["maximize"]})
 
 
 def test_a_storage_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a journal\n")
     for storage in ("nosuch://db", "sqlite:////nosuch/dir/x.db", str(tmp_path / "file"), str(tmp_path)):
         with quiet(), pytest.raises(ConfigError, match=r"hydra\.sweeper\.storage: .* cannot be opened"):
-            open_study(storage, "s", tmp_path, ["minimize"], ["score"], {})
+            open_study(storage, "s", tmp_path, {"objectives": ["score"], "direction": ["minimize"]})
 
 
 def test_foreign_trials_are_left_alone(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gaussgan.config.per_replica import entries, seeds, varying
 from gaussgan.evaluation.scores import SCORES
+from gaussgan.gan.divergence import Diverged
 
 ROUNDING = 5e-4  # largest rounding error of a number with three digits after the point
 QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}
@@ -83,7 +84,7 @@ def middle(row: Mapping[str, Any], tag: str, diverged: Collection[int] = ()) -> 
     return numbers.get(f"{tag}_median", numbers[tag])
 
 
-def summary(row: Mapping[str, Any], diverged: Collection[int]) -> dict[str, float]:
+def summary(row: Mapping[str, Any], diverged: Collection[int], pruned: int = 0) -> dict[str, float]:
     """Return the measures of a finished run as plain numbers, made by `aggregate`.
 
     For replicas, the result also has these numbers, if the row has the measures for them:
@@ -97,12 +98,13 @@ def summary(row: Mapping[str, Any], diverged: Collection[int]) -> dict[str, floa
     Args:
         row: maps the name of each measure to a number, or to a tensor [R] for R replicas.
         diverged: the indices of the diverged replicas, from 0 to R − 1.
+        pruned: how many of these replicas did not diverge, but were stopped by a search.
     """
     numbers = aggregate(row, diverged)
     if not any(isinstance(value, Tensor) and value.ndim for value in row.values()):
         return numbers
     replicas = next(len(value) for value in row.values() if isinstance(value, Tensor) and value.ndim)
-    numbers["share_diverged"] = len(diverged) / replicas
+    numbers["share_diverged"] = (len(diverged) - pruned) / replicas
     alive = torch.ones(replicas, dtype=torch.bool)
     alive[list(diverged)] = False
     if "val/w2" in row and "mle/w2" in row:
@@ -116,14 +118,14 @@ def summary(row: Mapping[str, Any], diverged: Collection[int]) -> dict[str, floa
 
 
 def replica_rows(
-    row: Mapping[str, Any], status: str, diverged: Collection[int], config: Mapping[str, Any]
+    row: Mapping[str, Any], status: str, diverged: Mapping[int, Diverged], config: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """Return one row for each replica: its index, seed, status, measures, and its values of those settings that vary.
 
     Args:
         row: maps the name of each measure to a tensor [R] with one value for each replica.
         status: the status of the replicas that did not diverge.
-        diverged: the indices of the diverged replicas, from 0 to R − 1.
+        diverged: maps the index of each diverged replica, and of each that a search stopped, to its error.
         config: the run's configuration.
     """
     first = ("val/w2", "val/kl", "mle/w2", "train/loss_d", "train/loss_g")
@@ -134,7 +136,7 @@ def replica_rows(
         {
             "replica": i,
             "seed": seed,
-            "status": "diverged" if i in diverged else status,
+            "status": diverged[i].status if i in diverged else status,
             **{tag: math.nan if values is None else values[i] for tag, values in columns.items()},
             **{key: values[i] for key, values in own.items()},
         }
