@@ -19,6 +19,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gaussgan import __version__
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.recipe import settings
 from gaussgan.runs.files import write_whole
@@ -32,7 +33,7 @@ FIELDS = (
 )  # fmt: skip
 ORIGIN = ("git_commit", "git_dirty", "settings")  # they come last, because they are long
 OPTIONAL = ("val/", "mle/w2_", "train/loss_d_", "train/loss_g_", "efficiency", "share_")  # prefixes of optional fields
-PACKAGES = ("gaussgan", "torch", "pytorch-lightning", "hydra-core", "numpy")
+PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "numpy")
 
 
 def write_record(directory: Path, record: Mapping[str, Any]) -> None:
@@ -140,4 +141,5 @@ def ending(error: BaseException) -> tuple[str, str]:
 @cache
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that affect the result of a run."""
-    return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
+    others = {package: version(package) for package in PACKAGES}
+    return {"python": platform.python_version(), "gaussgan": __version__, **others}
