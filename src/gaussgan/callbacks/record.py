@@ -17,12 +17,12 @@ from gaussgan.config.errors import ConfigError
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.iterations import data_of, planned_iterations
 from gaussgan.evaluation.baseline import mle_w2
-from gaussgan.evaluation.summary import replica_rows, summary
+from gaussgan.evaluation.summary import group_rows, replica_rows, summary
 from gaussgan.gan.divergence import Diverged
 from gaussgan.gan.module import GAN
 from gaussgan.runs import signals
 from gaussgan.runs.history import write_history
-from gaussgan.runs.record import REPLICAS, ending, identity, write_record, write_table
+from gaussgan.runs.record import GROUPS, REPLICAS, ending, identity, write_record, write_table
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def record_run(
     diverged: Mapping[int, Diverged],
     baseline: Tensor | None,
 ) -> dict[str, Any]:
-    """Write metrics.json, history.csv and, for several replicas, replicas.csv. Return the record.
+    """Write metrics.json, history.csv and, for several replicas, replicas.csv and groups.csv. Return the record.
 
     The returned record has NaN or infinity where metrics.json has null.
 
@@ -78,6 +78,7 @@ def record_run(
         row = {**row, "mle/w2": baseline}
     if replicas > 1 and iterations:
         write_table(directory / REPLICAS, replica_rows(row, ending.status, diverged, config))
+        write_table(directory / GROUPS, group_rows(row, diverged, config))
     write_history(directory, history, {i: error.iteration for i, error in diverged.items()})
     speed = replicas * data.examples_seen(ending.trained) / ending.seconds if ending.seconds else None
     record = {
