@@ -10,12 +10,24 @@ import plotly.graph_objects as go
 
 from gaussgan.report import statistics
 from gaussgan.report.answer import Answer, Setting
-from gaussgan.report.charts import GREY, Chart, axis, band, ceiling, clipped, figure_of, selection, thinned
+from gaussgan.report.charts import (
+    GREY,
+    Chart,
+    add_baseline,
+    add_line,
+    axis,
+    band,
+    ceiling,
+    clipped,
+    figure_of,
+    naming,
+    selection,
+    thinned,
+)  # fmt: skip
 from gaussgan.report.history import Curve
 from gaussgan.report.pool import BASELINE
 
 Selected = Sequence[tuple[str, str, Setting]]  # label, colour, setting
-FAR = 3.0  # quantiles further than this factor beyond the 99th percentile do not extend an axis
 
 
 def distribution_charts(answer: Answer, frame: pd.DataFrame, curves: Mapping[int, Curve]) -> list[Chart]:
@@ -61,10 +73,9 @@ def _learning(answer: Answer, selected: Selected, curves: Mapping[int, Curve]) -
         xaxis={"title": {"text": "iteration"}, "rangemode": "tozero"},
         yaxis=axis(str(answer.tag), [*shown, answer.baseline], far=8.0),
     )
-    if answer.baseline > 0 and answer.tag == "val/w2":
-        figure.add_hline(answer.baseline, line={"color": GREY, "dash": "dash", "width": 1.5})
-    baseline = " Dashed: the baseline." if answer.baseline > 0 else ""
-    return Chart("Learning curves", f"Line: median over seeds. Band: 10th to 90th percentile.{baseline}", figure)
+    add_baseline(figure, answer)
+    caption = f"Line: median over seeds. Band: from the 10th to the 90th percentile.{naming(answer)}"
+    return Chart("Learning curves", caption, figure)
 
 
 def _distribution(answer: Answer, selected: Selected, frame: pd.DataFrame) -> Chart:
@@ -87,8 +98,8 @@ def _steps(values: np.ndarray, text: str, color: str, dash: str = "solid") -> go
     finite = ordered[np.isfinite(ordered)]
     at = thinned(finite) if len(finite) else np.empty(0, dtype=int)
     return go.Scatter(
-        x=finite[at],
-        y=(at + 1) / len(ordered),
+        x=[*finite[at][:1], *finite[at]],
+        y=[0, *(at + 1) / len(ordered)],
         mode="lines",
         line={"color": color, "width": 2, "shape": "hv", "dash": dash},
         name=text,
@@ -125,9 +136,9 @@ def _profiles(selected: Selected, frame: pd.DataFrame) -> Chart:
         xaxis=axis("val/w2 divided by the baseline of the same run", limits.tolist(), far=8.0),
         yaxis={"title": {"text": "proportion of runs within"}, "tickformat": ".0%", "range": [0, 1.02]},
     )
-    figure.add_vline(1.0, line={"color": GREY, "dash": "dash", "width": 1.5})
+    add_line(figure, 1.0, "x", "as good as the baseline")
     caption = (
         "The proportion of runs whose error is at most this many times that of maximum likelihood on the same examples"
-        " (dashed: as good), with 95% bands. If one curve is above another everywhere, its setting is better."
+        ", with 95% bands. If one curve is above another everywhere, its setting is better."
     )
     return Chart("Performance profiles", caption, figure)

@@ -16,7 +16,7 @@
       Object.assign(changes, {
         [`${axis}.gridcolor`]: color("--grid"), [`${axis}.zerolinecolor`]: color("--grid"),
         [`${axis}.linecolor`]: color("--faint"), [`${axis}.tickcolor`]: color("--faint"),
-        [`${axis}.tickfont.color`]: color("--muted"), [`${axis}.title.font.color`]: color("--muted"),
+        [`${axis}.tickfont.color`]: color("--muted"), [`${axis}.title.font.color`]: color("--muted"), [`${axis}.title.font.size`]: 13,
       });
     }
     return changes;
