@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,26 +49,29 @@ def axis(title: str, values: Iterable[float], ticks: Sequence[float] = (), far: 
     Args:
         title: the title of the axis.
         values: the values that the axis has to show.
-        ticks: the values at which ticks are wanted, if they are few.
+        ticks: the values at which ticks are wanted, in order, if they are few and not too near to each other.
         far: the largest factor between two values that a linear axis shows.
     """
     finite = [value for value in values if math.isfinite(value)]
     shown: dict[str, Any] = {"title": {"text": html.escape(title)}}
-    if 0 < len(ticks) <= FEW_TICKS:
+    log = bool(finite) and min(finite) > 0 and max(finite) >= far * min(finite)
+    at = [math.log10(tick) if log else tick for tick in ticks]
+    if 0 < len(at) <= FEW_TICKS and all(b - a > 0.05 * (at[-1] - at[0]) for a, b in pairwise(at)):
         shown |= {"tickvals": [*ticks], "ticktext": [f"{tick:.4g}" for tick in ticks]}
-    if not finite or min(finite) <= 0 or max(finite) < far * min(finite):
+    if not log:
         return shown
-    places = log_ticks(finite)
+    marks = log_ticks(finite)
     low, high = math.log10(min(finite)), math.log10(max(finite))
     margin = 0.04 * (high - low)
-    marks = {"tickvals": [10**place for place in places["tickvals"]], "ticktext": places["ticktext"]}
+    marks["tickvals"] = [10**place for place in marks["tickvals"]]
     return {"type": "log", "range": [low - margin, high + margin], **marks, **shown}
 
 
 def ceiling(values: Iterable[float]) -> float:
-    """Return the value at which infinite values are drawn: above all finite ones."""
-    finite = [value for value in values if math.isfinite(value)]
-    return 1.25 * max(finite) if finite else 1.0
+    """Return the value at which infinite values are drawn: above all finite ones, or the largest if all are finite."""
+    known = [*values]
+    finite = [value for value in known if math.isfinite(value)]
+    return max(finite, default=1.0) * (1.25 if math.inf in known else 1)
 
 
 def clipped(values: Iterable[float], top: float) -> list[float | None]:
@@ -134,8 +138,9 @@ def thinned(values: np.ndarray, most: int = 400) -> np.ndarray:
 def log_ticks(values: Sequence[Value]) -> dict[str, list[Any]]:
     """Return ticks for the logarithms of some positive numbers, as a dict of Plotly."""
     low, high = (f(math.log10(float(value)) for value in values) for f in (min, max))
-    steps = (1, 2, 5) if high - low < 2.5 else (1,)
-    ticks = [step * 10.0**exponent for exponent in range(math.floor(low), math.ceil(high) + 1) for step in steps]
+    steps, every = (1, 2, 5) if high - low < 2.5 else (1,), 1 + int((high - low) / 8)
+    exponents = range(math.floor(low), math.ceil(high) + 1, every)
+    ticks = [step * 10.0**exponent for exponent in exponents for step in steps]
     ticks = [tick for tick in ticks if low - 0.05 <= math.log10(tick) <= high + 0.05]
     return {"tickvals": [math.log10(tick) for tick in ticks], "ticktext": [f"{tick:g}" for tick in ticks]}
 

@@ -27,7 +27,7 @@ from gaussgan.report.charts import (
 from gaussgan.report.history import Curve
 from gaussgan.report.pool import BASELINE
 
-Selected = Sequence[tuple[str, str, Setting]]  # label, colour, setting
+Group = tuple[str, str, np.ndarray]  # a label, a colour, and rows of the table of all runs
 
 
 def distribution_charts(answer: Answer, frame: pd.DataFrame, curves: Mapping[int, Curve]) -> list[Chart]:
@@ -38,17 +38,21 @@ def distribution_charts(answer: Answer, frame: pd.DataFrame, curves: Mapping[int
         frame: the table of all runs, with the column "score".
         curves: the learning curves of the settings of `selection(answer)`, by their index.
     """
-    selected = selection(answer)
-    if not selected or not np.isfinite(frame["score"]).any():
+    chosen = selection(answer)
+    if not chosen or not np.isfinite(frame["score"]).any():
         return []
-    charts = [_learning(answer, selected, curves)] if curves else []
+    charts = [_learning(answer, chosen, curves)] if curves else []
+    if all(setting.n == 1 for setting in answer.finished):  # the distribution of one run says nothing
+        selected = [("all runs", COLORS[0], np.flatnonzero(frame["score"].notna()))]
+    else:
+        selected = [(text, color, setting.rows) for text, color, setting in chosen]
     charts.append(_distribution(answer, selected, frame))
     if answer.tag == "val/w2" and BASELINE in frame and frame[BASELINE].gt(0).any():
         charts.append(_profiles(selected, frame))
     return charts
 
 
-def _learning(answer: Answer, selected: Selected, curves: Mapping[int, Curve]) -> Chart:
+def _learning(answer: Answer, selected: Sequence[tuple[str, str, Setting]], curves: Mapping[int, Curve]) -> Chart:
     shown = [value for curve in curves.values() for each in (curve.p10, curve.median) for value in each.tolist()]
     top = ceiling([*shown, *(value for curve in curves.values() for value in curve.p90.tolist())])
     traces = []
@@ -71,15 +75,16 @@ def _learning(answer: Answer, selected: Selected, curves: Mapping[int, Curve]) -
     figure = figure_of(
         traces,
         xaxis={"title": {"text": "iteration"}, "rangemode": "tozero"},
-        yaxis=axis(str(answer.tag), [*shown, answer.baseline], far=8.0),
+        yaxis=axis(str(answer.tag), [*shown, top, answer.baseline], far=8.0),
     )
     add_baseline(figure, answer)
     caption = f"Line: median over seeds. Band: from the 10th to the 90th percentile.{naming(answer)}"
     return Chart("Learning curves", caption, figure)
 
 
-def _distribution(answer: Answer, selected: Selected, frame: pd.DataFrame) -> Chart:
-    traces = [_steps(setting.scores, text, color) for text, color, setting in selected]
+def _distribution(answer: Answer, groups: Sequence[Group], frame: pd.DataFrame) -> Chart:
+    scores = frame["score"].to_numpy()
+    traces = [_steps(scores[rows][~np.isnan(scores[rows])], text, color) for text, color, rows in groups]
     known = frame["score"].notna()
     if answer.tag == "val/w2" and BASELINE in frame and (floors := frame.loc[known, BASELINE].dropna().to_numpy()).size:
         traces.insert(0, _steps(floors, "baseline", GREY, dash="dot"))
@@ -107,10 +112,10 @@ def _steps(values: np.ndarray, text: str, color: str, dash: str = "solid") -> go
     )
 
 
-def _profiles(selected: Selected, frame: pd.DataFrame) -> Chart:
+def _profiles(groups: Sequence[Group], frame: pd.DataFrame) -> Chart:
     """Draw the performance profiles of Agarwal et al. 2021: the score of each run is divided by its own baseline."""
     ratio = (frame["score"] / frame[BASELINE]).to_numpy()
-    of = [(text, color, ratio[setting.rows]) for text, color, setting in selected]
+    of = [(text, color, ratio[rows]) for text, color, rows in groups]
     of = [(text, color, values[~np.isnan(values)]) for text, color, values in of]
     pooled = np.concatenate([values[np.isfinite(values)] for _, _, values in of])
     low, high = statistics.quantiles(pooled, [0.0, 0.99])

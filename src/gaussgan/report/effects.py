@@ -94,14 +94,12 @@ def _curves(answer: Answer, x: int, groups: Mapping[str, Sequence[Setting]]) -> 
             )
         )
     values = [float(setting.values[x]) for setting in answer.finished]
-    y = axis(f"{answer.tag}, median", [*shown, answer.baseline])
+    y = axis(f"{answer.tag}, median", [*shown, top, answer.baseline])
     figure = figure_of(traces, xaxis=axis(key, values, sorted({*values}), DECADE), yaxis=y)
     add_baseline(figure, answer)
     infinite = " A curve at the upper edge is infinite: these runs diverged." if any(map(math.isinf, shown)) else ""
     light = " Light band: from the 10th to the 90th percentile of the runs." if len(groups) <= FEW else ""
-    caption = (
-        f"Line: median over seeds. {'Dark band' if light else 'Band'}: its 95% bootstrap interval.{light}{infinite}"
-    )
+    caption = f"Line: median over seeds. {'Dark band' if light else 'Band'}: its 95% interval.{light}{infinite}"
     return Chart(f"{answer.tag} over {key}", caption, figure)
 
 
@@ -176,7 +174,7 @@ def _intervals(answer: Answer) -> Chart:
     figure = figure_of(
         traces,
         height=130 + 30 * len(rows),
-        xaxis=axis(str(answer.tag), [*values, answer.baseline]),
+        xaxis=axis(str(answer.tag), [*values, top, answer.baseline]),
         yaxis={"autorange": "reversed", "automargin": True, "type": "category"},
     )
     add_baseline(figure, answer, "x")

@@ -96,7 +96,7 @@
     return button;
   };
   const line = (row) => {
-    const [place, link, typed] = runs[row[0]];
+    const [place, link, text] = runs[row[0]];
     const tr = element("tr");
     columns.forEach((name, i) => {
       const value = row[i + 1];
@@ -107,16 +107,13 @@
     const where = element("td"), anchor = element("a", place);
     anchor.href = link;
     where.append(anchor);
-    const replica = columns.includes("replica") ? row[columns.indexOf("replica") + 1] : null;
-    const text = replica === null ? typed : `python scripts/evaluate.py ${quoted(place)} --replica ${replica}`;
     const command = element("td"), flex = element("div", undefined, "command"), code = element("code", text || "not known");
-    code.title = replica === null ? typed : typed && `${text}\nThe run: ${typed}`;
+    code.title = text;
     flex.append(...(text ? [copyButton(text)] : []), code);
     command.append(flex);
     tr.append(where, command);
     return tr;
   };
-  const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\"'\"'")}'`);
   const more = () => {
     body.append(...order.slice(next, next + PIECE).map((i) => line(rows[i])));
     next = Math.min(next + PIECE, order.length);
