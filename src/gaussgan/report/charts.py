@@ -37,7 +37,7 @@ def figure_of(traces: Iterable[Any], height: int = 420, **layout: Any) -> go.Fig
         "template": "none",
         "height": height,
         "margin": {"l": 60, "r": 16, "t": 16, "b": 56},
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "tracegroupgap": 0},
         "hovermode": "closest",
     }
     return go.Figure([*traces], {**common, **layout})
