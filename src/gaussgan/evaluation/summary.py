@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gaussgan.config.per_replica import entries, seeds, varying
-from gaussgan.evaluation.evaluator import SCORES
+from gaussgan.evaluation.scores import SCORES
 from gaussgan.gan.divergence import Diverged
 
 ROUNDING = 5e-4  # largest rounding error of a number with three digits after the point
