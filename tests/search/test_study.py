@@ -14,9 +14,10 @@ from optuna.samplers import CmaEsSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
 from gaussgan.config.errors import ConfigError
+from gaussgan.runs.study import STUDY
 from gaussgan.search.grid import Grid
 from gaussgan.search.space import Space
-from gaussgan.search.study import FILE, begin_generation, open_study, propose, purpose_of, quiet, trials_of
+from gaussgan.search.study import begin_generation, open_study, propose, purpose_of, quiet, trials_of
 
 SPACE = Space({"x": FloatDistribution(0, 1), "y": FloatDistribution(1e-3, 1, log=True)}, [])
 SAMPLERS = {
@@ -46,7 +47,7 @@ def test_a_killed_search_proposes_what_the_undisturbed_one_does(tmp_path: Path, 
         killed = opened(tmp_path / "b")
         proposed = propose(trials_of(killed), SPACE, sampler, 7, ["minimize"], 6)
         begin_generation(killed, proposed[:2])  # the process was killed before it could add the others
-        with (tmp_path / "b" / FILE).open("a") as file:
+        with (tmp_path / "b" / STUDY).open("a") as file:
             file.write('{"op_code": 4, "half a li')
         again = opened(tmp_path / "b")
         earlier = trials_of(again)[:12]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optuna import Study
@@ -38,6 +39,7 @@ class Final:
         study: the study of the search. The results are saved in its attribute "final".
         recipes: the recipes of the search.
         runs: runs the programs.
+        directory: the directory of the sweep. The report is written there.
         options: the settings of the search.
         seeds: the seeds of the search.
         names: the names of the objectives for people.
@@ -46,6 +48,7 @@ class Final:
     study: Study
     recipes: Recipes
     runs: Runs
+    directory: Path
     options: Options
     seeds: Sequence[int]
     names: Sequence[str]
@@ -56,7 +59,14 @@ class Final:
         results = self.run_again(best) if best and self.options.final_seeds else {}
         lines = self.sentences(best, results)
         self.study.set_user_attr(FINAL, {**self.study.user_attrs.get(FINAL, {}), "sentences": lines})
-        for line in lines:
+        from gaussgan.report.study import section_of  # these import pandas, so after the checks
+        from gaussgan.report.write import write_report
+
+        try:
+            write_report([self.directory], self.directory, sections=[section_of(self.study)])
+        except ConfigError as error:
+            log.error(error)
+        for line in lines:  # last, because the report prints long tables
             log.info(line)
 
     def raise_failures(self) -> None:

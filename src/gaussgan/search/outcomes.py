@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from gaussgan.config.errors import ConfigError
-from gaussgan.evaluation.evaluator import score
+from gaussgan.evaluation.scores import score
 from gaussgan.evaluation.summary import summary
 from gaussgan.gan.divergence import PRUNED
 from gaussgan.runs.record import read_record, read_replicas

@@ -9,7 +9,7 @@ from pytorch_lightning import Callback, Trainer
 
 from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.data.iterations import planned_iterations
-from gaussgan.evaluation.evaluator import score
+from gaussgan.evaluation.scores import score
 from gaussgan.evaluation.summary import middle
 from gaussgan.gan.divergence import PRUNED, Diverged
 from gaussgan.gan.module import GAN

@@ -18,11 +18,11 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from gaussgan.config.errors import ConfigError, one_line
+from gaussgan.runs.study import FINAL, STUDY
 from gaussgan.search.space import Space
 
-FILE = "study.log"  # the study of a search, in the directory of its sweep
 GENERATION, SIZE, JOB, DIRECTORY, ERROR, NUMBERS = "generation", "size", "job", "directory", "error", "numbers"
-PURPOSE, FINAL = "gaussgan", "final"  # attributes of a study: what it searches, and the runs after the search
+PURPOSE = "gaussgan"  # the attribute of a study with what it searches
 LOCK_SECONDS = 5  # a lock that a killed process left is ignored after this time
 
 Direction = Literal["minimize", "maximize"]
@@ -127,7 +127,7 @@ def open_study(storage: str | None, name: str, directory: Path, purpose: Mapping
     except ConfigError:
         raise
     except Exception as error:
-        raise ConfigError(f"hydra.sweeper.storage: {storage or directory / FILE}: {_reason(error)}") from error
+        raise ConfigError(f"hydra.sweeper.storage: {storage or directory / STUDY}: {_reason(error)}") from error
     theirs = study.user_attrs.get(PURPOSE)
     if theirs is None:
         raise ConfigError(f"hydra.sweeper.study_name: the study {name} was not made by this program; choose another")
@@ -142,7 +142,7 @@ def open_study(storage: str | None, name: str, directory: Path, purpose: Mapping
 
 def place_of(storage: str | None, directory: Path) -> str:
     """Return the storage of a study: the given one, or the journal file in the directory of the sweep."""
-    return storage or str(directory.resolve() / FILE)
+    return storage or str(directory.resolve() / STUDY)
 
 
 def purpose_of(
