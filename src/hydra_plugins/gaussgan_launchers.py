@@ -34,16 +34,17 @@ class SweepLauncher(Launcher):
         max_replicas: the largest number of jobs that are trained together; None for no limit. Jobs that differ only in
             numbers can be trained together, and then draw no figures. With 1, each job is trained alone.
         dry_run: whether to list what would be run, go on, or be skipped, and to do nothing.
+        settings: the settings of the executor.
     """
 
-    def __init__(self, max_replicas: int | None, dry_run: bool) -> None:
-        self.max_replicas, self.dry_run = max_replicas, dry_run
+    def __init__(self, max_replicas: int | None, dry_run: bool, **settings: Any) -> None:
+        self.max_replicas, self.dry_run, self.settings = max_replicas, dry_run, settings
 
     def executor(self) -> Any:
         """Return the executor that runs the jobs; see `gaussgan.sweep.executors`."""
         from gaussgan.sweep.executors.inline import Inline
 
-        return Inline()
+        return Inline(self.settings)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from gaussgan.sweep import sweep
@@ -58,3 +59,39 @@ class SweepLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         return self.sweep.launch(job_overrides, initial_job_idx)
+
+
+class JoblibLauncher(SweepLauncher):
+    """Run the tasks of a sweep on the cores of this machine."""
+
+    def executor(self) -> Any:
+        from gaussgan.sweep.executors.cores import Cores
+
+        return Cores(self.settings)
+
+
+class LocalLauncher(SweepLauncher):
+    """Run the tasks of a sweep as processes of this machine, with time limits as on a SLURM cluster."""
+
+    def executor(self) -> Any:
+        from gaussgan.sweep.executors.slurm import Local
+
+        return Local(self.settings)
+
+
+class SlurmLauncher(SweepLauncher):
+    """Run the tasks of a sweep as jobs of a SLURM cluster."""
+
+    def executor(self) -> Any:
+        from gaussgan.sweep.executors.slurm import Slurm
+
+        return Slurm(self.settings)
+
+
+class RayLauncher(SweepLauncher):
+    """Run the tasks of a sweep on a Ray cluster."""
+
+    def executor(self) -> Any:
+        from gaussgan.sweep.executors.ray_cluster import RayCluster
+
+        return RayCluster(self.settings)

@@ -29,7 +29,6 @@ from gaussgan.sweep.jobs import Job, has_checkpoint, hydra_config
 log = logging.getLogger(__name__)
 
 GROUPS, MEMBERS = ".groups", "members.json"  # in the directory of a sweep; in the directory of a group
-_stopped = False  # whether a signal has stopped a task in this worker process
 
 
 @dataclass
@@ -54,16 +53,12 @@ class Task:
     parent: int = field(default_factory=os.getpid)
 
     def __call__(self) -> None:
-        global _stopped
         if os.getpid() == self.parent:
             self._run()
-        elif not _stopped:
-            try:
-                JobRuntime.instance().set("name", self.name)
-                with _as_worker():
-                    self._run()
-            except (SystemExit, KeyboardInterrupt):
-                _stopped = True  # the tasks that this worker is given from now on belong to a sweep that has ended
+        else:
+            JobRuntime.instance().set("name", self.name)
+            with _as_worker():
+                self._run()
 
     def _run(self) -> None:
         left = [job for job in self.jobs if not job.is_done]

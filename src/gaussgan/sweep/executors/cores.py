@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from multiprocessing import active_children
@@ -35,9 +36,15 @@ class Cores:
         check_settings(self.settings, RULES)
         import_extra("joblib")
 
+    @property
+    def workers(self) -> int:
+        count: int = import_extra("joblib").effective_n_jobs(self.settings["n_jobs"])
+        return count
+
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, str | None]]:
-        joblib, loky = import_extra("joblib"), import_extra("joblib.externals.loky")
-        count = min(joblib.effective_n_jobs(self.settings["n_jobs"]), len(tasks))
+        loky = import_extra("joblib.externals.loky")
+        # loky replaces a process that has imported torch in its second task, because it takes that for a memory leak.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
         waiting, others = enumerate(tasks), {*active_children()}
         running: dict[Future[None], tuple[int, Any]] = {}
 
@@ -52,7 +59,7 @@ class Cores:
             return loky.ProcessPoolExecutor(1, initializer=_begin_worker, initargs=(os.getpid(),))
 
         try:
-            for _ in range(count):
+            for _ in range(min(self.workers, len(tasks))):
                 begin(new_pool())
             while running:
                 for future in wait(running, return_when=FIRST_COMPLETED).done:

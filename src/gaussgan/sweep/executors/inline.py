@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from gaussgan.sweep.executors.protocol import Task
+from gaussgan.sweep.executors.settings import check_settings
 
 
 class Inline:
@@ -12,8 +14,11 @@ class Inline:
 
     workers = 1
 
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self.settings = settings
+
     def check(self) -> None:
-        """Do nothing: there are no settings."""
+        check_settings(self.settings, {})
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, str | None]]:
         for i, task in enumerate(tasks):

@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from hydra.core.utils import env_override
+
+from gaussgan.runs.job_errors import FULL
 from gaussgan.runs.signals import NOTED
 
 log = logging.getLogger(__name__)
@@ -23,7 +26,14 @@ class Executor(Protocol):
 
     A task is an instance of a class that the worker can import, and holds plain data. It may be called again after its
     process was killed; it then does what is left. SIGTERM ends it with SystemExit, after it has saved its state.
+
+    Attributes:
+        workers: how many tasks run at the same time, so that a sweep can be divided into at least as many tasks; 1 if
+            that is not known, or if a task should be as large as possible.
     """
+
+    @property
+    def workers(self) -> int: ...
 
     def check(self) -> None:
         """Check the settings, and that the library is installed. Start nothing.
@@ -52,7 +62,8 @@ def with_retries(executor: Executor, tasks: Sequence[Task]) -> Iterator[tuple[in
     While this iterator waits, SIGINT, SIGTERM and SIGHUP stop the executor and raise SystemExit with the exit code 128
     plus the number of the signal. A second signal kills the tasks.
     """
-    with signals_raising():
+    # Workers inherit the variable, which `cli` sets to 1 in this process alone.
+    with signals_raising(), env_override({"HYDRA_FULL_ERROR": str(int(FULL))}):
         lost = []
         for index, why in executor.run(tasks):
             if why is None:

@@ -51,6 +51,13 @@ class RayCluster:
                 )
         import_extra("ray")
 
+    @property
+    def workers(self) -> int:
+        init, remote = self.settings["ray"]["init"], self.settings["ray"]["remote"]
+        if init["address"] is not None:
+            return 1  # a task of a few runs would waste a node
+        return max(1, int((init["num_cpus"] or os.cpu_count() or 1) / (remote["num_cpus"] or 1)))
+
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, str | None]]:
         ray = import_extra("ray")
         self._connect(ray)

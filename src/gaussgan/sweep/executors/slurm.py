@@ -62,6 +62,11 @@ class Local:
         _check_time(self.settings)
         import_extra("submitit")
 
+    @property
+    def workers(self) -> int:
+        workers: int = self.settings["array_parallelism"]
+        return workers
+
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, str | None]]:
         submitit, settings = import_extra("submitit"), self.settings
         stopped = _stop_file(settings)
@@ -94,6 +99,8 @@ class Local:
 class Slurm:
     """Runs the tasks as a job array on a SLURM cluster. A job that is preempted goes back to the queue."""
 
+    workers = 1  # a task of a few runs would waste a node
+
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.settings = settings
 
@@ -114,7 +121,7 @@ class Slurm:
         stopped = _stop_file(self.settings)
         with held(*NOTED):  # a signal now would leave jobs in the queue that nobody knows
             jobs = dict(enumerate(self._submit([Requeuing(task, stopped) for task in tasks])))
-        log.info("Submitted %d jobs to SLURM: %s", len(jobs), ", ".join(job.job_id for job in jobs.values()))
+        log.info("Submitted %d tasks to SLURM, as job %s", len(jobs), jobs[0].job_id.partition("_")[0])
         seen = dict.fromkeys((job.job_id for job in jobs.values()), time.monotonic())
 
         def has_ended(job: Any) -> bool:
@@ -128,7 +135,7 @@ class Slurm:
                 yield from _ended(jobs, has_ended)
         finally:
             if jobs:
-                log.warning("Cancelling %d jobs of SLURM", len(jobs))
+                log.warning("Cancelling %d tasks of SLURM", len(jobs))
                 with held(*NOTED):
                     stopped.touch()
                     _command("scancel", *{job.job_id.partition("_")[0] for job in jobs.values()})
@@ -136,20 +143,18 @@ class Slurm:
 
     def _submit(self, calls: Sequence[Requeuing]) -> list[Any]:
         submitit, settings = import_extra("submitit"), self.settings
-        own = SLURM.keys() - {*GENERAL, "submitit_folder", "max_num_timeout"}
-        requeue = {"requeue": True, **(settings["additional_parameters"] or {})}
+        executor = submitit.AutoExecutor(
+            settings["submitit_folder"], cluster="slurm", slurm_max_num_timeout=settings["max_num_timeout"]
+        )
+        own = {key: settings[key] for key in SLURM.keys() - {*GENERAL, "submitit_folder", "max_num_timeout"}}
+        own["additional_parameters"] = {"requeue": True, **(own["additional_parameters"] or {})}
+        executor.update_parameters(
+            **{key: settings[key] for key in GENERAL}, **{f"slurm_{key}": value for key, value in own.items()}
+        )
         try:
-            executor = submitit.AutoExecutor(
-                settings["submitit_folder"], cluster="slurm", slurm_max_num_timeout=settings["max_num_timeout"]
-            )
-            executor.update_parameters(
-                **{key: settings[key] for key in GENERAL},
-                **{f"slurm_{key}": settings[key] for key in own},
-                slurm_additional_parameters=requeue,
-            )
             with redirect_stderr(io.StringIO()):  # submitit also prints the message of the error
                 jobs: list[Any] = executor.submit_array(calls)
-        except Exception as error:
+        except (RuntimeError, OSError) as error:
             raise ConfigError(f"hydra.launcher: SLURM refuses the jobs ({one_line(error)})") from error
         return jobs
 
