@@ -95,7 +95,7 @@ def write_page(out: Path, contents: Contents) -> Path:
         replicas=bool((frame["replica"] >= 0).any()),
         common=_common(used),
     )  # fmt: skip
-    write_whole(out / PAGE, text.encode())
+    write_whole(out / PAGE, text.encode(), "report")
     return out / PAGE
 
 
