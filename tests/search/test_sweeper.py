@@ -25,8 +25,9 @@ from optuna.trial import TrialState
 
 from conftest import ROOT
 from gaussgan.config.errors import ConfigError
+from gaussgan.report.study import study_sections
 from gaussgan.runs.job_errors import was_reported
-from gaussgan.runs.record import read_record, read_replicas, write_record, write_replicas
+from gaussgan.runs.record import REPLICAS, read_record, read_replicas, write_record, write_table
 from gaussgan.runs.study import FINAL
 from gaussgan.search.options import check_options
 from gaussgan.search.study import ERROR, JOB, NUMBERS, load_study, quiet
@@ -75,7 +76,7 @@ class Launcher:
         status = ["diverged" if lr > 0.15 else "completed" for lr in lrs]
         directory.mkdir(exist_ok=True)
         rows = [{"seed": s, "status": t, "val/w2": v} for s, t, v in zip(seeds, status, w2, strict=True)]
-        write_replicas(directory, rows)
+        write_table(directory / REPLICAS, rows)
         write_record(directory, {"status": "completed"})
         result = JobReturn(status=JobStatus.COMPLETED)
         result.return_value = 0.0
@@ -86,11 +87,8 @@ Start = Callable[..., Any]
 
 
 @pytest.fixture
-def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """Return a function that runs a search, as scripts/train.py does, and returns it.
-
-    Without a task, the launcher is fake, and no report is written.
-    """
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Return a function that runs a search, as scripts/train.py does, and returns it. The default launcher is fake."""
     hydra.version.setbase("1.3")
     application = Hydra.create_main_hydra2("train", create_config_search_path(str(ROOT / "conf")))
     handlers, level = [*logging.getLogger().handlers], logging.getLogger().level
@@ -101,9 +99,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         context = HydraContext(config_loader=application.config_loader, callbacks=Callbacks(config))
         settings: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
         launcher: Any = Launcher(tmp_path / name, kill)
-        if task is None:
-            monkeypatch.setattr("gaussgan.report.write.write_report", lambda *_, **__: None)
-        else:
+        if task is not None:
             launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=config)
         search = Search(context, launcher, config, check_options(settings))
         with quiet():
@@ -216,9 +212,9 @@ def test_the_real_run_gives_the_value_that_is_told(start: Start, tmp_path: Path)
         assert [int(row["seed"]) for row in mine] == [0, 1, 2]
         assert {float(row.get("optimizer_d.lr") or 0.05) for row in mine} == {trial.params["optimizer_d.lr"]}
         assert trial.value == sorted(float(row["val/w2"]) for row in mine)[1]
-    page = (tmp_path / "s" / "report.html").read_text()
-    assert "The search" in page
-    assert f"The best of 2 trials is trial {search.study.best_trial.number}" in page
+    (section,) = study_sections([tmp_path / "s"])
+    assert section.paragraphs[0] == "2 trials: 2 complete"
+    assert section.paragraphs[1].startswith(f"The best of 2 trials is trial {search.study.best_trial.number}")
     record = read_record(tmp_path / "s" / "0")
     assert record["settings"]["optimizer_d.lr"] == [
         t.params["optimizer_d.lr"] for t in search.study.get_trials() for _ in range(3)

@@ -1,4 +1,4 @@
-"""Write the record of a run, metrics.json, and end the run after a signal such as Ctrl-C."""
+"""Write the record and the tables of a run when it ends, and end the run after a signal such as Ctrl-C."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from gaussgan.evaluation.summary import replica_rows, summary
 from gaussgan.gan.divergence import PRUNED, Diverged
 from gaussgan.gan.module import GAN
 from gaussgan.runs import signals
-from gaussgan.runs.record import ending, identity, write_record, write_replicas
+from gaussgan.runs.history import write_history
+from gaussgan.runs.record import REPLICAS, ending, identity, write_record, write_table
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def record_run(
     diverged: Mapping[int, Diverged],
     baseline: Tensor | None,
 ) -> dict[str, Any]:
-    """Write metrics.json and, for several replicas, replicas.csv. Return the record.
+    """Write metrics.json, history.csv and, for several replicas, replicas.csv. Return the record.
 
     The returned record has NaN or infinity where metrics.json has null.
 
@@ -76,7 +77,8 @@ def record_run(
     if baseline is not None:
         row = {**row, "mle/w2": baseline}
     if replicas > 1 and iterations:
-        write_replicas(directory, replica_rows(row, ending.status, diverged, config))
+        write_table(directory / REPLICAS, replica_rows(row, ending.status, diverged, config))
+    write_history(directory, history, {i: error.iteration for i, error in diverged.items()})
     speed = replicas * data.examples_seen(ending.trained) / ending.seconds if ending.seconds else None
     record = {
         **summary(row, diverged, sum(error.status == PRUNED for error in diverged.values())),
@@ -94,7 +96,7 @@ def record_run(
 
 
 class Record(Callback):
-    """Write metrics.json when a run ends for any reason, and stop the run after a signal such as Ctrl-C.
+    """Write the record and the tables of a run when it ends for any reason, and stop it after a signal such as Ctrl-C.
 
     Iterations are computed in blocks, each in one call. After a signal, the run stops at the end of the current block.
     The callback `Checkpoints`, which Lightning calls after this callback, then saves a checkpoint from which the run

@@ -1,14 +1,22 @@
-"""Pack the history of a run into one tensor, and unpack it. A history has one row of measures for each epoch."""
+"""Pack the history of a run into one tensor, unpack it, and write it as a table.
+
+A history has one row of measures for each epoch.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from gaussgan.evaluation.summary import aggregate
+from gaussgan.runs.record import HISTORY, write_table
+
 Row = dict[str, Any]  # maps the name of a measure to its number, or to a tensor [R] for R replicas
+COUNTS = ("epoch", "iteration")  # these entries of a row are no measures
 
 
 def pack(history: Sequence[Row]) -> dict[str, Any]:
@@ -52,6 +60,27 @@ def of_replica(packed: dict[str, Any], i: int) -> dict[str, Any]:
     """
     rows = packed["rows"]
     return {**packed, "own": [False] * len(packed["names"]), "rows": rows[..., i].clone() if rows.ndim == 3 else rows}
+
+
+def write_history(directory: Path, history: Sequence[Row], diverged: Mapping[int, int]) -> None:
+    """Write the history of a run to history.csv in `directory`, one line for each epoch.
+
+    The columns are epoch, iteration, and the measures. For R replicas, each measure has four columns: its mean TAG, and
+    the quantiles TAG_p10, TAG_median and TAG_p90; see `aggregate`.
+
+    Args:
+        directory: the run's directory.
+        history: one row of measures for each epoch.
+        diverged: maps the index of each diverged replica to the iteration at which it diverged.
+    """
+    rows = []
+    for row in history:
+        counts = {key: int(row[key]) for key in COUNTS}
+        # A row from a checkpoint is in float64, so all rows must be, or else a resumed run has other means.
+        values = {tag: _number(value) for tag, value in row.items() if tag not in COUNTS}
+        lost = [i for i, iteration in diverged.items() if iteration <= counts["iteration"]]
+        rows.append({**counts, **aggregate(values, lost)})
+    write_table(directory / HISTORY, rows, COUNTS)
 
 
 def _number(value: Any) -> Tensor:

@@ -1,4 +1,4 @@
-"""The record of a run, metrics.json, and the table of its replicas, replicas.csv."""
+"""The record of a run, metrics.json, and its tables: history.csv and, for replicas, replicas.csv."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ import math
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gaussgan import __version__
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.recipe import settings
 from gaussgan.runs.files import write_whole
 from gaussgan.runs.signals import received, stopped_by
 
-RECORD, REPLICAS = "metrics.json", "replicas.csv"
+RECORD, REPLICAS, HISTORY = "metrics.json", "replicas.csv", "history.csv"
 
 FIELDS = (
     "status", "error", "tags", "seed", "replicas", "iterations", "examples", "seconds", "examples_per_second", "val/w2",
@@ -30,7 +33,7 @@ FIELDS = (
 )  # fmt: skip
 ORIGIN = ("git_commit", "git_dirty", "settings")  # they come last, because they are long
 OPTIONAL = ("val/", "mle/w2_", "train/loss_d_", "train/loss_g_", "efficiency", "share_")  # prefixes of optional fields
-PACKAGES = ("gaussgan", "torch", "pytorch-lightning", "hydra-core", "numpy")
+PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "numpy")
 
 
 def write_record(directory: Path, record: Mapping[str, Any]) -> None:
@@ -58,13 +61,19 @@ def read_record(directory: Path) -> dict[str, Any]:
         ) from error
 
 
-def write_replicas(directory: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write replicas.csv in `directory`, one row for each replica. Missing values and NaN become empty fields."""
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> None:
+    """Write a CSV file with one line for each row. None and NaN become empty fields, and infinity becomes inf.
+
+    Args:
+        path: the path of the file.
+        rows: each row maps names of columns to values. A row may lack some columns.
+        columns: the names of the first columns, which the file has even without rows.
+    """
     text = io.StringIO()
-    writer = csv.DictWriter(text, list({key: None for row in rows for key in row}), lineterminator="\n")
+    writer = csv.DictWriter(text, [*dict.fromkeys([*columns, *chain(*rows)])], lineterminator="\n")
     writer.writeheader()
     writer.writerows({k: "" if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()} for row in rows)
-    write_whole(directory / REPLICAS, text.getvalue().encode())
+    write_whole(path, text.getvalue().encode())
 
 
 def read_replicas(directory: Path) -> list[dict[str, str]]:
@@ -89,9 +98,20 @@ def identity(config: Mapping[str, Any] | DictConfig) -> dict[str, Any]:
     known = {key: config.get(key) for key in ("seed", "tags", "replicas")}
     try:
         plain: Any = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else config
-        return {**known, **git_state(), "settings": settings(plain)}
+        own = settings(plain)
+        if plain["ckpt_path"] is not None and "ckpt_path" not in own:  # it goes on from its own checkpoint
+            own |= _first_checkpoint(Path(plain["run_dir"]))
+        return {**known, **git_state(), "settings": own}
     except (OmegaConfBaseException, KeyError, TypeError, AttributeError, ValueError):
         return {**known, **git_state(), "settings": None}
+
+
+def _first_checkpoint(directory: Path) -> dict[str, Any]:
+    """Return the setting ckpt_path of the record in a directory, as a dict with this key or an empty dict."""
+    with suppress(ConfigError):
+        earlier = (read_record(directory).get("settings") or {}) if (directory / RECORD).exists() else {}
+        return {key: value for key, value in earlier.items() if key == "ckpt_path"}
+    return {}
 
 
 @cache
@@ -121,4 +141,5 @@ def ending(error: BaseException) -> tuple[str, str]:
 @cache
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that affect the result of a run."""
-    return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
+    others = {package: version(package) for package in PACKAGES}
+    return {"python": platform.python_version(), "gaussgan": __version__, **others}

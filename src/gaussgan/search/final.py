@@ -6,7 +6,6 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optuna import Study
@@ -42,7 +41,6 @@ class Final:
         study: the study of the search. The results are saved in its attribute "final".
         recipes: the recipes of the search.
         runs: runs the programs.
-        directory: the directory of the sweep. The report is written there.
         options: the settings of the search.
         seeds: the seeds of the search.
         names: the names of the objectives for people.
@@ -51,7 +49,6 @@ class Final:
     study: Study
     recipes: Recipes
     runs: Runs
-    directory: Path
     options: Options
     seeds: Sequence[int]
     names: Sequence[str]
@@ -77,14 +74,7 @@ class Final:
             self.study.set_user_attr(FINAL, {**final, "last_job": self.job - 1, "results": rows})
         lines = self.sentences(finalists[:1] if len(self.options.objectives) == 1 else finalists, results)
         self.study.set_user_attr(FINAL, {**self.study.user_attrs.get(FINAL, {}), "sentences": lines})
-        from gaussgan.report.study import section_of  # these import pandas, so after the checks
-        from gaussgan.report.write import write_report
-
-        try:
-            write_report([self.directory], self.directory, sections=[section_of(self.study)])
-        except ConfigError as error:
-            log.error(error)
-        for line in lines:  # last, because the report prints long tables
+        for line in lines:
             log.info(line)
 
     def raise_failures(self) -> None:
