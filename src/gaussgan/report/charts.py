@@ -17,7 +17,7 @@ from gaussgan.report.verdict import number
 
 COLORS = ("#d1541f", "#3f74d1", "#2a9d74", "#9a5fc9", "#c9971c", "#2a9fb5", "#c94f7c", "#7d8f2b")
 GREY = "#8a909a"
-SCALE = [[0, "#241a4d"], [0.33, "#7c1f4f"], [0.66, "#d1541f"], [1, "#f3bd48"]]  # from good to bad
+SCALE = [[0, "#2f6ad0"], [0.4, "#9184c4"], [0.7, "#d98d6e"], [1, "#cf4a16"]]  # from good to bad, on any ground
 DECADE = 10.0
 FEW_TICKS = 8
 LONGEST = 60  # characters of a name
@@ -37,7 +37,7 @@ def figure_of(traces: Iterable[Any], height: int = 420, **layout: Any) -> go.Fig
         "template": "none",
         "height": height,
         "margin": {"l": 60, "r": 16, "t": 16, "b": 56},
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "tracegroupgap": 0},
         "hovermode": "closest",
     }
     return go.Figure([*traces], {**common, **layout})

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from gaussgan.report import statistics
 from gaussgan.report.answer import Answer, Setting
 from gaussgan.report.charts import (
+    COLORS,
     GREY,
     Chart,
     add_baseline,

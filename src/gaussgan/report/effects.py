@@ -131,11 +131,11 @@ def _heat_map(answer: Answer, axes: tuple[int, int], levels: Mapping[int, list[V
         xaxis={"title": {"text": html.escape(answer.factors[x].name)}, "type": "category"},
         yaxis={"automargin": True, "title": {"text": html.escape(answer.factors[y].name)}, "type": "category"},
     )
-    star = {"text": "★", "showarrow": False, "yshift": 15, "font": {"color": "#ffffff"}}
+    star = {"text": "★", "showarrow": False, "yshift": 14, "font": {"color": "#ffffff"}}
     best = finished[0].values
     figure.add_annotation(x=levels[x].index(best[x]), y=levels[y].index(best[y]), **star)
     title = f"{answer.tag} over {answer.factors[x].name} and {answer.factors[y].name}"
-    return Chart(title, "Each cell is the median over seeds; dark is good, ★ is the best, ∞ means diverged.", figure)
+    return Chart(title, "Each cell is the median over seeds; blue is good, ★ is the best, ∞ means diverged.", figure)
 
 
 def _intervals(answer: Answer) -> Chart:

@@ -86,7 +86,7 @@ def write_page(out: Path, contents: Contents) -> Path:
         rows=len(answer.settings),
         more_settings=max(0, len(answer.settings) - MOST_SETTINGS),
         tag=answer.tag,
-        charts=[(chart.title, chart.caption, _json(chart.figure)) for chart in contents.charts],
+        charts=[(*each, each.figure.layout.height, _json(each.figure)) for each in contents.charts],
         sections=[(each.title, each.paragraphs, [*map(_json, each.figures)]) for each in contents.sections],
         finals=[_final(final, contents, owner, places) for final in contents.finals],
         failed=[(*places[run.path], run.record.get("error")) for run in used if run.status == "failed"],

@@ -19,7 +19,7 @@ from gaussgan.report.collect import RunDirectory
 from gaussgan.report.verdict import bounds, number
 from gaussgan.runs.files import write_whole
 
-MOST_SETTINGS = 40  # rows of the table in the terminal
+MOST_SETTINGS = 20  # rows of the table in the terminal
 MOST_FAILED = 20  # failed runs that are listed in the terminal
 CSV = "sweep.csv"
 STATUS_ORDER = ("diverged", "failed", "interrupted", "running")

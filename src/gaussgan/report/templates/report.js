@@ -16,7 +16,7 @@
       Object.assign(changes, {
         [`${axis}.gridcolor`]: color("--grid"), [`${axis}.zerolinecolor`]: color("--grid"),
         [`${axis}.linecolor`]: color("--faint"), [`${axis}.tickcolor`]: color("--faint"),
-        [`${axis}.tickfont.color`]: color("--muted"), [`${axis}.title.font.color`]: color("--muted"), [`${axis}.title.font.size`]: 13,
+        [`${axis}.tickfont.color`]: color("--muted"), [`${axis}.title.font.color`]: color("--muted"), [`${axis}.title.font.size`]: 13, [`${axis}.automargin`]: true,
       });
     }
     return changes;
@@ -42,7 +42,11 @@
     layout.autosize = true;
     delete layout.width;
     if (matchMedia("(pointer: coarse)").matches) layout.dragmode = false;
-    if (innerWidth < 640) layout.margin = { ...layout.margin, l: 48, r: 8 };
+    if (innerWidth < 640) { // a phone: each entry of the legend has a line of its own
+      const entries = figure.data.filter((trace) => trace.name && trace.showlegend !== false).length;
+      layout.height += 20 * Math.max(0, entries - 2);
+      chart.style.minHeight = `${layout.height}px`;
+    }
     drawn.add(chart);
     Plotly.newPlot(chart, figure.data, layout, { responsive: true, displaylogo: false, displayModeBar: false });
   };
