@@ -60,7 +60,11 @@ def _importance(answer: Answer, varied: Sequence[int], numbers: Sequence[int]) -
             )
         ],
         height=110 + 34 * len(shares),
-        xaxis={"tickformat": ".0%", "range": [0, 1.2 * max(0.01, shares[-1][0])], "title": {"text": "share of variance explained"}},
+        xaxis={
+            "tickformat": ".0%",
+            "range": [0, 1.2 * max(0.01, shares[-1][0])],
+            "title": {"text": "share of variance explained"},
+        },
         yaxis={"automargin": True, "type": "category"},
     )
     caption = (
