@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -30,16 +30,17 @@ FRONT = 16  # at most this many trials of a Pareto front are run again
 class Final:
     """The end of a search. `report` runs the best trials again, and says what was found.
 
-    The best of many trials is flattered: it was chosen because chance was kind to it on the seeds of the search. On
-    other seeds it is worse, and only its figure there may be compared with the default recipe, which gets the same
-    seeds. For several objectives, the trials of the Pareto front are run again; of a front with more than 16 trials, 16
-    that are evenly spread along the first objective.
+    The best of many trials is flattered: it was chosen because chance was kind to it on the seeds of the search. So the
+    few best trials, the finalists, are compared once more on other seeds. The winner and the default recipe are then
+    run on seeds that no choice has seen, the same for both. Only these figures may be compared.
+
+    For several objectives, the trials of the Pareto front are run beside the default recipe; of a front with more than
+    16 trials, 16 that are evenly spread along the first objective.
 
     Args:
         study: the study of the search. The results are saved in its attribute "final".
         recipes: the recipes of the search.
         runs: runs the programs.
-        directory: the directory of the sweep. The report is written there.
         options: the settings of the search.
         seeds: the seeds of the search.
         names: the names of the objectives for people.
@@ -48,25 +49,32 @@ class Final:
     study: Study
     recipes: Recipes
     runs: Runs
-    directory: Path
     options: Options
     seeds: Sequence[int]
     names: Sequence[str]
+    job: int = 0  # the number of the next job
 
     def report(self) -> None:
-        best = spread(sorted(self.study.best_trials, key=lambda trial: trial.values), FRONT)
-        best = best[:1] if len(self.options.objectives) == 1 else best
-        results = self.run_again(best) if best and self.options.final_seeds else {}
-        lines = self.sentences(best, results)
+        finalists = self.finalists()
+        results: dict[int, Outcome] = {}
+        if finalists and (count := self.options.final_seeds):
+            before = self.study.user_attrs.get(FINAL, {})
+            what = {"finalists": [trial.number for trial in finalists], "final_seeds": count}
+            same = all(before.get(key) == value for key, value in what.items())
+            self.job = before["job"] if same else next_job(self.study, trials_of(self.study))
+            final, first = {**what, "job": self.job}, self.seeds[-1] + 1
+            if len(self.options.objectives) == 1 and len(finalists) > 1:
+                seeds = range(first, first := first + math.ceil(count / 4))
+                log.info("The %d best trials on %d unseen seeds", len(finalists), len(seeds))
+                again = self.launch({trial.number: trial.params for trial in finalists}, seeds)
+                finalists.sort(key=lambda trial: self.rank(again[trial.number].values))
+            finalists = finalists[:1] if len(self.options.objectives) == 1 else finalists
+            results = self.run_beside_default(finalists, range(first, first + count))
+            rows = {str(number): {"values": each.values, "error": each.error} for number, each in results.items()}
+            self.study.set_user_attr(FINAL, {**final, "last_job": self.job - 1, "results": rows})
+        lines = self.sentences(finalists[:1] if len(self.options.objectives) == 1 else finalists, results)
         self.study.set_user_attr(FINAL, {**self.study.user_attrs.get(FINAL, {}), "sentences": lines})
-        from gaussgan.report.study import section_of  # these import pandas, so after the checks
-        from gaussgan.report.write import write_report
-
-        try:
-            write_report([self.directory], self.directory, sections=[section_of(self.study)])
-        except ConfigError as error:
-            log.error(error)
-        for line in lines:  # last, because the report prints long tables
+        for line in lines:
             log.info(line)
 
     def raise_failures(self) -> None:
@@ -86,27 +94,36 @@ class Final:
         if errors:
             raise errors[0]
 
-    def run_again(self, best: Sequence[FrozenTrial]) -> dict[int, Outcome]:
-        """Run trials and the default recipe on unseen seeds. Return what became of each; DEFAULT is the default's key.
+    def finalists(self) -> list[FrozenTrial]:
+        """Return the best trials of the search, from the best on, or the trials of the Pareto front."""
+        if len(self.options.objectives) > 1:
+            return spread(sorted(self.study.best_trials, key=lambda trial: trial.values), FRONT)
+        ended = [trial for trial in trials_of(self.study) if trial.state == TrialState.COMPLETE]
+        ended.sort(key=lambda trial: self.rank(trial.values))
+        finite = [trial for trial in ended if math.isfinite(trial.values[0])]
+        return finite[: self.options.finalists] or ended[:1]
 
-        If the search was resumed, the launcher finds that these runs are complete.
-        """
-        first = self.seeds[-1] + 1
-        seeds = range(first, first + self.options.final_seeds)
-        default = self.recipes.space.lines(self.recipes.first)
-        values = {trial.number: trial.params for trial in best if self.recipes.lines(trial.params) != default}
-        plan, _ = self.recipes.programs({DEFAULT: self.recipes.first, **values}, seeds)
-        before = self.study.user_attrs.get(FINAL, {})
-        what = {"trials": [trial.number for trial in best], "seeds": [seeds[0], seeds[-1]]}
-        same = all(before.get(key) == value for key, value in what.items())
-        job = before["job"] if same else next_job(self.study, trials_of(self.study))
-        log.info("The best of the search and the default recipe on %d unseen seeds", len(seeds))
+    def rank(self, values: Sequence[float] | None) -> float:
+        """Return a number that is smaller for better values of a single objective."""
+        sign = 1 if self.options.direction[0] == "minimize" else -1
+        return sign * values[0] if values else math.inf
+
+    def launch(self, values: Mapping[int, Mapping[str, Any]], seeds: Sequence[int]) -> dict[int, Outcome]:
+        """Run trials with other seeds, as the next jobs. If these runs are complete, the launcher returns at once."""
+        plan, _ = self.recipes.programs(values, seeds)
         results: dict[int, Outcome] = {}
-        for program, outcomes in self.runs.launch(plan, range(job, job + len(plan))):
+        for program, outcomes in self.runs.launch(plan, range(self.job, self.job + len(plan))):
             results |= dict(zip(program.trials, outcomes, strict=True))
-        rows = {str(number): {"values": each.values, "error": each.error} for number, each in results.items()}
-        self.study.set_user_attr(FINAL, {**what, "job": job, "last_job": job + len(plan) - 1, "results": rows})
-        return {**{trial.number: results[DEFAULT] for trial in best}, **results}
+        self.job += len(plan)
+        return results
+
+    def run_beside_default(self, trials: Sequence[FrozenTrial], seeds: Sequence[int]) -> dict[int, Outcome]:
+        """Run trials and the default recipe on the same seeds. The default recipe has the key DEFAULT in the result."""
+        log.info("The best of the search and the default recipe on %d unseen seeds", len(seeds))
+        default = self.recipes.space.lines(self.recipes.first)
+        values = {trial.number: trial.params for trial in trials if self.recipes.lines(trial.params) != default}
+        results = self.launch({DEFAULT: self.recipes.first, **values}, seeds)
+        return {**{trial.number: results[DEFAULT] for trial in trials}, **results}
 
     def sentences(self, best: Sequence[FrozenTrial], results: Mapping[int, Outcome]) -> list[str]:
         """Say in words what the search has found.

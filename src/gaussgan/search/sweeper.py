@@ -91,7 +91,7 @@ class Search:
         OmegaConf.save(self.config, self.directory / SWEEP)
         while trials := self._next_generation():
             self._train(trials)
-        final = Final(self.study, self.recipes, self.runs, self.directory, options, self.seeds, self.names)
+        final = Final(self.study, self.recipes, self.runs, options, self.seeds, self.names)
         final.report()
         final.raise_failures()
         return self.runs.returned
