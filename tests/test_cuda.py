@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from omegaconf import DictConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from gaussgan import load_run
@@ -16,6 +17,7 @@ from gaussgan.runs.checkpoint import read_checkpoint
 from gaussgan.runs.directory import LAST
 from gaussgan.runs.replica_checkpoint import single_checkpoint
 from gaussgan.setup.assemble import assemble
+from gaussgan.setup.memory import training_needs
 from gaussgan.train import train
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -170,3 +172,14 @@ def test_more_gpus_than_there_are_are_refused(compose: Compose) -> None:
     for devices in (n + 1, f"[{n}]"):
         with pytest.raises(ConfigError, match=r"^trainer.devices must fit the GPUs of this machine, .* \[0"):
             assemble(compose(GPU, f"trainer.devices={devices}"))
+
+
+def test_the_estimated_memory_is_a_lower_bound(compose: Compose) -> None:
+    cfg = compose("trainer.max_epochs=1", "~callbacks.pictures", "logger=none", GPU, "replicas=2000")
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    train(cfg)
+    config = OmegaConf.to_container(cfg, resolve=True)
+    estimate = sum(training_needs(config, instantiate(cfg.data.distribution)).values()) / 3
+    assert estimate < torch.cuda.max_memory_allocated() - before

@@ -272,7 +272,7 @@ def test_a_run_that_does_not_fit_in_memory_is_refused(
 
 def test_a_run_that_does_not_fit_on_the_gpu_is_refused(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (0, 0.5e9))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (0, 0.45e9))
     for accelerator in ("gpu", "cuda", "auto"):
         config = OmegaConf.to_container(compose("replicas=4096", f"trainer.accelerator={accelerator}"), resolve=True)
         check_memory({**config, "replicas": 16})
