@@ -209,9 +209,8 @@ def test_a_frozen_replica_stays_frozen_and_alone(compose: Compose, monkeypatch: 
     trainer.fit(gan, data)
     assert [*gan.diverged] == [1]
     torch.testing.assert_close(gan.generator.network(1).state_dict(), start, rtol=0, atol=0)
-    means, covs = drawn[-1]["learned"]
-    assert len(means) == len(covs) == 2
-    torch.testing.assert_close(means, gan.generator.moments()[0][[0, 2]])
+    assert drawn[-1]["alive"] == [0, 2]
+    torch.testing.assert_close(drawn[-1]["learned"], gan.generator.moments())
 
 
 def test_when_all_diverge_so_does_the_run(compose: Compose) -> None:
@@ -235,7 +234,8 @@ def test_what_a_run_of_replicas_says(compose: Compose, capsys: pytest.CaptureFix
     assert record["val/w2_median"] == pytest.approx(w2.median().item(), rel=1e-6)
     assert record["val/w2_p90"] == pytest.approx(w2.quantile(0.9).item(), rel=1e-6)
     assert record["efficiency"] == pytest.approx((mle.square().mean() / w2.square().mean()).item(), rel=1e-5)
-    assert [float(row["optimizer_d.lr"]) for row in table] == [0.01, 0.02, 0.03, 0.04, 0.05]
+    rates = [0.01, 0.02, 0.03, 0.04, 0.05]
+    assert [float(row["optimizer_d.lr"]) for row in table] == rates
     assert list(table[0])[:8] == [
         "replica",
         "seed",
@@ -246,7 +246,11 @@ def test_what_a_run_of_replicas_says(compose: Compose, capsys: pytest.CaptureFix
         "train/loss_d",
         "train/loss_g",
     ]
-    assert "5 replicas, completed after 18 iterations" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "5 replicas in 5 groups, completed after 18 iterations"
+    best = [line.split() for line in lines if line.strip().startswith("0.0")]
+    assert [float(row[0]) for row in best] == [rate for _, rate in sorted(zip(w2.tolist(), rates, strict=True))]
+    assert [float(row[3]) for row in best] == pytest.approx(w2.sort().values.tolist(), abs=1e-4)
 
 
 def test_numbers_of_replicas_are_in_the_networks_precision(compose: Compose) -> None:
@@ -282,3 +286,71 @@ def test_a_replica_must_be_there(compose: Compose) -> None:
     for replica in (None, 2, -1):
         with pytest.raises(ConfigError, match="replica must be a number from 0 to 1"):
             load_run(cfg.run_dir, replica=replica)
+
+
+def test_seeds_may_repeat_so_that_settings_share_them(compose: Compose, tmp_path: Path) -> None:
+    cfg = compose(*SMALL, DOUBLE, "replicas=4", "optimizer_d.lr=[0.05,0.1,0.05,0.1]", "seed=[3,3,5,5]")
+    check(cfg)
+    gan, data, _ = assemble(cfg)
+    for one, other in ((0, 1), (2, 3)):
+        for column in data.draw_epoch(1):
+            assert column is None or torch.equal(column[one], column[other])
+        for network in (gan.generator, gan.discriminator):
+            torch.testing.assert_close(network.network(one).state_dict(), network.network(other).state_dict())
+    assert not torch.equal(data.examples()[0], data.examples()[2])
+    train(cfg)
+    table = rows(cfg.run_dir)
+    for i in range(4):
+        record = train(alone := single(cfg, i, tmp_path / f"{i}"))
+        assert record == pytest.approx(float(table[i]["val/w2"]), rel=1e-9)
+        assert alone.data.seed == alone.seed == [3, 3, 5, 5][i]
+    assert table[0]["mle/w2"] == table[1]["mle/w2"] != table[2]["mle/w2"]
+
+
+def test_groups_are_summarised_like_runs_of_their_own(compose: Compose) -> None:
+    """Each line of groups.csv equals the record of a run with this group's replicas alone."""
+    recipe, lr = (*SMALL, DOUBLE, "~callbacks.pictures"), [0.05, 1e300, 0.01]
+    betas = "optimizer_g.betas=[[0.5,0.5,0.5,0.5,0.9,0.9],0.999]"
+    rates = f"optimizer_d.lr={[lr[0], lr[1], lr[0], lr[2], lr[2], lr[2]]}".replace(" ", "")
+    cfg = compose(*recipe, "replicas=6", rates, betas, "seed=[0,0,1,1,0,1]")
+    train(cfg)
+    with (Path(cfg.run_dir) / "groups.csv").open() as file:
+        table = [*csv.DictReader(file)]
+    assert [*table[0]][:4] == ["optimizer_d.lr", "optimizer_g.betas", "n", "share_diverged"]
+    groups = [([0, 2], 0.05, 0.5), ([3], 0.01, 0.5), ([4, 5], 0.01, 0.9)]
+    lost = table.pop(1)
+    assert (lost["optimizer_d.lr"], lost["share_diverged"]) == ("1e+300", "1.0")
+    assert (lost["val/w2"], lost["val/w2_median"], lost["efficiency"]) == ("", "inf", "")
+    for row, (members, rate, beta) in zip(table, groups, strict=True):
+        assert (float(row["optimizer_d.lr"]), row["optimizer_g.betas"]) == (rate, f"[{beta}, 0.999]")
+        assert int(row["n"]) == len(members)
+        seeds = [[0, 0, 1, 1, 0, 1][i] for i in members]
+        n, seed = max(2, len(seeds)), seeds * (2 // len(seeds))  # replicas=2 at least; a repeated seed changes nothing
+        alone = (f"replicas={n}", f"seed={seed}".replace(" ", ""), f"optimizer_d.lr={rate}")
+        of_group = compose(*recipe, *alone, f"optimizer_g.betas=[{beta},0.999]", name=f"{members}")
+        train(of_group)
+        record = json.loads((Path(of_group.run_dir) / "metrics.json").read_text())
+        tags = [key for key in record if key.startswith(("val/", "mle/", "train/", "share_", "efficiency"))]
+        assert {*tags} == {*row} - {"optimizer_d.lr", "optimizer_g.betas", "n"}
+        for tag in tags:
+            value = float(row[tag] or "nan")
+            assert record[tag] == (pytest.approx(value, rel=1e-6) if math.isfinite(value) else None), tag
+
+
+@pytest.mark.parametrize(
+    "overrides, hint",
+    [
+        ((), None),
+        (("optimizer_d.lr=[0.1,0.1,0.1]",), None),
+        (("optimizer_d.lr=[0.02,0.05,0.1]",), "seed=[4,4,4]"),
+        (("optimizer_d.lr=[0.1,0.2,0.1]", "optimizer_g.betas=[[0.5,0.5,0.5],0.9]"), "seed=[4,4,5]"),
+        (("optimizer_d.lr=[0.1,0.2,0.1]", "seed=[4,4,5]"), None),
+    ],
+)
+def test_the_log_says_if_settings_and_seeds_are_confounded(
+    compose: Compose, caplog: pytest.LogCaptureFixture, overrides: tuple[str, ...], hint: str | None
+) -> None:
+    caplog.set_level("INFO")
+    train(compose(*SMALL, "trainer.max_steps=1", "~callbacks.pictures", "replicas=3", "seed=4", *overrides))
+    lines = [record.getMessage() for record in caplog.records if "confounded" in record.getMessage()]
+    assert [line.partition("same seeds: ")[2] for line in lines] == ([f"'{hint}'"] if hint else [])

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["load_run"]
+__all__ = ["load_run", "simulate"]
 __version__ = "0.2.0"
 
 
@@ -12,4 +12,8 @@ def __getattr__(name: str) -> Any:
         from gaussgan.runs.load import load_run
 
         return load_run
+    if name == "simulate":
+        from gaussgan.simulation import simulate
+
+        return simulate
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,6 +17,7 @@ from gaussgan.callbacks.check import uncalled
 from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError, one_line
+from gaussgan.config.per_replica import pairing_seeds
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.distributions import name_of
 from gaussgan.data.iterations import iteration_limits
@@ -82,6 +83,12 @@ def fit(gan: GAN, data: GaussianDataModule, trainer: Trainer, ckpt_path: str | N
         log.info("data ~ %s", name_of(data.distribution))
         if hooks := uncalled(trainer.callbacks):  # type: ignore[attr-defined]
             log.warning("these hooks are never called in this template: %s", ", ".join(hooks))
+        if paired := pairing_seeds(gan.config):
+            log.info(
+                "settings and seeds are confounded, because each replica has its own seed; to compare settings with the"
+                " same seeds: 'seed=%s'",
+                f"[{','.join(map(str, paired[:12]))}{',…' if len(paired) > 12 else ''}]",
+            )
         limits = iteration_limits(trainer, data)
         if limits.get("max_epochs", math.inf) < limits.get("max_steps", 0):
             log.info(

@@ -5,7 +5,7 @@ from omegaconf import OmegaConf
 
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
-from gaussgan.config.per_replica import of_replica, structure, together, varying
+from gaussgan.config.per_replica import Group, grouped, of_replica, replica_groups, structure, together, varying
 
 
 def single(compose, *overrides: str) -> dict:
@@ -33,6 +33,33 @@ def test_one_seed_counts_up(compose) -> None:
     assert [of_replica(single(compose, "replicas=3", "seed=4"), i) for i in range(3)] == [
         single(compose, f"seed={seed}") for seed in (4, 5, 6)
     ]
+
+
+def test_replicas_with_equal_settings_are_one_group(compose) -> None:
+    plain = single(compose, "replicas=3")
+    assert replica_groups(plain) == [Group({}, [0, 1, 2])]
+    constant = single(compose, "replicas=3", "optimizer_d.lr=[1,1.0,1]", "seed=[0,0,7]")
+    assert replica_groups(constant) == [Group({}, [0, 1, 2])]
+    lists = ("optimizer_d.lr=[1,2,1.0,2]", "optimizer_g.betas=[[0.5,0.5,0.5,0],0.9]", "optimizer_g.lr=[3,3,3,3]")
+    assert replica_groups(single(compose, "replicas=4", *lists)) == [
+        Group({"optimizer_d.lr": 1, "optimizer_g.betas": [0.5, 0.9]}, [0, 2]),
+        Group({"optimizer_d.lr": 2, "optimizer_g.betas": [0.5, 0.9]}, [1]),
+        Group({"optimizer_d.lr": 2, "optimizer_g.betas": [0, 0.9]}, [3]),
+    ]
+
+
+def test_the_weight_of_all_penalties_is_one_setting(compose) -> None:
+    both = ("replicas=2", "penalty=[r1,wgan_gp]")
+    shared = single(compose, *both, "penalty.weight=[1,2]")
+    assert [group.settings for group in replica_groups(shared)] == [{"penalty.weight": 1}, {"penalty.weight": 2}]
+    own = single(compose, *both, "penalty.r1.weight=[1,2]")
+    assert [group.settings for group in replica_groups(own)] == [{"penalty.r1.weight": 1}, {"penalty.r1.weight": 2}]
+
+
+def test_runs_with_other_keys_are_other_groups() -> None:
+    runs = [{"a": 1, "b": "x"}, {"a": 1.0, "c": [1]}, {"b": "x", "a": 1}, {"a": 1, "b": None, "c": [1.0]}]
+    assert grouped(runs) == [Group({"b": "x", "c": None}, [0, 2]), Group({"b": None, "c": [1]}, [1, 3])]
+    assert grouped([{"a": 1}]) == [Group({}, [0])]
 
 
 @pytest.mark.parametrize("override", ["optimizer_d.lr=0.3", "seed=8", "optimizer_g.betas=[0.1,0.2]"])

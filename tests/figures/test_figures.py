@@ -1,9 +1,16 @@
+import time
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from torch import Tensor
 
+from gaussgan.config.per_replica import grouped
 from gaussgan.data.distributions import AffineGaussian, ring
 from gaussgan.evaluation.summary import quantiles
 from gaussgan.figures import (
@@ -115,7 +122,13 @@ def test_any_spectrum_is_drawn(values: list[complex]) -> None:
 
 
 def draw_replicas(
-    scores: Tensor, d: int = 2, steps: int = 20, floor: float = 0.1, distributions: bool = True, stray: float = 1.0
+    scores: Tensor,
+    d: int = 2,
+    steps: int = 20,
+    floor: float = 0.1,
+    distributions: bool = True,
+    stray: float = 1.0,
+    settings: Sequence[dict[str, Any]] = (),
 ) -> Figure:
     """Draw replicas whose distance falls from 3 to the score. Some distributions are wider by the factor `stray`."""
     replicas, cov = len(scores), torch.eye(d, dtype=torch.float64)
@@ -125,9 +138,11 @@ def draw_replicas(
         scores=scores,
         floors=floor * torch.linspace(0.5, 2, replicas) if floor else None,
         iterations=range(1, steps + 1),
-        quantiles=quantiles(3 * (scores.unsqueeze(-1) / 3) ** torch.linspace(0, 1, steps)),
+        course=lambda members: quantiles(3 * (scores[members].unsqueeze(-1) / 3) ** torch.linspace(0, 1, steps)),
         true=(torch.zeros(d), cov) if distributions else None,
         learned=(means, widths * cov) if distributions else None,
+        alive=range(replicas),
+        groups=grouped(settings or [{}] * replicas),
         tag="val/w2" if floor else "val/sliced_w2",
         title="title",
     )
@@ -292,7 +307,17 @@ def test_the_moving_average_is_drawn(d: int) -> None:
     words = [[text.get_text() for text in box.get_texts()] for box in legends if box is not None]
     assert sum("moving average" in each for each in words) == 2  # in the panels of the distribution and of the distance
     replicas = replicas_figure(
-        LOGNORMAL, None, [1, 2], quantiles(LOGNORMAL).repeat(2, 1).T, None, None, "val/w2", "title", averages=[3, 2]
+        scores=LOGNORMAL,
+        floors=None,
+        iterations=[1, 2],
+        course=lambda members: quantiles(LOGNORMAL[members]).repeat(2, 1).T,
+        true=None,
+        learned=None,
+        alive=range(1000),
+        groups=grouped([{}] * 1000),
+        tag="val/w2",
+        title="title",
+        averages=[3, 2],
     )
     assert [3, 2] in [[*line.get_ydata()] for line in replicas.axes[-1].lines]
 
@@ -314,3 +339,59 @@ def test_a_logarithmic_axis_can_be_read(low: float, high: float) -> None:
     decades(axes)
     ticks = [tick for tick in axes.get_yticks() if low <= tick <= high]
     assert 3 <= len(ticks) <= 10
+
+
+def legends(axes: Axes) -> list[str]:
+    boxes = [each for each in axes.get_children() if isinstance(each, Legend)]
+    return [text.get_text() for box in boxes for text in (box.get_title(), *box.get_texts())]
+
+
+@pytest.mark.parametrize("d, lost", [(1, 0), (2, 500), (5, 1000)])
+def test_groups_with_one_number_have_their_own_curves(d: int, lost: int) -> None:
+    rates = [(0.1, 0.02)[i % 2] for i in range(1000)]
+    scores = LOGNORMAL.clone()
+    scores[:lost] = torch.nan
+    learned, shares, course = draw_replicas(scores, d, settings=[{"optimizer_d.lr": rate} for rate in rates]).axes
+    medians = [quantiles(scores[start::2], [0.5]).item() for start in (1, 0)]
+    names = [f"{rate} ({f'{m:.3g}' if np.isfinite(m) else '∞'})" for rate, m in zip((0.02, 0.1), medians, strict=True)]
+    assert legends(learned)[-3:] == ["optimizer_d.lr (median)", *names]
+    ends = [line.get_ydata()[-1] for line in shares.lines[3:]]  # after the levels and the baseline
+    assert pytest.approx((1 - lost / 1000,) * 2) in (ends[:2], ends[-2:])
+    for line, median in zip(course.lines[1::-1], medians, strict=True):  # the best are drawn last
+        end = line.get_ydata()[-1]
+        assert end == pytest.approx(median) if np.isfinite(median) else end > course.get_ylim()[1]
+
+
+@pytest.mark.parametrize("n, distributions", [(2, True), (3, False), (30, True), (1000, False)])
+def test_small_groups_are_drawn_as_points_over_their_number(n: int, distributions: bool) -> None:
+    scores = LOGNORMAL[:n].clone()
+    scores[0] = torch.nan
+    rates = np.geomspace(0.001, 1, n)[::-1].tolist()
+    figure = draw_replicas(scores, distributions=distributions, settings=[{"penalty.weight": rate} for rate in rates])
+    over, course = figure.axes[-2:]
+    points, crosses = over.collections
+    assert over.get_xlabel() == "penalty.weight"
+    assert np.asarray(points.get_offsets())[:-1, 0] == pytest.approx(np.sort(rates)[:-1])
+    assert np.asarray(points.get_offsets())[:-1, 1] == pytest.approx(scores.flip(0)[:-1].numpy())
+    assert len(crosses.get_offsets()) == 1
+    assert len(course.lines) <= 41
+
+
+@pytest.mark.parametrize("n", [2, 8, 9, 1000])
+def test_the_best_of_many_settings_have_names(n: int) -> None:
+    scores = LOGNORMAL[:n]
+    settings = [{"optimizer_d.lr": i, "optimizer_g.betas": [0.5, i / n]} for i in range(n)]
+    learned, over, _ = draw_replicas(scores, settings=settings).axes
+    title, *names = legends(learned)[3:]
+    assert title == "optimizer_d.lr, optimizer_g.betas (median)"
+    assert names[0].startswith(f"{scores.argmin()}, [0.5, ")
+    assert len(names) == (n if n <= 8 else 6)
+    assert names[-1] == f"the other {n - 5:,}" or n <= 8
+    assert over.get_xlabel() == "rank of the group's median"
+    assert np.asarray(over.collections[0].get_offsets())[:, 1] == pytest.approx(scores.sort().values.numpy())
+
+
+def test_a_thousand_groups_are_drawn_within_a_second() -> None:
+    start = time.perf_counter()
+    draw_replicas(LOGNORMAL, settings=[{"optimizer_d.lr": i} for i in range(1000)])
+    assert time.perf_counter() - start < 5  # measured: 0.7 s

@@ -270,6 +270,17 @@ def test_a_run_that_does_not_fit_in_memory_is_refused(
         check_memory(config)
 
 
+def test_a_run_that_does_not_fit_on_the_gpu_is_refused(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (0, 0.45e9))
+    for accelerator in ("gpu", "cuda", "auto"):
+        config = OmegaConf.to_container(compose("replicas=4096", f"trainer.accelerator={accelerator}"), resolve=True)
+        check_memory({**config, "replicas": 16})
+        with pytest.raises(ConfigError, match=r"^the run needs about .* GB of memory, but the GPU has only 0.5 GB"):
+            check_memory(config)
+    check_memory(OmegaConf.to_container(compose("replicas=4096"), resolve=True))
+
+
 def test_a_machine_with_less_memory_refuses_more_runs(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     cfg = compose("replicas=4096")
     config = OmegaConf.to_container(cfg, resolve=True)
@@ -310,6 +321,12 @@ def test_the_error_of_an_allocator_becomes_one_line() -> None:
         torch.empty(10**15)
     assert shortage(refused.value) == "there is not enough memory (one array needs 4,000,000 GB)"
     assert shortage(MemoryError()) == "there is not enough memory"
+    cuda = "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.19 GiB …"
+    assert shortage(torch.OutOfMemoryError(cuda)) == "there is not enough memory on the GPU (one array needs 20.00 GiB)"
+    context = RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported later")
+    assert shortage(context) == "there is not enough memory on the GPU"
+    handle = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+    assert shortage(handle) == "there is not enough memory on the GPU"
     assert shortage(RuntimeError("mat1 and mat2 cannot be multiplied")) is None
     assert shortage(FileNotFoundError(errno.ENOENT, "no such file")) is None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gaussgan.runs.record import write_record, write_replicas
+from gaussgan.runs.record import REPLICAS, write_record, write_table
 from gaussgan.search.outcomes import known_objectives, outcomes, trial_numbers
 
 
@@ -16,7 +16,7 @@ def row(w2: float, status: str = "completed", mle: float = 0.1) -> dict[str, obj
 
 
 def written(directory: Path, *rows: dict[str, object], status: str = "completed") -> Path:
-    write_replicas(directory, [{"replica": i, "seed": i, **each} for i, each in enumerate(rows)])
+    write_table(directory / REPLICAS, [{"replica": i, "seed": i, **each} for i, each in enumerate(rows)])
     write_record(directory, {"status": status, "error": None if status == "completed" else "why"})
     return directory
 

@@ -14,9 +14,10 @@ from optuna.samplers import CmaEsSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
 from gaussgan.config.errors import ConfigError
+from gaussgan.runs.study import STUDY
 from gaussgan.search.grid import Grid
 from gaussgan.search.space import Space
-from gaussgan.search.study import FILE, begin_generation, open_study, propose, purpose_of, quiet, trials_of
+from gaussgan.search.study import begin_generation, open_study, propose, purpose_of, quiet, trials_of
 
 SPACE = Space({"x": FloatDistribution(0, 1), "y": FloatDistribution(1e-3, 1, log=True)}, [])
 SAMPLERS = {
@@ -27,7 +28,7 @@ SAMPLERS = {
 
 
 def opened(path: Path, **purpose: Any) -> Any:
-    return open_study(None, "s", path, ["minimize"], ["score"], purpose)
+    return open_study(None, "s", path, {"objectives": ["score"], "direction": ["minimize"], **purpose})
 
 
 def grow(study: Any, sampler: Any, generations: int, first: dict[str, Any] | None = None) -> None:
@@ -46,7 +47,7 @@ def test_a_killed_search_proposes_what_the_undisturbed_one_does(tmp_path: Path, 
         killed = opened(tmp_path / "b")
         proposed = propose(trials_of(killed), SPACE, sampler, 7, ["minimize"], 6)
         begin_generation(killed, proposed[:2])  # the process was killed before it could add the others
-        with (tmp_path / "b" / FILE).open("a") as file:
+        with (tmp_path / "b" / STUDY).open("a") as file:
             file.write('{"op_code": 4, "half a li')
         again = opened(tmp_path / "b")
         earlier = trials_of(again)[:12]
@@ -88,14 +89,14 @@ def test_a_study_of_another_search_is_refused(tmp_path: Path) -> None:
                 opened(tmp_path, **{**first, change: "other"})
             assert words in str(error.value)
         with pytest.raises(ConfigError, match="direction"):
-            open_study(None, "s", tmp_path, ["maximize"], ["score"], {**first, "direction": ["maximize"]})
+            opened(tmp_path, **{**first, "direction": ["maximize"]})
 
 
 def test_a_storage_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a journal\n")
     for storage in ("nosuch://db", "sqlite:////nosuch/dir/x.db", str(tmp_path / "file"), str(tmp_path)):
         with quiet(), pytest.raises(ConfigError, match=r"hydra\.sweeper\.storage: .* cannot be opened"):
-            open_study(storage, "s", tmp_path, ["minimize"], ["score"], {})
+            open_study(storage, "s", tmp_path, {"objectives": ["score"], "direction": ["minimize"]})
 
 
 def test_foreign_trials_are_left_alone(tmp_path: Path) -> None:

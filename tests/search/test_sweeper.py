@@ -25,15 +25,18 @@ from optuna.trial import TrialState
 
 from conftest import ROOT
 from gaussgan.config.errors import ConfigError
-from gaussgan.runs.record import read_record, read_replicas, write_record, write_replicas
+from gaussgan.report.study import study_sections
+from gaussgan.runs.job_errors import was_reported
+from gaussgan.runs.record import REPLICAS, read_record, read_replicas, write_record, write_table
+from gaussgan.runs.study import FINAL
 from gaussgan.search.options import check_options
-from gaussgan.search.study import ERROR, FINAL, JOB, NUMBERS, quiet
+from gaussgan.search.study import ERROR, JOB, NUMBERS, load_study, quiet
 from gaussgan.search.sweeper import Search
 
 SPACE = ("optimizer_d.lr=tag(log,interval(0.005,0.2))", "optimizer_g.lr=tag(log,interval(0.0005,0.02))")
 SMALL = (
     "hydra/sweeper=optuna", "hydra.sweeper.n_trials=10", "hydra.sweeper.batch=4", "hydra.sweeper.seeds=3",
-    "hydra.sweeper.final_seeds=5",
+    "hydra.sweeper.final_seeds=5", "hydra.sweeper.finalists=2",
 )  # fmt: skip
 
 
@@ -73,7 +76,7 @@ class Launcher:
         status = ["diverged" if lr > 0.15 else "completed" for lr in lrs]
         directory.mkdir(exist_ok=True)
         rows = [{"seed": s, "status": t, "val/w2": v} for s, t, v in zip(seeds, status, w2, strict=True)]
-        write_replicas(directory, rows)
+        write_table(directory / REPLICAS, rows)
         write_record(directory, {"status": "completed"})
         result = JobReturn(status=JobStatus.COMPLETED)
         result.return_value = 0.0
@@ -120,10 +123,11 @@ def test_a_generation_is_one_job_and_the_best_is_run_on_unseen_seeds(start: Star
     search = start(*SPACE)
     trials = search.study.get_trials()
     assert trials[0].params == {"optimizer_d.lr": 0.05, "optimizer_g.lr": 0.005}  # the default recipe
-    assert [[line for line in job if line.startswith("replicas")] for job in search.launcher.launched] == [
-        ["replicas=12"], ["replicas=12"], ["replicas=6"], ["replicas=10"],
+    assert [[line for line in job if line.startswith("replicas")] for job in search.runs.launcher.launched] == [
+        ["replicas=12"], ["replicas=12"], ["replicas=6"], ["replicas=4"], ["replicas=10"],
     ]  # fmt: skip
-    assert "seed=[3,4,5,6,7,3,4,5,6,7]" in search.launcher.launched[-1]
+    assert "seed=[3,4,3,4]" in search.runs.launcher.launched[-2]  # two finalists on a quarter of five seeds
+    assert "seed=[5,6,7,8,9,5,6,7,8,9]" in search.runs.launcher.launched[-1]
     for trial in trials:
         lr = trial.params["optimizer_d.lr"]
         expected = math.inf if lr > 0.15 else abs(math.log(lr / 0.02)) + sorted([0.0, 0.04, 0.08])[1]
@@ -131,8 +135,8 @@ def test_a_generation_is_one_job_and_the_best_is_run_on_unseen_seeds(start: Star
         assert trial.user_attrs[NUMBERS]["share_diverged"] == (lr > 0.15)
     best = min(trials, key=lambda trial: trial.value)
     final = search.study.user_attrs[FINAL]
-    assert final["trials"] == [best.number]
-    unseen = sorted((37 * seed % 11) / 100 for seed in range(3, 8))[2]
+    assert final["finalists"][0] == best.number
+    unseen = sorted((37 * seed % 11) / 100 for seed in range(5, 10))[2]
     assert final["results"]["-1"]["values"] == pytest.approx([math.log(2.5) + unseen])
     assert final["results"][str(best.number)]["values"] == pytest.approx([best.value - 0.04 + unseen])
     text = "\n".join(final["sentences"])
@@ -149,7 +153,7 @@ def test_a_killed_search_ends_as_an_undisturbed_one(start: Start) -> None:
         with pytest.raises(Killed):
             start(*space, kill=kill)
     again = start(*space)
-    assert len(again.launcher.launched) < len(whole.launcher.launched) / 2
+    assert (again.runs.launcher.launches, whole.runs.launcher.launches) == (2, 4)
     assert told(again) == told(whole)
     assert again.study.user_attrs[FINAL]["results"] == whole.study.user_attrs[FINAL]["results"]
     more = start(*space, "hydra.sweeper.n_trials=11")
@@ -159,27 +163,28 @@ def test_a_killed_search_ends_as_an_undisturbed_one(start: Start) -> None:
     assert min(jobs[8:]) > again.study.user_attrs[FINAL]["last_job"] > max(jobs[:8])
 
 
-def test_a_refused_trial_fails_and_the_others_go_on(start: Start, caplog: Any) -> None:
-    search = start(
-        "data.batch_size=8,2000", "optimizer_d.lr=interval(0.01,0.1)", "hydra.sweeper.n_trials=8",
-        "hydra.sweeper.sampler.seed=1",
-    )  # fmt: skip
-    states = {trial.params["data.batch_size"]: trial.state for trial in search.study.get_trials()}
-    assert states == {8: TrialState.COMPLETE, 2000: TrialState.FAIL}
-    failed = next(trial for trial in search.study.get_trials() if trial.state == TrialState.FAIL)
-    assert failed.user_attrs[ERROR].startswith("data.batch_size must be at most data.num_examples = 1000 (got 2000)")
-    assert "of 8 trials failed" in caplog.text
-    assert all("data.batch_size=2000" not in job for job in search.launcher.launched)
+def test_a_refused_trial_fails_and_the_others_go_on(start: Start, tmp_path: Path, caplog: Any) -> None:
+    caplog.set_level(logging.INFO)
+    with pytest.raises(ConfigError, match="of 8 trials failed") as error:
+        start("data.batch_size=8,2000", "optimizer_d.lr=interval(0.01,0.1)", "hydra.sweeper.n_trials=8")
+    assert was_reported(error.value)
+    assert "The best of 8 trials" in caplog.text
+    with quiet():
+        trials = load_study(str(tmp_path / "s" / "study.log"), "s").get_trials()
+    assert {t.params["data.batch_size"]: t.state for t in trials} == {8: TrialState.COMPLETE, 2000: TrialState.FAIL}
+    reason = next(trial.user_attrs[ERROR] for trial in trials if trial.state == TrialState.FAIL)
+    assert reason.startswith("data.batch_size must be at most data.num_examples = 1000 (got 2000)")
+    assert len([*tmp_path.glob("s/*/metrics.json")]) == 4  # two generations, the finalists and the winner
 
 
 def test_a_value_without_a_key_in_its_trial_is_left_out(start: Start) -> None:
     search = start("penalty=none,r1", "penalty.weight=tag(log,interval(0.01,1))", "hydra.sweeper.n_trials=6")
-    none = [job for job in search.launcher.launched if "penalty=none" in job]
+    none = [job for job in search.runs.launcher.launched if "penalty=none" in job]
     assert none
     assert not any(line.startswith("penalty.weight") for job in none for line in job)
     assert all(
         any(line.startswith("penalty.weight") for line in job)
-        for job in search.launcher.launched[:2]
+        for job in search.runs.launcher.launched[:2]
         if job not in none
     )
 
@@ -189,9 +194,7 @@ def test_several_objectives_have_a_pareto_front(start: Start, caplog: Any) -> No
     search = start(*SPACE, "hydra.sweeper.objectives=[score,val/w2_p10]", "hydra.sweeper.direction=[minimize,maximize]")
     front = search.study.best_trials
     assert len(front) > 1
-    assert {*map(int, search.study.user_attrs[FINAL]["results"])} == {-1, *(trial.number for trial in front)} - {0} | {
-        -1
-    }
+    assert {*map(int, search.study.user_attrs[FINAL]["results"])} == {-1, *(trial.number for trial in front)}
     assert f"{len(front)} of 10 trials are on the Pareto front" in caplog.text
 
 
@@ -209,10 +212,38 @@ def test_the_real_run_gives_the_value_that_is_told(start: Start, tmp_path: Path)
         assert [int(row["seed"]) for row in mine] == [0, 1, 2]
         assert {float(row.get("optimizer_d.lr") or 0.05) for row in mine} == {trial.params["optimizer_d.lr"]}
         assert trial.value == sorted(float(row["val/w2"]) for row in mine)[1]
+    (section,) = study_sections([tmp_path / "s"])
+    assert section.paragraphs[0] == "2 trials: 2 complete"
+    assert section.paragraphs[1].startswith(f"The best of 2 trials is trial {search.study.best_trial.number}")
     record = read_record(tmp_path / "s" / "0")
     assert record["settings"]["optimizer_d.lr"] == [
         t.params["optimizer_d.lr"] for t in search.study.get_trials() for _ in range(3)
     ]
+
+
+def test_hopeless_trials_are_frozen_and_told_as_pruned(start: Start, tmp_path: Path) -> None:
+    from gaussgan.train import train
+
+    options = (
+        "logger=none", "~callbacks.pictures", "trainer.max_epochs=4", "data.num_examples=200", "hydra.sweeper.seeds=2",
+        "trainer.enable_progress_bar=false", "hydra.sweeper.final_seeds=0", "hydra/sweeper/pruner=median",
+        "hydra.sweeper.pruner.every=1", "hydra.sweeper.pruner.pruner.n_startup_trials=1",
+        "hydra.sweeper.pruner.pruner.n_warmup_steps=1", "hydra.sweeper.n_trials=8",
+    )  # fmt: skip
+    search = start("optimizer_g.lr=tag(log,interval(0.0001,0.1))", *options, task=train)
+    trials = search.study.get_trials()
+    pruned = [trial for trial in trials if trial.state == TrialState.PRUNED]
+    assert pruned
+    assert all(trial.number >= 4 for trial in pruned)  # at first there is nothing to compare with
+    assert all([*trial.intermediate_values] == [1, 2, 3] for trial in trials if trial not in pruned)
+    rows, statuses = read_replicas(tmp_path / "s" / "1"), {trial.number: trial.state for trial in trials}
+    for number in range(4, 8):
+        ends = {row["status"] for row in rows[2 * (number - 4) : 2 * (number - 3)]}
+        assert ends == {"pruned" if statuses[number] == TrialState.PRUNED else "completed"}
+    record = read_record(tmp_path / "s" / "1")
+    assert record["share_diverged"] == 0
+    assert record["status"] == "completed"
+    assert (record["iterations"] < 100) == (len(pruned) == 4)  # a run without any replica left ends
 
 
 @pytest.mark.parametrize(

@@ -29,10 +29,12 @@ class Checkpoints(Checkpoint):
 
     Args:
         directory: the run's directory.
+        best: false to save no best.ckpt.
     """
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, best: bool = True) -> None:
         self.last, self.best = Path(directory) / LAST, Path(directory) / BEST
+        self.saves_best = best
         self.least = math.inf
 
     def on_fit_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
@@ -44,7 +46,7 @@ class Checkpoints(Checkpoint):
             source = Path(trainer.ckpt_path)
             # Copy best.ckpt before last.ckpt. If the process is killed in between, the same command works again.
             for path, target in ((source.with_name(self.best.name), self.best), (source, self.last)):
-                if path.exists() and not target.exists():
+                if path.exists() and not target.exists() and (self.saves_best or target == self.last):
                     copy_whole(path, target)
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
@@ -59,7 +61,7 @@ class Checkpoints(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         row = evaluation_of(trainer).history[-1]
         error = middle(row, score(row), gan.diverged)
-        improved = error < self.least
+        improved = self.saves_best and error < self.least
         if data_of(trainer).loader.within_epoch:  # on_train_batch_end has saved last.ckpt
             if improved and math.isinf(self.least) and trainer.is_global_zero:  # no epoch is complete
                 copy_whole(self.last, self.best)

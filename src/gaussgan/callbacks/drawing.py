@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from gaussgan import figures
+from gaussgan.config.per_replica import replica_groups
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.loader import Batch
 from gaussgan.evaluation.baseline import mle_w2
@@ -107,20 +108,28 @@ def _replicas(run: Snapshot) -> Figure:
     tag = "val/w2" if true.gaussian else "val/sliced_w2"
     scores = [row[tag] for row in history]
     last = scores[-1] if scores else torch.full((gan.replicas,), torch.inf, dtype=torch.float64)
-    median = quantiles(last, [0.5]).item()
     moments = learned = None
     if true.gaussian and true.cov.any():
-        alive = [i for i in range(gan.replicas) if i not in gan.diverged]
-        moments, learned = (true.mean, true.cov), tuple(each[alive] for each in run.evaluator.moments(gan.generator))
+        moments, learned = (true.mean, true.cov), run.evaluator.moments(gan.generator)
+    groups = replica_groups(gan.config)
+    title = f"{gan.replicas:,} replicas after {run.iterations:,} iterations"
+    if len(groups) == 1:
+        title += f": median {_name(tag)} = {quantiles(last, [0.5]).item():.4g}"
+    else:
+        title += f", in {len(groups):,} groups with different settings"
     return figures.replicas_figure(
         scores=last,
         floors=mle_w2(run.data, run.iterations),
         iterations=[row["iteration"] for row in history],
-        quantiles=torch.stack([quantiles(values) for values in scores], 1) if scores else torch.empty(3, 0),
+        course=lambda members: (
+            quantiles(torch.stack([values[members] for values in scores], 1)) if scores else torch.empty(3, 0)
+        ),
         true=moments,
-        learned=learned,  # type: ignore[arg-type]
+        learned=learned,
+        alive=[i for i in range(gan.replicas) if i not in gan.diverged],
+        groups=groups,
         tag=tag,
-        title=f"{gan.replicas:,} replicas after {run.iterations:,} iterations: median {_name(tag)} = {median:.4g}",
+        title=title,
         averages=[quantiles(row[f"{tag}_ema"], [0.5]).item() for row in history if f"{tag}_ema" in row],
     )
 

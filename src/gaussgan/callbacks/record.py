@@ -17,12 +17,12 @@ from gaussgan.config.errors import ConfigError
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.iterations import data_of, planned_iterations
 from gaussgan.evaluation.baseline import mle_w2
-from gaussgan.evaluation.summary import replica_rows, summary
-from gaussgan.gan.divergence import Diverged
+from gaussgan.evaluation.summary import group_rows, replica_rows, summary
+from gaussgan.gan.divergence import PRUNED, Diverged
 from gaussgan.gan.module import GAN
 from gaussgan.runs import signals
 from gaussgan.runs.history import write_history
-from gaussgan.runs.record import REPLICAS, ending, identity, write_record, write_table
+from gaussgan.runs.record import GROUPS, REPLICAS, ending, identity, write_record, write_table
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +56,9 @@ def record_run(
     history: Sequence[dict[str, Any]],
     diverged: Mapping[int, Diverged],
     baseline: Tensor | None,
+    history_file: bool = True,
 ) -> dict[str, Any]:
-    """Write metrics.json, history.csv and, for several replicas, replicas.csv. Return the record.
+    """Write metrics.json, history.csv and, for several replicas, replicas.csv and groups.csv. Return the record.
 
     The returned record has NaN or infinity where metrics.json has null.
 
@@ -71,6 +72,7 @@ def record_run(
         diverged: maps the number of each diverged replica to the error of that replica.
         baseline: the W₂ distance of a maximum-likelihood fit to the same examples from the true distribution. Pass None
             if this distance was not measured.
+        history_file: false to write no history.csv.
     """
     iterations, replicas = ending.iterations, config["replicas"]
     row = next((row for row in history[-1:] if row["iteration"] == iterations), {})
@@ -78,10 +80,12 @@ def record_run(
         row = {**row, "mle/w2": baseline}
     if replicas > 1 and iterations:
         write_table(directory / REPLICAS, replica_rows(row, ending.status, diverged, config))
-    write_history(directory, history, {i: error.iteration for i, error in diverged.items()})
+        write_table(directory / GROUPS, group_rows(row, diverged, config))
+    if history_file:
+        write_history(directory, history, {i: error.iteration for i, error in diverged.items()})
     speed = replicas * data.examples_seen(ending.trained) / ending.seconds if ending.seconds else None
     record = {
-        **summary(row, diverged),
+        **summary(row, diverged, [i for i, error in diverged.items() if error.status == PRUNED]),
         "status": ending.status,
         "error": ending.error,
         **identity(config),
@@ -105,10 +109,11 @@ class Record(Callback):
 
     Args:
         directory: the run's directory.
+        history: false to write no history.csv. The same numbers are in the checkpoints.
     """
 
-    def __init__(self, directory: str) -> None:
-        self.directory = Path(directory)
+    def __init__(self, directory: str, history: bool = True) -> None:
+        self.directory, self.history_file = Path(directory), history
         self.signum: int | None = None
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
@@ -160,4 +165,5 @@ class Record(Callback):
         )
         measured = end.iterations and status != "failed"  # after a failure, memory may be full
         baseline = mle_w2(data, end.iterations) if measured else None
-        record_run(self.directory, gan.config, data, end, evaluation_of(trainer).history, gan.diverged, baseline)
+        history = evaluation_of(trainer).history
+        record_run(self.directory, gan.config, data, end, history, gan.diverged, baseline, self.history_file)

@@ -126,12 +126,15 @@ def _end_sweep() -> bool:
     """
     if not _claims:
         return False
-    from gaussgan.sweep.closing import end_sweep
+    from gaussgan.sweep.closing import end_sweep, print_plan
     from gaussgan.sweep.sweep import sweeps
 
     claim, stopped = _claims.pop(), sys.exc_info()[0] is not None
     jobs = [job for sweep in sweeps for job in sweep.jobs]
-    if not jobs:
+    dry = any(sweep.dry_run for sweep in sweeps)
+    if dry and not stopped:
+        print_plan(jobs, claim.directory)
+    if dry or not jobs:
         claim.abandon()
         return False
     try:

@@ -10,7 +10,9 @@ from hydra.errors import InstantiationException
 from gaussgan.config.units import gigabytes
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-OUT_OF_MEMORY = r"can't allocate memory|[Oo]ut of memory|Unable to allocate|Storage size calculation overflowed"
+OUT_OF_MEMORY = (
+    r"can't allocate memory|[Oo]ut of memory|Unable to allocate|Storage size calculation overflowed|STATUS_ALLOC_FAILED"
+)
 
 
 class ConfigError(ValueError):
@@ -44,5 +46,5 @@ def shortage(error: BaseException) -> str | None:
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and re.search(OUT_OF_MEMORY, str(error))):
         size = re.search(r"allocate (\d+) bytes|allocate ([\d.]+ [KMGTPE]iB)", str(error))
         asked = "" if size is None else f" (one array needs {size[2] or gigabytes(int(size[1]))})"
-        return f"there is not enough memory{asked}"
+        return f"there is not enough memory{' on the GPU' if 'CUDA' in str(error) else ''}{asked}"
     return None

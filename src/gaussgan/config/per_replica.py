@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from fnmatch import fnmatch
 from functools import cache
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 from gaussgan.config.dotted import flatten, set_key
 from gaussgan.config.errors import ConfigError
+from gaussgan.config.recipe import fingerprint
 
 PER_REPLICA = (
     "seed", "data.seed", "data.instance_noise", "generator.std", "generator.mean", "discriminator.std",
@@ -77,6 +79,65 @@ def varying(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in flat.items() if key not in SEEDS and may_vary(key) and _varies(key, value)}
 
 
+class Group(NamedTuple):
+    """Runs, or replicas, with equal settings.
+
+    Args:
+        settings: maps the dotted keys of those settings that differ between groups to their values in this group.
+        members: the indices of the runs or replicas, in ascending order.
+    """
+
+    settings: dict[str, Any]
+    members: list[int]
+
+
+def grouped(settings: Sequence[Mapping[str, Any]]) -> list[Group]:
+    """Divide runs into groups with equal settings. The groups are in the order of their first runs.
+
+    If the weight of all penalties differs between runs, the weight of each penalty repeats it and is left out of the
+    settings of a group.
+
+    Args:
+        settings: for each run, its settings as a flat dict with dotted keys. Leave out the seeds to pool them. A
+            missing value counts as None.
+    """
+    keys = [
+        key for key in dict.fromkeys(chain(*settings)) if any(run.get(key) != settings[0].get(key) for run in settings)
+    ]
+    rows = [[run.get(key) for key in keys] for run in settings]
+    groups: dict[str, list[int]] = {}
+    for i, row in enumerate(rows):
+        groups.setdefault(fingerprint({"": row}), []).append(i)
+    columns = dict(zip(keys, zip(*rows, strict=True), strict=True))
+    own = [key for key in keys if columns.get(_of_all(key), ()) != columns[key]]
+    return [Group({key: columns[key][members[0]] for key in own}, members) for members in groups.values()]
+
+
+def replica_groups(config: Mapping[str, Any]) -> list[Group]:
+    """Divide the replicas of a run into groups with equal settings. Replicas of a group differ only in their seeds.
+
+    Args:
+        config: the configuration of R replicas, as nested dicts or as a flat dict with dotted keys.
+    """
+    own = {key: entries(key, value, config["replicas"]) for key, value in varying(config).items()}
+    return grouped([{key: values[i] for key, values in own.items()} for i in range(config["replicas"])])
+
+
+def pairing_seeds(config: Mapping[str, Any]) -> list[int]:
+    """Return a list of seeds with which groups of replicas, of different settings, have the same seeds.
+
+    Return an empty list if all replicas have the same settings, or if the user gave a list of seeds.
+
+    Args:
+        config: the configuration of R replicas.
+    """
+    groups = replica_groups(config)
+    if isinstance(config["seed"], list) or len(groups) == 1:
+        return []
+    rank = {i: rank for group in groups for rank, i in enumerate(group.members)}
+    return [config["seed"] + rank[i] for i in range(config["replicas"])]
+
+
 def of_replica(config: Mapping[str, Any], i: int) -> dict[str, Any]:
     """Return the configuration of the single run that has the same settings and seed as replica i.
 
@@ -124,6 +185,12 @@ def structure(config: Mapping[str, Any]) -> str:
     """
     shared = {key: _shape(value) if may_vary(key) else value for key, value in flatten(config).items()}
     return json.dumps(shared, sort_keys=True, default=str)
+
+
+def _of_all(key: str) -> str:
+    """Return the key that sets an entry of all penalties: "penalty.weight" for the key "penalty.r1.weight"."""
+    section, _, name = key.partition(".")
+    return f"{section}.{name.rpartition('.')[2]}" if "." in name else ""
 
 
 def _varies(key: str, value: Any) -> bool:

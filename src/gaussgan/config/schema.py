@@ -165,7 +165,7 @@ RULES: dict[str, Rule] = {
 KEYS = {*(key.partition(".")[0] for key in (*SECTIONS, *RULES)), "logger", "run_dir"}  # all keys of the top level
 OPTIONAL: dict[str, Rule] = {  # rules for keys that may be missing
     **{f"{name}._partial_": NO_PARTIAL for name in COMPONENTS if not name.startswith("optimizer_")},
-    "callbacks.evaluation.exact": BOOLEAN,
+    **dict.fromkeys(("callbacks.evaluation.exact", "callbacks.checkpoints.best", "callbacks.record.history"), BOOLEAN),
     "data.instance_noise": number(0),
     "data.validation_samples": ("a whole number from 1 to 10,000", lambda v: type(v) is int and 1 <= v <= 10_000),
     "data.distribution.seed": whole(0),

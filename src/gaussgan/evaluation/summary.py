@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gaussgan.config.per_replica import entries, seeds, varying
+from gaussgan.config.per_replica import entries, replica_groups, seeds, varying
 from gaussgan.evaluation.scores import SCORES
+from gaussgan.gan.divergence import PRUNED, Diverged
 
 ROUNDING = 5e-4  # largest rounding error of a number with three digits after the point
 QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}
@@ -28,13 +29,7 @@ def quantiles(values: Tensor, levels: Sequence[float] = tuple(QUANTILES.values()
     Returns:
         The quantiles, [len(levels), ...].
     """
-    if len(values) == 0:
-        return torch.full((len(levels), *values.shape[1:]), torch.nan, dtype=values.dtype)
-    ordered = infinite_for_nan(values).sort(0).values
-    position = torch.tensor(levels, dtype=torch.float64) * (len(values) - 1)
-    low, high = ordered[position.floor().long()], ordered[position.ceil().long()]
-    between = position.frac().view(-1, *[1] * (values.ndim - 1))
-    return torch.where((low == high) | (between == 0), low, low + (high - low) * between)
+    return _known_quantiles(infinite_for_nan(values), levels)
 
 
 def aggregate(row: Mapping[str, Any], diverged: Collection[int] = ()) -> dict[str, float]:
@@ -52,20 +47,41 @@ def aggregate(row: Mapping[str, Any], diverged: Collection[int] = ()) -> dict[st
     """
     numbers: dict[str, float] = {}
     for tag, value in row.items():
-        if not isinstance(value, Tensor) or value.ndim == 0:
+        if _is_own(value):
+            numbers |= {
+                name: each.item() for name, each in _statistics(tag, value, _mask(diverged, len(value))).items()
+            }
+        else:
             numbers[tag] = float(value)
-            continue
-        is_score = tag.removesuffix("_ema") in SCORES
-        value = infinite_for_nan(value) if is_score else value
-        known = ~value.isnan()
-        known[list(diverged)] = False
-        ranked = value[known]
-        numbers[tag] = ranked.mean().item()
-        if is_score:
-            ranked = torch.cat([ranked, ranked.new_full((len(diverged),), torch.inf)])
-        for name, quantile in zip(QUANTILES, quantiles(ranked).tolist(), strict=True):
-            numbers[f"{tag}_{name}"] = quantile
     return numbers
+
+
+def _statistics(tag: str, values: Tensor, lost: Tensor) -> dict[str, Tensor]:
+    """Return the mean and the quantiles of a measure over the first dimension; see `aggregate`.
+
+    Args:
+        tag: the name of the measure.
+        values: the values, [n, ...].
+        lost: True for each diverged replica, [n, ...].
+    """
+    is_score = tag.removesuffix("_ema") in SCORES
+    values = infinite_for_nan(values) if is_score else values
+    known = values.where(~lost, torch.nan)
+    ranked = infinite_for_nan(known) if is_score else known
+    names = (f"{tag}_{name}" for name in QUANTILES)
+    return {tag: known.nanmean(0), **dict(zip(names, _known_quantiles(ranked, [*QUANTILES.values()]), strict=True))}
+
+
+def _known_quantiles(values: Tensor, levels: Sequence[float]) -> Tensor:
+    """Return quantiles over the first dimension of a tensor, [len(levels), ...]. NaN is ignored; see `quantiles`."""
+    if len(values) == 0:
+        return torch.full((len(levels), *values.shape[1:]), torch.nan, dtype=values.dtype)
+    ordered = values.sort(0).values  # NaN comes last
+    last = ((~values.isnan()).sum(0) - 1).clamp(min=0)
+    position = torch.tensor(levels, dtype=torch.float64).view(-1, *[1] * last.ndim) * last
+    low, high = ordered.gather(0, position.floor().long()), ordered.gather(0, position.ceil().long())
+    between = position.frac()
+    return torch.where((low == high) | (between == 0), low, low + (high - low) * between)
 
 
 def infinite_for_nan(values: Tensor) -> Tensor:
@@ -83,7 +99,7 @@ def middle(row: Mapping[str, Any], tag: str, diverged: Collection[int] = ()) -> 
     return numbers.get(f"{tag}_median", numbers[tag])
 
 
-def summary(row: Mapping[str, Any], diverged: Collection[int]) -> dict[str, float]:
+def summary(row: Mapping[str, Any], diverged: Collection[int], pruned: Collection[int] = ()) -> dict[str, float]:
     """Return the measures of a finished run as plain numbers, made by `aggregate`.
 
     For replicas, the result also has these numbers, if the row has the measures for them:
@@ -97,46 +113,116 @@ def summary(row: Mapping[str, Any], diverged: Collection[int]) -> dict[str, floa
     Args:
         row: maps the name of each measure to a number, or to a tensor [R] for R replicas.
         diverged: the indices of the diverged replicas, from 0 to R − 1.
+        pruned: the indices of those among them that did not diverge, but were stopped by a search.
     """
-    numbers = aggregate(row, diverged)
-    if not any(isinstance(value, Tensor) and value.ndim for value in row.values()):
-        return numbers
-    replicas = next(len(value) for value in row.values() if isinstance(value, Tensor) and value.ndim)
-    numbers["share_diverged"] = len(diverged) / replicas
-    alive = torch.ones(replicas, dtype=torch.bool)
-    alive[list(diverged)] = False
+    shared = {tag: float(value) for tag, value in row.items() if not _is_own(value)}
+    replicas = next((len(value) for value in row.values() if _is_own(value)), 0)
+    return {**shared, **group_summaries(row, diverged, [range(replicas)], pruned)[0]} if replicas else shared
+
+
+def group_summaries(
+    row: Mapping[str, Any], diverged: Collection[int], groups: Sequence[Sequence[int]], pruned: Collection[int] = ()
+) -> list[dict[str, float]]:
+    """Return the numbers of `summary` for each of several groups of replicas, without those that are not per replica.
+
+    Args:
+        row: maps the name of each measure to a tensor [R]. Other values are ignored.
+        diverged: the indices of the diverged replicas, from 0 to R − 1.
+        groups: for each group, the indices of its replicas.
+        pruned: the indices of those among `diverged` that a search stopped.
+    """
+    own = {tag: value for tag, value in row.items() if _is_own(value)}
+    replicas = max(map(max, groups)) + 1
+    lost, ill = _mask(diverged, replicas), _mask({*diverged} - {*pruned}, replicas)
+    summaries: list[dict[str, float]] = [{} for _ in groups]
+    for size in {len(members) for members in groups}:  # groups of one size are summarised at once
+        which = [i for i, members in enumerate(groups) if len(members) == size]
+        index = torch.tensor([[*groups[i]] for i in which]).mT  # [size, groups]
+        numbers = _summary({tag: value[index] for tag, value in own.items()}, lost[index], ill[index])
+        for i, *values in zip(which, *(each.tolist() for each in numbers.values()), strict=True):
+            summaries[i] = dict(zip(numbers, values, strict=True))
+    return summaries
+
+
+def _summary(row: Mapping[str, Tensor], lost: Tensor, ill: Tensor) -> dict[str, Tensor]:
+    """Return the numbers of `summary` over the first dimension of tensors, each [n, groups].
+
+    Args:
+        row: maps the name of each measure to its values.
+        lost: which replicas diverged or were pruned.
+        ill: which replicas diverged.
+    """
+    numbers = {"share_diverged": ill.double().mean(0)}
+    for tag, values in row.items():
+        numbers |= _statistics(tag, values, lost)
     if "val/w2" in row and "mle/w2" in row:
-        mle, w2 = (torch.as_tensor(row[tag])[alive].square().mean() for tag in ("mle/w2", "val/w2"))
-        numbers["efficiency"] = (mle / w2).item()
+        mle, w2 = (row[tag].where(~lost, 0).square().sum(0) for tag in ("mle/w2", "val/w2"))
+        numbers["efficiency"] = mle / w2
     if "train/loss_d" in row:
-        losses = torch.stack([torch.as_tensor(row[tag]) for tag in ("train/loss_d", "train/loss_g")])
+        losses = torch.stack([row[tag] for tag in ("train/loss_d", "train/loss_g")])
         at_log2 = ((losses - math.log(2)).abs() < ROUNDING).all(0)
-        numbers["share_log2"] = (at_log2 & alive).double().mean().item()
+        numbers["share_log2"] = (at_log2 & ~lost).double().mean(0)
     return numbers
 
 
+def _is_own(value: Any) -> bool:
+    """Return whether a value of a row has one entry for each replica."""
+    return isinstance(value, Tensor) and value.ndim > 0
+
+
+def _mask(indices: Collection[int], n: int) -> Tensor:
+    mask = torch.zeros(n, dtype=torch.bool)
+    mask[[*indices]] = True
+    return mask
+
+
 def replica_rows(
-    row: Mapping[str, Any], status: str, diverged: Collection[int], config: Mapping[str, Any]
+    row: Mapping[str, Any], status: str, diverged: Mapping[int, Diverged], config: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """Return one row for each replica: its index, seed, status, measures, and its values of those settings that vary.
 
     Args:
         row: maps the name of each measure to a tensor [R] with one value for each replica.
         status: the status of the replicas that did not diverge.
-        diverged: the indices of the diverged replicas, from 0 to R − 1.
+        diverged: maps the index of each diverged replica, and of each that a search stopped, to its error.
         config: the run's configuration.
     """
-    first = ("val/w2", "val/kl", "mle/w2", "train/loss_d", "train/loss_g")
-    tags = [*first, *(tag for tag in row if tag.startswith("val/") and tag not in first)]
-    columns = {tag: row[tag].tolist() if isinstance(row.get(tag), Tensor) else None for tag in tags}
+    columns = {tag: row[tag].tolist() if _is_own(row.get(tag)) else None for tag in _measures(row)}
     own = {key: entries(key, value, config["replicas"]) for key, value in varying(config).items()}
     return [
         {
             "replica": i,
             "seed": seed,
-            "status": "diverged" if i in diverged else status,
+            "status": diverged[i].status if i in diverged else status,
             **{tag: math.nan if values is None else values[i] for tag, values in columns.items()},
             **{key: values[i] for key, values in own.items()},
         }
         for i, seed in enumerate(seeds(config))
     ]
+
+
+def group_rows(
+    row: Mapping[str, Any], diverged: Mapping[int, Diverged], config: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Return one row for each group of replicas whose settings are equal: these settings, and the group's summary.
+
+    The column n is the number of replicas in the group. For the other columns, see `summary`.
+
+    Args:
+        row: maps the name of each measure to a tensor [R] with one value for each replica.
+        diverged: maps the index of each diverged replica, and of each that a search stopped, to its error.
+        config: the run's configuration.
+    """
+    groups = replica_groups(config)
+    measures = {tag: row[tag] for tag in _measures(row) if _is_own(row.get(tag))}
+    pruned = [i for i, error in diverged.items() if error.status == PRUNED]
+    summaries = group_summaries(measures, diverged, [group.members for group in groups], pruned)
+    return [
+        {**group.settings, "n": len(group.members), **numbers} for group, numbers in zip(groups, summaries, strict=True)
+    ]
+
+
+def _measures(row: Mapping[str, Any]) -> list[str]:
+    """Return the names of the columns with measures: those that each table has, then the other distances of the row."""
+    first = ("val/w2", "val/kl", "mle/w2", "train/loss_d", "train/loss_g")
+    return [*first, *(tag for tag in row if tag.startswith("val/") and tag not in first)]

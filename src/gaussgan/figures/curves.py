@@ -53,7 +53,7 @@ def draw_distance(
     axes: Axes, iterations: Sequence[float], values: Sequence[float], tag: str, color: str = INK, **style: object
 ) -> None:
     """Draw a distance to the true distribution over iterations. Its axis is logarithmic, and `tag` is its name."""
-    axes.plot(iterations, values, color=color, lw=1.9, **style)  # type: ignore[arg-type]
+    axes.plot(iterations, values, color=color, **{"lw": 1.9, **style})  # type: ignore[arg-type]
     axes.set(xlabel="iteration", ylabel=NAMES.get(tag, tag))
     decades(axes)
 

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import Locator, LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
@@ -103,17 +104,20 @@ def label(
     axes.annotate(text, at, shift, textcoords="offset points", ha=ha, va=va, fontsize=8, color=color, **style)  # type: ignore[arg-type]
 
 
-def legend(axes: Axes, place: str, title: str = "", veil: bool = False) -> None:
-    """Add a legend with a grey title and no outline to the axes.
+def legend(axes: Axes, place: str, title: str = "", veil: bool = False, lines: Sequence[Line2D] | None = None) -> None:
+    """Add a legend with a grey title and no outline to the axes. An earlier legend stays.
 
     Args:
         axes: the axes.
         place: the position, such as "upper left" or "best"; see `loc` of matplotlib's legend.
         title: the title.
         veil: true for a white background that dims the drawing behind the legend.
+        lines: the lines of the legend, with their labels; by default, all labelled lines of the axes.
     """
+    if (earlier := axes.get_legend()) is not None:
+        axes.add_artist(earlier)
     box = axes.legend(  # type: ignore[call-overload]
-        frameon=veil, fontsize=9, title=title, title_fontsize=8, alignment="left", loc=place
+        handles=lines, frameon=veil, fontsize=9, title=title, title_fontsize=8, alignment="left", loc=place
     )
     box.get_frame().set(facecolor="white", edgecolor="none", alpha=0.85)
     box.get_title().set_color(MUTED)

@@ -48,7 +48,7 @@ class Setting:
     Args:
         values: the value of each factor.
         texts: a short text for each value.
-        name: a text with the factors and their values, such as "optimizer_d.lr=0.05, objective=Hinge".
+        name: a text with the factors and their values, such as "optimizer_d.lr=0.05 objective=Hinge".
         rows: the rows of the runs in the table of all runs.
         statuses: the number of runs with each status.
         scores: the score of each finished run, infinite for a diverged one. Others are left out.

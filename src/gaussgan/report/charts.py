@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,13 +13,14 @@ import plotly.graph_objects as go
 
 from gaussgan.report.answer import Answer, Setting
 from gaussgan.report.values import Value
-from gaussgan.report.verdict import number, short_name
+from gaussgan.report.verdict import number
 
 COLORS = ("#d1541f", "#3f74d1", "#2a9d74", "#9a5fc9", "#c9971c", "#2a9fb5", "#c94f7c", "#7d8f2b")
 GREY = "#8a909a"
-SCALE = [[0, "#241a4d"], [0.33, "#7c1f4f"], [0.66, "#d1541f"], [1, "#f3bd48"]]  # from good to bad
+SCALE = [[0, "#2f6ad0"], [0.4, "#9184c4"], [0.7, "#d98d6e"], [1, "#cf4a16"]]  # from good to bad, on any ground
 DECADE = 10.0
 FEW_TICKS = 8
+LONGEST = 60  # characters of a name
 
 
 class Chart(NamedTuple):
@@ -35,7 +37,7 @@ def figure_of(traces: Iterable[Any], height: int = 420, **layout: Any) -> go.Fig
         "template": "none",
         "height": height,
         "margin": {"l": 60, "r": 16, "t": 16, "b": 56},
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "tracegroupgap": 0},
         "hovermode": "closest",
     }
     return go.Figure([*traces], {**common, **layout})
@@ -47,21 +49,29 @@ def axis(title: str, values: Iterable[float], ticks: Sequence[float] = (), far: 
     Args:
         title: the title of the axis.
         values: the values that the axis has to show.
-        ticks: the values at which ticks are wanted, if they are few.
+        ticks: the values at which ticks are wanted, in order, if they are few and not too near to each other.
         far: the largest factor between two values that a linear axis shows.
     """
     finite = [value for value in values if math.isfinite(value)]
+    shown: dict[str, Any] = {"title": {"text": html.escape(title)}}
     log = bool(finite) and min(finite) > 0 and max(finite) >= far * min(finite)
-    shown: dict[str, Any] = {"title": {"text": html.escape(title)}, "type": "log" if log else "linear"}
-    if 0 < len(ticks) <= FEW_TICKS:
-        return {**shown, "tickvals": [*ticks], "ticktext": [f"{tick:.4g}" for tick in ticks]}
-    return {**shown, "dtick": "D1" if max(finite) < 100 * min(finite) else 1} if log else shown
+    at = [math.log10(tick) if log else tick for tick in ticks]
+    if 0 < len(at) <= FEW_TICKS and all(b - a > 0.05 * (at[-1] - at[0]) for a, b in pairwise(at)):
+        shown |= {"tickvals": [*ticks], "ticktext": [f"{tick:.4g}" for tick in ticks]}
+    if not log:
+        return shown
+    marks = log_ticks(finite)
+    low, high = math.log10(min(finite)), math.log10(max(finite))
+    margin = 0.04 * (high - low)
+    marks["tickvals"] = [10**place for place in marks["tickvals"]]
+    return {"type": "log", "range": [low - margin, high + margin], **marks, **shown}
 
 
 def ceiling(values: Iterable[float]) -> float:
-    """Return the value at which infinite values are drawn: above all finite ones."""
-    finite = [value for value in values if math.isfinite(value)]
-    return 1.25 * max(finite) if finite else 1.0
+    """Return the value at which infinite values are drawn: above all finite ones, or the largest if all are finite."""
+    known = [*values]
+    finite = [value for value in known if math.isfinite(value)]
+    return max(finite, default=1.0) * (1.25 if math.inf in known else 1)
 
 
 def clipped(values: Iterable[float], top: float) -> list[float | None]:
@@ -96,17 +106,19 @@ def selection(answer: Answer) -> list[tuple[str, str, Setting]]:
     """Return the settings that one chart can show, each with a label and a colour: the best ones and the worst one."""
     finished = answer.finished
     some = finished if len(finished) <= len(COLORS) else [*finished[: len(COLORS) - 1], finished[-1]]
-    labels = [label(answer, setting) for setting in some]
-    return [*zip(labels, COLORS, some, strict=False)]
+    return [(label(setting), color, setting) for color, setting in zip(COLORS, some, strict=False)]
 
 
-def label(answer: Answer, setting: Setting) -> str:
-    """Return the name of a setting for a chart, in which `<` and `&` stand for themselves."""
-    if not answer.factors:
-        return "all runs"
-    if setting is answer.settings[0] and len(answer.factors) > 1:
-        return html.escape(", ".join(setting.texts))
-    return html.escape(short_name(answer, setting))
+def label(setting: Setting) -> str:
+    """Return the values of a setting as a name for a chart, in which `<` and `&` stand for themselves."""
+    text = ", ".join(setting.texts) or "all runs"
+    return html.escape(text if len(text) <= LONGEST else f"{text[:LONGEST]}…")
+
+
+def naming(answer: Answer) -> str:
+    """Return a sentence that says what the names of the settings consist of; "" if one thing varied."""
+    names = ", ".join(factor.name for factor in answer.factors)
+    return f" The names are the values of {names}." if len(answer.factors) > 1 else ""
 
 
 def hover(setting: Setting) -> str:
@@ -123,21 +135,29 @@ def thinned(values: np.ndarray, most: int = 400) -> np.ndarray:
     return np.unique(np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(int))
 
 
-def log_ticks(values: Sequence[Value]) -> dict[str, list]:
+def log_ticks(values: Sequence[Value]) -> dict[str, list[Any]]:
     """Return ticks for the logarithms of some positive numbers, as a dict of Plotly."""
     low, high = (f(math.log10(float(value)) for value in values) for f in (min, max))
-    ticks = [m * 10.0**e for e in range(math.floor(low), math.ceil(high) + 1) for m in (1, 2, 5)]
-    ticks = [tick for tick in ticks if low <= math.log10(tick) <= high]
+    steps, every = (1, 2, 5) if high - low < 2.5 else (1,), 1 + int((high - low) / 8)
+    exponents = range(math.floor(low), math.ceil(high) + 1, every)
+    ticks = [step * 10.0**exponent for exponent in exponents for step in steps]
+    ticks = [tick for tick in ticks if low - 0.05 <= math.log10(tick) <= high + 0.05]
     return {"tickvals": [math.log10(tick) for tick in ticks], "ticktext": [f"{tick:g}" for tick in ticks]}
 
 
-def add_baseline(figure: go.Figure, answer: Answer, vertical: bool = False) -> None:
-    """Draw a dashed line at the median of the baseline, if there is one."""
+def add_baseline(figure: go.Figure, answer: Answer, which: str = "y") -> None:
+    """Draw a dashed line at the median of the baseline, if there is one, across the axis x or y."""
     if not answer.baseline > 0 or answer.tag != "val/w2":
         return
-    line = {"line": {"color": GREY, "dash": "dash", "width": 1.5}, "annotation": {"font": {"color": GREY}}}
-    text = f"baseline {number(answer.baseline)}"
-    if vertical:
-        figure.add_vline(answer.baseline, annotation_text=text, annotation_position="bottom right", **line)
-    else:
-        figure.add_hline(answer.baseline, annotation_text=text, annotation_position="top left", **line)
+    add_line(figure, answer.baseline, which, f"baseline {number(answer.baseline)}")
+
+
+def add_line(figure: go.Figure, value: float, which: str, text: str = "") -> None:
+    """Draw a dashed line at a value of the axis x or y, with a text."""
+    other = "x" if which == "y" else "y"
+    ends = {f"{which}0": value, f"{which}1": value, f"{other}0": 0, f"{other}1": 1, f"{other}ref": f"{other} domain"}
+    figure.add_shape(type="line", layer="below", line={"color": GREY, "dash": "dash", "width": 1.5}, **ends)
+    place = math.log10(value) if figure.layout[f"{which}axis"].type == "log" else value  # as Plotly wants it
+    at = {which: place, other: 0, f"{other}ref": f"{other} domain"}
+    style = {"showarrow": False, "font": {"color": GREY, "size": 12}, "xanchor": "left", "yanchor": "bottom"}
+    figure.add_annotation(text=text, **at, **style)

@@ -10,12 +10,25 @@ import plotly.graph_objects as go
 
 from gaussgan.report import statistics
 from gaussgan.report.answer import Answer, Setting
-from gaussgan.report.charts import GREY, Chart, axis, band, ceiling, clipped, figure_of, selection, thinned
+from gaussgan.report.charts import (
+    COLORS,
+    GREY,
+    Chart,
+    add_baseline,
+    add_line,
+    axis,
+    band,
+    ceiling,
+    clipped,
+    figure_of,
+    naming,
+    selection,
+    thinned,
+)  # fmt: skip
 from gaussgan.report.history import Curve
 from gaussgan.report.pool import BASELINE
 
-Selected = Sequence[tuple[str, str, Setting]]  # label, colour, setting
-FAR = 3.0  # quantiles further than this factor beyond the 99th percentile do not extend an axis
+Group = tuple[str, str, np.ndarray]  # a label, a colour, and rows of the table of all runs
 
 
 def distribution_charts(answer: Answer, frame: pd.DataFrame, curves: Mapping[int, Curve]) -> list[Chart]:
@@ -26,17 +39,21 @@ def distribution_charts(answer: Answer, frame: pd.DataFrame, curves: Mapping[int
         frame: the table of all runs, with the column "score".
         curves: the learning curves of the settings of `selection(answer)`, by their index.
     """
-    selected = selection(answer)
-    if not selected or not np.isfinite(frame["score"]).any():
+    chosen = selection(answer)
+    if not chosen or not np.isfinite(frame["score"]).any():
         return []
-    charts = [_learning(answer, selected, curves)] if curves else []
+    charts = [_learning(answer, chosen, curves)] if curves else []
+    if all(setting.n == 1 for setting in answer.finished):  # the distribution of one run says nothing
+        selected = [("all runs", COLORS[0], np.flatnonzero(frame["score"].notna()))]
+    else:
+        selected = [(text, color, setting.rows) for text, color, setting in chosen]
     charts.append(_distribution(answer, selected, frame))
     if answer.tag == "val/w2" and BASELINE in frame and frame[BASELINE].gt(0).any():
         charts.append(_profiles(selected, frame))
     return charts
 
 
-def _learning(answer: Answer, selected: Selected, curves: Mapping[int, Curve]) -> Chart:
+def _learning(answer: Answer, selected: Sequence[tuple[str, str, Setting]], curves: Mapping[int, Curve]) -> Chart:
     shown = [value for curve in curves.values() for each in (curve.p10, curve.median) for value in each.tolist()]
     top = ceiling([*shown, *(value for curve in curves.values() for value in curve.p90.tolist())])
     traces = []
@@ -59,16 +76,16 @@ def _learning(answer: Answer, selected: Selected, curves: Mapping[int, Curve]) -
     figure = figure_of(
         traces,
         xaxis={"title": {"text": "iteration"}, "rangemode": "tozero"},
-        yaxis=axis(str(answer.tag), [*shown, answer.baseline], far=8.0),
+        yaxis=axis(str(answer.tag), [*shown, top, answer.baseline], far=8.0),
     )
-    if answer.baseline > 0 and answer.tag == "val/w2":
-        figure.add_hline(answer.baseline, line={"color": GREY, "dash": "dash", "width": 1.5})
-    baseline = " Dashed: the baseline." if answer.baseline > 0 else ""
-    return Chart("Learning curves", f"Line: median over seeds. Band: 10th to 90th percentile.{baseline}", figure)
+    add_baseline(figure, answer)
+    caption = f"Line: median over seeds. Band: from the 10th to the 90th percentile.{naming(answer)}"
+    return Chart("Learning curves", caption, figure)
 
 
-def _distribution(answer: Answer, selected: Selected, frame: pd.DataFrame) -> Chart:
-    traces = [_steps(setting.scores, text, color) for text, color, setting in selected]
+def _distribution(answer: Answer, groups: Sequence[Group], frame: pd.DataFrame) -> Chart:
+    scores = frame["score"].to_numpy()
+    traces = [_steps(scores[rows][~np.isnan(scores[rows])], text, color) for text, color, rows in groups]
     known = frame["score"].notna()
     if answer.tag == "val/w2" and BASELINE in frame and (floors := frame.loc[known, BASELINE].dropna().to_numpy()).size:
         traces.insert(0, _steps(floors, "baseline", GREY, dash="dot"))
@@ -87,8 +104,8 @@ def _steps(values: np.ndarray, text: str, color: str, dash: str = "solid") -> go
     finite = ordered[np.isfinite(ordered)]
     at = thinned(finite) if len(finite) else np.empty(0, dtype=int)
     return go.Scatter(
-        x=finite[at],
-        y=(at + 1) / len(ordered),
+        x=[*finite[at][:1], *finite[at]],
+        y=[0, *(at + 1) / len(ordered)],
         mode="lines",
         line={"color": color, "width": 2, "shape": "hv", "dash": dash},
         name=text,
@@ -96,10 +113,10 @@ def _steps(values: np.ndarray, text: str, color: str, dash: str = "solid") -> go
     )
 
 
-def _profiles(selected: Selected, frame: pd.DataFrame) -> Chart:
+def _profiles(groups: Sequence[Group], frame: pd.DataFrame) -> Chart:
     """Draw the performance profiles of Agarwal et al. 2021: the score of each run is divided by its own baseline."""
     ratio = (frame["score"] / frame[BASELINE]).to_numpy()
-    of = [(text, color, ratio[setting.rows]) for text, color, setting in selected]
+    of = [(text, color, ratio[rows]) for text, color, rows in groups]
     of = [(text, color, values[~np.isnan(values)]) for text, color, values in of]
     pooled = np.concatenate([values[np.isfinite(values)] for _, _, values in of])
     low, high = statistics.quantiles(pooled, [0.0, 0.99])
@@ -125,9 +142,9 @@ def _profiles(selected: Selected, frame: pd.DataFrame) -> Chart:
         xaxis=axis("val/w2 divided by the baseline of the same run", limits.tolist(), far=8.0),
         yaxis={"title": {"text": "proportion of runs within"}, "tickformat": ".0%", "range": [0, 1.02]},
     )
-    figure.add_vline(1.0, line={"color": GREY, "dash": "dash", "width": 1.5})
+    add_line(figure, 1.0, "x", "as good as the baseline")
     caption = (
         "The proportion of runs whose error is at most this many times that of maximum likelihood on the same examples"
-        " (dashed: as good), with 95% bands. If one curve is above another everywhere, its setting is better."
+        ", with 95% bands. If one curve is above another everywhere, its setting is better."
     )
     return Chart("Performance profiles", caption, figure)

@@ -24,6 +24,7 @@ from gaussgan.report.charts import (
     hover,
     label,
     log_ticks,
+    naming,
 )  # fmt: skip
 from gaussgan.report.importance import importance_charts
 from gaussgan.report.values import Value, in_order, names
@@ -31,6 +32,7 @@ from gaussgan.report.verdict import number
 
 MOST_ROWS = 30  # settings in a chart of intervals
 MOST_LEVELS = 8  # categories that get a colour each
+FEW = 3  # categories whose bands of 10–90% do not hide each other
 
 
 def effect_charts(answer: Answer) -> list[Chart]:
@@ -75,7 +77,8 @@ def _curves(answer: Answer, x: int, groups: Mapping[str, Sequence[Setting]]) -> 
         p10, median, p90 = (clipped(values, top) for values in zip(*(each.quantiles for each in ordered), strict=True))
         low, high = (clipped(values, top) for values in zip(*(each.interval for each in ordered), strict=True))
         if any(setting.n > 1 for setting in ordered):
-            traces += [band(at, p10, p90, color, group, 0.13), band(at, low, high, color, group, 0.25)]
+            traces += [band(at, p10, p90, color, group, 0.13)] if len(groups) <= FEW else []
+            traces.append(band(at, low, high, color, group, 0.25 if len(groups) <= FEW else 0.15))
         traces.append(
             go.Scatter(
                 x=at,
@@ -91,12 +94,13 @@ def _curves(answer: Answer, x: int, groups: Mapping[str, Sequence[Setting]]) -> 
             )
         )
     values = [float(setting.values[x]) for setting in answer.finished]
-    y = axis(f"{answer.tag}, median", [*shown, answer.baseline])
+    y = axis(f"{answer.tag}, median", [*shown, top, answer.baseline])
     figure = figure_of(traces, xaxis=axis(key, values, sorted({*values}), DECADE), yaxis=y)
     add_baseline(figure, answer)
     infinite = " A curve at the upper edge is infinite: these runs diverged." if any(map(math.isinf, shown)) else ""
-    caption = "Line: median over seeds. Dark band: its 95% bootstrap interval. Light band: from the 10th to the 90th"
-    return Chart(f"{answer.tag} over {key}", f"{caption} percentile of the runs.{infinite}", figure)
+    light = " Light band: from the 10th to the 90th percentile of the runs." if len(groups) <= FEW else ""
+    caption = f"Line: median over seeds. {'Dark band' if light else 'Band'}: its 95% interval.{light}{infinite}"
+    return Chart(f"{answer.tag} over {key}", caption, figure)
 
 
 def _heat_map(answer: Answer, axes: tuple[int, int], levels: Mapping[int, list[Value]]) -> Chart:
@@ -125,12 +129,13 @@ def _heat_map(answer: Answer, axes: tuple[int, int], levels: Mapping[int, list[V
         ],
         height=max(320, 120 + 44 * len(levels[y])),
         xaxis={"title": {"text": html.escape(answer.factors[x].name)}, "type": "category"},
-        yaxis={"title": {"text": html.escape(answer.factors[y].name)}, "type": "category"},
+        yaxis={"automargin": True, "title": {"text": html.escape(answer.factors[y].name)}, "type": "category"},
     )
-    star = {"text": "★", "showarrow": False, "yshift": 15, "font": {"color": "#ffffff"}}
-    figure.add_annotation(x=finished[0].texts[x], y=finished[0].texts[y], **star)
+    star = {"text": "★", "showarrow": False, "yshift": 14, "font": {"color": "#ffffff"}}
+    best = finished[0].values
+    figure.add_annotation(x=levels[x].index(best[x]), y=levels[y].index(best[y]), **star)
     title = f"{answer.tag} over {answer.factors[x].name} and {answer.factors[y].name}"
-    return Chart(title, "Each cell is the median over seeds; dark is good, ★ is the best, ∞ means diverged.", figure)
+    return Chart(title, "Each cell is the median over seeds; blue is good, ★ is the best, ∞ means diverged.", figure)
 
 
 def _intervals(answer: Answer) -> Chart:
@@ -138,7 +143,7 @@ def _intervals(answer: Answer) -> Chart:
     shown = finished[:MOST_ROWS]
     values = [number_ for setting in shown for number_ in (*setting.quantiles, *setting.interval)]
     top = ceiling(values)
-    rows = [f"{i + 1}. {label(answer, setting)}" for i, setting in enumerate(shown)]
+    rows = [f"{i + 1}. {label(setting)}" for i, setting in enumerate(shown)]
     traces = []
     ranges = [setting.quantiles[::2] for setting in shown]
     intervals = [setting.interval for setting in shown]
@@ -169,13 +174,13 @@ def _intervals(answer: Answer) -> Chart:
     figure = figure_of(
         traces,
         height=130 + 30 * len(rows),
-        xaxis=axis(str(answer.tag), [*values, answer.baseline]),
+        xaxis=axis(str(answer.tag), [*values, top, answer.baseline]),
         yaxis={"autorange": "reversed", "automargin": True, "type": "category"},
     )
-    add_baseline(figure, answer, vertical=True)
+    add_baseline(figure, answer, "x")
     some = f" The best {MOST_ROWS} of {len(finished):,}." if len(finished) > MOST_ROWS else ""
-    differs = " A name says how a setting differs from the best." if len(answer.factors) > 1 else ""
-    return Chart("Settings from best to worst", f"The nearer to the left, the better.{differs}{some}", figure)
+    caption = f"The nearer to the left, the better.{naming(answer)}{some}"
+    return Chart("Settings from best to worst", caption, figure)
 
 
 def _decades(logarithms: Sequence[float], title: str) -> dict:

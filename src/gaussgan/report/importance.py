@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from gaussgan.report import statistics
 from gaussgan.report.answer import Answer
-from gaussgan.report.charts import COLORS, DECADE, SCALE, Chart, figure_of, log_ticks
+from gaussgan.report.charts import COLORS, DECADE, FEW_TICKS, SCALE, Chart, figure_of, log_ticks
 from gaussgan.report.values import Value, names
 
 MOST_LINES = 2_000  # settings in parallel coordinates
@@ -60,7 +60,11 @@ def _importance(answer: Answer, varied: Sequence[int], numbers: Sequence[int]) -
             )
         ],
         height=110 + 34 * len(shares),
-        xaxis={"tickformat": ".0%", "rangemode": "tozero", "title": {"text": "share of variance explained"}},
+        xaxis={
+            "tickformat": ".0%",
+            "range": [0, 1.2 * max(0.01, shares[-1][0])],
+            "title": {"text": "share of variance explained"},
+        },
         yaxis={"automargin": True, "type": "category"},
     )
     caption = (
@@ -75,26 +79,35 @@ def _parallel(
 ) -> Chart:
     drawn = [setting for setting in answer.finished if 0 < setting.median < math.inf][:MOST_LINES]
     medians = [math.log10(setting.median) for setting in drawn]
-    dimensions: list[dict[str, Any]] = []
-    for i in varied:
-        values = [setting.values[i] for setting in drawn]
-        positive = i in numbers and min(map(float, values)) > 0
-        if positive and max(map(float, values)) >= DECADE * min(map(float, values)):
-            dimensions.append({"values": [math.log10(float(each)) for each in values], **log_ticks(values)})
-        elif i in numbers:
-            dimensions.append({"values": [float(each) for each in values]})
-        else:
-            place = {value: j for j, value in enumerate(levels[i])}
-            ticks = {"tickvals": [*place.values()], "ticktext": names(levels[i])}
-            dimensions.append({"values": [place[each] for each in values], **ticks})
-        dimensions[-1]["label"] = html.escape(answer.factors[i].name)
-    dimensions.append({"values": medians, "label": html.escape(str(answer.tag)), **log_ticks([10**m for m in medians])})
+    dimensions = [
+        {
+            "label": html.escape(answer.factors[i].name),
+            **_dimension([each.values[i] for each in drawn], levels[i], i in numbers),
+        }
+        for i in varied
+    ]
+    ticks = log_ticks([10**each for each in medians])
+    dimensions.append({"label": html.escape(str(answer.tag)), "values": medians, **ticks})
     line = {"color": medians, "colorscale": SCALE, "showscale": False}
     figure = figure_of(
-        [go.Parcoords(line=line, dimensions=dimensions)], height=420, margin={"l": 70, "r": 50, "t": 60, "b": 30}
+        [go.Parcoords(line=line, dimensions=dimensions)], height=420, margin={"l": 110, "r": 50, "t": 60, "b": 30}
     )
     some = f" The best {MOST_LINES:,} settings." if len(drawn) == MOST_LINES else ""
     caption = (
-        f"A line is a setting; dark is good. Drag along an axis to choose lines. Diverged settings are left out.{some}"
+        f"A line is a setting; blue is good. Drag along an axis to choose lines. Diverged settings are left out.{some}"
     )
     return Chart("All settings", caption, figure)
+
+
+def _dimension(values: Sequence[Value], levels: Sequence[Value], numeric: bool) -> dict[str, Any]:
+    """Return the values of one axis. It is logarithmic for positive numbers that span a decade."""
+    if not numeric:
+        place = {value: i for i, value in enumerate(levels)}
+        return {"values": [place[each] for each in values], "tickvals": [*place.values()], "ticktext": names(levels)}
+    known = [float(value) for value in values]
+    log = min(known) > 0 and max(known) >= DECADE * min(known)
+    at = [math.log10(value) if log else value for value in known]
+    if len({*known}) <= FEW_TICKS:
+        ticks = dict(sorted(zip(at, known, strict=True)))
+        return {"values": at, "tickvals": [*ticks], "ticktext": [f"{tick:.4g}" for tick in ticks.values()]}
+    return {"values": at, **(log_ticks(values) if log else {})}

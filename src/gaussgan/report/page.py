@@ -74,7 +74,7 @@ def write_page(out: Path, contents: Contents) -> Path:
         owner[setting.rows] = i
     listed, note = _listed(frame)
     used = [found.runs[i] for i in frame["run"].unique()]
-    places = {run.path: (relpath(run.path, out), _link(run, out)) for run in used}
+    places = {run.path: (relpath(run.path, out.parent), _link(run, out)) for run in used}
     text = _environment().get_template(PAGE).render(
         plotly=Markup(get_plotlyjs()),
         made=f"{datetime.now():%Y-%m-%d %H:%M}",
@@ -83,17 +83,19 @@ def write_page(out: Path, contents: Contents) -> Path:
         skipped=described(found.skipped),
         settings={name: texts[:MOST_SETTINGS] for name, texts in columns(answer).items()},
         varied=len(answer.factors) or 1,
+        rows=len(answer.settings),
         more_settings=max(0, len(answer.settings) - MOST_SETTINGS),
         tag=answer.tag,
-        charts=[(chart.title, chart.caption, _json(chart.figure)) for chart in contents.charts],
+        charts=[(*each, each.figure.layout.height, _json(each.figure)) for each in contents.charts],
         sections=[(each.title, each.paragraphs, [*map(_json, each.figures)]) for each in contents.sections],
         finals=[_final(final, contents, owner, places) for final in contents.finals],
         failed=[(*places[run.path], run.record.get("error")) for run in used if run.status == "failed"],
         runs=_runs(contents, owner, places, listed),
         runs_note=note,
+        replicas=bool((frame["replica"] >= 0).any()),
         common=_common(used),
     )  # fmt: skip
-    write_whole(out / PAGE, text.encode())
+    write_whole(out / PAGE, text.encode(), "report")
     return out / PAGE
 
 

@@ -91,7 +91,7 @@ def _setting(
     return Setting(
         values=values,
         texts=texts,
-        name=", ".join(f"{factor.name}={text}" for factor, text in zip(factors, texts, strict=True)),
+        name=" ".join(f"{factor.name}={text}" for factor, text in zip(factors, texts, strict=True)),
         rows=rows,
         statuses=Counter(status.tolist()),
         scores=scores,

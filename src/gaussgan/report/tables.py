@@ -19,7 +19,7 @@ from gaussgan.report.collect import RunDirectory
 from gaussgan.report.verdict import bounds, number
 from gaussgan.runs.files import write_whole
 
-MOST_SETTINGS = 40  # rows of the table in the terminal
+MOST_SETTINGS = 20  # rows of the table in the terminal
 MOST_FAILED = 20  # failed runs that are listed in the terminal
 CSV = "sweep.csv"
 STATUS_ORDER = ("diverged", "failed", "interrupted", "running")
@@ -124,5 +124,5 @@ def write_table(frame: pd.DataFrame, answer: Answer, runs: Sequence[RunDirectory
         own = own.drop(columns="replica")
     of_run = {"directory": places[frame["run"]], "error": errors[frame["run"]]}
     table = pd.concat([pd.DataFrame({**values}, index=own.index), own, pd.DataFrame(of_run, index=own.index)], axis=1)
-    write_whole(out / CSV, table.to_csv(index=False).encode())
+    write_whole(out / CSV, table.to_csv(index=False).encode(), "report")
     return out / CSV

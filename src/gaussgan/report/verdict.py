@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from gaussgan.report.answer import Answer, Comparison, Setting
 from gaussgan.report.statistics import LEVEL, Interval
 
-MOST = 6  # number of settings that are named in one sentence
+MOST = 3  # number of settings that are named in one sentence
 FAR = 10_000  # if more seeds than this were needed, two settings are equal in practice
 MANY = 10  # from this number of settings on, the best one owes much to chance
 TESTS = {True: "Wilcoxon signed-rank test on runs with the same seed", False: "Mann–Whitney test"}
@@ -64,21 +64,22 @@ def _best(answer: Answer) -> str:
     best, *others = answer.finished
     equal = [setting for setting in others if not _of(setting).differs]
     differing = [setting for setting in others if _of(setting).differs]
-    listed = [short_name(answer, setting) for setting in equal[:MOST]]
-    if len(equal) > MOST:
-        listed.append(f"{len(equal) - MOST:,} more")
+    of = f" of {len(others) + 1:,} settings" if len(others) > MOST else ""
+    if len(equal) <= MOST:
+        said = f"{_joined([short_name(answer, setting) for setting in equal])} cannot be told apart"
+    else:
+        said = f"{len(equal):,} others cannot be told apart"
     if not differing:
-        which = "none of the others can" if len(equal) > MOST else f"{_joined(listed)} cannot"
-        return f"{best.name} has the smallest median, but {which} be told apart from it{_basis(equal)}."
-    clauses = [f"{best.name} is best"]
-    if equal:
-        clauses.append(f"{_joined(listed)} cannot be told apart{_basis(equal)}")
-    named = differing if len(differing) <= MOST else [differing[0], differing[-1]]
-    differences = [_difference(short_name(answer, setting), setting) for setting in named]
-    if len(differing) > MOST:
-        rest = f"{len(differing):,} of {len(others):,} other settings differ from it, from this one to that one: "
-        differences = [rest + " … ".join(differences)]
-    return f"{'; '.join([*clauses, *differences])}."
+        return f"{best.name} has the smallest median{of}, but {said} from it{_basis(equal)}."
+    clauses = [f"{best.name} is best{of}", *([f"{said}{_basis(equal)}"] if equal else [])]
+    if len(differing) <= MOST:
+        clauses += [_difference(short_name(answer, setting), setting) for setting in differing]
+    else:
+        worse = [setting for setting in differing if _of(setting).difference > 0]
+        least = min(worse or differing, key=lambda setting: _of(setting).difference)
+        clauses += [_difference(short_name(answer, each), each) for each in differing if each not in worse]
+        clauses += [f"{_difference(f'each of the {len(worse):,} others', least)} or more"] if worse else []
+    return f"{'; '.join(clauses)}."
 
 
 def _difference(name: str, setting: Setting) -> str:
@@ -146,7 +147,7 @@ def short_name(answer: Answer, setting: Setting) -> str:
     if len(answer.factors) == 1:
         return setting.texts[0]
     ours = zip(answer.factors, setting.texts, answer.settings[0].texts, strict=True)
-    return ", ".join(f"{factor.name}={text}" for factor, text, best in ours if text != best)
+    return " ".join(f"{factor.name}={text}" for factor, text, best in ours if text != best)
 
 
 def _basis(settings: Sequence[Setting]) -> str:

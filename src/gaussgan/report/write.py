@@ -76,7 +76,7 @@ def write_report(
     console.print(counts, highlight=False, soft_wrap=True)
     print_answer(answer, said, console)
     print_failed([found.runs[i] for i in frame["run"].unique()], console)
-    with writing("--out", out):
+    with writing("report", out):
         out.mkdir(parents=True, exist_ok=True)
         out = out.resolve()
     table = write_table(frame, answer, found.runs, out)

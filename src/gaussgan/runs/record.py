@@ -1,4 +1,4 @@
-"""The record of a run, metrics.json, and its tables: history.csv and, for replicas, replicas.csv."""
+"""The record of a run, metrics.json, and its tables: history.csv and, for replicas, replicas.csv and groups.csv."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gaussgan import __version__
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.recipe import settings
 from gaussgan.runs.files import write_whole
 from gaussgan.runs.signals import received, stopped_by
 
-RECORD, REPLICAS, HISTORY = "metrics.json", "replicas.csv", "history.csv"
+RECORD, HISTORY = "metrics.json", "history.csv"
+REPLICAS, GROUPS = "replicas.csv", "groups.csv"
 
 FIELDS = (
     "status", "error", "tags", "seed", "replicas", "iterations", "examples", "seconds", "examples_per_second", "val/w2",
@@ -32,7 +34,7 @@ FIELDS = (
 )  # fmt: skip
 ORIGIN = ("git_commit", "git_dirty", "settings")  # they come last, because they are long
 OPTIONAL = ("val/", "mle/w2_", "train/loss_d_", "train/loss_g_", "efficiency", "share_")  # prefixes of optional fields
-PACKAGES = ("gaussgan", "torch", "pytorch-lightning", "hydra-core", "numpy")
+PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "numpy")
 
 
 def write_record(directory: Path, record: Mapping[str, Any]) -> None:
@@ -75,18 +77,26 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence
     write_whole(path, text.getvalue().encode())
 
 
-def read_replicas(directory: Path) -> list[dict[str, str]]:
-    """Return the rows of replicas.csv as dicts from column names to texts; an empty list if there is no such file.
+def read_table(path: Path, column: str) -> list[dict[str, str]]:
+    """Return the rows of a CSV file as dicts from column names to texts; an empty list if there is no such file.
+
+    Args:
+        path: the path of the file.
+        column: the name of a column that the file must have.
 
     Raises:
-        ConfigError: when the file is damaged or is not a table of replicas.
+        ConfigError: when the file is damaged, or has no such column.
     """
-    path = directory / REPLICAS
     try:
         rows = [*csv.DictReader(path.read_text().splitlines())] if path.exists() else []
-        return [{**row, "status": row["status"]} for row in rows]
+        return [{**row, column: row[column]} for row in rows]
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise ConfigError(f"{path} is damaged or is not a table of replicas ({type(error).__name__})") from error
+
+
+def read_replicas(directory: Path) -> list[dict[str, str]]:
+    """Return the rows of replicas.csv; see `read_table`."""
+    return read_table(directory / REPLICAS, "status")
 
 
 def identity(config: Mapping[str, Any] | DictConfig) -> dict[str, Any]:
@@ -140,4 +150,5 @@ def ending(error: BaseException) -> tuple[str, str]:
 @cache
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that affect the result of a run."""
-    return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
+    others = {package: version(package) for package in PACKAGES}
+    return {"python": platform.python_version(), "gaussgan": __version__, **others}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.special import gammainc
 
 from gaussgan.data.distributions import Distribution, has_density
+from gaussgan.evaluation.evaluator import score
+from gaussgan.runs.record import GROUPS, read_table
 
 MEASURES = {
     "val/w2": "w2 to the true distribution",
@@ -31,6 +33,7 @@ MEASURES = {
     "val/distance": "distance from equilibrium",
 }
 LOSSES = {"train/loss_d": "discriminator's loss", "train/loss_g": "generator's loss"}
+MAX_GROUPS = 20  # number of groups of replicas in the table
 SHARES = {
     "share_diverged": "diverged",
     "share_log2": "losses read 0.693/0.693",
@@ -47,7 +50,8 @@ def print_run(
 ) -> None:
     """Print a table of the measures of a finished run, then the run's directory and the paths of the run's figures.
 
-    For replicas, the table shows the median, the 90th percentile and the mean of each measure.
+    For replicas, the table shows the median, the 90th percentile and the mean of each measure. If replicas have
+    different settings, the table has a row for each group of equal settings instead, best first.
 
     Args:
         record: the run's record, which is the content of metrics.json.
@@ -58,9 +62,15 @@ def print_run(
         learned: the mean, [d], and the covariance, [d, d], of the generator's output; None for replicas.
     """
     values, speed, lines = _with_infinities(record, distribution), f"{record['examples_per_second'] or 0:,.0f}", []
-    if learned is None:
+    groups = read_table(directory / GROUPS, "n") if learned is None else []
+    if len(groups) > 1:
+        what = f"{record['replicas']:,} replicas in {len(groups):,} groups, "
+        columns, rows = _group_table(groups)
+        lines += [f"{len(groups) - MAX_GROUPS:,} more groups in {GROUPS}"] if len(groups) > MAX_GROUPS else []
+        lines += [f"examples/s {speed}"]
+    elif learned is None:
         names = {**MEASURES, "mle/w2": "w2 of the baseline", **LOSSES}
-        what, columns = f"{record['replicas']:,} replicas, ", ["median", "90% below", "mean, not diverged"]
+        what, columns = f"{record['replicas']:,} replicas, ", ["", "median", "90% below", "mean, not diverged"]
         rows = [
             (name + _note(tag, exact), *(_number(values.get(key)) for key in (f"{tag}_median", f"{tag}_p90", tag)))
             for tag, name in names.items()
@@ -70,14 +80,14 @@ def print_run(
         lines += [f"{'examples/s':36}{speed}"]
     else:
         moments = zip(("mean", "covariance"), learned, (distribution.mean, distribution.cov), strict=True)
-        what, columns = "", ["learned", "true"]
+        what, columns = "", ["", "learned", "true"]
         rows = [(name, _matrix(ours), _matrix(theirs)) for name, ours, theirs in moments]
         rows += measures(record, distribution, exact)
         rows += [(name, _number(record[tag]), "") for tag, name in LOSSES.items()]
         rows += [("examples/s", speed, "")]
     title = f"{what}{record['status']} after {record['iterations']:,} iterations"
-    table = Table("", box=SIMPLE_HEAD, title=title, title_justify="left")
-    for column in columns:
+    table = Table(columns[0], box=SIMPLE_HEAD, title=title, title_justify="left")
+    for column in columns[1:]:
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(*row)
@@ -88,6 +98,34 @@ def print_run(
     lines += [f"dashboard  tensorboard --logdir {directory.parent}"] if any(directory.glob("events.out.tf*")) else []
     for line in lines:
         console.print(line, highlight=False)
+
+
+def _group_table(groups: Sequence[Mapping[str, str]]) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Return the columns and the rows of a table of groups of replicas, in ascending order of their median scores.
+
+    The rows show the settings in which the groups differ, and numbers for comparison. At most `MAX_GROUPS` are shown.
+
+    Args:
+        groups: the rows of groups.csv, as texts.
+    """
+    tag = score(groups[0])
+    shown = {
+        "n": ("n", "{:.0f}"),
+        "share_diverged": ("diverged", "{:.1%}"),
+        f"{tag}_median": (f"{MEASURES[tag].partition(' to')[0]}:\nmedian", ""),
+        "mle/w2_median": ("baseline", ""),
+        "efficiency": ("efficiency", "{:.1%}"),
+    }
+    shown = {key: each for key, each in shown.items() if key in groups[0]}
+    settings = [*groups[0]][: [*groups[0]].index("n")]
+
+    def text(group: Mapping[str, str], key: str) -> str:
+        value, form = float(group[key] or "nan"), shown[key][1]
+        return "none" if math.isnan(value) else form.format(value) if form else _number(value)
+
+    best = sorted(groups, key=lambda group: float(group.get(f"{tag}_median") or "inf"))[:MAX_GROUPS]
+    rows = [(", ".join(group[key] for key in settings), *(text(group, key) for key in shown)) for group in best]
+    return [",\n".join(settings), *(name for name, _ in shown.values())], rows
 
 
 def measures(values: Mapping[str, Any], distribution: Distribution, exact: bool) -> Iterator[tuple[str, str, str]]:

@@ -59,7 +59,7 @@ def check_objectives(objectives: Sequence[str], space: Space, default: Composed)
             f" val/w2_ema_median (got [{','.join(objectives)}])"
         )
     from gaussgan.callbacks.evaluation import evaluation_of  # imports torch, so the other checks come first
-    from gaussgan.evaluation.evaluator import score
+    from gaussgan.evaluation.scores import score
     from gaussgan.search.outcomes import SCORE, known_objectives
     from gaussgan.setup.assemble import assemble
 

@@ -1,13 +1,11 @@
-"""Compose and check the configuration of a trial, and find the directory of a job."""
+"""Compose and check the configuration of a trial."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, flag_override
@@ -101,9 +99,3 @@ class Jobs:
         """Return the options of a config group; an empty list if there is no such group."""
         options: list[str] = self.loader.get_group_options(group.partition("@")[0])
         return options
-
-    def directory(self, returned: JobReturn, number: int) -> Path:
-        """Return the directory of a job that has ended."""
-        if returned.hydra_cfg is not None:
-            return Path(returned.hydra_cfg.hydra.runtime.output_dir)
-        return Path(str(self.config.hydra.sweep.dir), str(number))

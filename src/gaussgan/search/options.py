@@ -18,6 +18,7 @@ RULES: dict[str, Rule] = {
     "n_trials": whole(1),
     "batch": whole(1),
     "seeds": whole(1),
+    "finalists": whole(1),
     "final_seeds": whole(0),
     "objectives": (
         "a list of keys of metrics.json, such as [score]",
@@ -38,6 +39,7 @@ class Options:
     n_trials: int
     batch: int
     seeds: int
+    finalists: int
     final_seeds: int
     objectives: list[str]
     direction: list[Literal["minimize", "maximize"]]

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import torch
 
 from gaussgan.config.errors import ConfigError
-from gaussgan.evaluation.evaluator import score
+from gaussgan.evaluation.scores import score
 from gaussgan.evaluation.summary import summary
+from gaussgan.gan.divergence import PRUNED
 from gaussgan.runs.record import read_record, read_replicas
 
 SCORE = "score"  # the objective that is the median of val/w2, or of val/sliced_w2 for mixtures
-PRUNED = "pruned"  # the status of a replica that a search froze
 ENDED = ("completed", "diverged")
 COLUMNS = ("val/", "mle/", "train/")  # prefixes of measures
 

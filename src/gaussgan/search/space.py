@@ -98,6 +98,15 @@ def text(value: Any) -> str:
     return str(value).replace(" ", "") if isinstance(value, list) else str(value)
 
 
+def override_text(value: Any) -> str:
+    """Return a nested value as it is written in an override: {a: [1, 2]} as {a:[1,2]}. Texts get quotes."""
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{override_text(entry)}" for key, entry in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(override_text, value)) + "]"
+    return "'" + value.replace("'", "\\'") + "'" if isinstance(value, str) else text(value)
+
+
 def _parse(line: str, where: str, parser: OverridesParser) -> Override:
     try:
         return parser.parse_override(line)

@@ -15,14 +15,14 @@ from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from gaussgan.config.errors import ConfigError, one_line
+from gaussgan.runs.study import FINAL, STUDY
 from gaussgan.search.space import Space
 
-FILE = "study.log"  # the study of a search, in the directory of its sweep
 GENERATION, SIZE, JOB, DIRECTORY, ERROR, NUMBERS = "generation", "size", "job", "directory", "error", "numbers"
-PURPOSE, FINAL = "gaussgan", "final"  # attributes of a study: what it searches, and the runs after the search
+PURPOSE = "gaussgan"  # the attribute of a study with what it searches
 LOCK_SECONDS = 5  # a lock that a killed process left is ignored after this time
 
 Direction = Literal["minimize", "maximize"]
@@ -94,14 +94,13 @@ def generation_of(trials: Sequence[FrozenTrial], generation: int) -> list[Frozen
     return [trial for trial in trials if trial.user_attrs[GENERATION] == generation]
 
 
-def open_study(
-    storage: str | None,
-    name: str,
-    directory: Path,
-    directions: Sequence[Direction],
-    objectives: Sequence[str],
-    purpose: Mapping[str, Any],
-) -> optuna.Study:
+def next_job(study: optuna.Study, trials: Sequence[FrozenTrial]) -> int:
+    """Return the number of the first job after those of the given trials, and after the final jobs."""
+    used = [trial.user_attrs.get(JOB, -1) for trial in trials]
+    return 1 + max([*used, study.user_attrs.get(FINAL, {}).get("last_job", -1)])
+
+
+def open_study(storage: str | None, name: str, directory: Path, purpose: Mapping[str, Any]) -> optuna.Study:
     """Create a study, or load it if it exists.
 
     Args:
@@ -109,28 +108,26 @@ def open_study(
             study.log in `directory`.
         name: the name of the study. A database may hold several studies.
         directory: the directory of the sweep.
-        directions: "minimize" or "maximize" for each objective.
-        objectives: the names of the objectives.
-        purpose: what the study searches, as a flat dict of plain values. See `purpose_of`.
+        purpose: what the study searches; see `purpose_of`.
 
     Raises:
         ConfigError: when the storage cannot be opened, or when the study exists and has another purpose.
     """
     try:
         study = optuna.create_study(
-            storage=_storage(storage or str(directory / FILE)),
+            storage=_storage(place_of(storage, directory)),
             study_name=name,
-            directions=directions,
+            directions=purpose["direction"],
             load_if_exists=True,
             sampler=optuna.samplers.RandomSampler(),  # it is never asked
         )
         if PURPOSE not in study.user_attrs and not study.get_trials(deepcopy=False):
-            study.set_metric_names([*objectives])
+            study.set_metric_names(purpose["objectives"])
             study.set_user_attr(PURPOSE, dict(purpose))
     except ConfigError:
         raise
     except Exception as error:
-        raise ConfigError(f"hydra.sweeper.storage: {storage or directory / FILE}: {_reason(error)}") from error
+        raise ConfigError(f"hydra.sweeper.storage: {storage or directory / STUDY}: {_reason(error)}") from error
     theirs = study.user_attrs.get(PURPOSE)
     if theirs is None:
         raise ConfigError(f"hydra.sweeper.study_name: the study {name} was not made by this program; choose another")
@@ -141,6 +138,11 @@ def open_study(
                 f" {_shown(ours)}; choose another hydra.sweep.dir or hydra.sweeper.study_name"
             )
     return study
+
+
+def place_of(storage: str | None, directory: Path) -> str:
+    """Return the storage of a study: the given one, or the journal file in the directory of the sweep."""
+    return storage or str(directory.resolve() / STUDY)
 
 
 def purpose_of(
@@ -176,6 +178,13 @@ def quiet() -> Iterator[None]:
 def load_study(storage: str, name: str, **arguments: Any) -> optuna.Study:
     """Load an existing study; see `open_study`. Further arguments are those of Optuna's `load_study`."""
     return optuna.load_study(study_name=name, storage=_storage(storage), **arguments)
+
+
+def running_trial(study: optuna.Study, number: int) -> Trial | None:
+    """Return the trial of a study with this number, so that it can be changed; None if it has already ended."""
+    trial = next(trial for trial in study.get_trials(deepcopy=False) if trial.number == number)
+    # Optuna has no public way to a trial that another process has begun.
+    return None if trial.state.is_finished() else Trial(study, trial._trial_id)
 
 
 def _storage(place: str) -> BaseStorage | str:

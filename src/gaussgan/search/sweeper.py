@@ -14,31 +14,34 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.runs.directory import SWEEP
 from gaussgan.search.checks import check_objectives, check_space
-from gaussgan.search.final import DEFAULT, finish
+from gaussgan.search.final import Final
 from gaussgan.search.grid import Grid
-from gaussgan.search.jobs import Jobs
 from gaussgan.search.options import Options
-from gaussgan.search.space import parse_space
+from gaussgan.search.recipes import Recipes
+from gaussgan.search.runs import Runs
+from gaussgan.search.space import override_text, parse_space
 from gaussgan.search.study import (
     ERROR,
-    FINAL,
     GENERATION,
     JOB,
     NUMBERS,
     SIZE,
     begin_generation,
     generation_of,
+    next_job,
     open_study,
+    place_of,
     propose,
     purpose_of,
+    running_trial,
     trials_of,
 )
-from gaussgan.search.trials import Program, programs
+from gaussgan.search.trials import Program
 
 if TYPE_CHECKING:
     from gaussgan.search.outcomes import Outcome
@@ -61,11 +64,9 @@ class Search:
     """
 
     def __init__(self, context: HydraContext, launcher: Launcher, config: DictConfig, options: Options) -> None:
-        self.launcher, self.config, self.options = launcher, config, options
+        self.context, self.config, self.options = context, config, options
         self.directory = Path(str(config.hydra.sweep.dir))
-        self.parser = OverridesParser.create(config_loader=context.config_loader)
-        self.jobs = Jobs(context, config)
-        self.configs: dict[tuple[str, ...], dict[str, Any]] = {}  # configurations of the current generation
+        self.runs = Runs(launcher, self.directory, options)
 
     def sweep(self, arguments: Sequence[str]) -> list[Sequence[JobReturn]]:
         """Run the search, or go on with it. Return what the launcher returned.
@@ -74,58 +75,56 @@ class Search:
             arguments: the overrides of the command line, except those of Hydra's own keys.
 
         Raises:
-            ConfigError: before the first run, when the search is configured wrongly.
+            ConfigError: before the first run, when the search is configured wrongly; at the end, when trials failed.
         """
-        self._check(arguments)
         options = self.options
+        self._check(arguments)
         if self.config.hydra.launcher.get("dry_run"):
-            trials = [create_trial(**each) for each in self._propose([], min(options.batch, self.n_trials))]
-            plan, _ = self._programs({i: trial.params for i, trial in enumerate(trials)}, self.seeds)
-            return [self.launcher.launch([program.overrides for program in plan], initial_job_idx=0)]
+            proposed = self._propose([], min(options.batch, self.n_trials))
+            plan, _ = self.recipes.programs({i: each["params"] for i, each in enumerate(proposed)}, self.seeds)
+            return [self.runs.launcher.launch([program.overrides for program in plan], initial_job_idx=0)]
         self.directory.mkdir(parents=True, exist_ok=True)
         name = options.study_name or self.directory.resolve().name
-        purpose = purpose_of(
-            self.space.distributions, options.objectives, options.direction, options.seeds, self.default.settings
-        )
-        self.study = open_study(options.storage, name, self.directory, options.direction, options.objectives, purpose)
+        rules = options.objectives, options.direction, options.seeds
+        purpose = purpose_of(self.space.distributions, *rules, self.recipes.default.settings)
+        self.study = open_study(options.storage, name, self.directory, purpose)
         OmegaConf.save(self.config, self.directory / SWEEP)
-        self.returned: list[Sequence[JobReturn]] = []
         while trials := self._next_generation():
             self._train(trials)
-        finish(self)
-        return self.returned
+        final = Final(self.study, self.recipes, self.runs, options, self.seeds, self.names)
+        final.report()
+        final.raise_failures()
+        return self.runs.returned
 
     def _check(self, arguments: Sequence[str]) -> None:
         options = self.options
-        self.space = parse_space(options.params, arguments, self.parser)
-        self.default = self.jobs.compose(self.space.fixed)
-        first = self.default.config["seed"]
-        self.seeds = [*range(first, first + options.seeds)]
-        check_space(self.space, self.jobs, self.default)
-        self.names = check_objectives(options.objectives, self.space, self.default)
-        self.first = self.jobs.values(self.default, self.space.distributions)
+        parser = OverridesParser.create(config_loader=self.context.config_loader)
+        self.space = parse_space(options.params, arguments, parser)
+        self.recipes = Recipes(self.context, self.config, self.space)
+        first_seed = self.recipes.default.config["seed"]
+        self.seeds = [*range(first_seed, first_seed + options.seeds)]
+        check_space(self.space, self.recipes.jobs, self.recipes.default)
+        self.names = check_objectives(options.objectives, self.space, self.recipes.default)
         self.n_trials = options.n_trials
+        self.first: dict[str, Any] | None = self.recipes.first
         self.make_sampler = instantiate(options.sampler)
-        if isinstance(self.make_sampler, partial) and self.make_sampler.func is Grid:
-            self.make_sampler = partial(self.make_sampler, self.space.distributions)
+        if getattr(self.make_sampler, "func", None) is Grid:  # it decides itself where the default recipe comes
+            self.make_sampler, self.first = partial(self.make_sampler, self.space.distributions), None
             self.n_trials = min(options.n_trials, len(self.make_sampler()))
-        elif not self.space.contains(self.first):
-            outside = {key: value for key, value in self.first.items() if not self.space.contains_value(key, value)}
-            log.info(
-                "The default recipe lies outside of the search space (%s)",
-                ", ".join(f"{key}={value}" for key, value in outside.items()),
-            )
+        elif not self.space.contains(self.recipes.first):
+            outside = {key: value for key, value in self.first.items() if not self.space.contains({key: value})}
+            shown = ", ".join(f"{key}={value}" for key, value in outside.items())
+            log.info("The default recipe lies outside of the search space (%s), and is no trial", shown)
+            self.first = None
         self._propose([], 1)  # raises an error if the sampler does not suit the space
 
     def _propose(self, earlier: Sequence[FrozenTrial], count: int) -> list[dict[str, Any]]:
-        options = self.options
-        grid = isinstance(self.make_sampler, partial) and self.make_sampler.func is Grid
-        first = self.first if self.space.contains(self.first) and not grid else None
+        seed, directions = self.options.sampler["seed"], self.options.direction
         try:
-            return propose(
-                earlier, self.space, self.make_sampler, options.sampler["seed"], options.direction, count, first
-            )
+            return propose(earlier, self.space, self.make_sampler, seed, directions, count, self.first)
         except (TypeError, ValueError) as error:
+            if isinstance(error, ConfigError):
+                raise
             raise ConfigError(f"hydra.sweeper.sampler: {one_line(error)}") from error
 
     def _next_generation(self) -> list[FrozenTrial]:
@@ -134,128 +133,74 @@ class Search:
         If the last generation is not complete, because an earlier process was killed, return this generation.
         """
         trials = trials_of(self.study)
-        last = max((trial.user_attrs[GENERATION] for trial in trials), default=0)
-        present = generation_of(trials, last)
-        if any(not trial.state.is_finished() for trial in present) or (
-            present and len(present) < present[0].user_attrs[SIZE]
-        ):
-            earlier, count = trials[: -len(present)], present[0].user_attrs[SIZE]
-        elif (count := min(self.options.batch, self.n_trials - len(trials))) > 0:
-            earlier = trials
+        last = generation_of(trials, max((trial.user_attrs[GENERATION] for trial in trials), default=0))
+        size = last[0].user_attrs[SIZE] if last else 0
+        if len(last) < size or not all(trial.state.is_finished() for trial in last):
+            earlier, count = trials[: -len(last)], size
         else:
+            earlier, count = trials, min(self.options.batch, self.n_trials - len(trials))
+        if count <= 0:
             return []
         proposed = self._propose(earlier, count)
-        self.configs.clear()
-        plan, refused = self._programs({i: each["params"] for i, each in enumerate(proposed)}, self.seeds)
-        jobs = {i: job for job, program in enumerate(plan, self.next_job(earlier)) for i in program.trials}
+        plan, refused = self.recipes.programs({i: each["params"] for i, each in enumerate(proposed)}, self.seeds)
+        jobs = {i: job for job, each in enumerate(plan, next_job(self.study, earlier)) for i in each.trials}
         for i, each in enumerate(proposed):
-            attributes = {JOB: jobs[i]} if i in jobs else {ERROR: refused[i]}
-            each["user_attrs"] = {**each["user_attrs"], **attributes}
-            each["state"] = TrialState.RUNNING if i in jobs else TrialState.FAIL
+            own = {JOB: jobs[i]} if i in jobs else {ERROR: refused[i]}
+            each |= {
+                "user_attrs": {**each["user_attrs"], **own},
+                "state": TrialState.RUNNING if i in jobs else TrialState.FAIL,
+            }
         return begin_generation(self.study, proposed)
-
-    def next_job(self, trials: Sequence[FrozenTrial]) -> int:
-        """Return the number of the first job after those of the given trials, and after the final jobs."""
-        used = [trial.user_attrs.get(JOB, -1) for trial in trials]
-        return 1 + max([*used, self.study.user_attrs.get(FINAL, {}).get("last_job", -1)])
-
-    def programs(self, values: Mapping[int, Mapping[str, Any]], seeds: Sequence[int]) -> list[Program]:
-        """Return the programs that train some trials. A trial whose configuration is refused is in no program."""
-        return self._programs(values, seeds)[0]
-
-    def _programs(
-        self, values: Mapping[int, Mapping[str, Any]], seeds: Sequence[int]
-    ) -> tuple[list[Program], dict[int, str]]:
-        """Return the programs of some trials, and for each trial whose configuration is refused, one line of why."""
-        overrides = {
-            i: [*self.space.fixed] if i == DEFAULT else [*self.space.fixed, *self.lines(each)]
-            for i, each in values.items()
-        }
-        configs, refused = {}, {}
-        for i, lines in overrides.items():
-            try:
-                if tuple(lines) not in self.configs:
-                    self.configs[tuple(lines)] = self.jobs.compose(lines).config
-                configs[i] = self.configs[tuple(lines)]
-            except ConfigError as error:
-                refused[i] = str(error)
-        return programs(configs, overrides, seeds), refused
-
-    def lines(self, values: Mapping[str, Any]) -> list[str]:
-        """Return the overrides of a trial.
-
-        A value is left out if the trial has no such key: penalty=none has no penalty.weight.
-        """
-        groups = {key: value for key, value in values.items() if key in self.default.composed.hydra.runtime.choices}
-        chosen = self.jobs.choose((*self.space.fixed, *self.space.lines(groups)))
-        present = {key: value for key, value in values.items() if key in groups or key[0] == "+" or chosen.has(key)}
-        return self.space.lines(present)
 
     def _train(self, trials: Sequence[FrozenTrial]) -> None:
         """Train a generation, and tell the study what became of each trial."""
-        running = {trial.number: trial for trial in trials if trial.state == TrialState.RUNNING}
-        plan, _ = self._programs({t.number: t.params for t in trials if JOB in t.user_attrs}, self.seeds)
         by_number = {trial.number: trial for trial in trials}
-        pending = [program for program in plan if {*program.trials} & running.keys()]
-        numbers = [by_number[program.trials[0]].user_attrs[JOB] for program in pending]
+        values = {trial.number: trial.params for trial in trials if JOB in trial.user_attrs}
+        plan, _ = self.recipes.programs(values, self.seeds)
+        pending = [each for each in plan if any(not by_number[i].state.is_finished() for i in each.trials)]
         if pending:
+            sizes = ", ".join(f"{len(each.trials)} × {len(self.seeds)}" for each in pending)
             log.info(
-                "Trials %d to %d of %d: %d programs of %d seeds each",
-                *(trials[0].number, trials[-1].number, self.n_trials, len(pending), len(self.seeds)),
+                "Trials %d to %d of %d; runs of trials × seeds: %s",
+                *(trials[0].number, trials[-1].number, self.n_trials, sizes),
             )
-        for program, results in self.launch(pending, numbers):
-            for number, result in zip(program.trials, results, strict=True):
-                if number in running:
-                    self._tell(running[number], result)
-        self._log_progress(trials)
+            jobs = [by_number[each.trials[0]].user_attrs[JOB] for each in pending]
+            for program, results in self.runs.launch([self._with_pruner(each) for each in pending], jobs):
+                for number, result in zip(program.trials, results, strict=True):
+                    self._tell(number, result)
+        self._log_progress()
 
-    def launch(self, plan: Sequence[Program], numbers: Sequence[int]) -> list[tuple[Program, list[Outcome]]]:
-        """Run programs. Return each with what became of its trials.
+    def _with_pruner(self, program: Program) -> Program:
+        if not self.options.pruner:
+            return program
+        place = place_of(self.options.storage, self.directory)
+        own = {"storage": place, "study_name": self.study.study_name, "trials": program.trials}
+        line = f"+callbacks.prune={override_text({**self.options.pruner, **own})}"
+        return program._replace(overrides=[*program.overrides, line])
 
-        Args:
-            plan: the programs.
-            numbers: the number of the job of each program.
-        """
-        jobs = [program.overrides for program in plan]
-        if [*numbers] == [*range(numbers[0], numbers[0] + len(jobs))] if jobs else True:
-            returned = [self.launcher.launch(jobs, initial_job_idx=numbers[0])] if jobs else []
-        else:
-            returned = [self.launcher.launch([job], initial_job_idx=n) for job, n in zip(jobs, numbers, strict=True)]
-        self.returned += returned
-        flat = [each for several in returned for each in several]
-        return [
-            (program, self._outcomes(each, number, len(program.trials)))
-            for program, each, number in zip(plan, flat, numbers, strict=True)
-        ]
-
-    def _outcomes(self, returned: JobReturn, number: int, trials: int) -> list[Outcome]:
-        from gaussgan.search.outcomes import Outcome, outcomes  # imports torch, so after the checks
-
-        try:
-            _ = returned.return_value  # raises the error that ended the job
-        except Exception as error:
-            return [Outcome(error=one_line(error))] * trials
-        directory = self.jobs.directory(returned, number)
-        return outcomes(directory, trials, self.options.objectives, self.options.direction)
-
-    def _tell(self, trial: FrozenTrial, result: Outcome) -> None:
-        handle = Trial(self.study, trial._trial_id)  # Optuna has no other way to change a trial that is running
-        if result.numbers:
-            handle.set_user_attr(NUMBERS, {key: value for key, value in result.numbers.items() if value == value})
-        if result.error:
-            handle.set_user_attr(ERROR, result.error)
+    def _tell(self, number: int, result: Outcome) -> None:
+        trial = running_trial(self.study, number)
+        if trial is None:
+            return
+        notes: Mapping[str, Any] = {
+            NUMBERS: {key: value for key, value in result.numbers.items() if value == value},
+            ERROR: result.error,
+        }
+        for key, note in notes.items():
+            if note:
+                trial.set_user_attr(key, note)
         if result.values is not None:
-            self.study.tell(trial.number, result.values)
+            self.study.tell(number, result.values)
         else:
-            self.study.tell(trial.number, state=TrialState.PRUNED if result.pruned else TrialState.FAIL)
+            self.study.tell(number, state=TrialState.PRUNED if result.pruned else TrialState.FAIL)
 
-    def _log_progress(self, trials: Sequence[FrozenTrial]) -> None:
-        done = len(trials_of(self.study))
-        best = self.study.best_trials
+    def _log_progress(self) -> None:
+        done, best = len(trials_of(self.study)), self.study.best_trials
         if len(self.options.objectives) > 1:
             log.info("%d of %d trials; %d are on the Pareto front", done, self.n_trials, len(best))
         elif best:
+            recipe = " ".join(self.recipes.lines(best[0].params))
             log.info(
                 "%d of %d trials; best so far: %.4g (trial %d: %s)",
-                *(done, self.n_trials, best[0].values[0], best[0].number, " ".join(self.lines(best[0].params))),
+                *(done, self.n_trials, best[0].values[0], best[0].number, recipe),
             )

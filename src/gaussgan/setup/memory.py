@@ -48,8 +48,8 @@ def check_memory(config: Mapping[str, Any]) -> None:
         return
     _check_fits({**on_device, **on_host})
     if config["trainer"]["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        half = {what: size / 2 for what, size in on_device.items()}  # a lower bound: a part is in the machine's memory
-        _check_fits(half, torch.cuda.mem_get_info()[1], "the GPU")
+        third = {what: size / 3 for what, size in on_device.items()}  # a lower bound: a part is in the machine's memory
+        _check_fits(third, torch.cuda.mem_get_info()[1], "the GPU")
 
 
 def _check_fits(needs: Needs, limit: float | None = None, where: str = "this machine") -> None:

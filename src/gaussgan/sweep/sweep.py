@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +19,6 @@ from gaussgan.config.errors import ConfigError
 from gaussgan.config.units import clock
 from gaussgan.runs.directory import LAST
 from gaussgan.runs.record import write_record
-from gaussgan.sweep.closing import print_plan
 from gaussgan.sweep.executors.protocol import Executor, with_retries
 from gaussgan.sweep.grouping import group_key, job_ranges, reason_alone
 from gaussgan.sweep.jobs import DONE, Job
@@ -38,7 +38,7 @@ class Sweep:
         config: the configuration of the sweep, including Hydra's own configuration.
         executor: runs the tasks.
         max_replicas: the largest number of jobs that are trained together; None for no limit.
-        dry_run: whether to list what would be done, and end the process.
+        dry_run: whether to run nothing. `closing.print_plan` then lists what would be run.
     """
 
     def __init__(
@@ -68,10 +68,11 @@ class Sweep:
             jobs = [self._compose(first + i, each) for i, each in enumerate(overrides)]
             grows = bool(first or self.jobs) or self.config.hydra.sweeper._target_ != BASIC_SWEEPER
             place_jobs(jobs, self.directory, grows)
-            if self.dry_run:
-                print_plan(jobs, self.directory)
-                raise SystemExit(0)
             self.jobs += jobs
+            if self.dry_run:
+                for job in jobs:
+                    job.finish(math.inf)
+                return [job.returned for job in jobs]
             tasks = self._tasks(jobs)
         done = [job for job in jobs if job.is_done]
         for job in done:

@@ -148,7 +148,7 @@ def _write_runs(
     def write_run(i: int) -> float:
         config, diverged, run_dir = configs[i], gan.diverged.get(i), Path(configs[i]["run_dir"])
         checkpoints = {LAST: single_checkpoint(read(kept.last.get(i, directory / LAST)), i, config)}
-        if i in kept.best:
+        if i in kept.best and config["callbacks"]["checkpoints"].get("best", True):
             checkpoints[BEST] = single_checkpoint(read(kept.best[i]), i, config)
         end = Ending(group["status"], group["error"], group["iterations"], trainer.global_step, seconds)
         packed = of_replica(rows, i)
@@ -168,7 +168,8 @@ def _write_runs(
             stale.unlink()
         log_finished_run(loggers[i], config, {tag: value[i].item() for tag, value in start.items()}, history, first)
         baseline = baselines(end.iterations)
-        record = record_run(run_dir, config, data, end, history, {}, None if baseline is None else baseline[i])
+        table = config["callbacks"]["record"].get("history", True)
+        record = record_run(run_dir, config, data, end, history, {}, None if baseline is None else baseline[i], table)
         return final_score(record)
 
     values: list[float | Exception | None] = [None] * len(configs)

@@ -16,7 +16,7 @@
       Object.assign(changes, {
         [`${axis}.gridcolor`]: color("--grid"), [`${axis}.zerolinecolor`]: color("--grid"),
         [`${axis}.linecolor`]: color("--faint"), [`${axis}.tickcolor`]: color("--faint"),
-        [`${axis}.tickfont.color`]: color("--muted"), [`${axis}.title.font.color`]: color("--muted"),
+        [`${axis}.tickfont.color`]: color("--muted"), [`${axis}.title.font.color`]: color("--muted"), [`${axis}.title.font.size`]: 13, [`${axis}.automargin`]: true,
       });
     }
     return changes;
@@ -42,7 +42,11 @@
     layout.autosize = true;
     delete layout.width;
     if (matchMedia("(pointer: coarse)").matches) layout.dragmode = false;
-    if (innerWidth < 640) layout.margin = { ...layout.margin, l: 48, r: 8 };
+    if (innerWidth < 640) { // a phone: each entry of the legend has a line of its own
+      const entries = figure.data.filter((trace) => trace.name && trace.showlegend !== false).length;
+      layout.height += 20 * Math.max(0, entries - 2);
+      chart.style.minHeight = `${layout.height}px`;
+    }
     drawn.add(chart);
     Plotly.newPlot(chart, figure.data, layout, { responsive: true, displaylogo: false, displayModeBar: false });
   };
@@ -96,7 +100,7 @@
     return button;
   };
   const line = (row) => {
-    const [place, link, typed] = runs[row[0]];
+    const [place, link, text] = runs[row[0]];
     const tr = element("tr");
     columns.forEach((name, i) => {
       const value = row[i + 1];
@@ -107,16 +111,13 @@
     const where = element("td"), anchor = element("a", place);
     anchor.href = link;
     where.append(anchor);
-    const replica = columns.includes("replica") ? row[columns.indexOf("replica") + 1] : null;
-    const text = replica === null ? typed : `python scripts/evaluate.py ${quoted(place)} --replica ${replica}`;
     const command = element("td"), flex = element("div", undefined, "command"), code = element("code", text || "not known");
-    code.title = replica === null ? typed : typed && `${text}\nThe run: ${typed}`;
+    code.title = text;
     flex.append(...(text ? [copyButton(text)] : []), code);
     command.append(flex);
     tr.append(where, command);
     return tr;
   };
-  const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\"'\"'")}'`);
   const more = () => {
     body.append(...order.slice(next, next + PIECE).map((i) => line(rows[i])));
     next = Math.min(next + PIECE, order.length);
