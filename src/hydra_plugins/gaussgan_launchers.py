@@ -7,11 +7,14 @@ does not add the module there.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
@@ -95,3 +98,20 @@ class RayLauncher(SweepLauncher):
         from gaussgan.sweep.executors.ray_cluster import RayCluster
 
         return RayCluster(self.settings)
+
+
+class OwnFilesWin(SearchPathPlugin):
+    """Let the files in conf/hydra replace what other installed plugins, such as hydra-joblib-launcher, give that name.
+
+    Otherwise Hydra would check our files against the settings of those plugins. Hydra calls this method after it has
+    imported all plugins.
+    """
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for element in search_path.get_path():
+            conf = Path(str(element.path).removeprefix("file://"))
+            for file in conf.glob("hydra/**/*.yaml") if element.provider == "main" else ():
+                names: Any = ConfigStore.instance().repo
+                for group in file.relative_to(conf).parent.parts:
+                    names = names.get(group, {})
+                names.pop(file.name, None)
