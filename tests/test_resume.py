@@ -125,8 +125,9 @@ def test_max_steps_then_more(compose: Compose, alone: Path, steps: int) -> None:
     assert_same(second.run_dir, alone)
 
 
-def test_resuming_in_float64_keeps_float64(compose: Compose) -> None:
-    recipe = (*RECIPE, "trainer.precision=64-true")
+@pytest.mark.parametrize("optimizer", [(), ("optimizer_d._target_=torch.optim.AdamW",)], ids=["ours", "torch's own"])
+def test_resuming_in_float64_keeps_float64(compose: Compose, optimizer: tuple[str, ...]) -> None:
+    recipe = (*RECIPE, "trainer.precision=64-true", *optimizer)
     alone, first = compose(*recipe, name="alone"), compose(*recipe, "trainer.max_steps=20", name="first")
     train(alone)
     train(first)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 import math
-from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Any
 
 import torch
 from omegaconf import DictConfig
@@ -23,7 +21,7 @@ from gaussgan.config.per_replica import pairing_seeds
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.distributions import name_of
 from gaussgan.data.iterations import iteration_limits
-from gaussgan.evaluation.evaluator import score
+from gaussgan.evaluation.scores import final_score
 from gaussgan.gan.divergence import Diverged
 from gaussgan.gan.module import GAN
 from gaussgan.loggers.make import closing
@@ -137,18 +135,3 @@ def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Pa
     if record["status"] == "interrupted":
         raise SystemExit(exit_code())
     return final_score(record)
-
-
-def final_score(record: Mapping[str, Any]) -> float:
-    """Return the score of a run, by which runs are compared. A smaller score is better.
-
-    The score is the generator's distance from the true distribution: val/w2 if the data are Gaussian, otherwise
-    val/sliced_w2. For a run with replicas, the score is the median of the replicas' distances, and the distance of a
-    diverged replica counts as infinity. If the record contains no distance, or if it is NaN, the score is infinity.
-
-    Args:
-        record: the content of the run's metrics.json.
-    """
-    tag = score(record)
-    distance = record.get(f"{tag}_median", record.get(tag))
-    return math.inf if distance is None or math.isnan(distance) else distance

@@ -330,10 +330,32 @@ def test_a_run_that_cannot_be_assembled_leaves_no_files(complaint: Callable[[str
         assert not [*tmp_path.iterdir()]
 
 
-def test_a_sweeps_directory_belongs_to_one_sweep(complaint: Callable[[str], str], tmp_path: Path) -> None:
-    (tmp_path / "multirun.yaml").touch()
-    message = complaint(shlex.join(["-m", "seed=0,1", f"hydra.sweep.dir={tmp_path}"]))
-    assert message == f"hydra.sweep.dir: {tmp_path} already holds a sweep; choose another directory"
+def test_a_sweeps_directory(complaint: Callable[[str], str], tmp_path: Path) -> None:
+    """It is a new or an empty one, or that of an earlier sweep, and belongs to one process at a time."""
+    (tmp_path / "file").touch()
+    other, running = tmp_path / "other", tmp_path / "running"
+    for directory in (other, running):
+        directory.mkdir()
+    for name in ("a.txt", "b.txt"):
+        (other / name).touch()
+    (running / "multirun.yaml").write_text("as before")
+    with FileLock(running / ".lock"):
+        for name, words in {
+            "file": f" must be a directory (got the file {tmp_path / 'file'})",
+            "other": f" must be a new or empty directory, or that of an earlier sweep; {other} holds a.txt and 1 more",
+            "running": f": another sweep is under way in {running}",
+        }.items():
+            message = complaint(shlex.join(["-m", "seed=0,1", f"hydra.sweep.dir={tmp_path / name}"]))
+            assert message == f"hydra.sweep.dir{words}"
+    assert (running / "multirun.yaml").read_text() == "as before"
+
+
+def test_a_sweep_that_does_not_begin_leaves_no_files(complaint: Callable[[str], str], tmp_path: Path) -> None:
+    for name in ("new", "empty"):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        message = complaint(shlex.join(["-m", "objective=hinge,none_such", f"hydra.sweep.dir={tmp_path / name}"]))
+        assert "none_such" in message
+        assert not (tmp_path / name).exists()
 
 
 def test_a_directory_that_cannot_be_written(complaint: Callable[[str], str], tmp_path: Path) -> None:

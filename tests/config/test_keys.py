@@ -238,7 +238,7 @@ def test_tags_are_recorded_and_may_change(compose: Compose, tmp_path: Path) -> N
 
 def test_jobs_that_are_trained_together_have_tags(compose: Compose, tmp_path: Path) -> None:
     jobs = [compose(*QUICK, "tags=[a,b]", f"seed={seed}", name=f"job{seed}") for seed in (1, 2)]
-    train_together([OmegaConf.to_container(cfg, resolve=True) for cfg in jobs])  # type: ignore[misc]
+    train_together([OmegaConf.to_container(cfg, resolve=True) for cfg in jobs], tmp_path / "group")  # type: ignore[misc]
     assert [read_record(tmp_path / f"job{seed}")["tags"] for seed in (1, 2)] == [["a", "b"]] * 2
 
 

@@ -10,9 +10,10 @@ from torch import nn
 
 from gaussgan.data.distributions import AffineGaussian, Dirac, Distribution, ring
 from gaussgan.evaluation.dirac import equilibrium_distance
-from gaussgan.evaluation.evaluator import Evaluator, evaluator_of, score
+from gaussgan.evaluation.evaluator import Evaluator, evaluator_of
 from gaussgan.evaluation.gaussian import gaussian_kl, gaussian_w2
 from gaussgan.evaluation.samples import mode_metrics, sliced_w2
+from gaussgan.evaluation.scores import score
 from gaussgan.networks import MLP, Linear, Location
 from gaussgan.networks.moments import gaussian_density, has_closed_form
 from gaussgan.rng import stream

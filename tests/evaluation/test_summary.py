@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from gaussgan.evaluation.summary import aggregate, group_rows, group_summaries, quantiles, summary
+from gaussgan.gan.divergence import Diverged
 from gaussgan.rng import stream, uniform
 from gaussgan.runs.history import of_replica, pack, unpack
 
@@ -83,7 +84,7 @@ def test_a_thousand_groups_of_one_take_no_time() -> None:
     row = {tag: uniform(1024, generator=stream(0, tag)) for tag in ("val/w2", "mle/w2", "train/loss_d", "train/loss_g")}
     config = {"replicas": 1024, "seed": 0, "optimizer_d": {"lr": [*range(1024)]}}
     start = time.perf_counter()
-    rows = group_rows(row, [3], config)
+    rows = group_rows(row, {3: Diverged(1, "a loss")}, config)
     assert time.perf_counter() - start < 1  # measured: 0.05 s
     assert [each["val/w2_median"] for each in rows[:3]] == row["val/w2"][:3].tolist()
     assert rows[3]["val/w2_median"] == math.inf

@@ -162,7 +162,7 @@ def test_an_invalid_logger_is_refused(compose: Compose, overrides: str, message:
 
 @pytest.mark.parametrize("package", ["wandb", "mlflow"])
 def test_an_extra_that_is_not_installed_gives_one_line(
-    compose: Compose, monkeypatch: pytest.MonkeyPatch, package: str
+    compose: Compose, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, package: str
 ) -> None:
     monkeypatch.setattr(f"pytorch_lightning.loggers.{package}._{package.upper()}_AVAILABLE", False)
     cfg = compose(f"logger=[csv,{package}]")
@@ -170,10 +170,10 @@ def test_an_extra_that_is_not_installed_gives_one_line(
         assemble(cfg)
     jobs = [OmegaConf.to_container(cfg, resolve=True) | {"run_dir": f"{cfg.run_dir}/{seed}"} for seed in (1, 2)]
     with pytest.raises(ConfigError, match=f"logger.{package} needs"):  # before they are trained
-        train_together(jobs)  # type: ignore[arg-type]
+        train_together(jobs, tmp_path / "group")  # type: ignore[arg-type]
 
 
-def test_jobs_that_are_trained_together_log_the_same(compose: Compose) -> None:
+def test_jobs_that_are_trained_together_log_the_same(compose: Compose, tmp_path: Path) -> None:
     double = (*SMALL, BOTH, "~callbacks.pictures", "trainer.precision=64-true")  # a game amplifies rounding
     overrides = [(*double, f"optimizer_d.lr={lr}") for lr in (0.01, 0.02)]
     alone = [compose(*each, name=f"alone{i}") for i, each in enumerate(overrides)]
@@ -181,7 +181,7 @@ def test_jobs_that_are_trained_together_log_the_same(compose: Compose) -> None:
     assert reason_alone(OmegaConf.to_container(joint[0])) is None  # type: ignore[arg-type]
     for cfg in alone:
         train(cfg)
-    train_together([OmegaConf.to_container(cfg, resolve=True) for cfg in joint])  # type: ignore[misc]
+    train_together([OmegaConf.to_container(cfg, resolve=True) for cfg in joint], tmp_path / "group")  # type: ignore[misc]
     for ours, theirs in zip(joint, alone, strict=True):
         assert [row["step"] for row in rows(ours.run_dir)] == ["5", "10"]
         tables = [[{tag: float(v) for tag, v in row.items()} for row in rows(cfg.run_dir)] for cfg in (ours, theirs)]

@@ -31,7 +31,7 @@ from gaussgan.config.errors import ConfigError, shortage
 from gaussgan.networks import build
 from gaussgan.runs import signals
 from gaussgan.runs.directory import LAST, refuse_if_taken
-from gaussgan.runs.record import RECORD, write_record
+from gaussgan.runs.record import RECORD, read_record, write_record
 from gaussgan.setup import memory
 from gaussgan.setup.memory import check_memory, needed, training_needs, validation_needs
 from gaussgan.train import train
@@ -196,12 +196,13 @@ def test_a_full_disk_is_reported_in_one_line(
             break
         assert line.startswith(f"hydra.run.dir: cannot write to {directory}")
         assert line.endswith("(No space left on device)")
-        assert not (directory / RECORD).exists()
+        if (directory / RECORD).exists():  # it was written at the beginning, and could not be replaced
+            assert read_record(directory)["status"] == "running"
         assert not [*directory.rglob("*.tmp")]
         assert torch.equal(ending(run_again(compose, "~callbacks.pictures")), alone)
         for path in (directory / RECORD, directory / LAST):
             path.unlink()
-    assert left > 4
+    assert left > 5
 
 
 def test_a_limit_of_file_size_is_one_line_and_leaves_a_record(tmp_path: Path) -> None:
@@ -269,6 +270,17 @@ def test_a_run_that_does_not_fit_in_memory_is_refused(
         check_memory(config)
 
 
+def test_a_run_that_does_not_fit_on_the_gpu_is_refused(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (0, 0.5e9))
+    for accelerator in ("gpu", "cuda", "auto"):
+        config = OmegaConf.to_container(compose("replicas=4096", f"trainer.accelerator={accelerator}"), resolve=True)
+        check_memory({**config, "replicas": 16})
+        with pytest.raises(ConfigError, match=r"^the run needs about .* GB of memory, but the GPU has only 0.5 GB"):
+            check_memory(config)
+    check_memory(OmegaConf.to_container(compose("replicas=4096"), resolve=True))
+
+
 def test_a_machine_with_less_memory_refuses_more_runs(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     cfg = compose("replicas=4096")
     config = OmegaConf.to_container(cfg, resolve=True)
@@ -309,6 +321,12 @@ def test_the_error_of_an_allocator_becomes_one_line() -> None:
         torch.empty(10**15)
     assert shortage(refused.value) == "there is not enough memory (one array needs 4,000,000 GB)"
     assert shortage(MemoryError()) == "there is not enough memory"
+    cuda = "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.19 GiB …"
+    assert shortage(torch.OutOfMemoryError(cuda)) == "there is not enough memory on the GPU (one array needs 20.00 GiB)"
+    context = RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported later")
+    assert shortage(context) == "there is not enough memory on the GPU"
+    handle = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+    assert shortage(handle) == "there is not enough memory on the GPU"
     assert shortage(RuntimeError("mat1 and mat2 cannot be multiplied")) is None
     assert shortage(FileNotFoundError(errno.ENOENT, "no such file")) is None
 

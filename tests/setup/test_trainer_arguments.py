@@ -12,12 +12,14 @@ import pytest
 import torch
 from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.accelerators import CUDAAccelerator
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.schema import TRAINER
 from gaussgan.setup.assemble import assemble
+from gaussgan.setup.trainer import check_machine
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]
@@ -210,6 +212,27 @@ def test_the_learning_rates_of_replicas_are_logged(compose: Compose) -> None:
     start, *_, end = events.Scalars("lr/discriminator_median")
     assert (start.step, start.value, end.step, end.value) == (0, pytest.approx(0.05), 30, 0)
     assert events.Scalars("lr/generator")[0].value == pytest.approx(0.005)
+
+
+@pytest.mark.parametrize("devices, fit", [
+    ("1", True), ("[0]", True), ("auto", True), ("-1", True), ("'0,'", True),
+    ("2", False), ("[1]", False), ("[0,1]", False), ("'2'", False), ("'0,1'", False),
+])  # fmt: skip
+def test_devices_must_fit_a_machine_with_one_gpu(
+    compose: Compose, monkeypatch: pytest.MonkeyPatch, devices: str, fit: bool
+) -> None:
+    monkeypatch.setattr(CUDAAccelerator, "is_available", staticmethod(lambda: True))
+    monkeypatch.setattr(CUDAAccelerator, "auto_device_count", staticmethod(lambda: 1))
+    for accelerator in ("gpu", "cuda", "auto"):
+        trainer = compose(f"trainer.accelerator={accelerator}", f"trainer.devices={devices}").trainer
+        if fit:
+            check_machine(trainer)
+        else:
+            with pytest.raises(
+                ConfigError, match=r"^trainer.devices must fit the GPUs of this machine, .* \[0\] \(got "
+            ):
+                check_machine(trainer)
+    check_machine(compose(f"trainer.devices={devices}").trainer)  # any number of processes on the CPU
 
 
 def test_the_summary_is_shown(compose: Compose, capsys: pytest.CaptureFixture) -> None:

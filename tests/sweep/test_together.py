@@ -1,9 +1,8 @@
 """Runs that are trained together write the same directories as runs that are trained alone."""
 
 import json
-import math
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +33,13 @@ JOBS = [
 TIMED = ("seconds", "examples_per_second")
 
 
-def train_together(cfgs: list[DictConfig]) -> list[float | Exception]:
-    return together.train_together([OmegaConf.to_container(cfg, resolve=True) for cfg in cfgs])  # type: ignore[misc]
+def group_of(cfgs: list[DictConfig]) -> Path:
+    return Path(cfgs[0].run_dir).with_name("group")
+
+
+def train_together(cfgs: list[DictConfig], written: Collection[int] = ()) -> list[float | Exception | None]:
+    configs: Any = [OmegaConf.to_container(cfg, resolve=True) for cfg in cfgs]
+    return together.train_together(configs, group_of(cfgs), written)
 
 
 @pytest.fixture
@@ -96,7 +100,7 @@ def test_each_run_equals_a_run_alone(both: Callable, common: tuple[str, ...], di
         for tag, points in their_scalars.items():
             assert [step for step, _ in our_scalars[tag]] == [step for step, _ in points], tag
             assert [v for _, v in our_scalars[tag]] == pytest.approx([v for _, v in points], rel=1e-5, nan_ok=True), tag
-        assert not (other / ".together").exists()
+    assert not group_of(joint).exists()
     assert {i for i, status in enumerate(statuses) if status == "diverged"} == diverged
 
 
@@ -113,50 +117,57 @@ def test_a_job_can_be_resumed_alone(both: Callable, compose: Compose) -> None:
         torch.testing.assert_close(mine, expected, rtol=1e-6, atol=1e-9)
 
 
-def test_a_directory_that_is_taken_fails_alone(both: Callable) -> None:
-    single, joint = both()
-    train(joint[2])
-    values = train_together(joint)
-    assert isinstance(values[2], ConfigError)
-    assert "already holds a run" in str(values[2])
-    assert [isinstance(value, float) for value in values] == [True, True, False, True, True]
-    two = [joint[2], single[0]]
-    values = train_together(two)
-    assert isinstance(values[0], ConfigError)
-    assert math.isfinite(values[1])
-
-
 def test_a_directory_that_cannot_be_written_fails_alone(both: Callable) -> None:
     _, joint = both()
     Path(joint[1].run_dir).mkdir()
     (Path(joint[1].run_dir) / "checkpoints").touch()
     values = train_together(joint)
     assert [isinstance(value, ConfigError) for value in values] == [False, True, False, False, False]
-    assert not list(Path(joint[0].run_dir).parent.glob("*/.together"))
     for i in (0, 2):
         assert load_run(joint[i].run_dir).iterations == 18
+    (Path(joint[1].run_dir) / "checkpoints").unlink()
+    values = train_together(joint, written=(0, 2, 3, 4))  # what was trained is still there
+    assert [isinstance(value, float) for value in values] == [False, True, False, False, False]
+    assert load_run(joint[1].run_dir).iterations == 18
+    assert not group_of(joint).exists()
 
 
-def test_a_second_ctrl_c_leaves_what_was_done(both: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("signals, done", [(1, 8), (2, 6)])
+def test_a_stopped_group_goes_on_to_the_same_bits(
+    both: Callable, monkeypatch: pytest.MonkeyPatch, signals: int, done: int
+) -> None:
+    """The first Ctrl-C ends the group after a block of iterations, the second one at once."""
     add_to_epoch = GAN._add_to_epoch
 
     def interrupted(gan: GAN, *arguments: Any) -> None:
         add_to_epoch(gan, *arguments)
-        if gan.global_step == 9:
-            for _ in range(2):
+        if gan.global_step == 8:
+            for _ in range(signals):
                 signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(GAN, "_add_to_epoch", interrupted)
-    _, joint = both()
-    with pytest.raises(SystemExit) as ended:
-        train_together(joint)
+    options = ("data.steps_per_execution=2", "ema_half_life=3")
+    undisturbed, joint = both(*options)
+    values = train_together(undisturbed)
+    with monkeypatch.context() as patch:
+        patch.setattr(GAN, "_add_to_epoch", interrupted)
+        with pytest.raises(SystemExit) as ended:
+            train_together(joint)
     assert ended.value.code == 130
-    left = Path(joint[0].run_dir) / ".together"
-    assert load_run(left, replica=2).iterations == 6
+    left = group_of(joint)
+    assert load_run(left, replica=2).iterations == done
     record = read_record(Path(joint[2].run_dir))
     assert (record["status"], record["error"]) == ("interrupted", f"stopped by SIGINT, as replica 2 of {left}")
-    with pytest.raises(ConfigError, match="holds stopped runs"):
-        train_together(joint)
+    assert train_together(joint) == values
+    for a, b in zip(undisturbed, joint, strict=True):
+        one, other = (read_record(Path(cfg.run_dir)) for cfg in (a, b))
+        assert {**one, **dict.fromkeys(TIMED)} == {**other, **dict.fromkeys(TIMED)}
+        names = [{str(file.relative_to(cfg.run_dir)) for file in Path(cfg.run_dir).rglob("*.ckpt")} for cfg in (a, b)]
+        assert names[0] == names[1]
+        for name in names[0]:
+            theirs, mine = (read_checkpoint(Path(cfg.run_dir) / name) for cfg in (a, b))
+            for key in ("state_dict", "optimizer_states", "average_weight", "global_step"):
+                torch.testing.assert_close(mine[key], theirs[key], rtol=0, atol=0, equal_nan=True)
+        assert scalars(a.run_dir) == scalars(b.run_dir)
 
 
 def test_runs_that_cannot_be_trained_together_write_nothing(both: Callable) -> None:
@@ -164,4 +175,4 @@ def test_runs_that_cannot_be_trained_together_write_nothing(both: Callable) -> N
     with pytest.raises(ConfigError, match=r"generator\.out_features must be 2"):
         train_together(joint)
     for cfg in joint:
-        assert {path.name for path in Path(cfg.run_dir).iterdir()} <= {".lock"}
+        assert read_record(Path(cfg.run_dir))["status"] == "running"  # the sweep runs it alone next

@@ -12,7 +12,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.data.iterations import data_of
-from gaussgan.evaluation.evaluator import score
+from gaussgan.evaluation.scores import score
 from gaussgan.evaluation.summary import middle
 from gaussgan.gan.module import GAN
 from gaussgan.runs.checkpoint import save_checkpoint

@@ -16,8 +16,9 @@ from gaussgan.config.per_replica import replica_groups
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.loader import Batch
 from gaussgan.evaluation.baseline import mle_w2
-from gaussgan.evaluation.evaluator import ChunkedEvaluator, Evaluator, score
+from gaussgan.evaluation.evaluator import ChunkedEvaluator, Evaluator
 from gaussgan.evaluation.gaussian import gaussian_w2
+from gaussgan.evaluation.scores import score
 from gaussgan.evaluation.spectrum import linearised, update_jacobian
 from gaussgan.evaluation.summary import quantiles
 from gaussgan.figures import Cloud, Verdict

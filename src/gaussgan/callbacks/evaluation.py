@@ -124,7 +124,7 @@ class Evaluation(Callback):
             values |= evaluator.optimality(gan.generator, gan.discriminator, gan.logistic)
             for measure in self.measures:
                 values |= measure(data.distribution, gan.generator, gan.discriminator)
-        return values
+        return {name: value.cpu() for name, value in values.items()}
 
     def total_seconds(self) -> float:
         """Return the seconds of training so far. For a resumed run, this includes the time before the interruption."""

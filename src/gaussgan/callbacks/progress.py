@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 from time import perf_counter
 from typing import Any
 
@@ -14,8 +13,9 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
 from gaussgan.callbacks.evaluation import evaluation_of
+from gaussgan.config.units import clock
 from gaussgan.data.iterations import data_of, planned_iterations
-from gaussgan.evaluation.evaluator import score
+from gaussgan.evaluation.scores import score
 from gaussgan.evaluation.summary import middle
 from gaussgan.gan.module import GAN
 from gaussgan.gan.state import TAGS
@@ -75,8 +75,8 @@ class IterationsBar(ProgressBar):
     def _show(self, trainer: Trainer, gan: GAN) -> None:
         step, seconds = trainer.global_step, perf_counter() - self.started
         left = seconds * (self.total - step) / max(step - self.start, 1)
-        clock = f"{_clock(left)} left" if left else f"{_clock(seconds)} in all"
-        texts = [f"{step}/{self.total}", clock, *self._numbers(trainer, gan, seconds)]
+        time = f"{clock(left)} left" if left else f"{clock(seconds)} in all"
+        texts = [f"{step}/{self.total}", time, *self._numbers(trainer, gan, seconds)]
         if self.progress is None:
             log.info("  ".join(texts))
             self.next_time = self.started + seconds + max(LINE_SECONDS, (seconds + left) / LINES)
@@ -100,9 +100,3 @@ class IterationsBar(ProgressBar):
             texts.append(f"{score(last).removeprefix('val/')} {middle(last, score(last), gan.diverged):.3g}")
         seen = data.examples_seen(trainer.global_step) - data.examples_seen(self.start)
         return [*texts, f"{gan.replicas * seen / seconds:,.0f} ex/s"]
-
-
-def _clock(seconds: float) -> str:
-    """Format a number of seconds as minutes and seconds, such as 0:12. From one hour on, add hours, such as 2:13:20."""
-    clock = str(timedelta(seconds=round(seconds)))
-    return clock.removeprefix("0:").removeprefix("0") if seconds < 3599.5 else clock

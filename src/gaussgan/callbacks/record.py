@@ -18,7 +18,7 @@ from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.iterations import data_of, planned_iterations
 from gaussgan.evaluation.baseline import mle_w2
 from gaussgan.evaluation.summary import group_rows, replica_rows, summary
-from gaussgan.gan.divergence import Diverged
+from gaussgan.gan.divergence import PRUNED, Diverged
 from gaussgan.gan.module import GAN
 from gaussgan.runs import signals
 from gaussgan.runs.history import write_history
@@ -85,7 +85,7 @@ def record_run(
         write_history(directory, history, {i: error.iteration for i, error in diverged.items()})
     speed = replicas * data.examples_seen(ending.trained) / ending.seconds if ending.seconds else None
     record = {
-        **summary(row, diverged),
+        **summary(row, diverged, [i for i, error in diverged.items() if error.status == PRUNED]),
         "status": ending.status,
         "error": ending.error,
         **identity(config),

@@ -22,11 +22,12 @@ from gaussgan.cli.hints import explain
 from gaussgan.cli.hydra_private import parse_command_line
 from gaussgan.config.check import check, check_hydra, translating_omegaconf_errors
 from gaussgan.config.errors import ConfigError, one_line, shortage
-from gaussgan.runs.directory import abandon_sweep, claim, claim_sweep, is_first_process, record_end, refuse_if_taken
+from gaussgan.runs.directory import claim, is_first_process, record_end, refuse_if_taken
 from gaussgan.runs.job_errors import FULL, report, was_reported
 from gaussgan.runs.signals import exit_code, noting, received
+from gaussgan.sweep.directory import ClaimedSweep, claim_sweep
 
-_sweeps: list[Path] = []
+_claims: list[ClaimedSweep] = []  # at most one: the directory of the sweep that this process runs
 
 
 class Preflight(Callback):
@@ -53,8 +54,7 @@ class Preflight(Callback):
         with _exiting_on_error():
             directory = _output_directory(config, "hydra.sweep.dir")
             check_hydra(config)
-            claim_sweep(directory)
-            _sweeps.append(directory)
+            _claims.append(claim_sweep(directory))
 
 
 def launch(task: Callable[[DictConfig], float], config_path: str, config_name: str) -> None:
@@ -81,38 +81,63 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
 
     @hydra.main(version_base="1.3", config_path=config_path, config_name=config_name)
     def main(cfg: DictConfig) -> float:
-        sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
-        try:
-            if sweeping:
-                _check_job(cfg)
-            with noting(), translating_omegaconf_errors():
-                value = task(cfg)
-            if sweeping and received():  # a signal came during the last iterations; this job is complete
-                raise SystemExit(exit_code())
-            return value
-        except Exception as error:
-            report(error)
-            if sweeping:
-                raise
-            raise SystemExit(1) from None
+        return run(task, cfg)
 
     try:
         try:
             main()
-        except BaseException:
-            while _sweeps:
-                abandon_sweep(_sweeps.pop())
-            raise
+        finally:
+            failed = _end_sweep()
+        sys.exit(1 if failed else 0)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
         if was_reported(error):
-            sys.exit(1)  # after a sweep, Hydra raises the error of the first failed job again
+            sys.exit(1)
         if FULL:
             raise
         if typed is None or shortage(error):
             sys.exit(one_line(error))
         sys.exit(explain(error, typed, config_path, config_name))
+
+
+def run(task: Callable[[DictConfig], float], cfg: DictConfig) -> float:
+    """Run a task, and report its errors. A signal that comes during the task ends the process after the task."""
+    sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
+    try:
+        if sweeping:
+            _check_job(cfg)
+        with noting(), translating_omegaconf_errors():
+            value = task(cfg)
+        if sweeping and received():  # a signal came during the last iterations; this job is complete
+            raise SystemExit(exit_code())
+        return value
+    except Exception as error:
+        report(error)
+        if sweeping:
+            raise
+        raise SystemExit(1) from None
+
+
+def _end_sweep() -> bool:
+    """Print how the jobs of a sweep have ended, write its report, and unlock its directory.
+
+    Return whether a job failed. If no job has begun, leave the directory as it was before.
+    """
+    if not _claims:
+        return False
+    from gaussgan.sweep.closing import end_sweep
+    from gaussgan.sweep.sweep import sweeps
+
+    claim, stopped = _claims.pop(), sys.exc_info()[0] is not None
+    jobs = [job for sweep in sweeps for job in sweep.jobs]
+    if not jobs:
+        claim.abandon()
+        return False
+    try:
+        return end_sweep(jobs, claim.directory, stopped)
+    finally:
+        claim.lock.release()
 
 
 def _assemble(config: DictConfig, directory: Path) -> None:

@@ -7,8 +7,12 @@ import re
 
 from hydra.errors import InstantiationException
 
+from gaussgan.config.units import gigabytes
+
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-OUT_OF_MEMORY = r"can't allocate memory|[Oo]ut of memory|Unable to allocate|Storage size calculation overflowed"
+OUT_OF_MEMORY = (
+    r"can't allocate memory|[Oo]ut of memory|Unable to allocate|Storage size calculation overflowed|STATUS_ALLOC_FAILED"
+)
 
 
 class ConfigError(ValueError):
@@ -42,10 +46,5 @@ def shortage(error: BaseException) -> str | None:
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and re.search(OUT_OF_MEMORY, str(error))):
         size = re.search(r"allocate (\d+) bytes|allocate ([\d.]+ [KMGTPE]iB)", str(error))
         asked = "" if size is None else f" (one array needs {size[2] or gigabytes(int(size[1]))})"
-        return f"there is not enough memory{asked}"
+        return f"there is not enough memory{' on the GPU' if 'CUDA' in str(error) else ''}{asked}"
     return None
-
-
-def gigabytes(size: float) -> str:
-    """Convert a number of bytes to a text in gigabytes, such as "1.5 GB"."""
-    return f"{size / 1e9:,.{1 if size < 1e10 else 0}f} GB" if size < 1e18 else f"{size / 1e9:.3g} GB"

@@ -27,6 +27,7 @@ FOREIGN_NAMES = {  # what to type in gaussgan → the names of the same setting 
     "ckpt_path": "ckpt checkpoint resume",
     "tags or hydra.run.dir": "name task_name",
     "hydra.run.dir": "log_dir output_dir",
+    "hydra.sweeper.batch": "n_jobs",
     "--cfg job": "print_config",
 }
 SIMILAR = 0.7  # two names are similar if their SequenceMatcher ratio is at least this

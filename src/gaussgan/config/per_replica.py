@@ -21,7 +21,7 @@ PER_REPLICA = (
     "seed", "data.seed", "data.instance_noise", "generator.std", "generator.mean", "discriminator.std",
     "discriminator.mean", "penalty.weight", "penalty.*.weight", "update.weight", "player_?.clip_gradient",
     "player_?.clip_weights", "optimizer_?.lr", "optimizer_?.eps", "optimizer_?.momentum", "optimizer_?.alpha",
-    "optimizer_?.betas", "ema_half_life",
+    "optimizer_?.betas", "optimizer_?.betas.?", "ema_half_life",
 )  # fmt: skip
 SEEDS = ("seed", "data.seed")
 

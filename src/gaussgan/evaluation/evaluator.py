@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ from gaussgan.data.distributions import Distribution, examples_of, has_density
 from gaussgan.data.gaussian import gaussian_log_prob, is_singular, rounding, sample_moments
 from gaussgan.evaluation.gaussian import gaussian_kl, gaussian_w2
 from gaussgan.evaluation.samples import mode_metrics, sliced_w2
+from gaussgan.evaluation.scores import score
 from gaussgan.gan.objectives import logistic_loss
 from gaussgan.networks.moments import has_closed_form
 from gaussgan.rng import normal, stream
@@ -23,7 +24,6 @@ MOMENT_SAMPLES = 10_000  # number of examples that give the moments of a generat
 DENSITY_SAMPLES = 1_000  # largest number of real examples, and also of generated ones, at which densities are computed
 DIRECTIONS = 128  # number of random directions for val/sliced_w2
 CHUNK = 128  # number of replicas that are measured at once
-SCORES = ("val/w2", "val/sliced_w2")  # the score of a run is the first of these measures that has a value
 
 
 def evaluator_of(data: GaussianDataModule) -> Evaluator | ChunkedEvaluator:
@@ -216,17 +216,6 @@ def distances_with_average(
         tag = score(values)
         values[f"{tag}_ema"] = evaluator.distances(average)[tag]
     return values
-
-
-def score(row: Mapping[str, Any]) -> str:
-    """Return the tag of the score, the measure by which runs are compared.
-
-    The score is val/sliced_w2 if the row has a value for val/sliced_w2 but none for val/w2. Otherwise it is val/w2.
-
-    Args:
-        row: maps tags to measures.
-    """
-    return next((tag for tag in SCORES if row.get(tag) is not None), SCORES[0])
 
 
 def _like(module: nn.Module, x: Tensor) -> Tensor:

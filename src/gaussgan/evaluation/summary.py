@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from gaussgan.config.per_replica import entries, replica_groups, seeds, varying
-from gaussgan.evaluation.evaluator import SCORES
+from gaussgan.evaluation.scores import SCORES
+from gaussgan.gan.divergence import PRUNED, Diverged
 
 ROUNDING = 5e-4  # largest rounding error of a number with three digits after the point
 QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}
@@ -98,7 +99,7 @@ def middle(row: Mapping[str, Any], tag: str, diverged: Collection[int] = ()) -> 
     return numbers.get(f"{tag}_median", numbers[tag])
 
 
-def summary(row: Mapping[str, Any], diverged: Collection[int]) -> dict[str, float]:
+def summary(row: Mapping[str, Any], diverged: Collection[int], pruned: Collection[int] = ()) -> dict[str, float]:
     """Return the measures of a finished run as plain numbers, made by `aggregate`.
 
     For replicas, the result also has these numbers, if the row has the measures for them:
@@ -112,14 +113,15 @@ def summary(row: Mapping[str, Any], diverged: Collection[int]) -> dict[str, floa
     Args:
         row: maps the name of each measure to a number, or to a tensor [R] for R replicas.
         diverged: the indices of the diverged replicas, from 0 to R − 1.
+        pruned: the indices of those among them that did not diverge, but were stopped by a search.
     """
     shared = {tag: float(value) for tag, value in row.items() if not _is_own(value)}
     replicas = next((len(value) for value in row.values() if _is_own(value)), 0)
-    return {**shared, **group_summaries(row, diverged, [range(replicas)])[0]} if replicas else shared
+    return {**shared, **group_summaries(row, diverged, [range(replicas)], pruned)[0]} if replicas else shared
 
 
 def group_summaries(
-    row: Mapping[str, Any], diverged: Collection[int], groups: Sequence[Sequence[int]]
+    row: Mapping[str, Any], diverged: Collection[int], groups: Sequence[Sequence[int]], pruned: Collection[int] = ()
 ) -> list[dict[str, float]]:
     """Return the numbers of `summary` for each of several groups of replicas, without those that are not per replica.
 
@@ -127,22 +129,30 @@ def group_summaries(
         row: maps the name of each measure to a tensor [R]. Other values are ignored.
         diverged: the indices of the diverged replicas, from 0 to R − 1.
         groups: for each group, the indices of its replicas.
+        pruned: the indices of those among `diverged` that a search stopped.
     """
     own = {tag: value for tag, value in row.items() if _is_own(value)}
-    lost = _mask(diverged, max(map(max, groups)) + 1)
+    replicas = max(map(max, groups)) + 1
+    lost, ill = _mask(diverged, replicas), _mask({*diverged} - {*pruned}, replicas)
     summaries: list[dict[str, float]] = [{} for _ in groups]
     for size in {len(members) for members in groups}:  # groups of one size are summarised at once
         which = [i for i, members in enumerate(groups) if len(members) == size]
         index = torch.tensor([[*groups[i]] for i in which]).mT  # [size, groups]
-        numbers = _summary({tag: value[index] for tag, value in own.items()}, lost[index])
+        numbers = _summary({tag: value[index] for tag, value in own.items()}, lost[index], ill[index])
         for i, *values in zip(which, *(each.tolist() for each in numbers.values()), strict=True):
             summaries[i] = dict(zip(numbers, values, strict=True))
     return summaries
 
 
-def _summary(row: Mapping[str, Tensor], lost: Tensor) -> dict[str, Tensor]:
-    """Return the numbers of `summary` over the first dimension. The tensors of `row`, and `lost`, are [n, groups]."""
-    numbers = {"share_diverged": lost.double().mean(0)}
+def _summary(row: Mapping[str, Tensor], lost: Tensor, ill: Tensor) -> dict[str, Tensor]:
+    """Return the numbers of `summary` over the first dimension of tensors, each [n, groups].
+
+    Args:
+        row: maps the name of each measure to its values.
+        lost: which replicas diverged or were pruned.
+        ill: which replicas diverged.
+    """
+    numbers = {"share_diverged": ill.double().mean(0)}
     for tag, values in row.items():
         numbers |= _statistics(tag, values, lost)
     if "val/w2" in row and "mle/w2" in row:
@@ -167,14 +177,14 @@ def _mask(indices: Collection[int], n: int) -> Tensor:
 
 
 def replica_rows(
-    row: Mapping[str, Any], status: str, diverged: Collection[int], config: Mapping[str, Any]
+    row: Mapping[str, Any], status: str, diverged: Mapping[int, Diverged], config: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """Return one row for each replica: its index, seed, status, measures, and its values of those settings that vary.
 
     Args:
         row: maps the name of each measure to a tensor [R] with one value for each replica.
         status: the status of the replicas that did not diverge.
-        diverged: the indices of the diverged replicas, from 0 to R − 1.
+        diverged: maps the index of each diverged replica, and of each that a search stopped, to its error.
         config: the run's configuration.
     """
     columns = {tag: row[tag].tolist() if _is_own(row.get(tag)) else None for tag in _measures(row)}
@@ -183,7 +193,7 @@ def replica_rows(
         {
             "replica": i,
             "seed": seed,
-            "status": "diverged" if i in diverged else status,
+            "status": diverged[i].status if i in diverged else status,
             **{tag: math.nan if values is None else values[i] for tag, values in columns.items()},
             **{key: values[i] for key, values in own.items()},
         }
@@ -191,19 +201,22 @@ def replica_rows(
     ]
 
 
-def group_rows(row: Mapping[str, Any], diverged: Collection[int], config: Mapping[str, Any]) -> list[dict[str, Any]]:
+def group_rows(
+    row: Mapping[str, Any], diverged: Mapping[int, Diverged], config: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     """Return one row for each group of replicas whose settings are equal: these settings, and the group's summary.
 
     The column n is the number of replicas in the group. For the other columns, see `summary`.
 
     Args:
         row: maps the name of each measure to a tensor [R] with one value for each replica.
-        diverged: the indices of the diverged replicas, from 0 to R − 1.
+        diverged: maps the index of each diverged replica, and of each that a search stopped, to its error.
         config: the run's configuration.
     """
     groups = replica_groups(config)
     measures = {tag: row[tag] for tag in _measures(row) if _is_own(row.get(tag))}
-    summaries = group_summaries(measures, diverged, [group.members for group in groups])
+    pruned = [i for i, error in diverged.items() if error.status == PRUNED]
+    summaries = group_summaries(measures, diverged, [group.members for group in groups], pruned)
     return [
         {**group.settings, "n": len(group.members), **numbers} for group, numbers in zip(groups, summaries, strict=True)
     ]

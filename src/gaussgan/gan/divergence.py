@@ -7,22 +7,30 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+PRUNED = "pruned"  # in place of a loss: a search stopped the replica, because its settings were hopeless
 Losses = Mapping[str, Sequence[Tensor]]  # player → its losses in a block, one for each gradient
 
 
 class Diverged(ArithmeticError):
-    """A loss or a parameter became NaN or infinite.
+    """A loss or a parameter became NaN or infinite, or a search stopped a replica. The replica is frozen.
 
     Args:
         iteration: the number of the iteration, counted from 1.
-        what: the loss or parameter that is not finite, such as "the generator's loss".
+        what: the loss or parameter that is not finite, such as "the generator's loss"; or PRUNED.
     """
 
     def __init__(self, iteration: int, what: str) -> None:
         super().__init__(iteration, what)  # with these arguments it can be copied
         self.iteration, self.what = iteration, what
 
+    @property
+    def status(self) -> str:
+        """The status of the replica in replicas.csv: "diverged" or "pruned"."""
+        return PRUNED if self.what == PRUNED else "diverged"
+
     def __str__(self) -> str:
+        if self.what == PRUNED:
+            return f"pruned at iteration {self.iteration}"
         return f"diverged: {self.what} is not finite at iteration {self.iteration}"
 
 

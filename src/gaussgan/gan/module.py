@@ -235,8 +235,9 @@ class GAN(LightningModule):
 
     def _over_ranks(self, tensor: Tensor) -> Tensor:
         """Return the average of a tensor over the processes of a distributed run, on the CPU."""
-        device = self.device if self.trainer.world_size > 1 else torch.device("cpu")  # MPS has no float64
-        return self.trainer.strategy.reduce(tensor.to(device)).cpu()
+        if self.trainer.world_size == 1:
+            return tensor.cpu()
+        return self.trainer.strategy.reduce(tensor.to(self.device)).cpu()
 
 
 def on_device(component: Any, like: Tensor) -> Any:

@@ -119,10 +119,10 @@ class Player:
 
     @property
     def learning_rate(self) -> float | Tensor:
-        """The learning rate of the next step; [R] if the learning rates of replicas differ."""
+        """The learning rate of the next step; [R], on the CPU, if the learning rates of replicas differ."""
         group = self.optimizer.param_groups[0]
         rate = group["lr"] * group.get("rates", 1.0)
-        return rate.flatten() if isinstance(rate, Tensor) else rate
+        return rate.flatten().cpu() if isinstance(rate, Tensor) else rate
 
     @property
     def state(self) -> PlayerState:

@@ -61,7 +61,9 @@ class EpochSums(NamedTuple):
         Args:
             values: one tensor for each name in `TAGS`, with one number for each of n examples, [..., n, 1].
         """
-        means = torch.stack([value.mean((-2, -1)) for value in values], -1)
+        # A mean in bfloat16 would have two digits only.
+        precision = torch.promote_types(values[0].dtype, torch.float32)
+        means = torch.stack([value.mean((-2, -1), dtype=precision) for value in values], -1)
         counts = torch.tensor([value.shape[-2] for value in values], dtype=torch.float64)
         return self._replace(sums=self.sums + means.cpu().double() * counts, counts=self.counts + counts)
 

@@ -16,7 +16,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from gaussgan.config.dotted import to_yaml
 from gaussgan.config.recipe import hyperparameters
-from gaussgan.evaluation.evaluator import score
+from gaussgan.evaluation.scores import score
 from gaussgan.evaluation.summary import aggregate
 from gaussgan.loggers.make import IDS_FILE, SERVICES, closing
 from gaussgan.runs.directory import SWEEP

@@ -16,7 +16,11 @@ from gaussgan.runs.files import writing
 from gaussgan.runs.record import RECORD, ending, identity, read_record, write_record
 
 LAST, BEST = "checkpoints/last.ckpt", "checkpoints/best.ckpt"
-SWEEP, LOCK = "multirun.yaml", ".lock"
+SWEEP, LOCK = "multirun.yaml", ".lock"  # Hydra writes the first in the directory of a sweep
+
+
+class Busy(ConfigError):
+    """Another process has the lock of a directory."""
 
 
 @contextmanager
@@ -30,17 +34,17 @@ def claim(directory: Path, ckpt_path: str | None) -> Iterator[None]:
         ckpt_path: the checkpoint from which the run is resumed; None for a new run.
 
     Raises:
-        ConfigError: when another process has the lock, when the directory cannot be written, or when it already holds
-            another run than the one that is resumed.
+        Busy: when another process has the lock.
+        ConfigError: when the directory cannot be written, or when it already holds another run than the one that is
+            resumed.
     """
     with writing("hydra.run.dir"):
         directory.mkdir(parents=True, exist_ok=True)
-        # `is_running` holds the lock for a moment, so try again for a moment
-        lock = FileLock(directory.resolve() / LOCK, timeout=0.2, is_singleton=True)
+        lock = lock_of(directory)
         try:
-            lock.acquire()
+            lock.acquire(timeout=0.2)  # `is_running` may hold the lock for a moment
         except Timeout:
-            raise ConfigError(f"hydra.run.dir: another run is under way in {directory}") from None
+            raise Busy(f"hydra.run.dir: another run is under way in {directory}") from None
     try:
         refuse_if_taken(directory, ckpt_path)
         yield
@@ -48,16 +52,27 @@ def claim(directory: Path, ckpt_path: str | None) -> Iterator[None]:
         lock.release()
 
 
+def lock_of(directory: Path) -> FileLock:
+    """Return the lock of a directory. In one process, every call returns the same object."""
+    return FileLock(directory.resolve() / LOCK, is_singleton=True)
+
+
 def is_running(directory: Path) -> bool:
-    """Return whether another process has the lock of a directory, which `claim` takes."""
+    """Return whether another process has the lock of a run's directory, or of the sweep to which the run belongs."""
+    return any(is_locked(each) for each in (directory, *directory.resolve().parents))
+
+
+def is_locked(directory: Path) -> bool:
+    """Return whether another process has the lock of a directory."""
     if not (directory / LOCK).exists():
         return False
-    lock = FileLock(directory.resolve() / LOCK, blocking=False, is_singleton=True)
     try:
-        with lock:
+        with lock_of(directory).acquire(blocking=False):
             return False
     except Timeout:
         return True
+    except OSError:  # a directory of another user
+        return False
 
 
 def refuse_if_taken(directory: Path, ckpt_path: str | None) -> None:
@@ -87,25 +102,16 @@ def holds_a_run(directory: Path) -> bool:
     return (directory / LAST).exists()
 
 
-def claim_sweep(directory: Path) -> None:
-    """Reserve a directory for a sweep: create the file multirun.yaml, the first file that Hydra writes there.
+def run_directories(root: Path) -> Iterator[Path]:
+    """Yield the run directories inside a directory: those with a metrics.json. Hidden directories are skipped.
 
-    Raises:
-        ConfigError: when the directory already holds a sweep, or cannot be written.
+    A run directory is not searched for more run directories. The order is that of numbers: 2 comes before 10.
     """
-    with writing("hydra.sweep.dir"):
-        directory.mkdir(parents=True, exist_ok=True)
-        try:
-            (directory / SWEEP).touch(exist_ok=False)
-        except FileExistsError:
-            raise ConfigError(f"hydra.sweep.dir: {directory} already holds a sweep; choose another directory") from None
-
-
-def abandon_sweep(directory: Path) -> None:
-    """Remove a sweep's directory if no job of the sweep has started: multirun.yaml is then the only file in it."""
-    if [path.name for path in directory.glob("*")] == [SWEEP]:
-        (directory / SWEEP).unlink()
-        directory.rmdir()
+    for parent, names, files in os.walk(root, followlinks=True):
+        if RECORD in files:
+            names.clear()
+            yield Path(parent)
+        names[:] = sorted((name for name in names if name[0] != "."), key=lambda name: (len(name), name))
 
 
 def is_first_process() -> bool:
@@ -122,15 +128,13 @@ def record_running(directory: Path, config: Mapping[str, Any] | DictConfig) -> N
     write_record(directory, {"status": "running", **identity(config)})
 
 
-def record_end(directory: Path, error: BaseException, config: Mapping[str, Any] | DictConfig, note: str = "") -> None:
-    """Write the record of a run that ended with an error. If `holds_a_run(directory)` is true, write nothing.
-
-    Args:
-        directory: the run's directory.
-        error: the error that ended the run.
-        config: the run's configuration.
-        note: a text that is appended to the error's message in the record.
-    """
+def record_end(directory: Path, error: BaseException, config: Mapping[str, Any] | DictConfig) -> None:
+    """Write the record of a run that ended with an error. If `holds_a_run(directory)` is true, write nothing."""
     if not holds_a_run(directory):
-        status, text = ending(error)
-        write_record(directory, {"status": status, "error": text + note, **identity(config)})
+        record_failure(directory, error, config)
+
+
+def record_failure(directory: Path, error: BaseException, config: Mapping[str, Any] | DictConfig) -> None:
+    """Write the record of a run that ended with an error. It replaces an earlier record."""
+    status, text = ending(error)
+    write_record(directory, {"status": status, "error": text, **identity(config)})

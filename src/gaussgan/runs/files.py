@@ -25,17 +25,21 @@ def writing(key: str, path: Path | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, key: str = "hydra.run.dir") -> Iterator[Path]:
     """Write the file `path` atomically: at any time, it has either the old content or all of the new content.
 
     The context manager yields the path of a temporary file. Write the new content to the temporary file inside the with
     block. At the end of the block, the temporary file is renamed to `path`.
 
+    Args:
+        path: the file.
+        key: the config key with which an error message begins.
+
     Raises:
         ConfigError: when the file cannot be written. In this case, the old file does not change.
     """
     temporary = path.with_name(f".{path.name}.tmp")
-    with writing("hydra.run.dir", path):
+    with writing(key, path):
         try:
             yield temporary
             temporary.replace(path)
@@ -45,9 +49,9 @@ def replacing(path: Path) -> Iterator[Path]:
             raise
 
 
-def write_whole(path: Path, content: bytes | memoryview) -> None:
+def write_whole(path: Path, content: bytes | memoryview, key: str = "hydra.run.dir") -> None:
     """Write `content` to the file `path`. The write is atomic; see `replacing`."""
-    with replacing(path) as temporary:
+    with replacing(path, key) as temporary:
         temporary.write_bytes(content)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 
-from gaussgan.config.errors import ConfigError, shortage
+from gaussgan.config.errors import DISK_ERRORS, ConfigError, shortage
 
 log = logging.getLogger(__name__)
 
@@ -27,3 +27,12 @@ def report(error: Exception) -> None:
 def was_reported(error: Exception) -> bool:
     """Return whether `report` has already logged this error."""
     return any(error is other for other in _reported)
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Return whether an error, or the error that caused it, says that the disk is full or cannot be written."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            return True
+        error = error.__cause__
+    return False

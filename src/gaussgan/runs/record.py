@@ -9,6 +9,7 @@ import math
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from itertools import chain
@@ -18,6 +19,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gaussgan import __version__
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.recipe import settings
 from gaussgan.runs.files import write_whole
@@ -32,7 +34,7 @@ FIELDS = (
 )  # fmt: skip
 ORIGIN = ("git_commit", "git_dirty", "settings")  # they come last, because they are long
 OPTIONAL = ("val/", "mle/w2_", "train/loss_d_", "train/loss_g_", "efficiency", "share_")  # prefixes of optional fields
-PACKAGES = ("gaussgan", "torch", "pytorch-lightning", "hydra-core", "numpy")
+PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "numpy")
 
 
 def write_record(directory: Path, record: Mapping[str, Any]) -> None:
@@ -105,9 +107,20 @@ def identity(config: Mapping[str, Any] | DictConfig) -> dict[str, Any]:
     known = {key: config.get(key) for key in ("seed", "tags", "replicas")}
     try:
         plain: Any = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else config
-        return {**known, **git_state(), "settings": settings(plain)}
+        own = settings(plain)
+        if plain["ckpt_path"] is not None and "ckpt_path" not in own:  # it goes on from its own checkpoint
+            own |= _first_checkpoint(Path(plain["run_dir"]))
+        return {**known, **git_state(), "settings": own}
     except (OmegaConfBaseException, KeyError, TypeError, AttributeError, ValueError):
         return {**known, **git_state(), "settings": None}
+
+
+def _first_checkpoint(directory: Path) -> dict[str, Any]:
+    """Return the setting ckpt_path of the record in a directory, as a dict with this key or an empty dict."""
+    with suppress(ConfigError):
+        earlier = (read_record(directory).get("settings") or {}) if (directory / RECORD).exists() else {}
+        return {key: value for key, value in earlier.items() if key == "ckpt_path"}
+    return {}
 
 
 @cache
@@ -137,4 +150,5 @@ def ending(error: BaseException) -> tuple[str, str]:
 @cache
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that affect the result of a run."""
-    return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
+    others = {package: version(package) for package in PACKAGES}
+    return {"python": platform.python_version(), "gaussgan": __version__, **others}

@@ -136,7 +136,7 @@ def check_optimizers(gan: GAN) -> None:
                 raise ConfigError(f"{name} must be a torch.optim.Optimizer (got {type(optimizer).__name__})")
             multiples = (1.0, torch.tensor([3.0, -5, 7]))
             first, second = (_step_twice(getattr(gan, name), gan.replicas, multiple) for multiple in multiples)
-        except (TypeError, ValueError, RuntimeError) as error:
+        except (TypeError, ValueError, RuntimeError, AssertionError) as error:
             raise error if isinstance(error, ConfigError) else ConfigError(f"{name}: {one_line(error)}") from error
         if not torch.allclose(first, second, rtol=0, atol=0, equal_nan=True):
             raise ConfigError(f"{name} must not mix replicas in a step, but {type(optimizer).__name__} does")

@@ -13,8 +13,9 @@ import torch
 from hydra.utils import instantiate
 from torch import Tensor, nn
 
-from gaussgan.config.errors import ConfigError, gigabytes
+from gaussgan.config.errors import ConfigError
 from gaussgan.config.per_replica import of_replica
+from gaussgan.config.units import gigabytes
 from gaussgan.data.distributions import Distribution
 from gaussgan.evaluation.evaluator import CHUNK, DIRECTIONS, MOMENT_SAMPLES
 from gaussgan.networks.build import build_networks

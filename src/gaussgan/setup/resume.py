@@ -88,8 +88,10 @@ def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModul
     twin.schedule = None
     optimizers, _ = twin.configure_optimizers()
     if checkpoint["global_step"]:
-        for player in (twin.discriminator_player, twin.generator_player):
-            player.apply(torch.zeros_like(player.theta))  # the first step creates the state of a torch optimizer
+        # The first step creates the state of a torch optimizer. Its step count has the default precision of the run.
+        with trainer.precision_plugin.train_step_context():
+            for player in (twin.discriminator_player, twin.generator_player):
+                player.apply(torch.zeros_like(player.theta))
     state, scheduled = twin.state, [] if gan.schedule is None else optimizers
     loops = ("fit_loop", "validate_loop", "test_loop", "predict_loop")
     path = checkpoint.get("trajectory", torch.empty(0))

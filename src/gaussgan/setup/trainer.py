@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -29,10 +29,13 @@ for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # these
 for module in ("profilers", "callbacks.model_summary", "callbacks.early_stopping"):
     logging.getLogger(f"pytorch_lightning.{module}").setLevel(logging.INFO)
 warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # inside Lightning
+warnings.filterwarnings("ignore", message="GPU available but not used")  # for a small network, the CPU is faster
 # Two wrong warnings are hidden. The first counts Lightning's batches, but here such a batch is a block of iterations.
 # The second warns that a checkpoint holds the state after a step, which is right here.
 warnings.filterwarnings("ignore", message=".*is smaller than the logging interval")
 warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
+
+AUTO = (None, "auto", -1, "-1")  # values of trainer.devices that fit every machine
 
 
 def make_trainer(cfg: DictConfig, callbacks: Mapping[str, Callback]) -> Trainer:
@@ -71,10 +74,29 @@ def check_machine(trainer: DictConfig) -> None:
     accelerators = ["auto", *here, *(["gpu"] if {"cuda", "mps"} & {*here} else [])]
     if (name := trainer.accelerator) not in accelerators:
         raise ConfigError(f"trainer.accelerator must be one of {', '.join(accelerators)} on this machine (got {name})")
+    _check_gpus(trainer, here)
     strategies = [name for name in StrategyRegistry.available_strategies() if name.startswith(("ddp", "single_device"))]
     if isinstance(name := trainer.get("strategy"), str) and name not in ("auto", *strategies):
         raise ConfigError(
             f"trainer.strategy must be auto, ddp or another ddp strategy of Lightning, such as ddp_spawn (got {name})"
+        )
+
+
+def _check_gpus(trainer: DictConfig, here: Sequence[str]) -> None:
+    """Check that this machine has the GPUs that trainer.devices asks for: a number of them, or their indices.
+
+    Args:
+        here: the names of the accelerators of this machine.
+    """
+    gpu = next((name for name in ("cuda", "mps") if name in here), None)
+    if gpu is None or trainer.accelerator not in ("auto", "gpu", gpu) or (devices := trainer.get("devices")) in AUTO:
+        return
+    count = AcceleratorRegistry.get(gpu).auto_device_count()
+    listed = devices.split(",") if isinstance(devices, str) and "," in devices else devices
+    most = int(listed) - 1 if isinstance(listed, int | str) else max(int(index) for index in listed if index != "")
+    if most >= count:
+        raise ConfigError(
+            f"trainer.devices must fit the GPUs of this machine, whose indices are {[*range(count)]} (got {devices})"
         )
 
 

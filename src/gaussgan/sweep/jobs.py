@@ -1,14 +1,17 @@
-"""Start and end the jobs of a sweep as Hydra does. Write log records to the log files of several jobs at once."""
+"""One job of a sweep: its configuration and directory. Start and end a job as Hydra does."""
 
 from __future__ import annotations
 
 import logging
+import math
 import pickle
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus, configure_log, env_override, run_job
@@ -16,6 +19,31 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from gaussgan.config.dotted import to_yaml
+from gaussgan.config.errors import ConfigError
+from gaussgan.config.recipe import fingerprint, settings
+from gaussgan.evaluation.scores import final_score
+from gaussgan.runs.directory import LAST, record_failure
+from gaussgan.runs.record import RECORD, read_record
+
+log = logging.getLogger(__name__)
+
+DONE = ("completed", "diverged")  # statuses of runs that need not be run again
+
+
+class Result(JobReturn):
+    """The result of a job, as Hydra's launchers return it. The value of a failed job is infinity.
+
+    In Hydra's class, reading the value of a failed job raises the error of the job. Hydra's sweeper would then stop,
+    and leave out the jobs of its next batch.
+    """
+
+    @property
+    def return_value(self) -> Any:
+        return self._return_value if self.status == JobStatus.COMPLETED else math.inf
+
+    @return_value.setter
+    def return_value(self, value: Any) -> None:
+        self._return_value = value
 
 
 @dataclass(eq=False)
@@ -28,16 +56,61 @@ class Job:
     number: int
     overrides: Sequence[str]
     config: DictConfig  # it includes Hydra's own configuration, under the key hydra
-    returned: JobReturn = field(default_factory=JobReturn)
-    task: dict[str, Any] = field(default_factory=dict)  # the job's resolved configuration, after `begin`
+    returned: Result = field(default_factory=Result)
+    task: dict[str, Any] | None = None  # the resolved configuration after `place`; None if it cannot be resolved
     files: list[logging.FileHandler] = field(default_factory=list)  # the log files of the job, after `begin`
+
+    def place(self, number: int, subdirectory: str | None = None) -> None:
+        """Give the job a number, and so a directory.
+
+        Args:
+            number: the number. Most often it is the name of the directory inside the sweep's directory.
+            subdirectory: the name of the directory, if it does not follow from the number.
+        """
+        self.number, config = number, self.config
+        with read_write(config.hydra), open_dict(config.hydra):
+            config.hydra.job.id = config.hydra.job.num = number
+            if subdirectory is not None:
+                config.hydra.sweep.subdir = subdirectory
+        with hydra_config(config):  # the directory's name may contain interpolations of Hydra's configuration
+            with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
+                config.hydra.runtime.output_dir = str(_directory(config))
+            self.task = _resolved(config)
 
     @property
     def run_dir(self) -> Path:
-        return Path(self.task["run_dir"])
+        return Path(self.config.hydra.runtime.output_dir)
+
+    @cached_property
+    def settings(self) -> dict[str, Any] | None:
+        """What identifies the job; see `gaussgan.config.recipe.settings`. None if the configuration is wrong."""
+        with suppress(AttributeError, KeyError, TypeError, ValueError):
+            return None if self.task is None else settings(self.task)
+        return None
+
+    @cached_property
+    def fingerprint(self) -> str | None:
+        return None if self.settings is None else fingerprint(self.settings)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The record of the job's run; only a status, None, if there is no record."""
+        with suppress(ConfigError):
+            return read_record(self.run_dir) if (self.run_dir / RECORD).exists() else {"status": None}
+        return {"status": None}
+
+    @property
+    def is_done(self) -> bool:
+        return self.record["status"] in DONE
 
     def run(self, context: HydraContext, task: TaskFunction) -> None:
-        self.returned = run_job(task, self.config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
+        """Run the job alone. If its directory holds a checkpoint, the run goes on from there."""
+        if has_checkpoint(self.run_dir):
+            with read_write(self.config), open_dict(self.config):
+                self.config.ckpt_path = str(self.run_dir / LAST)
+        returned = run_job(task, self.config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
+        self.returned = Result(**vars(returned) | {"status": JobStatus.UNKNOWN})
+        self.finish(returned._return_value)
 
     def begin(self, context: HydraContext, task: TaskFunction) -> None:
         """Do what Hydra's function `run_job` does before it runs a job.
@@ -51,10 +124,7 @@ class Job:
             task: the function that runs one job. Here it is only passed to on_job_start, and not called.
         """
         config = self.config
-        with hydra_config(config):  # the directory's name may contain interpolations of Hydra's configuration
-            directory = Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir)).absolute()
-            with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
-                config.hydra.runtime.output_dir = str(directory)
+        with hydra_config(config):
             OmegaConf.set_readonly(config.hydra, True)
             pickled = pickle.dumps(config)
             cfg, hydra_cfg = pickle.loads(pickled), pickle.loads(pickled)
@@ -64,19 +134,18 @@ class Job:
                         del node[key]
             overrides: Any = OmegaConf.to_container(config.hydra.overrides.task)
             name = JobRuntime.instance().get("name")
-            self.returned = JobReturn(overrides, cfg, hydra_cfg, working_dir=str(Path.cwd()), task_name=name)
-            directory.mkdir(parents=True, exist_ok=True)
+            self.returned = Result(overrides, cfg, hydra_cfg, working_dir=str(Path.cwd()), task_name=name)
+            self.run_dir.mkdir(parents=True, exist_ok=True)
             configure_log(config.hydra.job_logging, config.hydra.verbose)
             if config.hydra.output_subdir is not None:
-                (directory / config.hydra.output_subdir).mkdir(exist_ok=True)
+                (self.run_dir / config.hydra.output_subdir).mkdir(exist_ok=True)
                 nodes = {"config": cfg, "hydra": hydra_cfg, "overrides": config.hydra.overrides.task}
                 for name, node in nodes.items():
                     text = to_yaml(OmegaConf.to_container(node, resolve=False, enum_to_str=True))
-                    (directory / config.hydra.output_subdir / f"{name}.yaml").write_text(text, encoding="utf-8")
+                    (self.run_dir / config.hydra.output_subdir / f"{name}.yaml").write_text(text, encoding="utf-8")
             with env_override(config.hydra.job.env_set):
                 context.callbacks.on_job_start(config=config, task_function=task)
-            self.task = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
-        self.files = _log_files()
+        self.files = log_files()
 
     def end(self, context: HydraContext, outcome: float | Exception) -> None:
         """Do what Hydra's function `run_job` does after it has run a job.
@@ -87,9 +156,54 @@ class Job:
             context: Hydra's context, which contains Hydra's callbacks.
             outcome: the score of the job, or the error that ended the job.
         """
-        self.returned.return_value = outcome
-        self.returned.status = JobStatus.FAILED if isinstance(outcome, Exception) else JobStatus.COMPLETED
+        self.finish(outcome)
         context.callbacks.on_job_end(config=self.config, job_return=self.returned)
+
+    def finish(self, outcome: float | Exception) -> None:
+        """Set the job's result. If the job failed, its record says so from now on, whatever it said before."""
+        failed = isinstance(outcome, Exception)
+        self.returned.return_value = outcome
+        self.returned.status = JobStatus.FAILED if failed else JobStatus.COMPLETED
+        if isinstance(outcome, Exception) and self.record["status"] != "failed":
+            with suppress(ConfigError):  # the disk may be full
+                record_failure(self.run_dir, outcome, self.config if self.task is None else self.task)
+
+    def conclude(self) -> None:
+        """Set the job's result from the record of its run, if the job ended in another process or in an earlier one."""
+        if self.returned.status != JobStatus.UNKNOWN:
+            return
+        record = self.record
+        self.returned.overrides = OmegaConf.to_container(self.config.hydra.overrides.task)  # type: ignore[assignment]
+        if record["status"] in DONE:
+            self.returned.return_value, self.returned.status = final_score(record), JobStatus.COMPLETED
+        else:
+            self.returned.return_value = RuntimeError(record.get("error") or "the job left no record")
+            self.returned.status = JobStatus.FAILED
+
+
+def has_checkpoint(directory: Path) -> bool:
+    """Return whether a run can go on from the last checkpoint in its directory. A damaged checkpoint is removed."""
+    path = directory / LAST
+    if not path.exists():
+        return False
+    with suppress(OSError, BadZipFile, EOFError), ZipFile(path) as file:
+        if file.testzip() is None:
+            return True
+    log.warning("%s is damaged; the run begins again", path)
+    path.unlink()
+    return False
+
+
+def _directory(config: DictConfig) -> Path:
+    return Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir)).absolute()
+
+
+def _resolved(config: DictConfig) -> dict[str, Any] | None:
+    try:
+        task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        return OmegaConf.to_container(task, resolve=True)  # type: ignore[return-value]
+    except Exception:  # the job is run alone and reports the error
+        return None
 
 
 @contextmanager
@@ -103,46 +217,6 @@ def hydra_config(cfg: Any) -> Iterator[None]:
         instance.cfg = before
 
 
-class JobLogs(logging.Handler):
-    """A log handler that writes each record to the log files of one job or of all jobs.
-
-    A record with an attribute `run_dir` goes to the job with that directory. Every other record goes to the job whose
-    directory is the handler's attribute `owner`, or to all jobs if `owner` is None. Each log file is closed again after
-    every record, because a process cannot have a thousand open files.
-
-    Args:
-        jobs: jobs whose method `begin` was called.
-    """
-
-    def __init__(self, jobs: Sequence[Job]) -> None:
-        super().__init__()
-        self._files = {str(job.run_dir): job.files for job in jobs}
-        self.owner: str | None = None  # the directory of a job, or None
-
-    def emit(self, record: logging.LogRecord) -> None:
-        owner = getattr(record, "run_dir", self.owner)
-        for run_dir, files in self._files.items():
-            for file in files if owner in (None, run_dir) else ():
-                if record.levelno >= file.level:
-                    file.handle(record)
-                    file.close()
-
-
-@contextmanager
-def logging_to(logs: JobLogs) -> Iterator[None]:
-    """Inside a with block, send log records to `logs`, and no longer to the log files of the root logger.
-
-    These log files belong to the job that began last. After the block, the root logger does not write to them again.
-    """
-    root = logging.getLogger()
-    for handler in _log_files():
-        root.removeHandler(handler)
-    root.addHandler(logs)
-    try:
-        yield
-    finally:
-        root.removeHandler(logs)
-
-
-def _log_files() -> list[logging.FileHandler]:
+def log_files() -> list[logging.FileHandler]:
+    """Return the file handlers of the root logger."""
     return [handler for handler in logging.getLogger().handlers if isinstance(handler, logging.FileHandler)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import shutil
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import Logger
+from torch import Tensor
 
 from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.callbacks.record import Ending, record_run
@@ -21,87 +22,80 @@ from gaussgan.config.errors import ConfigError
 from gaussgan.config.per_replica import together
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.evaluation.baseline import mle_w2
-from gaussgan.evaluation.evaluator import score
+from gaussgan.evaluation.scores import final_score, score
 from gaussgan.gan.module import GAN
 from gaussgan.loggers.log import log_finished_run, typed
 from gaussgan.loggers.make import make_loggers
 from gaussgan.runs.checkpoint import read_checkpoint, save_checkpoint
-from gaussgan.runs.directory import BEST, LAST, claim, record_end
+from gaussgan.runs.directory import BEST, LAST, claim, record_failure, record_running
 from gaussgan.runs.files import writing
 from gaussgan.runs.history import of_replica, pack, unpack
-from gaussgan.runs.record import read_record
+from gaussgan.runs.record import ending, identity, read_record, write_record
 from gaussgan.runs.replica_checkpoint import single_checkpoint
 from gaussgan.runs.signals import exit_code, noting
 from gaussgan.setup.assemble import assemble
 from gaussgan.sweep.kept_epochs import KeptEpochs
-from gaussgan.train import final_score, fit, freeze_once, train
+from gaussgan.train import fit, freeze_once
 
 log = logging.getLogger(__name__)
 
 
-def train_together(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
+def train_together(
+    configs: Sequence[dict[str, Any]], directory: Path, written: Collection[int] = ()
+) -> list[float | Exception | None]:
     """Train single runs that differ only in numbers as the replicas of one run.
 
     Afterwards the directory of each run contains the same files as if `gaussgan.train.train` had trained the run alone,
     except figures. Figures are not drawn, because drawing them would take most of the time.
 
+    The run with replicas has a directory of its own while it trains. If this process is stopped or killed, the
+    directory stays, and the next call with the same arguments goes on from its last checkpoint, to the same numbers.
+
     Args:
         configs: the configurations of the runs as plain dicts and lists, with interpolations resolved. They may differ
             only in the runs' directories and in numbers that may differ between replicas.
+        directory: the directory of the run with replicas.
+        written: the indices of the runs whose directories are already complete. They are not written again.
 
     Returns:
-        For each run, its score, or an error if the directory of the run cannot be used or the run cannot be written.
+        For each run, its score, or the error that was raised when its files were written; None for a run in `written`.
 
     Raises:
-        SystemExit: when a signal ended the training. The exit code is 128 + the signal's number. In this case, the
-            directories contain the same files as after a signal to `gaussgan.train.train`. If the training ended
-            immediately, such as after a second Ctrl-C, the last checkpoint of the run whose replicas are the given runs
-            stays in the subdirectory .together of the first run's directory.
-        Exception: when the runs cannot be trained together. No directory then holds a run, and each run can still be
-            trained alone.
+        SystemExit: when a signal ended the training. The exit code is 128 + the signal's number. The record of each run
+            is "interrupted".
+        Exception: when the runs cannot be trained together.
     """
-    with ExitStack() as claims:
-        errors: dict[int, Exception] = {}
-        for i, config in enumerate(configs):
-            try:
-                claims.enter_context(claim(Path(config["run_dir"]), None))
-            except ConfigError as error:
-                errors[i] = error
-        jobs = [config for i, config in enumerate(configs) if i not in errors]
-        values = iter(_train(jobs) if len(jobs) > 1 else [train(OmegaConf.create(config)) for config in jobs])
-        return [errors[i] if i in errors else next(values) for i in range(len(configs))]
-
-
-def _train(configs: Sequence[dict[str, Any]]) -> list[float | Exception]:
-    directory, keep = Path(configs[0]["run_dir"]) / ".together", False
-    if directory.exists():
-        raise ConfigError(
-            f"hydra.sweep.dir: {directory} holds stopped runs, as the replicas of one run; load them with load_run"
-        )
-    directory.mkdir()
     freeze_once()
-    log.info("until the end of training, the runs are the replicas of the run in %s", directory)
-    try:
-        gan, data, trainer = assemble(_joint_config(configs, directory))
-        loggers = [make_loggers(config) for config in configs]  # made before training, so that an error comes early
-        with noting():
-            fit(gan, data, trainer)
-        values = _write_runs(configs, loggers, directory, gan, data, trainer)
-        interrupted = read_record(directory)["status"] == "interrupted"
-    except (SystemExit, KeyboardInterrupt) as error:  # the training ended immediately, such as by a second Ctrl-C
-        keep = (directory / LAST).exists()
-        for i, config in enumerate(configs):
-            record_end(Path(config["run_dir"]), error, config, f", as replica {i} of {directory}" if keep else "")
-        raise
-    finally:
-        if not keep:
-            shutil.rmtree(directory)
-    if interrupted:
-        raise SystemExit(exit_code())
+    todo = [i for i in range(len(configs)) if i not in written]
+    checkpoint = str(directory / LAST) if (directory / LAST).exists() else None
+    with claim(directory, checkpoint):
+        for run_dir, config in [(Path(configs[i]["run_dir"]), configs[i]) for i in todo]:
+            with writing("hydra.sweep.dir"):
+                run_dir.mkdir(parents=True, exist_ok=True)
+            record_running(run_dir, config)
+        try:
+            gan, data, trainer = assemble(_joint_config(configs, directory, checkpoint))
+            loggers = {i: make_loggers(configs[i]) for i in todo}  # made before training, so that an error comes early
+            with gan.evaluating():
+                start = evaluation_of(trainer).evaluator(data).distances(gan.generator) if checkpoint else None
+            with noting():
+                fit(gan, data, trainer, checkpoint)
+            if read_record(directory)["status"] == "interrupted":
+                raise SystemExit(exit_code())
+        except (SystemExit, KeyboardInterrupt) as error:
+            for i in todo:
+                status, text = ending(error)
+                record = {"status": status, "error": f"{text}, as replica {i} of {directory}", **identity(configs[i])}
+                write_record(Path(configs[i]["run_dir"]), record)
+            raise
+        start = start or evaluation_of(trainer).distances
+        values = _write_runs(configs, loggers, directory, gan, data, trainer, start)
+    if not any(isinstance(value, Exception) for value in values):
+        shutil.rmtree(directory)
     return values
 
 
-def _joint_config(configs: Sequence[dict[str, Any]], directory: Path) -> DictConfig:
+def _joint_config(configs: Sequence[dict[str, Any]], directory: Path, checkpoint: str | None) -> DictConfig:
     """Return the configuration of a run with replicas. Each replica corresponds to one of several single runs.
 
     The run with replicas draws no figures and has no loggers.
@@ -109,6 +103,7 @@ def _joint_config(configs: Sequence[dict[str, Any]], directory: Path) -> DictCon
     Args:
         configs: the configurations of the single runs.
         directory: the directory of the run with replicas.
+        checkpoint: the checkpoint from which the run goes on; None for a new run.
     """
     targets = {
         "checkpoints": "gaussgan.callbacks.Checkpoints",
@@ -118,33 +113,37 @@ def _joint_config(configs: Sequence[dict[str, Any]], directory: Path) -> DictCon
     joint = together(configs)
     callbacks = {"evaluation": joint["callbacks"]["evaluation"]}
     callbacks |= {name: {"_target_": target, "directory": str(directory)} for name, target in targets.items()}
-    return OmegaConf.create({**joint, "callbacks": callbacks, "logger": None, "run_dir": str(directory)})
+    own = {"callbacks": callbacks, "logger": None, "run_dir": str(directory)}
+    return OmegaConf.create({**joint, **own, "ckpt_path": checkpoint})
 
 
 def _write_runs(
     configs: Sequence[dict[str, Any]],
-    loggers: Sequence[Sequence[Logger]],
+    loggers: Mapping[int, Sequence[Logger]],
     directory: Path,
     gan: GAN,
     data: GaussianDataModule,
     trainer: Trainer,
-) -> list[float | Exception]:
+    start: Mapping[str, Tensor],
+) -> list[float | Exception | None]:
     """Split a run with replicas into single runs, and write the files of each single run to its own directory.
 
-    Return, for each single run, its score, or the error that was raised when its files were written.
+    Return, for each single run, its score, or the error that was raised when its files were written, or None if it has
+    no loggers here, because it was written before.
 
     Args:
         configs: the configurations of the single runs.
-        loggers: for each single run, its loggers.
+        loggers: maps the index of each single run that must be written to its loggers.
         directory: the directory of the run with replicas.
         gan: the networks of all replicas.
         data: the data of all replicas.
         trainer: the trainer of the run with replicas.
+        start: maps tags to the distances before the first iteration, each [R].
     """
     kept = next(callback for callback in trainer.callbacks if isinstance(callback, KeptEpochs))  # type: ignore[attr-defined]
     read, baselines = lru_cache(maxsize=2)(read_checkpoint), cache(partial(mle_w2, data))
     group, rows, first = read_record(directory), pack(evaluation_of(trainer).history), typed()
-    seconds, start = group["seconds"] / len(configs), evaluation_of(trainer).distances
+    seconds = group["seconds"] / len(configs)
 
     def write_run(i: int) -> float:
         config, diverged, run_dir = configs[i], gan.diverged.get(i), Path(configs[i]["run_dir"])
@@ -165,19 +164,21 @@ def _write_runs(
                 (run_dir / name).parent.mkdir(exist_ok=True)
             save_checkpoint(checkpoint, run_dir / name)
         history = unpack(packed)
+        for stale in run_dir.glob("events.out.tfevents.*"):  # of a process that was killed here
+            stale.unlink()
         log_finished_run(loggers[i], config, {tag: value[i].item() for tag, value in start.items()}, history, first)
         baseline = baselines(end.iterations)
         table = config["callbacks"]["record"].get("history", True)
         record = record_run(run_dir, config, data, end, history, {}, None if baseline is None else baseline[i], table)
         return final_score(record)
 
-    values: list[float | Exception] = [math.inf] * len(configs)
+    values: list[float | Exception | None] = [None] * len(configs)
     # Runs with the same best checkpoint follow each other, so each file is read once.
-    for i in sorted(range(len(configs)), key=lambda i: str(kept.best.get(i))):
+    for i in sorted(loggers, key=lambda i: str(kept.best.get(i))):
         try:
             values[i] = write_run(i)
         except Exception as error:  # the other runs can still be written
             values[i] = error
             with suppress(ConfigError):
-                record_end(Path(configs[i]["run_dir"]), error, configs[i])
+                record_failure(Path(configs[i]["run_dir"]), error, configs[i])
     return values

@@ -1,0 +1,49 @@
+"""Report which setting of a sweep, or of any runs, is best: python scripts/report.py DIR..."""
+
+import argparse
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from gaussgan.config.errors import ConfigError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description="Compare the runs in some directories. Print which setting is best and how sure that is, and write"
+        " sweep.csv and report.html. Works while a sweep runs."
+    )
+    parser.add_argument("directories", metavar="DIR", nargs="+", type=Path, help="a sweep or a run; searched for runs")
+    parser.add_argument(
+        "--where",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="use only the runs with this value of a setting, such as optimizer_d.lr=0.05 or status=completed; may be"
+        " repeated",
+    )
+    parser.add_argument(
+        "--tag", metavar="NAME", action="append", default=[], help="use only runs with this tag; may be repeated"
+    )
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        help="where to write the two files (default: DIR, or a new directory in logs/reports for several)",
+    )
+    arguments = parser.parse_args()
+    directories, out = arguments.directories, arguments.out
+    if out is None:
+        new = Path("logs", "reports", f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}")
+        out = directories[0] if len(directories) == 1 else new
+
+    from gaussgan.report.write import write_report
+
+    write_report(directories, out, arguments.where, arguments.tag)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ConfigError as error:
+        sys.exit(str(error))

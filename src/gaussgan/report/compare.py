@@ -1,0 +1,87 @@
+"""Rank settings, and compare each with the best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from gaussgan.report import statistics
+from gaussgan.report.answer import Answer, Comparison, Setting
+from gaussgan.report.factors import Factor
+from gaussgan.report.pool import BASELINE, add_scores, pool
+
+
+def compare(frame: pd.DataFrame, factors: Sequence[Factor]) -> Answer:
+    """Pool the runs of each setting over their seeds, rank the settings, and compare each with the best one.
+
+    Args:
+        frame: the table of all runs; see `frame_of`. The column "score" is added; see `add_scores`.
+        factors: what varied.
+    """
+    tag, unlike = add_scores(frame)
+    settings, unknown = pool(frame, factors)
+    ranked = _compared(frame, sorted(settings, key=_rank))
+    known = frame["score"].notna() if BASELINE in frame else np.zeros(len(frame), dtype=bool)
+    baseline = statistics.median(frame.loc[known, BASELINE].dropna().to_numpy() if known.any() else np.empty(0))
+    return Answer(tag, factors, ranked, baseline, unlike, unknown)
+
+
+def _rank(setting: Setting) -> tuple[float, ...]:
+    if not setting.n:
+        return (1.0,)
+    return (0.0, setting.median, float(np.isinf(setting.scores).mean()), setting.iqm, *setting.quantiles)
+
+
+def _compared(frame: pd.DataFrame, settings: Sequence[Setting]) -> list[Setting]:
+    """Add the comparisons with the best setting, which is the first one. The p-values are corrected together."""
+    if not settings or not settings[0].n:
+        return [*settings]
+    best, others = settings[0], [setting for setting in settings[1:] if setting.n]
+    ours = _by_seed(frame, best)
+    comparisons = [_comparison(best, ours, setting, _by_seed(frame, setting), len(others)) for setting in others]
+    corrected = statistics.holm([each.p for each in comparisons])
+    done = [replace(c, p=p) for c, p in zip(comparisons, corrected, strict=True)]
+    compared = [replace(setting, comparison=c) for setting, c in zip(others, done, strict=True)]
+    return [best, *compared, *(setting for setting in settings[1:] if not setting.n)]
+
+
+def _by_seed(frame: pd.DataFrame, setting: Setting) -> tuple[np.ndarray, np.ndarray]:
+    """Return the seeds of the finished runs in order, and the score for each seed.
+
+    If a seed was run several times, its score is the median, because these runs are not independent.
+    """
+    score, seed = (frame[key].to_numpy()[setting.rows] for key in ("score", "seed"))
+    known = ~np.isnan(score)
+    seeds, place, count = np.unique(seed[known], return_inverse=True, return_counts=True)
+    scores = score[known][np.argsort(place, kind="stable")]
+    if (count > 1).any():
+        scores = np.array([statistics.median(each) for each in np.split(scores, np.cumsum(count)[:-1])])
+    return seeds, scores
+
+
+def _comparison(
+    best: Setting,
+    ours: tuple[np.ndarray, np.ndarray],
+    setting: Setting,
+    theirs: tuple[np.ndarray, np.ndarray],
+    tests: int,
+) -> Comparison:
+    """Compare a setting with the best, by pairs if they share at least half of the seeds of the smaller of the two."""
+    shared, i, j = np.intersect1d(ours[0], theirs[0], assume_unique=True, return_indices=True)
+    improvement = statistics.probability_of_improvement(best.scores, setting.scores)
+    if 2 * len(shared) >= min(len(ours[0]), len(theirs[0])):
+        pairs = statistics.differences(theirs[1][j], ours[1][i])
+        difference, interval = statistics.median(pairs), statistics.median_interval(pairs)
+        p, more = statistics.signed_rank_p(pairs), statistics.more_seeds(pairs, tests)
+        return Comparison(len(pairs), True, difference, interval, p, improvement, more)
+    a, b = theirs[1], ours[1]
+    difference, interval = _difference(setting.median, best.median), statistics.difference_interval(a, b)
+    more = statistics.more_runs(a, b, tests)
+    return Comparison(min(len(a), len(b)), False, difference, interval, statistics.rank_sum_p(a, b), improvement, more)
+
+
+def _difference(score: float, best: float) -> float:
+    return float(statistics.differences(np.array([score]), np.array([best]))[0])

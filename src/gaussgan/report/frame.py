@@ -1,0 +1,117 @@
+"""One table of all runs: a row for each run or, for a run with replicas, for each replica."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gaussgan.config.errors import ConfigError
+from gaussgan.config.per_replica import SEEDS, entries, seeds
+from gaussgan.report.collect import HALF_WRITTEN, Found, RunDirectory
+from gaussgan.report.values import comparable
+from gaussgan.runs.record import REPLICAS
+
+LOSSES = ("train/loss_d", "train/loss_g")
+SPEED, SECONDS = "examples_per_second", "seconds"
+COLUMNS = ("run", "replica", "seed", "status", "iterations", SECONDS, SPEED)  # then measures, then settings
+
+
+def frame_of(found: Found) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the table of all runs, and a table of those settings that differ. Both have the same rows.
+
+    The columns of the first table are COLUMNS and the measures. `run` is the index of the run in `found.runs`, and
+    `replica` is −1 for a run without replicas. The columns of the second table are dotted keys, and its values are the
+    results of `comparable`. A setting that a run does not have is "null".
+
+    A run with damaged replicas.csv is counted in `found.skipped` and removed from `found.runs`.
+    """
+    tables, kept = [], []
+    for run in found.runs:
+        try:
+            tables.append(_rows(run) if run.replicas > 1 else None)
+            kept.append(run)
+        except (OSError, ValueError, KeyError, TypeError):  # a ConfigError is a ValueError
+            found.skipped[HALF_WRITTEN] += 1
+    found.runs[:] = kept
+    if not kept:
+        raise ConfigError("there is no run with a readable table of replicas")
+    single = pd.DataFrame([_row(i, run) for i, run in enumerate(kept) if run.replicas == 1])
+    several = [table.assign(run=i) for i, table in enumerate(tables) if table is not None]
+    frame = pd.concat([single, *several], ignore_index=True) if several else single
+    frame = frame.sort_values(["run", "replica"], kind="stable", ignore_index=True)
+    counts = frame["run"].value_counts(sort=False).reindex(range(len(kept))).to_numpy()
+    return frame, _settings(kept, counts)
+
+
+def _row(i: int, run: RunDirectory) -> dict[str, Any]:
+    record = run.record
+    measures = {key: value for key, value in record.items() if _is_measure(key) and not isinstance(value, str)}
+    return {
+        **{"run": i, "replica": -1, "seed": record.get("seed"), "status": run.status},
+        **{key: _number(record.get(key)) for key in ("iterations", SECONDS, SPEED)},
+        **{key: _number(value) for key, value in measures.items()},
+    }
+
+
+def _rows(run: RunDirectory) -> pd.DataFrame:
+    """Return one row for each replica. Before a run with replicas has ended, only seeds and status are known."""
+    record, n = run.record, run.replicas
+    if (path := run.path / REPLICAS).exists():
+        table = pd.read_csv(path)
+        table = table[["replica", "seed", "status", *filter(_is_measure, table)]]
+        if [*table["replica"]] != [*range(n)] or not table.dtypes[[*filter(_is_measure, table)]].map(_is_numeric).all():
+            raise ValueError("replicas.csv does not belong to the run")
+        if run.status not in ("completed", "diverged"):
+            table.loc[table["status"] != "diverged", "status"] = run.status
+    elif run.status in ("completed", "diverged"):
+        raise ValueError("replicas.csv is missing")
+    else:
+        known = seeds({**run.settings, "replicas": n}) if "seed" in run.settings else [math.nan] * n
+        table = pd.DataFrame({"replica": range(n), "seed": known, "status": run.status})
+    seconds = _number(record.get(SECONDS)) / n
+    return table.assign(
+        iterations=_number(record.get("iterations")), seconds=seconds, examples_per_second=record[SPEED]
+    )
+
+
+def _settings(runs: Sequence[RunDirectory], counts: np.ndarray) -> pd.DataFrame:
+    """Return the settings that differ between rows, but not seeds: `data.seed` is listed only if it is not `seed`.
+
+    A run whose settings are unknown, because its configuration was wrong, has None in every column.
+    """
+    keys = dict.fromkeys(key for run in runs for key in run.settings if key not in ("seed", "replicas"))
+    columns = {}
+    for key in keys:
+        values = [_of_run(run, key) for run in runs]
+        if len({value for own in values for value in own if value is not None}) > 1:
+            arrays = [own * (n // len(own)) for own, n in zip(values, counts.tolist(), strict=True)]
+            columns[key] = pd.Series([value for own in arrays for value in own], dtype=object)
+    return pd.DataFrame(columns, index=range(int(counts.sum())))
+
+
+def _of_run(run: RunDirectory, key: str) -> list[Any]:
+    """Return the values of a setting in the replicas of a run, or a list with the one value that they share."""
+    if not run.settings:
+        return [None]
+    value = run.settings.get(key)
+    if key in SEEDS and value == run.settings.get("seed"):
+        return ["follows seed"]
+    if isinstance(value, list):
+        return [comparable(each) for each in entries(key, value, run.replicas)]
+    return [comparable(value)]
+
+
+def _is_measure(key: str) -> bool:
+    return key.startswith(("val/", "train/")) or key == "mle/w2"
+
+
+def _is_numeric(dtype: Any) -> bool:
+    return pd.api.types.is_numeric_dtype(dtype)
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)

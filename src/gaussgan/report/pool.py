@@ -1,0 +1,104 @@
+"""Pool the runs of each setting over their seeds."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from gaussgan.evaluation.scores import SCORES
+from gaussgan.report import statistics
+from gaussgan.report.answer import Setting
+from gaussgan.report.factors import Factor
+from gaussgan.report.frame import LOSSES, SPEED
+from gaussgan.report.values import Value, names
+
+BASELINE = "mle/w2"
+FINISHED = ("completed", "diverged")
+
+
+def add_scores(frame: pd.DataFrame) -> tuple[str | None, int]:
+    """Add the column "score" to the table of all runs: infinite for a diverged run, NaN for a run that is not finished.
+
+    Return the measure that is the score, and the number of finished runs that have another one and so get NaN. The
+    measure is the one that most runs have; None if no run is finished.
+    """
+    done = frame["status"].isin(FINISHED)
+    counts = {tag: int(frame.loc[done, tag].notna().sum()) for tag in SCORES if tag in frame}
+    if not done.any():
+        frame["score"] = math.nan
+        return None, 0
+    tag = max(counts, key=lambda each: counts[each], default=SCORES[0])
+    completed = frame["status"] == "completed"
+    own = frame[tag] if tag in frame else pd.Series(math.nan, frame.index)
+    others = frame[[each for each in counts if each != tag]].notna().any(axis=1)
+    unlike = completed & own.isna() & others
+    frame["score"] = own.where(completed).fillna(math.inf).where(done & ~unlike)
+    return tag, int(unlike.sum())
+
+
+def pool(frame: pd.DataFrame, factors: Sequence[Factor]) -> tuple[list[Setting], int]:
+    """Return the settings, and the number of rows whose settings are not known.
+
+    Args:
+        frame: the table of all runs, with the column "score"; see `add_scores`.
+        factors: what varied.
+    """
+    columns = pd.DataFrame({factor.name: factor.values for factor in factors}, index=frame.index)
+    known = columns.notna().all(axis=1).to_numpy() if factors else np.ones(len(frame), dtype=bool)
+    groups = _groups(columns, known) if known.any() else []
+    values = [tuple(columns.iloc[rows[0]]) for rows in groups]
+    texts = _texts(factors, values)
+    settings = [_setting(frame, factors, *each) for each in zip(groups, values, texts, strict=True)]
+    return settings, int((~known).sum())
+
+
+def _groups(columns: pd.DataFrame, known: np.ndarray) -> list[np.ndarray]:
+    """Return the rows of each setting."""
+    if not len(columns.columns):
+        return [np.flatnonzero(known)]
+    codes = columns[known].groupby([*columns], sort=False).ngroup().to_numpy()
+    order = np.argsort(codes, kind="stable")
+    return np.split(np.flatnonzero(known)[order], np.flatnonzero(np.diff(codes[order])) + 1)
+
+
+def _texts(factors: Sequence[Factor], values: Sequence[tuple[Value, ...]]) -> list[tuple[str, ...]]:
+    """Return a short text for each value of each setting."""
+    texts = []
+    for i in range(len(factors)):
+        different = [*dict.fromkeys(each[i] for each in values)]
+        texts.append(dict(zip(different, names(different), strict=True)))
+    return [tuple(text[value] for text, value in zip(texts, each, strict=True)) for each in values]
+
+
+def _setting(
+    frame: pd.DataFrame, factors: Sequence[Factor], rows: np.ndarray, values: tuple[Value, ...], texts: tuple[str, ...]
+) -> Setting:
+    status = frame["status"].to_numpy()[rows]
+    score = frame["score"].to_numpy()[rows]
+    scores = score[~np.isnan(score)]
+    completed = rows[(status == "completed") & ~np.isnan(score)]
+
+    def column(key: str) -> np.ndarray:
+        return frame[key].to_numpy()[completed] if key in frame else np.full(len(completed), math.nan)
+
+    mle, w2 = (np.square(column(key)).mean() if len(completed) else math.nan for key in (BASELINE, SCORES[0]))
+    losses = tuple(statistics.median(column(loss)) for loss in LOSSES)
+    p10, median, p90 = statistics.quantiles(scores, [0.1, 0.5, 0.9])
+    return Setting(
+        values=values,
+        texts=texts,
+        name=" ".join(f"{factor.name}={text}" for factor, text in zip(factors, texts, strict=True)),
+        rows=rows,
+        statuses=Counter(status.tolist()),
+        scores=scores,
+        quantiles=(p10, median, p90),
+        interval=statistics.median_interval(scores),
+        iqm=statistics.interquartile_mean(scores),
+        efficiency=float(mle / w2) if w2 > 0 else math.nan,
+        losses=losses,  # type: ignore[arg-type]
+        speed=statistics.median(column(SPEED)),
+    )

@@ -1,0 +1,172 @@
+"""The answer in plain sentences."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from gaussgan.report.answer import Answer, Comparison, Setting
+from gaussgan.report.statistics import LEVEL, Interval
+
+MOST = 3  # number of settings that are named in one sentence
+FAR = 10_000  # if more seeds than this were needed, two settings are equal in practice
+MANY = 10  # from this number of settings on, the best one owes much to chance
+TESTS = {True: "Wilcoxon signed-rank test on runs with the same seed", False: "Mann–Whitney test"}
+
+
+def sentences(answer: Answer) -> list[str]:
+    """Return what the runs say about the settings, as sentences. The most important one comes first."""
+    finished = answer.finished
+    if not finished:
+        open_ = counted(_statuses(answer)) or "each has a wrong configuration"
+        return [f"No run is finished yet ({open_}), so there is no answer."]
+    if all(math.isinf(setting.scores.min()) for setting in finished):
+        return [f"All {sum(setting.n for setting in finished):,} finished runs diverged.", *_notes(answer)]
+    if len(finished) == 1:
+        return [_alone(answer), _level(answer), *_notes(answer)]
+    if all(setting.n == 1 for setting in finished):
+        first = f"{finished[0].name} has the smallest {answer.tag} of {len(finished):,} settings"
+        return [f"{first}, but each ran with one seed: it may be chance, and no test is possible.", *_notes(answer)]
+    return [_best(answer), _level(answer), *_more_seeds(answer), *_notes(answer)]
+
+
+def counted(statuses: Mapping[str, int]) -> str:
+    """Return a text such as "3 completed, 1 failed"."""
+    return ", ".join(f"{n:,} {status}" for status, n in statuses.items() if n)
+
+
+def number(value: float) -> str:
+    """Return a number with three significant digits."""
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if math.isnan(value):
+        return "–"
+    text = f"{value:.3g}" if value == 0 or 1e-4 <= abs(value) < 1e5 else f"{value:.1e}"
+    return text.replace("-", "−")
+
+
+def bounds(interval: Interval) -> str:
+    """Return the two ends of an interval in square brackets."""
+    return f"[{number(interval.low)}, {number(interval.high)}]"
+
+
+def _alone(answer: Answer) -> str:
+    (setting,) = answer.finished
+    of = (
+        f"{setting.name} is the only setting with finished runs" if len(answer.settings) > 1 else "There is one setting"
+    )
+    return f"{of}, with {setting.n:,} {'run' if setting.n == 1 else 'runs'}, so nothing is compared."
+
+
+def _best(answer: Answer) -> str:
+    """Return the sentence that names the best setting and says how the others compare with it."""
+    best, *others = answer.finished
+    equal = [setting for setting in others if not _of(setting).differs]
+    differing = [setting for setting in others if _of(setting).differs]
+    of = f" of {len(others) + 1:,} settings" if len(others) > MOST else ""
+    if len(equal) <= MOST:
+        said = f"{_joined([short_name(answer, setting) for setting in equal])} cannot be told apart"
+    else:
+        said = f"{len(equal):,} others cannot be told apart"
+    if not differing:
+        return f"{best.name} has the smallest median{of}, but {said} from it{_basis(equal)}."
+    clauses = [f"{best.name} is best{of}", *([f"{said}{_basis(equal)}"] if equal else [])]
+    if len(differing) <= MOST:
+        clauses += [_difference(short_name(answer, setting), setting) for setting in differing]
+    else:
+        worse = [setting for setting in differing if _of(setting).difference > 0]
+        least = min(worse or differing, key=lambda setting: _of(setting).difference)
+        clauses += [_difference(short_name(answer, each), each) for each in differing if each not in worse]
+        clauses += [f"{_difference(f'each of the {len(worse):,} others', least)} or more"] if worse else []
+    return f"{'; '.join(clauses)}."
+
+
+def _difference(name: str, setting: Setting) -> str:
+    of = _of(setting)
+    if math.isinf(of.difference) and of.difference > 0:
+        return f"{name} is worse: {setting.statuses['diverged']:,} of {setting.n:,} runs diverged"
+    if of.difference > 0:
+        return f"{name} is worse by {number(of.difference)} {bounds(of.interval)}"
+    if of.difference == 0:
+        return f"{name} differs, but not in the median difference (p = {of.p:.2g})"
+    gain = f"{number(-of.difference)} {bounds(Interval(-of.interval.high, -of.interval.low))}"
+    return f"{name} is better by {gain} on the same seeds, although its median is larger"
+
+
+def _level(answer: Answer) -> str:
+    """Return how good the best setting is, compared with the baseline."""
+    best = answer.finished[0]
+    p10, median, p90 = map(number, best.quantiles)
+    its = "Its" if len(answer.finished) > 1 else "The"
+    text = f"{its} {answer.tag} is {median}" if best.n == 1 else f"{its} median {answer.tag} is {median}"
+    spread = "" if best.n == 1 else f" (10–90%: {p10} to {p90})"
+    if not answer.baseline > 0 or not math.isfinite(best.median) or answer.tag != "val/w2":
+        return f"{text}{spread}."
+    times = f"{number(best.median / answer.baseline)} times the {number(answer.baseline)} of the baseline"
+    return f"{text}{spread}, {times}, which is maximum likelihood on the same examples."
+
+
+def _more_seeds(answer: Answer) -> list[str]:
+    """Return how many more seeds it would take to tell the settings apart that look equal now."""
+    equal = [setting for setting in answer.finished[1:] if not _of(setting).differs]
+    if len(equal) > MOST:
+        return []
+    near = [setting for setting in equal if _of(setting).more <= FAR]
+    far = [short_name(answer, setting) for setting in equal if _of(setting).more > FAR]
+    counts = [f"{_of(each).more:,.0f} more seeds for {short_name(answer, each)}" for each in near]
+    said = [f"To tell them apart, it would take about {_joined(counts)}."] if near else []
+    if far:
+        said.append(f"For {_joined(far)}, {FAR:,} more seeds would not be enough: in practice there is no difference.")
+    return said
+
+
+def _notes(answer: Answer) -> list[str]:
+    """Return what a reader has to know about the test and the runs."""
+    finished, statuses, notes = answer.finished, _statuses(answer), []
+    if compared := [setting for setting in finished[1:] if setting.n > 1]:
+        kinds = sorted({_of(setting).paired for setting in compared}, reverse=True)
+        holm = f", corrected for {len(finished) - 1:,} comparisons (Holm)" if len(finished) > 2 else ""
+        test = f"{' or '.join(TESTS[paired] for paired in kinds)}{_basis(compared)}, level {LEVEL}{holm}"
+        notes.append(f"{test}; 95% bootstrap intervals; a diverged run counts as infinitely bad.")
+    if len(finished) > MANY:
+        notes.append(f"The best of {len(finished):,} settings is flattered by chance: run it again on new seeds.")
+    if statuses["diverged"]:
+        notes.append(f"{statuses['diverged']:,} of {sum(setting.n for setting in finished):,} finished runs diverged.")
+    if open_ := {status: statuses[status] for status in ("running", "interrupted", "failed") if statuses[status]}:
+        notes.append(f"Not counted, because they are not finished: {counted(open_)}.")
+    if answer.unlike:
+        notes.append(f"Not compared, because they have no {answer.tag}: {answer.unlike:,} runs with another score.")
+    if answer.unknown:
+        notes.append(f"{answer.unknown:,} runs had a wrong configuration and belong to no setting.")
+    return notes
+
+
+def short_name(answer: Answer, setting: Setting) -> str:
+    """Return a name that says how a setting differs from the best one. If one thing varied, it is only the value."""
+    if len(answer.factors) == 1:
+        return setting.texts[0]
+    ours = zip(answer.factors, setting.texts, answer.settings[0].texts, strict=True)
+    return " ".join(f"{factor.name}={text}" for factor, text, best in ours if text != best)
+
+
+def _basis(settings: Sequence[Setting]) -> str:
+    """Return the number of seeds behind some comparisons, in brackets."""
+    low, high = min(_of(each).runs for each in settings), max(_of(each).runs for each in settings)
+    runs = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    if all(_of(each).paired for each in settings):
+        return f" ({runs} {'seed' if high == 1 else 'seeds'})"
+    return f" ({runs} runs each, most of which share no seeds)"
+
+
+def _statuses(answer: Answer) -> Counter[str]:
+    return sum((Counter(setting.statuses) for setting in answer.settings), Counter[str]())
+
+
+def _of(setting: Setting) -> Comparison:
+    assert setting.comparison is not None
+    return setting.comparison
+
+
+def _joined(texts: Sequence[str]) -> str:
+    return f"{', '.join(texts[:-1])} and {texts[-1]}" if len(texts) > 1 else "".join(texts)

@@ -1,0 +1,93 @@
+"""Write the report about some runs: tables in the terminal, sweep.csv and report.html."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+from rich.console import Console
+
+from gaussgan.report.answer import Answer
+from gaussgan.report.charts import Chart, selection
+from gaussgan.report.collect import Found, described, find_runs
+from gaussgan.report.compare import compare
+from gaussgan.report.distributions import distribution_charts
+from gaussgan.report.effects import effect_charts
+from gaussgan.report.factors import find_factors
+from gaussgan.report.filters import chosen
+from gaussgan.report.finals import final_figures
+from gaussgan.report.frame import frame_of
+from gaussgan.report.history import learning_curves
+from gaussgan.report.page import Contents, Section, write_page
+from gaussgan.report.tables import print_answer, print_failed, write_table
+from gaussgan.report.verdict import counted, sentences
+from gaussgan.runs.files import writing
+
+
+class Report(NamedTuple):
+    """A written report.
+
+    Args:
+        page: the path of report.html.
+        table: the path of sweep.csv.
+        statuses: the number of runs with each status. Each replica counts as a run.
+        sentences: the answer.
+    """
+
+    page: Path
+    table: Path
+    statuses: Mapping[str, int]
+    sentences: Sequence[str]
+
+
+def write_report(
+    directories: Sequence[Path],
+    out: Path,
+    where: Sequence[str] = (),
+    tags: Sequence[str] = (),
+    sections: Sequence[Section] = (),
+) -> Report:
+    """Read all runs in some directories, print the answer, and write sweep.csv and report.html.
+
+    Args:
+        directories: directories that are searched for runs.
+        out: the directory for the two files. It is created if it does not exist.
+        where: conditions such as "optimizer_d.lr=0.05"; see `chosen`. Only runs that fulfil all of them are used.
+        tags: tags that a run must have.
+        sections: further parts of the page, which come after the answer.
+
+    Raises:
+        ConfigError: when there is no such run, or when the files cannot be written.
+    """
+    found = find_runs(directories)
+    frame, settings = frame_of(found)
+    if where or tags:
+        keep = chosen(frame, settings, found.runs, where, tags)
+        frame, settings = (each[keep].reset_index(drop=True) for each in (frame, settings))
+        settings = settings[[key for key in settings if settings[key].nunique() > 1]]
+    answer = compare(frame, find_factors(frame, settings, found.runs))
+    said = sentences(answer)
+    statuses = Counter(frame["status"].tolist())
+    console = Console()
+    counts = f"{len(frame):,} run{'s' * (len(frame) > 1)}: {counted(statuses)}{described(found.skipped)}"
+    console.print(counts, highlight=False, soft_wrap=True)
+    print_answer(answer, said, console)
+    print_failed([found.runs[i] for i in frame["run"].unique()], console)
+    with writing("report", out):
+        out.mkdir(parents=True, exist_ok=True)
+        out = out.resolve()
+    table = write_table(frame, answer, found.runs, out)
+    finals = [*final_figures(frame, found.runs)]
+    page = write_page(out, Contents(found, frame, answer, said, _charts(answer, frame, found), finals, sections))
+    for path in (table, page):
+        console.print(f"written: {path}", markup=False, highlight=False, soft_wrap=True)
+    return Report(page, table, statuses, said)
+
+
+def _charts(answer: Answer, frame: pd.DataFrame, found: Found) -> list[Chart]:
+    selected = [setting for *_, setting in selection(answer)]
+    curves = learning_curves(frame, found.runs, selected, answer.tag) if answer.tag else {}
+    return [*effect_charts(answer), *distribution_charts(answer, frame, curves)]

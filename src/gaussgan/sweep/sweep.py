@@ -1,0 +1,192 @@
+"""Run the jobs of a sweep: plan what is left to do, divide it into tasks, and give the tasks to an executor."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobRuntime, JobStatus, configure_log, setup_globals
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from gaussgan.config.check import check
+from gaussgan.config.errors import ConfigError
+from gaussgan.config.units import clock
+from gaussgan.runs.directory import LAST
+from gaussgan.runs.record import write_record
+from gaussgan.sweep.closing import print_plan
+from gaussgan.sweep.executors.protocol import Executor, with_retries
+from gaussgan.sweep.grouping import group_key, job_ranges, reason_alone
+from gaussgan.sweep.jobs import DONE, Job
+from gaussgan.sweep.plan import place_jobs
+from gaussgan.sweep.task import GROUPS, Task, group_directory, no_garbage_collection, read_members
+
+log = logging.getLogger(__name__)
+BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+
+
+class Sweep:
+    """Runs the jobs of a sweep. `launch` runs them.
+
+    Args:
+        context: Hydra's context, which contains the config loader and Hydra's callbacks.
+        task: the function that runs one job alone.
+        config: the configuration of the sweep, including Hydra's own configuration.
+        executor: runs the tasks.
+        max_replicas: the largest number of jobs that are trained together; None for no limit.
+        dry_run: whether to list what would be done, and end the process.
+    """
+
+    def __init__(
+        self,
+        context: HydraContext,
+        task: TaskFunction,
+        config: DictConfig,
+        executor: Executor,
+        max_replicas: int | None,
+        dry_run: bool,
+    ) -> None:
+        self.context, self.task, self.config = context, task, config
+        self.executor, self.max_replicas, self.dry_run = executor, max_replicas, dry_run
+        self.directory = Path(str(config.hydra.sweep.dir)).absolute()
+        self.jobs: list[Job] = []  # of all calls of `launch`
+
+    def launch(self, overrides: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
+        """Run the jobs that are not done yet. Return the results of all jobs.
+
+        Args:
+            overrides: the overrides of each job.
+            first: the number of the first job. It is not zero if a sweeper proposes its jobs in batches.
+        """
+        setup_globals()
+        self._log_as_sweep()
+        with no_garbage_collection():
+            jobs = [self._compose(first + i, each) for i, each in enumerate(overrides)]
+            grows = bool(first or self.jobs) or self.config.hydra.sweeper._target_ != BASIC_SWEEPER
+            place_jobs(jobs, self.directory, grows)
+            if self.dry_run:
+                print_plan(jobs, self.directory)
+                raise SystemExit(0)
+            self.jobs += jobs
+            tasks = self._tasks(jobs)
+        done = [job for job in jobs if job.is_done]
+        for job in done:
+            job.conclude()
+        log.info("%s in %s", ", ".join(self._summary(jobs, done)), self.directory)
+        started, ended = perf_counter(), 0
+        for i, lost in with_retries(self.executor, tasks):
+            self._log_as_sweep()
+            for job in tasks[i].jobs:
+                if job in done:
+                    continue
+                ended += 1
+                if lost is not None and job.record["status"] not in (*DONE, "failed"):
+                    write_record(job.run_dir, {**job.record, "status": "failed", "error": lost})
+                job.conclude()
+            left = (perf_counter() - started) / ended * (len(jobs) - len(done) - ended)
+            failed = sum(job.returned.status == JobStatus.FAILED for job in jobs)
+            notes = [*([f"{failed} failed"] if failed else []), *([f"{clock(left)} left"] if left else [])]
+            log.info("%s", ", ".join([f"{len(done) + ended} of {len(jobs)} jobs have ended", *notes]))
+        return [job.returned for job in jobs]
+
+    def _summary(self, jobs: Sequence[Job], done: Sequence[Job]) -> Iterator[str]:
+        going_on = sum((job.run_dir / LAST).exists() for job in jobs if job not in done)
+        yield f"Launching {len(jobs) - len(done)} jobs"
+        if done:
+            yield f"{len(done)} are done"
+        if going_on:
+            yield f"{going_on} go on"
+
+    def _log_as_sweep(self) -> None:
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+
+    def _compose(self, number: int, overrides: Sequence[str]) -> Job:
+        return Job(number, overrides, self.context.config_loader.load_sweep_config(self.config, list(overrides)))
+
+    def _tasks(self, jobs: Sequence[Job]) -> list[Task]:
+        """Divide the jobs that are not done into tasks. The tasks are in the order of their first jobs."""
+        todo = [job for job in jobs if not job.is_done]
+        tasks = [*self._groups_that_go_on(jobs, todo)]
+        left = [job for job in todo if not any(job in task.jobs for task in tasks)]
+        workers = getattr(self.executor, "workers", 1)
+        for group in [[job] for job in left] if self.max_replicas == 1 else _groups(left):
+            size = self.max_replicas or len(group)
+            if workers and len(group) > 1:  # give every worker something to do
+                size = min(size, -(-len(group) // workers))
+            for i in range(0, len(group), size):
+                chunk = group[i : i + size]
+                tasks.append(self._task(chunk, group_directory(self.directory, chunk) if chunk[1:] else None))
+        return sorted(tasks, key=lambda task: task.jobs[0].number)
+
+    def _task(self, jobs: Sequence[Job], group: Path | None) -> Task:
+        context = HydraContext(config_loader=None, callbacks=self.context.callbacks)  # type: ignore[arg-type]
+        return Task(jobs, group, context, self.task, JobRuntime.instance().get("name"))
+
+    def _groups_that_go_on(self, jobs: Sequence[Job], todo: Sequence[Job]) -> Iterator[Task]:
+        """Yield a task for each group of jobs whose training was stopped and can go on from a checkpoint.
+
+        A group goes on only if all its jobs are in this sweep. If not, its directory is removed, and its jobs begin
+        again.
+        """
+        known = {(job.run_dir, job.fingerprint): job for job in jobs}
+        for group in sorted((self.directory / GROUPS).glob("*")):
+            members = [known.get(member) for member in read_members(group)]
+            present = [job for job in members if job is not None]
+            if members and len(present) == len(members) and (group / LAST).exists():
+                yield self._task(present, group)
+            elif any(job in todo for job in present):
+                shutil.rmtree(group)
+
+
+sweeps: list[Sweep] = []  # the sweeps that this process has begun; one, except in tests
+
+
+def begin(*arguments: Any) -> Sweep:
+    """Return a new `Sweep`, and remember it for the end of the process, which prints how its jobs ended."""
+    sweeps.append(Sweep(*arguments))
+    return sweeps[-1]
+
+
+def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Divide jobs into groups that can be trained together. The groups are in the order of their first jobs."""
+    groups: dict[str | int, list[Job]] = {}
+    alone: dict[str, list[int]] = {}
+    for job in jobs:
+        group: str | int = job.number
+        try:
+            check(job.config)
+            config: dict[str, Any] = OmegaConf.to_container(job.config, resolve=False)  # type: ignore[assignment]
+            reason = "it goes on from its checkpoint" if (job.run_dir / LAST).exists() else reason_alone(config)
+            if job.task is None:
+                log.debug("#%d cannot be resolved; it is run alone and reports the error", job.number)
+            elif reason:
+                alone.setdefault(reason, []).append(job.number)
+            else:
+                group = group_key(job.config, config)
+        except Exception:
+            log.debug("#%d is run alone and reports the error", job.number, exc_info=True)
+        groups.setdefault(group, []).append(job)
+    if alone:
+        reasons = "; ".join(f"{job_ranges(numbers)} ({reason})" for reason, numbers in alone.items())
+        log.info("Not trained together with others: %s", reasons)
+    return [*groups.values()]
+
+
+def check_options(max_replicas: object, dry_run: object) -> None:
+    """Check the options that all launchers have.
+
+    Raises:
+        ConfigError: when an option has a wrong value.
+    """
+    from gaussgan.config.schema import BOOLEAN, or_null, whole
+
+    for name, value, (text, holds) in (
+        ("max_replicas", max_replicas, or_null(whole(1))),
+        ("dry_run", dry_run, BOOLEAN),
+    ):
+        if not holds(value):
+            raise ConfigError(f"hydra.launcher.{name} must be {text} (got {value})")
