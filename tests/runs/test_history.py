@@ -90,13 +90,14 @@ def test_a_resumed_run_has_the_same_history(compose: Compose, recipe: tuple[str,
         assert record[tag] == (last[tag] if math.isfinite(last[tag]) else None), tag
 
 
-def test_runs_that_are_trained_together_have_their_own_histories(compose: Compose) -> None:
+def test_runs_that_are_trained_together_have_their_own_histories(compose: Compose, tmp_path: Path) -> None:
     common = (*SMALL, "~callbacks.pictures", "trainer.precision=64-true", "penalty=r1", "data.batch_size=30")
     jobs = [("seed=1",), ("seed=2", "optimizer_g.lr=0.05"), ("penalty.weight=1e160", "optimizer_d.lr=0.03")]
     alone, joint = ([compose(*common, *job, name=f"{way}{i}") for i, job in enumerate(jobs)] for way in "aj")
     for cfg in alone:
         train(cfg)
-    train_together([OmegaConf.to_container(cfg, resolve=True) for cfg in joint])  # type: ignore[misc]
+    configs = [OmegaConf.to_container(cfg, resolve=True) for cfg in joint]
+    train_together(configs, tmp_path / "group")  # type: ignore[arg-type]
     tables = [(table(ours.run_dir), table(theirs.run_dir)) for ours, theirs in zip(joint, alone, strict=True)]
     assert [len(ours) for ours, _ in tables] == [3, 3, 1]  # the last job diverges in its second epoch
     assert all(same(ours, theirs, rel=1e-6) for ours, theirs in tables)
