@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 from hydra.core.utils import env_override
@@ -62,8 +65,7 @@ def with_retries(executor: Executor, tasks: Sequence[Task]) -> Iterator[tuple[in
     While this iterator waits, SIGINT, SIGTERM and SIGHUP stop the executor and raise SystemExit with the exit code 128
     plus the number of the signal. A second signal kills the tasks.
     """
-    # Workers inherit the variable, which `cli` sets to 1 in this process alone.
-    with signals_raising(), env_override({"HYDRA_FULL_ERROR": str(int(FULL))}):
+    with signals_raising(), env_override(_environment()):
         lost = []
         for index, why in executor.run(tasks):
             if why is None:
@@ -73,6 +75,15 @@ def with_retries(executor: Executor, tasks: Sequence[Task]) -> Iterator[tuple[in
                 lost.append(index)
         if lost:
             yield from ((lost[i], why) for i, why in executor.run([tasks[index] for index in lost]))
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment variables that workers inherit, if they differ from those of this process.
+
+    Workers import from the same places as this process. HYDRA_FULL_ERROR has the value that the user gave it.
+    """
+    places = [str(Path(place).absolute()) for place in sys.path]
+    return {"PYTHONPATH": os.pathsep.join(places), "HYDRA_FULL_ERROR": str(int(FULL))}
 
 
 @contextmanager

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
-import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,8 +21,8 @@ _orphaned = threading.Event()
 class InWorker:
     """A task as it is called in another process.
 
-    The process works in the directory of the sweep's process, and imports from the same places. SIGTERM and SIGINT
-    raise SystemExit; a run that is under way has handlers of its own, and ends after a block of iterations.
+    The process works in the directory of the sweep's process. SIGTERM and SIGINT raise SystemExit; a run that is under
+    way has handlers of its own, and ends after a block of iterations.
 
     Args:
         task: the task.
@@ -29,10 +30,8 @@ class InWorker:
 
     task: Task
     directory: str = field(default_factory=os.getcwd)
-    path: tuple[str, ...] = field(default_factory=lambda: tuple(sys.path))
 
     def __call__(self) -> None:
-        sys.path.extend(place for place in self.path if place not in sys.path)
         os.chdir(self.directory)
         try:
             with signals_raising():
@@ -67,8 +66,7 @@ def end_with(owner: int) -> None:
     """
 
     def watch() -> None:
-        while _exists(owner):
-            time.sleep(1)
+        _await_end(owner)
         _orphaned.set()
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(STOP_SECONDS)
@@ -77,11 +75,12 @@ def end_with(owner: int) -> None:
     threading.Thread(target=watch, daemon=True, name=f"end with {owner}").start()
 
 
-def _exists(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # the process belongs to another user
-        return True
-    return True
+def _await_end(process: int) -> None:
+    if hasattr(os, "pidfd_open"):
+        with suppress(OSError):  # the process has ended, or this kernel is too old
+            select.select([os.pidfd_open(process)], [], [])
+            return
+    with suppress(ProcessLookupError):
+        while True:
+            os.kill(process, 0)
+            time.sleep(1)
