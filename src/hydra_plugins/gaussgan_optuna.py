@@ -35,11 +35,10 @@ class OptunaSweeper(Sweeper):
             from gaussgan.search.sweeper import Search
         except ModuleNotFoundError as error:
             from gaussgan.config.errors import ConfigError
+            from gaussgan.search.options import INSTALL
 
-            if error.name not in ("optuna", "cmaes"):
+            if error.name != "optuna":
                 raise
-            raise ConfigError(
-                f"hydra/sweeper=optuna needs {error.name}: pip install -c constraints.txt -e '.[search]'"
-            ) from error
+            raise ConfigError(f"hydra/sweeper=optuna needs the package optuna: {INSTALL}") from error
         with quiet():
             return Search(*self.parts, self.options).sweep(arguments)

@@ -145,6 +145,11 @@ def log_ticks(values: Sequence[Value]) -> dict[str, list[Any]]:
     return {"tickvals": [math.log10(tick) for tick in ticks], "ticktext": [f"{tick:g}" for tick in ticks]}
 
 
+def logarithm(score: float) -> float:
+    """Return the decimal logarithm of a score; of 10⁻⁶ if the score is smaller, because it may be 0."""
+    return math.log10(max(score, 1e-6))
+
+
 def add_baseline(figure: go.Figure, answer: Answer, which: str = "y") -> None:
     """Draw a dashed line at the median of the baseline, if there is one, across the axis x or y."""
     if not answer.baseline > 0 or answer.tag != "val/w2":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -48,7 +49,8 @@ def distribution_charts(answer: Answer, frame: pd.DataFrame, curves: Mapping[int
     else:
         selected = [(text, color, setting.rows) for text, color, setting in chosen]
     charts.append(_distribution(answer, selected, frame))
-    if answer.tag == "val/w2" and BASELINE in frame and frame[BASELINE].gt(0).any():
+    scored = frame["score"].map(math.isfinite)
+    if answer.tag == "val/w2" and BASELINE in frame and frame.loc[scored, BASELINE].gt(0).any():
         charts.append(_profiles(selected, frame))
     return charts
 
@@ -115,12 +117,12 @@ def _steps(values: np.ndarray, text: str, color: str, dash: str = "solid") -> go
 
 def _profiles(groups: Sequence[Group], frame: pd.DataFrame) -> Chart:
     """Draw the performance profiles of Agarwal et al. 2021: the score of each run is divided by its own baseline."""
-    ratio = (frame["score"] / frame[BASELINE]).to_numpy()
+    ratio = (frame["score"] / frame[BASELINE].where(frame[BASELINE] > 0)).to_numpy()
     of = [(text, color, ratio[rows]) for text, color, rows in groups]
     of = [(text, color, values[~np.isnan(values)]) for text, color, values in of]
     pooled = np.concatenate([values[np.isfinite(values)] for _, _, values in of])
-    low, high = statistics.quantiles(pooled, [0.0, 0.99])
-    limits = np.geomspace(min(1.0, low), high, 120)
+    low, high = (max(1e-6, value) for value in statistics.quantiles(pooled, [0.0, 0.99]))
+    limits = np.geomspace(min(1.0, low), max(1.5, high), 120)
     traces = []
     for text, color, values in of:
         if len(values):

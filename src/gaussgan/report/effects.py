@@ -24,6 +24,7 @@ from gaussgan.report.charts import (
     hover,
     label,
     log_ticks,
+    logarithm,
     naming,
 )  # fmt: skip
 from gaussgan.report.importance import importance_charts
@@ -108,7 +109,7 @@ def _heat_map(answer: Answer, axes: tuple[int, int], levels: Mapping[int, list[V
     finished = answer.finished
     cells = {(setting.values[y], setting.values[x]): setting for setting in finished}
     grid = [[cells.get((row, column)) for column in levels[x]] for row in levels[y]]
-    z = [[math.log10(each.median) if each and 0 < each.median < math.inf else None for each in row] for row in grid]
+    z = [[logarithm(each.median) if each and math.isfinite(each.median) else None for each in row] for row in grid]
     known = [value for row in z for value in row if value is not None]
     few = len(levels[x]) <= 12
     figure = figure_of(

@@ -11,8 +11,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from gaussgan.report import statistics
-from gaussgan.report.answer import Answer
-from gaussgan.report.charts import COLORS, DECADE, FEW_TICKS, SCALE, Chart, figure_of, log_ticks
+from gaussgan.report.answer import Answer, Setting
+from gaussgan.report.charts import COLORS, DECADE, FEW_TICKS, SCALE, Chart, figure_of, log_ticks, logarithm
 from gaussgan.report.values import Value, names
 
 MOST_LINES = 2_000  # settings in parallel coordinates
@@ -30,7 +30,8 @@ def importance_charts(
         numbers: the indices of those that are numbers.
         levels: the values of each factor, in order.
     """
-    return [_importance(answer, varied, numbers), _parallel(answer, varied, numbers, levels)]
+    drawn = [setting for setting in answer.finished if math.isfinite(setting.median)][:MOST_LINES]
+    return [_importance(answer, varied, numbers), _parallel(answer, drawn, varied, numbers, levels)]
 
 
 def _importance(answer: Answer, varied: Sequence[int], numbers: Sequence[int]) -> Chart:
@@ -75,10 +76,13 @@ def _importance(answer: Answer, varied: Sequence[int], numbers: Sequence[int]) -
 
 
 def _parallel(
-    answer: Answer, varied: Sequence[int], numbers: Sequence[int], levels: Mapping[int, list[Value]]
+    answer: Answer,
+    drawn: Sequence[Setting],
+    varied: Sequence[int],
+    numbers: Sequence[int],
+    levels: Mapping[int, list[Value]],
 ) -> Chart:
-    drawn = [setting for setting in answer.finished if 0 < setting.median < math.inf][:MOST_LINES]
-    medians = [math.log10(setting.median) for setting in drawn]
+    medians = [logarithm(setting.median) for setting in drawn]
     dimensions = [
         {
             "label": html.escape(answer.factors[i].name),

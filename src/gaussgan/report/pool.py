@@ -85,7 +85,6 @@ def _setting(
     def column(key: str) -> np.ndarray:
         return frame[key].to_numpy()[completed] if key in frame else np.full(len(completed), math.nan)
 
-    mle, w2 = (np.square(column(key)).mean() if len(completed) else math.nan for key in (BASELINE, SCORES[0]))
     losses = tuple(statistics.median(column(loss)) for loss in LOSSES)
     p10, median, p90 = statistics.quantiles(scores, [0.1, 0.5, 0.9])
     return Setting(
@@ -98,7 +97,7 @@ def _setting(
         quantiles=(p10, median, p90),
         interval=statistics.median_interval(scores),
         iqm=statistics.interquartile_mean(scores),
-        efficiency=float(mle / w2) if w2 > 0 else math.nan,
+        efficiency=statistics.efficiency(column(BASELINE), column(SCORES[0])),
         losses=losses,  # type: ignore[arg-type]
         speed=statistics.median(column(SPEED)),
     )

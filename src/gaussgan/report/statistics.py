@@ -43,6 +43,13 @@ def interquartile_mean(values: Array) -> float:
     return float(stats.trim_mean(values, 0.25)) if len(values) else math.nan
 
 
+def efficiency(baseline: Array, scores: Array) -> float:
+    """Return mean(baseline²) / mean(scores²); NaN if it is not known."""
+    with np.errstate(over="ignore"):  # the square of a large score may be infinite
+        squares = [np.square(each).mean() if len(each) else math.nan for each in (baseline, scores)]
+    return float(squares[0] / squares[1]) if squares[1] > 0 else math.nan
+
+
 def differences(scores: Array, best: Array) -> Array:
     """Return scores − best for pairs of runs with the same seed, [n]. If both runs diverged, the difference is 0."""
     both = np.isinf(scores) & np.isinf(best)

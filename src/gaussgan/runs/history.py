@@ -76,8 +76,9 @@ def write_history(directory: Path, history: Sequence[Row], diverged: Mapping[int
     rows = []
     for row in history:
         counts = {key: int(row[key]) for key in COUNTS}
-        # A row from a checkpoint is in float64, so all rows must be, or else a resumed run has other means.
-        values = {tag: _number(value) for tag, value in row.items() if tag not in COUNTS}
+        measures = {tag: value for tag, value in row.items() if tag not in COUNTS}
+        # A tensor from a checkpoint is in float64, so all must be, or else a resumed run has other means.
+        values = {tag: value.double() if isinstance(value, Tensor) else value for tag, value in measures.items()}
         lost = [i for i, iteration in diverged.items() if iteration <= counts["iteration"]]
         rows.append({**counts, **aggregate(values, lost)})
     write_table(directory / HISTORY, rows, COUNTS)

@@ -66,9 +66,11 @@ def check_objectives(objectives: Sequence[str], space: Space, default: Composed)
     with tempfile.TemporaryDirectory() as directory:
         callbacks = {"evaluation": default.config["callbacks"]["evaluation"]}
         average = {AVERAGE: 1.0} if AVERAGE in space.distributions else {}
+        # The jobs may run on other machines, so the check needs no accelerator.
+        trainer = {**default.config["trainer"], "accelerator": "cpu", "devices": 1, "strategy": "auto"}
         config = {**default.config, **average, "callbacks": callbacks, "logger": None, "run_dir": directory}
-        gan, data, trainer = assemble(OmegaConf.create({**config, "replicas": 2}))
-        metrics = evaluation_of(trainer).metrics(gan, data)
+        gan, data, made = assemble(OmegaConf.create({**config, "trainer": trainer, "replicas": 2}))
+        metrics = evaluation_of(made).metrics(gan, data)
     known = known_objectives(metrics)
     for objective in objectives:
         if objective not in known:

@@ -11,6 +11,7 @@ from gaussgan.config.errors import ConfigError
 from gaussgan.config.keys import did_you_mean
 from gaussgan.config.schema import Rule, or_null, whole
 
+INSTALL = "pip install -c constraints.txt -e '.[search]'"
 DIRECTIONS = ("minimize", "maximize")
 TEXT: Rule = ("a text", lambda v: isinstance(v, str) and bool(v.strip()))
 COMPONENT: Rule = ("chosen as hydra/sweeper/{}=NAME", lambda v: isinstance(v, Mapping) and "_target_" in v)

@@ -21,7 +21,7 @@ from gaussgan.runs.directory import SWEEP
 from gaussgan.search.checks import check_objectives, check_space
 from gaussgan.search.final import Final
 from gaussgan.search.grid import Grid
-from gaussgan.search.options import Options
+from gaussgan.search.options import INSTALL, Options
 from gaussgan.search.recipes import Recipes
 from gaussgan.search.runs import Runs
 from gaussgan.search.space import override_text, parse_space
@@ -122,9 +122,11 @@ class Search:
         seed, directions = self.options.sampler["seed"], self.options.direction
         try:
             return propose(earlier, self.space, self.make_sampler, seed, directions, count, self.first)
+        except ConfigError:
+            raise
+        except ImportError as error:  # CMA-ES is a package of its own
+            raise ConfigError(f"hydra/sweeper/sampler: {one_line(error)}; {INSTALL}") from error
         except (TypeError, ValueError) as error:
-            if isinstance(error, ConfigError):
-                raise
             raise ConfigError(f"hydra.sweeper.sampler: {one_line(error)}") from error
 
     def _next_generation(self) -> list[FrozenTrial]:
