@@ -22,8 +22,8 @@ test: $(VENV)/installed ## run the tests
 	$(BIN)/pytest $(ARGS)
 
 test-extras: $(VENV)/installed ## install the extras, and run the tests of what they bring
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,wandb,mlflow]'
-	TEST_EXTRAS=1 $(BIN)/pytest -n 0 tests/loggers/test_loggers.py -k 'wandb or mlflow'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,wandb,mlflow,search,joblib,submitit,ray]'
+	$(BIN)/pytest -m extra $(ARGS)
 
 lint: $(VENV)/installed ## check style and types
 	$(BIN)/ruff check

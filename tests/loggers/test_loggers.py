@@ -2,10 +2,8 @@
 
 import csv
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -33,12 +31,6 @@ from gaussgan.train import train
 Compose = Callable[..., DictConfig]
 SMALL = ("data.num_examples=40", "trainer.max_epochs=2")  # 5 iterations an epoch
 BOTH = "logger=[tensorboard,csv]"
-
-
-def needs(package: str) -> pytest.MarkDecorator:
-    """Skip a test if an extra is not installed, except if TEST_EXTRAS is set."""
-    missing = find_spec(package) is None and "TEST_EXTRAS" not in os.environ
-    return pytest.mark.skipif(missing, reason=f"pip install -e '.[{package}]'")
 
 
 class Mine(Logger):
@@ -243,7 +235,7 @@ def wandb_records(directory: Path) -> Iterator[Any]:
                 message = b""
 
 
-@needs("wandb")
+@pytest.mark.extra
 def test_wandb_offline(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_SILENT", "true")
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -271,7 +263,7 @@ def test_wandb_offline(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> Non
     assert len([*directory.glob("wandb/offline-run-*/files/media/images/game*.png")]) == 3
 
 
-@needs("wandb")
+@pytest.mark.extra
 def test_wandb_without_a_key_gives_one_line(compose: Compose, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for variable in ("WANDB_API_KEY", "WANDB_MODE"):
         monkeypatch.delenv(variable, raising=False)
@@ -286,7 +278,7 @@ def test_wandb_without_a_key_gives_one_line(compose: Compose, monkeypatch: pytes
     assert not Path(cfg.run_dir).exists()
 
 
-@needs("mlflow")
+@pytest.mark.extra
 def test_mlflow_on_a_local_store(compose: Compose, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from mlflow import MlflowClient
 

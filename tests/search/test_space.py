@@ -10,6 +10,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from gaussgan.config.errors import ConfigError
 from gaussgan.search.space import Space, parse_space
 
+pytestmark = pytest.mark.extra
+
 
 def space(*lines: str, **params: object) -> Space:
     return parse_space(params, lines, OverridesParser.create())

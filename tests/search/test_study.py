@@ -19,6 +19,8 @@ from gaussgan.search.grid import Grid
 from gaussgan.search.space import Space
 from gaussgan.search.study import begin_generation, open_study, propose, purpose_of, quiet, trials_of
 
+pytestmark = pytest.mark.extra
+
 SPACE = Space({"x": FloatDistribution(0, 1), "y": FloatDistribution(1e-3, 1, log=True)}, [])
 SAMPLERS = {
     "tpe": partial(TPESampler, n_startup_trials=4, multivariate=True, constant_liar=True),

@@ -33,6 +33,8 @@ from gaussgan.search.options import check_options
 from gaussgan.search.study import ERROR, JOB, NUMBERS, load_study, quiet
 from gaussgan.search.sweeper import Search
 
+pytestmark = pytest.mark.extra
+
 SPACE = ("optimizer_d.lr=tag(log,interval(0.005,0.2))", "optimizer_g.lr=tag(log,interval(0.0005,0.02))")
 SMALL = (
     "hydra/sweeper=optuna", "hydra.sweeper.n_trials=10", "hydra.sweeper.batch=4", "hydra.sweeper.seeds=3",

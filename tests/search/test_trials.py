@@ -12,6 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from gaussgan.config.per_replica import of_replica, seeds
 from gaussgan.search.trials import programs
 
+pytestmark = pytest.mark.extra
+
 
 def test_replicas_are_the_trials_with_each_seed(compose: Callable[..., DictConfig]) -> None:
     trials = {

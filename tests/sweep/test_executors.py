@@ -20,13 +20,12 @@ from gaussgan.sweep.executors.protocol import Executor, with_retries
 from gaussgan.sweep.executors.ray_cluster import RayCluster
 from gaussgan.sweep.executors.slurm import Local, Slurm
 
+pytestmark = pytest.mark.extra
 LIBRARIES = {"joblib": "joblib", "submitit_local": "submitit", "ray": "ray"}  # of each launcher
 
 
 @pytest.fixture(params=LIBRARIES)
 def launcher(request: pytest.FixtureRequest) -> str:
-    if "TEST_EXTRAS" not in os.environ:
-        pytest.importorskip(LIBRARIES[request.param])
     return str(request.param)
 
 
@@ -116,7 +115,6 @@ def test_no_process_stays_when_the_sweep_is_killed(start: Any, launcher: str, tm
 
 
 def test_a_job_that_is_preempted_goes_on(tmp_path: Path) -> None:
-    pytest.importorskip("submitit")
     tasks = [Counting(tmp_path, "a", end=60), Counting(tmp_path, "b", end=60)]
 
     class Preempting(Local):
@@ -171,11 +169,9 @@ def test_a_missing_library_names_its_extra(launcher: str, tmp_path: Path, monkey
 
 
 def test_clusters_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("submitit")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError, match="needs SLURM, but the command sbatch is not here"):
         Slurm(SLURM | {"submitit_folder": "x"}).check()
-    pytest.importorskip("ray")
     address = {"address": "127.0.0.1:1", "num_cpus": None}
     executor = RayCluster({"ray": RAY | {"init": RAY["init"] | address}})
     executor.check()

@@ -23,6 +23,7 @@ OPTIONS = {
     "submitit_local": ["hydra.launcher.timeout_min=5", "hydra.launcher.signal_delay_s=10"],
     "ray": ["hydra.launcher.ray.init.num_cpus=2"],
 }
+pytestmark = pytest.mark.extra
 LIBRARIES = {"joblib": "joblib", "submitit_local": "submitit", "ray": "ray"}
 FATES = (("-1.0", "failed"), ("0.05", "completed"))
 
@@ -37,8 +38,6 @@ class Theirs:
 
 @pytest.fixture(params=LIBRARIES)
 def launcher(request: pytest.FixtureRequest) -> str:
-    if "TEST_EXTRAS" not in os.environ:
-        pytest.importorskip(LIBRARIES[request.param])
     return str(request.param)
 
 
@@ -73,7 +72,6 @@ def test_a_sweep_with_failing_and_killed_jobs(launcher: str, tmp_path: Path) -> 
 
 def test_a_task_is_a_group_of_jobs(tmp_path: Path) -> None:
     """Eight jobs that differ only in numbers are divided between two processes."""
-    pytest.importorskip("joblib")
     ended = run(tmp_path, "joblib", "seed=range(4)", "optimizer_d.lr=0.02,0.05")
     assert ended.returncode == 0, ended.stderr
     logs = [path.read_text() for path in sorted((tmp_path / "sweep").glob("*/train.log"))]
