@@ -96,7 +96,7 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
             sys.exit(1)
         if FULL:
             raise
-        if typed is None or shortage(error):
+        if typed is None or shortage(error) or isinstance(error, ImportError):
             sys.exit(one_line(error))
         sys.exit(explain(error, typed, config_path, config_name))
 

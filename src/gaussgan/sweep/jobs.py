@@ -174,6 +174,7 @@ class Job:
             return
         record = self.record
         self.returned.overrides = OmegaConf.to_container(self.config.hydra.overrides.task)  # type: ignore[assignment]
+        self.returned.hydra_cfg = OmegaConf.masked_copy(self.config, "hydra")
         if record["status"] in DONE:
             self.returned.return_value, self.returned.status = final_score(record), JobStatus.COMPLETED
         else:
