@@ -40,26 +40,29 @@ def _compared(frame: pd.DataFrame, settings: Sequence[Setting]) -> list[Setting]
     if not settings or not settings[0].n:
         return [*settings]
     best, others = settings[0], [setting for setting in settings[1:] if setting.n]
-    ours = _by_seed(frame, best)
-    comparisons = [_comparison(best, ours, setting, _by_seed(frame, setting), len(others)) for setting in others]
+    scores, seeds = frame["score"].to_numpy(), frame["seed"].to_numpy()
+    ours = _by_seed(scores, seeds, best)
+    comparisons = [
+        _comparison(best, ours, setting, _by_seed(scores, seeds, setting), len(others)) for setting in others
+    ]
     corrected = statistics.holm([each.p for each in comparisons])
     done = [replace(c, p=p) for c, p in zip(comparisons, corrected, strict=True)]
     compared = [replace(setting, comparison=c) for setting, c in zip(others, done, strict=True)]
     return [best, *compared, *(setting for setting in settings[1:] if not setting.n)]
 
 
-def _by_seed(frame: pd.DataFrame, setting: Setting) -> tuple[np.ndarray, np.ndarray]:
+def _by_seed(scores: np.ndarray, seeds: np.ndarray, setting: Setting) -> tuple[np.ndarray, np.ndarray]:
     """Return the seeds of the finished runs in order, and the score for each seed.
 
     If a seed was run several times, its score is the median, because these runs are not independent.
     """
-    score, seed = (frame[key].to_numpy()[setting.rows] for key in ("score", "seed"))
+    score, seed = scores[setting.rows], seeds[setting.rows]
     known = ~np.isnan(score)
-    seeds, place, count = np.unique(seed[known], return_inverse=True, return_counts=True)
-    scores = score[known][np.argsort(place, kind="stable")]
+    different, place, count = np.unique(seed[known], return_inverse=True, return_counts=True)
+    ordered = score[known][np.argsort(place, kind="stable")]
     if (count > 1).any():
-        scores = np.array([statistics.median(each) for each in np.split(scores, np.cumsum(count)[:-1])])
-    return seeds, scores
+        ordered = np.array([statistics.median(each) for each in np.split(ordered, np.cumsum(count)[:-1])])
+    return different, ordered
 
 
 def _comparison(

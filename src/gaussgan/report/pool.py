@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -50,9 +50,12 @@ def pool(frame: pd.DataFrame, factors: Sequence[Factor]) -> tuple[list[Setting],
     columns = pd.DataFrame({factor.name: factor.values for factor in factors}, index=frame.index)
     known = columns.notna().all(axis=1).to_numpy() if factors else np.ones(len(frame), dtype=bool)
     groups = _groups(columns, known) if known.any() else []
-    values = [tuple(columns.iloc[rows[0]]) for rows in groups]
+    values = [*columns.iloc[[rows[0] for rows in groups]].itertuples(index=False, name=None)]
+    values = values or [() for _ in groups]
     texts = _texts(factors, values)
-    settings = [_setting(frame, factors, *each) for each in zip(groups, values, texts, strict=True)]
+    used = ("status", "score", BASELINE, SCORES[0], *LOSSES, SPEED)
+    table = {key: frame[key].to_numpy() for key in used if key in frame}
+    settings = [_setting(table, factors, *each) for each in zip(groups, values, texts, strict=True)]
     return settings, int((~known).sum())
 
 
@@ -75,15 +78,18 @@ def _texts(factors: Sequence[Factor], values: Sequence[tuple[Value, ...]]) -> li
 
 
 def _setting(
-    frame: pd.DataFrame, factors: Sequence[Factor], rows: np.ndarray, values: tuple[Value, ...], texts: tuple[str, ...]
+    table: Mapping[str, np.ndarray],
+    factors: Sequence[Factor],
+    rows: np.ndarray,
+    values: tuple[Value, ...],
+    texts: tuple[str, ...],
 ) -> Setting:
-    status = frame["status"].to_numpy()[rows]
-    score = frame["score"].to_numpy()[rows]
+    status, score = table["status"][rows], table["score"][rows]
     scores = score[~np.isnan(score)]
     completed = rows[(status == "completed") & ~np.isnan(score)]
 
     def column(key: str) -> np.ndarray:
-        return frame[key].to_numpy()[completed] if key in frame else np.full(len(completed), math.nan)
+        return table[key][completed] if key in table else np.full(len(completed), math.nan)
 
     losses = tuple(statistics.median(column(loss)) for loss in LOSSES)
     p10, median, p90 = statistics.quantiles(scores, [0.1, 0.5, 0.9])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -40,7 +41,8 @@ def median(values: Array) -> float:
 
 def interquartile_mean(values: Array) -> float:
     """Return the mean of the middle half of the values: the mean without the lowest and the highest 25%."""
-    return float(stats.trim_mean(values, 0.25)) if len(values) else math.nan
+    cut = len(values) // 4
+    return float(np.sort(values)[cut : len(values) - cut].mean()) if len(values) else math.nan
 
 
 def efficiency(baseline: Array, scores: Array) -> float:
@@ -61,9 +63,9 @@ def signed_rank_p(pairs: Array) -> float:
 
     An infinite difference has a larger rank than every finite one. Zeros take part in the ranking and then count for
     neither side (Pratt 1959), because without them more ties could make a difference look more certain. The p-value is
-    1 if all differences are 0, and NaN if there are none.
+    1 if all differences are 0 or there is only one, and NaN if there are none.
     """
-    if not pairs.any():
+    if len(pairs) < 2 or not pairs.any():
         return 1.0 if len(pairs) else math.nan
     finite = np.abs(pairs[np.isfinite(pairs)])
     limit = 2 * finite.max() + 1 if len(finite) else 1.0
@@ -97,9 +99,17 @@ def median_interval(values: Array) -> Interval:
     if n == 0:
         return Interval(math.nan, math.nan)
     ordered = np.sort(values)
+    low, high = _interval_ranks(n)
+    return Interval(float(ordered[low]), float(ordered[high]))
+
+
+@cache
+def _interval_ranks(n: int) -> tuple[int, int]:
+    """Return the ranks of the two ends of the interval of a median, from 0 to n − 1."""
     low, high = (n + 1) // 2, n // 2 + 1
     ends = stats.beta.ppf(LEVEL / 2, low, n + 1 - low), stats.beta.ppf(1 - LEVEL / 2, high, n + 1 - high)
-    return Interval(*(float(ordered[min(n - 1, max(0, math.ceil(n * end) - 1))]) for end in ends))
+    first, last = (min(n - 1, max(0, math.ceil(n * end) - 1)) for end in ends)
+    return first, last
 
 
 def difference_interval(scores: Array, best: Array) -> Interval:
@@ -190,10 +200,16 @@ def share_explained(codes: Array, scores: Array) -> float:
 
 
 def _rest(p: float, factor: float, n: int, tests: int) -> float:
-    z = stats.norm.ppf(1 - LEVEL / (2 * tests)) + stats.norm.ppf(POWER)
+    z = _deviate(tests)
     smallest = math.ceil(1 - math.log2(LEVEL / tests))  # with fewer pairs, no result is significant: p ≥ 2 · 2^−n
     needed = math.inf if math.isclose(p, 0.5) else max(z**2 / (factor * (p - 0.5) ** 2), smallest)
     return max(1.0, math.ceil(needed) - n) if math.isfinite(needed) else math.inf
+
+
+@cache
+def _deviate(tests: int) -> float:
+    """Return z_{1−α/2} + z_{0.8}, where α is the level of each of some tests."""
+    return float(stats.norm.ppf(1 - LEVEL / (2 * tests)) + stats.norm.ppf(POWER))
 
 
 def _between(low: float, high: float, fraction: float) -> float:
