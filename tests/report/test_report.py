@@ -27,7 +27,7 @@ from gaussgan.report.frame import frame_of
 from gaussgan.report.page import Section
 from gaussgan.report.verdict import sentences
 from gaussgan.report.write import Report, write_report
-from gaussgan.runs.record import write_record, write_replicas
+from gaussgan.runs.record import REPLICAS, write_record, write_table
 
 Write = Callable[..., Path]
 RATES = (0.02, 0.05, 0.1, 0.2)
@@ -148,7 +148,7 @@ def test_replicas_lists_and_jobs_are_treated_alike(write_run: Write, tmp_path: P
          "val/w2": math.nan if math.isinf(w2) else w2, "mle/w2": 0.1, "train/loss_d": 0.69, "train/loss_g": 0.7}
         for i, (seed, w2) in enumerate(zip(seeds, scores.ravel().tolist(), strict=True))
     ]  # fmt: skip
-    write_replicas(lists, rows)
+    write_table(lists / REPLICAS, rows)
     replicas = answered(find_runs([lists]))
     assert sentences(replicas) == sentences(jobs)
     for ours, theirs in zip(replicas.settings, jobs.settings, strict=True):
