@@ -78,7 +78,7 @@ def _best(answer: Answer) -> str:
         worse = [setting for setting in differing if _of(setting).difference > 0]
         least = min(worse or differing, key=lambda setting: _of(setting).difference)
         clauses += [_difference(short_name(answer, each), each) for each in differing if each not in worse]
-        clauses += [f"{_difference(f'each of the {len(worse):,} others', least)} or more"] if worse else []
+        clauses += [f"{_difference(f'each of the other {len(worse):,}', least)} or more"] if worse else []
     return f"{'; '.join(clauses)}."
 
 
