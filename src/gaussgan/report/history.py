@@ -16,8 +16,7 @@ from gaussgan.report import statistics
 from gaussgan.report.answer import Setting
 from gaussgan.report.collect import RunDirectory
 from gaussgan.runs.directory import LAST
-
-HISTORY = "history.csv"
+from gaussgan.runs.record import HISTORY
 
 
 class Curve(NamedTuple):
