@@ -173,8 +173,5 @@ def test_clusters_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(ConfigError, match="needs SLURM, but the command sbatch is not here"):
         Slurm(SLURM | {"submitit_folder": "x"}).check()
     address = {"address": "127.0.0.1:1", "num_cpus": None}
-    executor = RayCluster({"ray": RAY | {"init": RAY["init"] | address}})
-    executor.check()
-    sys.modules["ray"].shutdown()
-    with pytest.raises(ConfigError, match=r"no Ray cluster at 127\.0\.0\.1:1"):
-        next(iter(executor.run([Counting(tmp_path, "a")])))
+    with pytest.raises(ConfigError, match=r"no Ray cluster at 127\.0\.0\.1:1 "):
+        RayCluster({"ray": RAY | {"init": RAY["init"] | address}}).check()

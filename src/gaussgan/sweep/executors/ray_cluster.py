@@ -50,6 +50,10 @@ class RayCluster:
                     f" (got {init[key]})"
                 )
         import_extra("ray")
+        try:
+            _reach(init["address"] or "")
+        except OSError as error:
+            raise _no_cluster(init["address"], error) from error
 
     @property
     def workers(self) -> int:
@@ -81,11 +85,9 @@ class RayCluster:
         given = {key: value for key, value in self.settings["ray"]["init"].items() if value is not None}
         before = signal.getsignal(signal.SIGTERM)
         try:
-            _reach(given.get("address", ""))
             ray.init(**given, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
         except Exception as error:
-            where = f"ray.init.address: no Ray cluster at {given['address']}" if "address" in given else "ray.init"
-            raise ConfigError(f"hydra.launcher.{where} ({one_line(error)})") from error
+            raise _no_cluster(given.get("address", "this machine"), error) from error
         finally:
             with suppress(ValueError):  # Ray has replaced the handler, unless this is not the main thread
                 signal.signal(signal.SIGTERM, before)
@@ -97,6 +99,10 @@ def _call(task: InWorker) -> None:
         task()
     except SystemExit as stop:  # would end Ray's worker, too
         raise InterruptedError(f"stopped with exit code {stop.code}") from stop
+
+
+def _no_cluster(address: str, error: Exception) -> ConfigError:
+    return ConfigError(f"hydra.launcher.ray.init.address: no Ray cluster at {address} ({one_line(error)})")
 
 
 def _reach(address: str) -> None:
