@@ -23,6 +23,7 @@ from conftest import PATIENCE, ROOT, SPAWNS
 from gaussgan.callbacks import drawing as pictures
 from gaussgan.runs.directory import BEST, LAST
 from gaussgan.runs.load import read_checkpoint
+from gaussgan.runs.record import read_record
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]
@@ -218,7 +219,7 @@ def test_a_record_does_not_outlive_its_truth(compose: Compose, alone: Path, monk
         finally:
             os._exit(1)  # the tests go on in the parent alone
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-    assert not (alone / "metrics.json").exists()
+    assert read_record(alone)["status"] == "running"
 
 
 def test_a_figure_that_fails_costs_a_line(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +246,7 @@ def test_sigkill_anywhere(compose: Compose, tmp_path: Path) -> None:
             time.sleep(delay)
             process.kill()
             assert process.wait(PATIENCE) == -signal.SIGKILL
-        assert not (directory / "metrics.json").exists()
+        assert read_record(directory)["status"] == "running"
         further = (*recipe, f"trainer.max_epochs={read_checkpoint(directory / LAST)['epoch'] + 3}")
         train(compose(*further, f"ckpt_path={directory / LAST}", name=directory.name))
         train(compose(*further, name="alone"))

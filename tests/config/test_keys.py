@@ -171,12 +171,12 @@ def test_a_key_that_is_only_interpolated_is_not_in_the_recipe(compose: Compose) 
         ("data/distribution=ring", "unknown group data/distribution; did you mean data?"),
         ("trainer=gpuu", "trainer must be one of cpu, ddp, default, gpu, mps (got gpuu)"),
         (
-            "hydra/launcher=joblib",
-            "hydra/launcher must be one of basic, vectorized (got joblib); other names need a plugin",
+            "hydra/launcher=none_such",
+            "hydra/launcher must be one of basic, joblib, ray, submitit_local, submitit_slurm, vectorized (got",
         ),
         (
             "hydra.launcher=joblib",
-            "hydra.launcher must be chosen as hydra/launcher=NAME, one of basic, vectorized (got",
+            "hydra.launcher must be chosen as hydra/launcher=NAME, one of basic, joblib, ray, submitit_local, submitit",
         ),
         ("-m hydra.sweeper=optuna seed=0,1", "hydra.sweeper must be chosen as hydra/sweeper=NAME, one of basic"),
         ("+hydra.job.foo=1", f"{UNKNOWN} hydra.job.foo"),

@@ -14,9 +14,10 @@ import pytest
 
 from conftest import PATIENCE, ROOT
 
+pytestmark = pytest.mark.extra  # they take long
 RATES = [0.01 + i / 1000 for i in range(9)] + [-1, -2]  # two jobs fail
 QUICK = ("trainer=cpu", "data.num_examples=400", "trainer.max_epochs=8", "trainer.enable_progress_bar=false")
-TIMED = ("seconds", "examples_per_second", "git_dirty")
+TIMED = ("seconds", "examples_per_second", "git_commit", "git_dirty")
 
 
 def start(directory: Path, launcher: str, *overrides: str) -> subprocess.Popen[str]:
