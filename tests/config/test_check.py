@@ -347,6 +347,8 @@ def test_a_sweeps_directory(complaint: Callable[[str], str], tmp_path: Path) -> 
         }.items():
             message = complaint(shlex.join(["-m", "seed=0,1", f"hydra.sweep.dir={tmp_path / name}"]))
             assert message == f"hydra.sweep.dir{words}"
+        message = complaint(f"hydra.run.dir={running / '0'}")
+        assert message == f"hydra.run.dir: {running / '0'} belongs to a sweep that is under way"
     assert (running / "multirun.yaml").read_text() == "as before"
 
 

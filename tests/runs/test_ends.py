@@ -328,6 +328,16 @@ def test_the_error_of_an_allocator_becomes_one_line() -> None:
     handle = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
     assert shortage(handle) == "there is not enough memory on the GPU"
     assert shortage(RuntimeError("mat1 and mat2 cannot be multiplied")) is None
+
+
+def test_a_full_disk_that_caused_another_error() -> None:
+    """TensorBoard's logger turns every error into one about the type of the number."""
+    error = ValueError("you tried to log 0.5 which is currently not supported")
+    error.__cause__ = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert shortage(error) == "hydra.run.dir: cannot write to the disk (No space left on device)"
+    named = ConfigError("report: cannot write to sweep.csv (No space left on device)")
+    named.__cause__ = error.__cause__
+    assert shortage(named) is None
     assert shortage(FileNotFoundError(errno.ENOENT, "no such file")) is None
 
 

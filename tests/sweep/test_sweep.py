@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import hydra
 import pytest
@@ -30,9 +31,12 @@ from omegaconf.base import Container, Node
 
 from conftest import PATIENCE, ROOT
 from gaussgan.config.errors import ConfigError
-from gaussgan.runs.record import read_record
+from gaussgan.runs.directory import LAST, Busy
+from gaussgan.runs.record import identity, read_record, write_record
+from gaussgan.sweep.closing import end_sweep
 from gaussgan.sweep.composing import Composer
 from gaussgan.sweep.grouping import group_key, job_ranges, reason_alone
+from gaussgan.sweep.sweep import sweeps
 
 QUIET = (
     "trainer=cpu", "trainer.precision=64-true", "trainer.enable_progress_bar=false", "data.num_examples=40",
@@ -328,9 +332,114 @@ def test_jobs_that_cannot_be_resolved(launch: Launch, groups: Groups) -> None:
 
 
 def test_jobs_with_one_directory(launch: Launch, groups: Groups) -> None:
-    results = launch("seed=1", "seed=2", "seed=3", options=("hydra.sweep.subdir=one",))
+    one = ("hydra.sweep.subdir=one",)
+    with pytest.raises(
+        ConfigError, match=r"hydra.sweep.subdir must .* its own; that of #1, .*/one, belongs to another"
+    ):
+        launch("seed=1", "seed=2", options=one)
+    launch("seed=1", "seed=1", options=one)
     assert groups == []
-    assert [result.return_value for result in results] == [1001, 1002, 1003]
+
+
+def completing(cfg: DictConfig) -> float:
+    write_record(Path(cfg.run_dir), {"status": "completed", "val/w2": 1.0, **identity(cfg)})
+    return 1.0
+
+
+def seeds(directory: Path) -> dict[str, int]:
+    return {path.parent.name: json.loads(path.read_text())["seed"] for path in directory.glob("*/metrics.json")}
+
+
+@pytest.mark.parametrize("prefix", ["", "job_"])
+def test_a_new_job_gets_a_directory_that_no_run_has(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefix: str
+) -> None:
+    monkeypatch.setattr("test_sweep.task", completing)
+    pattern = (f"hydra.sweep.subdir='{prefix}${{hydra:job.num}}'",)
+    launch("seed=1", "seed=2", launcher="basic", options=pattern)
+    launch("seed=5", "seed=1", "seed=6", "seed=2", launcher="basic", options=pattern)
+    found = seeds(tmp_path / "basic")
+    assert sorted(found.values()) == [1, 2, 5, 6]
+    assert (found[f"{prefix}0"], found[f"{prefix}1"]) == (1, 2)
+
+
+def test_settings_that_depend_on_the_number(launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that gets another number as the sweep grows would train another run than the user asked for."""
+    monkeypatch.setattr("test_sweep.task", completing)
+    old, new = ("seed=${hydra:job.num} optimizer_d.lr=0.1", "seed=${hydra:job.num} optimizer_d.lr=0.2")
+    launch(old, launcher="basic")
+    launch(old, new, launcher="basic")
+    assert seeds(tmp_path / "basic") == {"0": 0, "1": 1}
+    with pytest.raises(ConfigError, match=r"hydra.job.num must not determine the settings .* the number of #0 changes"):
+        launch(new, old, launcher="basic")
+
+
+def test_a_group_of_which_all_runs_were_written(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process was killed after it had written the runs, and before it had removed the group's directory."""
+    calls = []
+
+    def train_together(
+        configs: Sequence[dict[str, Any]], directory: Path, written: Collection[int]
+    ) -> list[float | None]:
+        calls.append([*written])
+        for config in configs:
+            completing(OmegaConf.create(config))
+        (directory / "checkpoints").mkdir(exist_ok=True)
+        with ZipFile(directory / LAST, "w"):
+            pass
+        return [None if i in written else 1.0 for i in range(len(configs))]
+
+    monkeypatch.setattr("gaussgan.sweep.together.train_together", train_together)
+    for _ in range(2):
+        results = launch("seed=1", "seed=2", options=(f"hydra.sweep.dir={tmp_path}/x/../vectorized",))
+        assert [result.return_value for result in results] == [1.0, 1.0]
+    assert calls == [[], [0, 1]]
+    assert [job.goes_on for job in sweeps[-1].jobs] == [False, False]
+    completed = read_record(tmp_path / "vectorized" / "1")
+    write_record(tmp_path / "vectorized" / "1", {**completed, "status": "running"})
+    launch("seed=1", "seed=2", options=("hydra.launcher.dry_run=true",))
+    assert [job.goes_on for job in sweeps[-1].jobs] == [False, True]
+    launch("seed=1", "seed=2")
+    assert calls == [[], [0, 1], [0]]
+
+
+def test_a_group_that_another_process_trains(
+    launch: Launch, groups: Groups, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch("seed=1", "seed=2")
+    group = next((tmp_path / "vectorized" / ".groups").iterdir())
+    monkeypatch.setattr("gaussgan.sweep.sweep.is_locked", lambda directory: directory == group)
+    with pytest.raises(ConfigError, match=r"another process still trains jobs of this sweep, in .*\.groups"):
+        launch("seed=1", "seed=2")
+    assert group.exists()
+
+
+def test_a_failure_that_no_record_can_say(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While the disk is full, the record of a job still says what it said before."""
+
+    def full(*_: Any) -> None:
+        raise ConfigError("hydra.run.dir: cannot write to metrics.json (No space left on device)")
+
+    monkeypatch.setattr("test_sweep.task", full)
+    monkeypatch.setattr("gaussgan.sweep.jobs.record_failure", full)
+    launch("seed=1", "seed=2", launcher="basic")
+    assert end_sweep(sweeps[-1].jobs, tmp_path / "basic", stopped=False)
+    assert "2 jobs: 2 failed" in capsys.readouterr().err
+
+
+def test_the_record_of_another_process_stays(launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(cfg: DictConfig) -> float:
+        write_record(Path(cfg.run_dir), {"status": "running", **identity(cfg)})
+        raise Busy("hydra.run.dir: another run is under way")
+
+    monkeypatch.setattr("test_sweep.task", busy)
+    results = launch("seed=1", launcher="basic")
+    assert results[0].status == JobStatus.FAILED
+    assert read_record(tmp_path / "basic" / "0")["status"] == "running"
 
 
 def test_hydras_callbacks_see_every_job(launch: Launch, groups: Groups, tmp_path: Path) -> None:

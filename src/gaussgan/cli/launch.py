@@ -22,7 +22,7 @@ from gaussgan.cli.hints import explain
 from gaussgan.cli.hydra_private import parse_command_line
 from gaussgan.config.check import check, check_hydra, translating_omegaconf_errors
 from gaussgan.config.errors import ConfigError, one_line, shortage
-from gaussgan.runs.directory import claim, is_first_process, record_end, refuse_if_taken
+from gaussgan.runs.directory import claim, is_first_process, is_running, record_end, refuse_if_taken
 from gaussgan.runs.job_errors import FULL, report, was_reported
 from gaussgan.runs.signals import exit_code, noting, received
 from gaussgan.sweep.directory import ClaimedSweep, claim_sweep
@@ -46,6 +46,8 @@ class Preflight(Callback):
             check(config)
             check_hydra(config)
             refuse_if_taken(directory, config.ckpt_path)
+            if is_running(directory.absolute().parent):
+                raise ConfigError(f"hydra.run.dir: {directory} belongs to a sweep that is under way")
             _assemble(config, directory)
             self.claim = claim(directory, config.ckpt_path)
             self.claim.__enter__()  # the run owns the directory until the process ends

@@ -38,7 +38,7 @@ def one_line(error: BaseException) -> str:
 def shortage(error: BaseException) -> str | None:
     """If memory was short or the disk could not be written, return a one-line message; otherwise return None.
 
-    The disk may be full or read-only, or a file may be too large.
+    The disk may be full or read-only, or a file may be too large. The shortage may have caused another error.
     """
     if isinstance(error, OSError) and error.errno in DISK_ERRORS:
         where = "the disk" if error.filename is None else error.filename
@@ -47,4 +47,6 @@ def shortage(error: BaseException) -> str | None:
         size = re.search(r"allocate (\d+) bytes|allocate ([\d.]+ [KMGTPE]iB)", str(error))
         asked = "" if size is None else f" (one array needs {size[2] or gigabytes(int(size[1]))})"
         return f"there is not enough memory{' on the GPU' if 'CUDA' in str(error) else ''}{asked}"
-    return None
+    if error.__cause__ is None or isinstance(error, ConfigError):  # a ConfigError says it already
+        return None
+    return shortage(error.__cause__)

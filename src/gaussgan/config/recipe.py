@@ -29,7 +29,8 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Two runs with equal settings are the same run. The settings are the recipe, the arguments of the trainer that limit
     the length of the run, the callbacks that do not belong to this package, because such a callback may change the
-    training, and the checkpoint from which the run started, unless it is the run's own checkpoint.
+    training, and the checkpoint from which the run started, unless it is the run's own checkpoint. In the arguments of
+    these callbacks, "${run_dir}" stands for the run's directory.
 
     Args:
         config: the configuration as plain dicts and lists, with interpolations resolved.
@@ -40,11 +41,21 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
         for name, callback in config["callbacks"].items()
         if isinstance(callback, Mapping) and not str(callback.get("_target_")).startswith("gaussgan.")
     }
+    foreign = _without_directory(foreign, str(config["run_dir"]))
     start = config["ckpt_path"]
     if start is None or Path(config["run_dir"]).resolve() in Path(start).resolve().parents:
         start = None
     more = {"trainer": trainer, "callbacks": foreign, **({} if start is None else {"ckpt_path": str(start)})}
     return {**recipe(config), **flatten(more)}
+
+
+def _without_directory(value: Any, directory: str) -> Any:
+    """Replace the directory of a run, in all texts of a nested value, by "${run_dir}"."""
+    if isinstance(value, Mapping):
+        return {key: _without_directory(entry, directory) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_without_directory(entry, directory) for entry in value]
+    return value.replace(directory, "${run_dir}") if isinstance(value, str) else value
 
 
 def fingerprint(settings: Mapping[str, Any]) -> str:

@@ -76,14 +76,16 @@ def is_locked(directory: Path) -> bool:
 
 
 def refuse_if_taken(directory: Path, ckpt_path: str | None) -> None:
-    """Check that a directory holds no run, except the run that is resumed.
+    """Check that a directory holds no sweep, and no run except the run that is resumed.
 
     Args:
         ckpt_path: the checkpoint from which the run is resumed; None for a new run.
 
     Raises:
-        ConfigError: when the directory holds another run.
+        ConfigError: when the directory holds a sweep or another run.
     """
+    if (directory / SWEEP).exists():
+        raise ConfigError(f"hydra.run.dir: {directory} is the directory of a sweep; choose another directory")
     resuming = ckpt_path is not None and directory.resolve() in Path(ckpt_path).resolve().parents
     if not resuming and holds_a_run(directory):
         raise ConfigError(
@@ -105,9 +107,15 @@ def holds_a_run(directory: Path) -> bool:
 def run_directories(root: Path) -> Iterator[Path]:
     """Yield the run directories inside a directory: those with a metrics.json. Hidden directories are skipped.
 
-    A run directory is not searched for more run directories. The order is that of numbers: 2 comes before 10.
+    A run directory is not searched for more run directories. The order is that of numbers: 2 comes before 10. A
+    directory to which several links lead is searched once.
     """
+    seen: set[str] = set()
     for parent, names, files in os.walk(root, followlinks=True):
+        if (real := os.path.realpath(parent)) in seen:
+            names.clear()
+            continue
+        seen.add(real)
         if RECORD in files:
             names.clear()
             yield Path(parent)

@@ -23,7 +23,7 @@ from gaussgan import __version__
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.recipe import settings
 from gaussgan.runs.files import write_whole
-from gaussgan.runs.signals import received, stopped_by
+from gaussgan.runs.signals import Exited, by_signal, received, stopped_by
 
 RECORD, HISTORY = "metrics.json", "history.csv"
 REPLICAS, GROUPS = "replicas.csv", "groups.csv"
@@ -142,6 +142,8 @@ def git_state() -> dict[str, Any]:
 
 def ending(error: BaseException) -> tuple[str, str]:
     """Return the status and the one-line error message for the record of a run that `error` ended."""
+    if isinstance(error, SystemExit) and not by_signal(error):
+        error = Exited(error)
     if isinstance(error, Exception):
         return "failed", one_line(error)
     return "interrupted", stopped_by(signum) if (signum := received()) else one_line(error)

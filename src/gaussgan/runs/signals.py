@@ -29,6 +29,19 @@ def exit_code() -> int:
     return 128 + (_received or signal.SIGTERM)  # in a distributed run, another rank may have received the signal
 
 
+class Exited(RuntimeError):
+    """The code of a run has called sys.exit. This would end a whole sweep, so it counts as an error of the run."""
+
+    def __init__(self, error: SystemExit) -> None:
+        super().__init__(f"the code of the run called sys.exit({'' if error.code is None else repr(error.code)})")
+
+
+def by_signal(error: BaseException) -> bool:
+    """Return whether a signal caused a KeyboardInterrupt or a SystemExit, and not a call of sys.exit by other code."""
+    codes = {128 + signum for signum in NOTED}
+    return not isinstance(error, SystemExit) or _received is not None or error.code in codes
+
+
 def stopped_by(signum: int) -> str:
     """Return the error text for the record of a run that the signal with the number `signum` ended."""
     return f"stopped by {signal.Signals(signum).name}"
@@ -79,6 +92,7 @@ def noting() -> Iterator[None]:
     Raises:
         SystemExit: when a signal ends the block. The exit code is 128 plus the number of the first signal, even if a
             second Ctrl-C ends the block.
+        Exited: when other code has called sys.exit.
     """
     global _received, _noting, _waiting
     if _noting or threading.current_thread() is not threading.main_thread():
@@ -89,9 +103,11 @@ def noting() -> Iterator[None]:
     install()
     try:
         yield
-    except (SystemExit, KeyboardInterrupt):
+    except (SystemExit, KeyboardInterrupt) as error:
         if _received:
             raise SystemExit(exit_code()) from None
+        if isinstance(error, SystemExit) and not by_signal(error):
+            raise Exited(error) from error
         raise
     finally:
         _noting = _waiting = False

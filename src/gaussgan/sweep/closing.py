@@ -8,13 +8,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra.core.utils import filter_overrides
+from hydra.core.utils import JobStatus, filter_overrides
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from gaussgan.config.errors import ConfigError
-from gaussgan.runs.directory import LAST
 from gaussgan.sweep.jobs import DONE, Job
 
 log = logging.getLogger(__name__)
@@ -28,7 +27,7 @@ def print_plan(jobs: Sequence[Job], sweep: Path) -> None:
     counts: Counter[str] = Counter()
     for job, overrides in zip(jobs, lists, strict=True):
         status = job.record["status"]
-        what = "skip" if status in DONE else "go on" if (job.run_dir / LAST).exists() else "run"
+        what = "skip" if status in DONE else "go on" if job.goes_on else "run"
         counts[what] += 1
         was = f" ({status})" if status else ""
         own = " ".join(override for override in overrides if override not in common)
@@ -49,8 +48,10 @@ def end_sweep(jobs: Sequence[Job], sweep: Path, stopped: bool) -> bool:
         stopped: whether the sweep was stopped before its end.
     """
     console = Console(stderr=True, soft_wrap=True)
-    records = [(job, job.record) for job in jobs]
-    counts = Counter(record["status"] or "not begun" for _, record in records)
+    # While the disk is full, the record of a job cannot say that the job failed.
+    counts = Counter(
+        "failed" if job.returned.status == JobStatus.FAILED else job.record["status"] or "not begun" for job in jobs
+    )
     failed = counts["failed"] > 0
     try:
         from gaussgan.report.write import write_report  # imports pandas and plotly

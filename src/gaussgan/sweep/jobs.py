@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
@@ -22,7 +22,7 @@ from gaussgan.config.dotted import to_yaml
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.recipe import fingerprint, settings
 from gaussgan.evaluation.scores import final_score
-from gaussgan.runs.directory import LAST, record_failure
+from gaussgan.runs.directory import LAST, Busy, record_failure
 from gaussgan.runs.record import RECORD, read_record
 
 log = logging.getLogger(__name__)
@@ -58,6 +58,8 @@ class Job:
     config: DictConfig  # it includes Hydra's own configuration, under the key hydra
     returned: Result = field(default_factory=Result)
     task: dict[str, Any] | None = None  # the resolved configuration after `place`; None if it cannot be resolved
+    settings: dict[str, Any] | None = None  # what identifies the job, after `place`; None if the configuration is wrong
+    goes_on: bool = False  # whether the run, or the group to which it belongs, has a checkpoint
     files: list[logging.FileHandler] = field(default_factory=list)  # the log files of the job, after `begin`
 
     def place(self, number: int, subdirectory: str | None = None) -> None:
@@ -76,19 +78,15 @@ class Job:
             with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
                 config.hydra.runtime.output_dir = str(_directory(config))
             self.task = _resolved(config)
+        self.settings = None
+        with suppress(AttributeError, KeyError, TypeError, ValueError):
+            self.settings = None if self.task is None else settings(self.task)
 
     @property
     def run_dir(self) -> Path:
         return Path(self.config.hydra.runtime.output_dir)
 
-    @cached_property
-    def settings(self) -> dict[str, Any] | None:
-        """What identifies the job; see `gaussgan.config.recipe.settings`. None if the configuration is wrong."""
-        with suppress(AttributeError, KeyError, TypeError, ValueError):
-            return None if self.task is None else settings(self.task)
-        return None
-
-    @cached_property
+    @property
     def fingerprint(self) -> str | None:
         return None if self.settings is None else fingerprint(self.settings)
 
@@ -160,11 +158,14 @@ class Job:
         context.callbacks.on_job_end(config=self.config, job_return=self.returned)
 
     def finish(self, outcome: float | Exception) -> None:
-        """Set the job's result. If the job failed, its record says so from now on, whatever it said before."""
+        """Set the job's result. If the job failed, its record says so from now on, whatever it said before.
+
+        If another process has the directory, the record is that of the other process, and stays.
+        """
         failed = isinstance(outcome, Exception)
         self.returned.return_value = outcome
         self.returned.status = JobStatus.FAILED if failed else JobStatus.COMPLETED
-        if isinstance(outcome, Exception) and self.record["status"] != "failed":
+        if isinstance(outcome, Exception) and not isinstance(outcome, Busy) and self.record["status"] != "failed":
             with suppress(ConfigError):  # the disk may be full
                 record_failure(self.run_dir, outcome, self.config if self.task is None else self.task)
 
@@ -196,7 +197,7 @@ def has_checkpoint(directory: Path) -> bool:
 
 
 def _directory(config: DictConfig) -> Path:
-    return Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir)).absolute()
+    return Path(os.path.abspath(Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir))))  # noqa: PTH100 (no ..)
 
 
 def _resolved(config: DictConfig) -> dict[str, Any] | None:

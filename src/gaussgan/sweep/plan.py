@@ -37,36 +37,70 @@ def place_jobs(jobs: Sequence[Job], sweep: Path, grows: bool) -> None:
 
     Raises:
         ConfigError: when the sweep has nothing in common with the runs that are there, and `grows` is false. Runs that
-            differ only in their seeds have something in common.
+            differ only in their seeds have something in common. Also when two different jobs would have the same
+            directory, or when a job that gets another number would have other settings.
     """
     past = sorted(_past_runs(sweep), key=lambda run: run.rank)
     same: dict[str, list[Past]] = {}
     for run in past:
         same.setdefault(fingerprint(run.settings), []).append(run)
-    taken, new = {run.directory for run in past}, []
+    new = []
     for job in jobs:
         job.place(job.number)
         if job.fingerprint is not None and (runs := same.get(job.fingerprint)):
             directory = runs.pop(0).directory
             if directory != job.run_dir:
                 name = str(directory.relative_to(sweep))
-                job.place(int(name) if name.isdecimal() else job.number, name)
+                own, settings = job.number, job.fingerprint
+                job.place(int(name) if name.isdecimal() else own, name)
+                if job.fingerprint != settings:  # they depend on its number
+                    job.place(own, name)
         else:
             new.append(job)
     if past and len(new) == len(jobs) and not grows:
         _refuse_others(jobs, past, sweep)
+    owners: dict[Path, str | None] = {run.directory: fingerprint(run.settings) for run in past}
     shifted = []
     for job in new:
-        if job.run_dir in taken or _is_taken(job.run_dir):
+        if job.run_dir in owners or _is_taken(job.run_dir):
             shifted.append(job)
-        taken.add(job.run_dir)
-    names = [path.name for path in taken]
-    number = max((int(name) for name in names if name.isdecimal()), default=-1)
+        else:
+            owners[job.run_dir] = job.fingerprint
+    names = [path.name for path in owners]
+    number = max([len(past) - 1, *(job.number for job in jobs), *(int(name) for name in names if name.isdecimal())])
     for job in shifted:
-        before, number = job.run_dir, number + 1
+        number = _shift(job, number, owners)
+
+
+def _shift(job: Job, last: int, owners: dict[Path, str | None]) -> int:
+    """Give a job a directory that no run has, and a number above `last`. Return the number.
+
+    If the name of the directory does not follow from the number, the job keeps its directory if its settings are those
+    of the run in this directory.
+
+    Args:
+        owners: maps each directory that is taken to the fingerprint of its run. The directory of the job is added.
+    """
+    number, settings, before = job.number, job.fingerprint, job.run_dir
+    job.place(last + 1)
+    if job.run_dir == before:
         job.place(number)
-        if job.run_dir == before:  # the directory does not follow from the number; the job reports the error
-            number -= 1
+        if settings is not None and owners.get(before) == settings:
+            return last
+        raise ConfigError(
+            f"hydra.sweep.subdir must give each job a directory of its own; that of #{number}, {before}, belongs to"
+            " another run"
+        )
+    while job.run_dir in owners or _is_taken(job.run_dir):
+        last += 1
+        job.place(last + 1)
+    if job.fingerprint != settings:
+        raise ConfigError(
+            f"hydra.job.num must not determine the settings of a job, because the number of #{number} changes: its"
+            " directory belongs to another run"
+        )
+    owners[job.run_dir] = settings
+    return last + 1
 
 
 def _past_runs(sweep: Path) -> list[Past]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.units import clock
-from gaussgan.runs.directory import LAST
+from gaussgan.runs.directory import LAST, Busy, is_locked
 from gaussgan.runs.record import write_record
 from gaussgan.sweep.executors.protocol import Executor, with_retries
 from gaussgan.sweep.grouping import group_key, job_ranges, reason_alone
@@ -52,7 +53,7 @@ class Sweep:
     ) -> None:
         self.context, self.task, self.config = context, task, config
         self.executor, self.max_replicas, self.dry_run = executor, max_replicas, dry_run
-        self.directory = Path(str(config.hydra.sweep.dir)).absolute()
+        self.directory = Path(os.path.abspath(str(config.hydra.sweep.dir)))  # noqa: PTH100 (without ..)
         self.jobs: list[Job] = []  # of all calls of `launch`
 
     def launch(self, overrides: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
@@ -69,6 +70,9 @@ class Sweep:
             grows = bool(first or self.jobs) or self.config.hydra.sweeper._target_ != BASIC_SWEEPER
             place_jobs(jobs, self.directory, grows)
             self.jobs += jobs
+            in_groups = {job for members in self._groups_that_go_on(jobs).values() for job in members}
+            for job in jobs:
+                job.goes_on = not job.is_done and (job in in_groups or (job.run_dir / LAST).exists())
             if self.dry_run:
                 for job in jobs:
                     job.finish(math.inf)
@@ -88,14 +92,14 @@ class Sweep:
                 if lost is not None and job.record["status"] not in (*DONE, "failed"):
                     write_record(job.run_dir, {**job.record, "status": "failed", "error": lost})
                 job.conclude()
-            left = (perf_counter() - started) / ended * (len(jobs) - len(done) - ended)
+            left = (perf_counter() - started) / max(ended, 1) * (len(jobs) - len(done) - ended)
             failed = sum(job.returned.status == JobStatus.FAILED for job in jobs)
             notes = [*([f"{failed} failed"] if failed else []), *([f"{clock(left)} left"] if left else [])]
             log.info("%s", ", ".join([f"{len(done) + ended} of {len(jobs)} jobs have ended", *notes]))
         return [job.returned for job in jobs]
 
     def _summary(self, jobs: Sequence[Job], done: Sequence[Job]) -> Iterator[str]:
-        going_on = sum((job.run_dir / LAST).exists() for job in jobs if job not in done)
+        going_on = sum(job.goes_on for job in jobs)
         yield f"Launching {len(jobs) - len(done)} jobs"
         if done:
             yield f"{len(done)} are done"
@@ -111,7 +115,8 @@ class Sweep:
     def _tasks(self, jobs: Sequence[Job]) -> list[Task]:
         """Divide the jobs that are not done into tasks. The tasks are in the order of their first jobs."""
         todo = [job for job in jobs if not job.is_done]
-        tasks = [*self._groups_that_go_on(jobs, todo)]
+        self._remove_groups(jobs, todo)
+        tasks = [self._task(members, group) for group, members in self._groups_that_go_on(jobs).items()]
         left = [job for job in todo if not any(job in task.jobs for task in tasks)]
         workers = getattr(self.executor, "workers", 1)
         for group in [[job] for job in left] if self.max_replicas == 1 else _groups(left):
@@ -127,20 +132,28 @@ class Sweep:
         context = HydraContext(config_loader=None, callbacks=self.context.callbacks)  # type: ignore[arg-type]
         return Task(jobs, group, context, self.task, JobRuntime.instance().get("name"))
 
-    def _groups_that_go_on(self, jobs: Sequence[Job], todo: Sequence[Job]) -> Iterator[Task]:
-        """Yield a task for each group of jobs whose training was stopped and can go on from a checkpoint.
+    def _groups_that_go_on(self, jobs: Sequence[Job]) -> dict[Path, list[Job]]:
+        """Return the jobs of each group whose training was stopped and can go on from a checkpoint, by its directory.
 
-        A group goes on only if all its jobs are in this sweep. If not, its directory is removed, and its jobs begin
-        again.
+        A group goes on only if all its jobs are in this sweep.
         """
+        found = {group: members for group, members in self._stopped_groups(jobs) if (group / LAST).exists()}
+        return {group: [job for job in members if job] for group, members in found.items() if members and all(members)}
+
+    def _remove_groups(self, jobs: Sequence[Job], todo: Sequence[Job]) -> None:
+        """Remove the directories of those groups that cannot go on, because their jobs begin again."""
+        going_on = self._groups_that_go_on(jobs)
+        for group, members in self._stopped_groups(jobs):
+            if group not in going_on and any(job in todo for job in members):
+                if is_locked(group):
+                    raise Busy(f"hydra.sweep.dir: another process still trains jobs of this sweep, in {group}")
+                shutil.rmtree(group)
+
+    def _stopped_groups(self, jobs: Sequence[Job]) -> Iterator[tuple[Path, list[Job | None]]]:
+        """Yield the directory and the jobs of each stopped group. A job that is not in this sweep is None."""
         known = {(job.run_dir, job.fingerprint): job for job in jobs}
         for group in sorted((self.directory / GROUPS).glob("*")):
-            members = [known.get(member) for member in read_members(group)]
-            present = [job for job in members if job is not None]
-            if members and len(present) == len(members) and (group / LAST).exists():
-                yield self._task(present, group)
-            elif any(job in todo for job in present):
-                shutil.rmtree(group)
+            yield group, [known.get(member) for member in read_members(group)]
 
 
 sweeps: list[Sweep] = []  # the sweeps that this process has begun; one, except in tests
@@ -156,12 +169,12 @@ def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
     """Divide jobs into groups that can be trained together. The groups are in the order of their first jobs."""
     groups: dict[str | int, list[Job]] = {}
     alone: dict[str, list[int]] = {}
-    for job in jobs:
-        group: str | int = job.number
+    for i, job in enumerate(jobs):
+        group: str | int = i
         try:
             check(job.config)
             config: dict[str, Any] = OmegaConf.to_container(job.config, resolve=False)  # type: ignore[assignment]
-            reason = "it goes on from its checkpoint" if (job.run_dir / LAST).exists() else reason_alone(config)
+            reason = "it goes on from its checkpoint" if job.goes_on else reason_alone(config)
             if job.task is None:
                 log.debug("#%d cannot be resolved; it is run alone and reports the error", job.number)
             elif reason:

@@ -32,7 +32,7 @@ from gaussgan.runs.files import writing
 from gaussgan.runs.history import of_replica, pack, unpack
 from gaussgan.runs.record import ending, identity, read_record, write_record
 from gaussgan.runs.replica_checkpoint import single_checkpoint
-from gaussgan.runs.signals import exit_code, noting
+from gaussgan.runs.signals import Exited, by_signal, exit_code, noting
 from gaussgan.setup.assemble import assemble
 from gaussgan.sweep.kept_epochs import KeptEpochs
 from gaussgan.train import fit, freeze_once
@@ -83,6 +83,8 @@ def train_together(
             if read_record(directory)["status"] == "interrupted":
                 raise SystemExit(exit_code())
         except (SystemExit, KeyboardInterrupt) as error:
+            if isinstance(error, SystemExit) and not by_signal(error):
+                raise Exited(error) from error
             for i in todo:
                 status, text = ending(error)
                 record = {"status": status, "error": f"{text}, as replica {i} of {directory}", **identity(configs[i])}
