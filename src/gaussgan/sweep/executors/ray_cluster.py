@@ -83,11 +83,12 @@ class RayCluster:
             return
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         given = {key: value for key, value in self.settings["ray"]["init"].items() if value is not None}
+        given.setdefault("address", "local")  # else Ray takes a cluster that somebody has started on this machine
         before = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(**given, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
         except Exception as error:
-            raise _no_cluster(given.get("address", "this machine"), error) from error
+            raise _no_cluster(given["address"], error) from error
         finally:
             with suppress(ValueError):  # Ray has replaced the handler, unless this is not the main thread
                 signal.signal(signal.SIGTERM, before)
