@@ -1,5 +1,6 @@
 """A run that is stopped anywhere and resumed ends as one left alone: with the same parameters, bit for bit."""
 
+import csv
 import json
 import os
 import random
@@ -124,6 +125,18 @@ def test_max_steps_then_more(compose: Compose, alone: Path, steps: int) -> None:
     second = compose(*RECIPE, "data.steps_per_execution=4", f"ckpt_path={checkpoint}", name="second")
     train(second)
     assert_same(second.run_dir, alone)
+
+
+def test_epochs_are_counted_on(compose: Compose) -> None:
+    """With max_steps, Lightning alone would end an epoch that is over a second time, after one more block."""
+    first = compose(*RECIPE, "trainer.max_epochs=2", "trainer.max_steps=999", name="first")
+    train(first)
+    checkpoint = Path(first.run_dir) / "checkpoints" / "last.ckpt"
+    second = compose(*RECIPE, "trainer.max_steps=45", f"ckpt_path={checkpoint}", name="second")
+    train(second)
+    with (Path(second.run_dir) / "history.csv").open() as file:
+        rows = [(row["epoch"], row["iteration"]) for row in csv.DictReader(file)]
+    assert rows == [("1", "13"), ("2", "26"), ("3", "39"), ("4", "45")]
 
 
 @pytest.mark.parametrize("optimizer", [(), ("optimizer_d._target_=torch.optim.AdamW",)], ids=["ours", "torch's own"])

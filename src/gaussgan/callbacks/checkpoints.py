@@ -14,6 +14,7 @@ from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.data.iterations import data_of
 from gaussgan.evaluation.scores import score
 from gaussgan.evaluation.summary import middle
+from gaussgan.gan.lightning_loop import begin_next_epoch
 from gaussgan.gan.module import GAN
 from gaussgan.runs.checkpoint import save_checkpoint
 from gaussgan.runs.directory import BEST, LAST
@@ -50,7 +51,9 @@ class Checkpoints(Checkpoint):
                     copy_whole(path, target)
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        if not trainer.ckpt_path:
+        if trainer.ckpt_path:
+            begin_next_epoch(trainer)
+        else:
             self._save(trainer)
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:

@@ -33,3 +33,16 @@ def set_epoch_length(trainer: Trainer, blocks: int) -> None:
     loop.max_batches = blocks
     if (loader := getattr(loop, "_combined_loader", None)) is not None:
         loader.limits = [blocks]
+
+
+def begin_next_epoch(trainer: Trainer) -> None:
+    """Let a run that is resumed at the end of an epoch begin the next epoch. Call this function in on_train_start.
+
+    With `max_steps`, Lightning takes the epoch for unfinished. It would train one block, end the epoch a second time,
+    and count the epochs wrongly from then on.
+    """
+    loop = trainer.fit_loop
+    if getattr(loop, "restarted_on_epoch_end", False):
+        loop.epoch_progress.increment_completed()
+        loop.reset_restart_stage()
+        loop._restarting = loop.epoch_loop.restarting = False
