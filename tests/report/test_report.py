@@ -20,6 +20,7 @@ from scipy import stats
 from conftest import ROOT
 from gaussgan.config.errors import ConfigError
 from gaussgan.report.answer import Answer
+from gaussgan.report.charts import Chart
 from gaussgan.report.collect import Found, find_runs
 from gaussgan.report.compare import compare
 from gaussgan.report.factors import find_factors
@@ -323,21 +324,25 @@ def test_the_table_has_a_row_for_each_run(write_run: Write, report: Callable[...
     assert [row["val/w2"] for row in rows] == ["1.0", "2.0", "", "4.0"]
 
 
-def test_the_page_needs_no_network_and_escapes_everything(write_run: Write, report: Callable[..., Report]) -> None:
+def test_the_page_needs_no_network_and_escapes_everything(
+    write_run: Write, report: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
     evil = "</script><script>alert(1)</script>"
     for i, name in enumerate(("plain", f"<b>{evil.replace('/', '')}")):
         overrides = [f"+note={name}", "seed=0"]
         settings = {"note": name}
         write_run(f"<img src=x>{i}", 1.0 + i, overrides=overrides, settings=settings, tags=[evil])
     write_run("failed", status="failed", error=evil, overrides=["seed=1"], settings={"note": evil})
-    sections = [Section(evil, [evil], [go.Figure(go.Scatter(x=[1], y=[2], name=evil))])]
-    page = report(sections=sections).page.read_text()
+    chart = Chart(evil, evil, go.Figure(go.Scatter(x=[1], y=[2], name=evil)))
+    monkeypatch.setattr("gaussgan.report.write.study_sections", lambda _: [Section(evil, [evil], [chart], [evil])])
+    page = report().page.read_text()
     ours = page[: page.index("<script>/**")] + page[page.rindex("<script>") :]
     assert "alert(1)" in ours
     assert "<script>alert" not in ours
     assert "<img src=x>" not in ours
     assert not re.search(r"<(script|link|img)[^>]*(src|href)=[\"']?(https?:)?//", ours)
     data = json.loads(re.search(r'id="run-data">(.*?)</script>', page)[1])  # type: ignore[index]
+    assert {row[-1] for row in data["rows"]} == {evil, ""}  # tags
     assert {tuple(row[1:2]) for row in data["rows"]} == {("plain",), (f"<b>{evil.replace('/', '')}",), (evil,)}
     assert all(link.startswith("./") and "<" not in link for _, link, _ in data["runs"])
     assert "'+note=plain'" not in page

@@ -34,6 +34,7 @@ def add_scores(frame: pd.DataFrame) -> tuple[str | None, int]:
     tag = max(counts, key=lambda each: counts[each], default=SCORES[0])
     completed = frame["status"] == "completed"
     own = frame[tag] if tag in frame else pd.Series(math.nan, frame.index)
+    own = own.where(own > -math.inf)  # a distance is not negative
     others = frame[[each for each in counts if each != tag]].notna().any(axis=1)
     unlike = completed & own.isna() & others
     frame["score"] = own.where(completed).fillna(math.inf).where(done & ~unlike)

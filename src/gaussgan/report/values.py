@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import yaml
+
+FEW_DIGITS, ALL_DIGITS = 4, 17
+LONGEST = 60  # characters of a text
+_DECIMAL = re.compile(r"-?\b\d+\.\d+(e[+-]?\d+)?")
 
 Value = float | str  # a number, or the text of any other value
 
@@ -17,7 +23,7 @@ def comparable(value: Any) -> Value:
     None becomes "null", and booleans become "true" and "false", as people type them.
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        return "nan" if value != value else float(value)
     return value if isinstance(value, str) else json.dumps(_plain(value), default=str)
 
 
@@ -33,17 +39,27 @@ def parse(text: str) -> Value:
         return text
 
 
-def name(value: Value, digits: int = 4) -> str:
-    """Return a short text for a value. Numbers have `digits` significant digits, and classes have no module."""
+def names(values: Sequence[Value]) -> list[str]:
+    """Return a short text for each of some different values. The texts differ.
+
+    Numbers have four significant digits, and more only where two would have the same text. Long texts are cut.
+    """
+    found = {value: _short(value, FEW_DIGITS) for value in values}
+    for digits in range(FEW_DIGITS + 1, ALL_DIGITS + 1):
+        counts = Counter(found.values())
+        if len(counts) == len(found):
+            break
+        found |= {value: _short(value, digits) for value, text in found.items() if counts[text] > 1}
+    return [found[value] for value in values]
+
+
+def _short(value: Value, digits: int) -> str:
     if isinstance(value, float):
         return f"{value:.{digits}g}"
-    return value
-
-
-def names(values: Sequence[Value]) -> list[str]:
-    """Return a short text for each of some different values. The texts differ: digits are added where they must be."""
-    short = [name(value) for value in values]
-    return short if len({*short}) == len({*values}) else [name(value, 17) for value in values]
+    if digits == ALL_DIGITS:
+        return value
+    text = _DECIMAL.sub(lambda match: f"{float(match[0]):.{digits}g}", value) if value[:1] in ("[", "{") else value
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def in_order(values: Iterable[Value]) -> list[Value]:
