@@ -26,6 +26,7 @@ from optuna.trial import TrialState
 from conftest import ROOT
 from gaussgan.config.errors import ConfigError
 from gaussgan.report.study import study_sections
+from gaussgan.report.write import write_report
 from gaussgan.runs.job_errors import was_reported
 from gaussgan.runs.record import REPLICAS, read_record, read_replicas, write_record, write_table
 from gaussgan.runs.study import FINAL
@@ -218,6 +219,7 @@ def test_the_real_run_gives_the_value_that_is_told(start: Start, tmp_path: Path)
     (section,) = study_sections([tmp_path / "s"])
     assert section.paragraphs == ["2 trials: 2 complete"]
     assert section.sentences[0].startswith(f"The best of 2 trials is trial {search.study.best_trial.number}")
+    assert write_report([tmp_path / "s"], tmp_path).sentences[0] == section.sentences[0]
     record = read_record(tmp_path / "s" / "0")
     assert record["settings"]["optimizer_d.lr"] == [
         t.params["optimizer_d.lr"] for t in search.study.get_trials() for _ in range(3)

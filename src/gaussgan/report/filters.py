@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 
 import numpy as np
@@ -57,10 +58,11 @@ def chosen(
 
 def _of_pair(key: str, wanted: Value) -> list[tuple[str, Value]]:
     """Return one condition for each number if the value is a pair such as [0.9, 0.999]; else the condition itself."""
-    pair = json.loads(wanted) if key.endswith(PAIR) and isinstance(wanted, str) and wanted.startswith("[") else None
-    if pair is None or len(pair) != 2:
-        return [(key, wanted)]
-    return [*zip(parts(key), map(comparable, pair), strict=True)]
+    with suppress(ValueError, TypeError):  # it is no list
+        if key.endswith(PAIR):
+            first, second = json.loads(str(wanted))
+            return [*zip(parts(key), map(comparable, (first, second)), strict=True)]
+    return [(key, wanted)]
 
 
 def _column(key: str, frame: pd.DataFrame, settings: pd.DataFrame, runs: Sequence[RunDirectory]) -> pd.Series:
@@ -79,7 +81,7 @@ def _column(key: str, frame: pd.DataFrame, settings: pd.DataFrame, runs: Sequenc
         return pd.Series(values, dtype=object)[frame["run"]].reset_index(drop=True)
     known = {name_.removesuffix(TARGET) for run in runs for name_ in {**run.settings, **run.typed}}
     first = get_close_matches(key, known, n=1)
-    hint = f"; did you mean {first[0]}?" if first else ""
+    hint = f"; did you mean {first[0]}?" if first else "."
     known_keys = ", ".join([*ROW_KEYS, *sorted(known - {*ROW_KEYS})])
     raise ConfigError(f"--where {key}=…: no run has this key{hint} Known keys: {known_keys}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,6 +34,7 @@ def frame_of(found: Found) -> tuple[pd.DataFrame, pd.DataFrame]:
     single, several, values = [], [], []
     for run in found.runs:
         try:
+            json.dumps(run.record, ensure_ascii=False).encode()  # an error if a text has half of a character
             own = {key: of_run(run, key) for key in run.settings}
             if run.replicas == 1:
                 single.append({"run": len(kept), **_row(run)})

@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
+from os import fsencode
 from os.path import relpath
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +27,7 @@ from gaussgan.report.collect import OVERRIDES, Found, RunDirectory, described
 from gaussgan.report.finals import Final
 from gaussgan.report.pool import BASELINE
 from gaussgan.report.tables import columns
+from gaussgan.report.values import readable
 from gaussgan.report.verdict import counted, number
 from gaussgan.runs.files import write_whole
 
@@ -82,7 +84,7 @@ def write_page(out: Path, contents: Contents) -> Path:
         owner[setting.rows] = i
     listed, note = _listed(frame)
     used = [found.runs[i] for i in frame["run"].unique()]
-    places = {run.path: (relpath(run.path, out.parent), _link(run, out)) for run in used}
+    places = {run.path: (readable(relpath(run.path, out.parent)), _link(run, out)) for run in used}
     first = [sentence for section in contents.sections for sentence in section.sentences]
     text = _environment().get_template(PAGE).render(
         plotly=Markup(get_plotlyjs()),
@@ -166,7 +168,7 @@ def command(run: RunDirectory) -> str:
     if not run.overrides:
         return "" if not (run.path / OVERRIDES).exists() else "python scripts/train.py"
     text = shlex.join(["python", "scripts/train.py", *run.overrides])
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… (all of it: {run.path / OVERRIDES})"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… (all of it: {readable(str(run.path / OVERRIDES))})"
 
 
 def _final(
@@ -200,7 +202,7 @@ def _common(runs: Sequence[RunDirectory]) -> dict[str, str]:
 
 def _link(run: RunDirectory, out: Path) -> str:
     """Return the path from the page to a run's directory as a URL, in which no part can be read as a scheme."""
-    return f"./{quote(relpath(run.path, out))}/"
+    return f"./{quote(fsencode(relpath(run.path, out)))}/"
 
 
 def _plain(value: Any) -> Any:

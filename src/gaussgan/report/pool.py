@@ -11,13 +11,12 @@ import pandas as pd
 
 from gaussgan.evaluation.scores import SCORES
 from gaussgan.report import statistics
-from gaussgan.report.answer import Setting
+from gaussgan.report.answer import FINISHED, Setting
 from gaussgan.report.factors import Factor
 from gaussgan.report.frame import LOSSES, SPEED
 from gaussgan.report.values import Value, names
 
 BASELINE = "mle/w2"
-FINISHED = ("completed", "diverged")
 
 
 def add_scores(frame: pd.DataFrame) -> tuple[str | None, int]:

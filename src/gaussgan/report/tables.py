@@ -16,6 +16,7 @@ from rich.table import Table
 
 from gaussgan.report.answer import Answer, Setting
 from gaussgan.report.collect import RunDirectory
+from gaussgan.report.values import readable
 from gaussgan.report.verdict import bounds, number
 from gaussgan.runs.files import write_whole
 
@@ -116,7 +117,7 @@ def print_failed(runs: Sequence[RunDirectory], console: Console) -> None:
 
 def write_table(frame: pd.DataFrame, answer: Answer, runs: Sequence[RunDirectory], out: Path) -> Path:
     """Write sweep.csv: one row for each run or replica, with what varied, its status, its scores and its directory."""
-    places = np.array([os.path.relpath(run.path, out) for run in runs], dtype=object)
+    places = np.array([readable(os.path.relpath(run.path, out)) for run in runs], dtype=object)
     errors = np.array([run.error or "" for run in runs], dtype=object)
     values = {factor.name: factor.values.to_numpy() for factor in answer.factors}
     own = frame.drop(columns=["run", "score"])

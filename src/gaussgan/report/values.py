@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -35,7 +36,7 @@ def parse(text: str) -> Value:
         pass
     try:
         return comparable(yaml.safe_load(text))
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return text
 
 
@@ -58,6 +59,7 @@ def _short(value: Value, digits: int) -> str:
         return f"{value:.{digits}g}"
     if digits == ALL_DIGITS:
         return value
+    value = " ".join(value.split("\n"))
     text = _DECIMAL.sub(lambda match: f"{float(match[0]):.{digits}g}", value) if value[:1] in ("[", "{") else value
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
@@ -65,6 +67,11 @@ def _short(value: Value, digits: int) -> str:
 def in_order(values: Iterable[Value]) -> list[Value]:
     """Return the different values in order: first numbers, then texts."""
     return sorted({*values}, key=lambda value: (isinstance(value, str), value))
+
+
+def readable(path: str) -> str:
+    """Return the name of a file as a text that can be written to a file, although its bytes may be no text."""
+    return os.fsencode(path).decode(errors="replace")
 
 
 def _plain(value: Any) -> Any:

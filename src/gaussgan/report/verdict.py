@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from gaussgan.report.answer import Answer, Comparison, Setting
+from gaussgan.report.answer import FINISHED, Answer, Comparison, Setting
 from gaussgan.report.statistics import LEVEL, Interval
 
 LONGEST = 60  # characters of a name in a sentence
@@ -23,7 +23,9 @@ def sentences(answer: Answer) -> list[str]:
         open_ = counted(_statuses(answer)) or "each has a wrong configuration"
         return [f"No run is finished yet ({open_}), so there is no answer."]
     if all(math.isinf(setting.scores.min()) for setting in finished):
-        return [f"All {sum(setting.n for setting in finished):,} finished runs diverged.", *_notes(answer)]
+        ends = _statuses(answer)
+        lost = counted({status: ends[status] for status in FINISHED})
+        return [f"No finished run has a finite {answer.tag}: {lost}.", *_notes(answer)]
     if len(finished) == 1:
         return [_alone(answer), _level(answer), *_notes(answer)]
     if all(setting.n == 1 for setting in finished):
@@ -180,7 +182,7 @@ def _basis(settings: Sequence[Setting]) -> str:
     runs = f"{low:,}" if low == high else f"{low:,} to {high:,}"
     if all(_of(each).paired for each in settings):
         return f" ({runs} {'seed' if high == 1 else 'seeds'})"
-    return f" ({runs} runs each, most of which share no seeds)"
+    return f" ({runs} {'run' if high == 1 else 'runs'} each, most of which share no seeds)"
 
 
 def _statuses(answer: Answer) -> Counter[str]:

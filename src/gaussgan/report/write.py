@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,7 +74,7 @@ def write_report(
     said = sentences(answer)
     first = [sentence for section in sections for sentence in section.sentences]
     statuses = Counter(frame["status"].tolist())
-    console = Console()
+    console = _console()
     counts = f"{len(frame):,} run{'s' * (len(frame) > 1)}: {counted(statuses)}{described(found.skipped)}"
     console.print(counts, highlight=False, soft_wrap=True)
     print_answer(answer, [*first, *said], console)
@@ -86,6 +88,12 @@ def write_report(
     for path in (table, page):
         console.print(f"written: {path}", markup=False, highlight=False, soft_wrap=True)
     return Report(page, table, statuses, [*first, *said])
+
+
+def _console() -> Console:
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # the terminal may not have signs such as ∞
+    return Console()
 
 
 def _charts(answer: Answer, frame: pd.DataFrame, found: Found) -> list[Chart]:
