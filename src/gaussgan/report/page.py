@@ -108,7 +108,7 @@ def write_page(out: Path, contents: Contents) -> Path:
         replicas=bool((frame["replica"] >= 0).any()),
         common=_common(used),
     )  # fmt: skip
-    write_whole(out / PAGE, text.encode(), "report")
+    write_whole(out / PAGE, text.encode(errors="replace"), "report")
     return out / PAGE
 
 
