@@ -4,6 +4,7 @@ import csv
 import fcntl
 import json
 import math
+import os
 import re
 import runpy
 import sys
@@ -20,11 +21,13 @@ from scipy import stats
 from conftest import ROOT
 from gaussgan.config.errors import ConfigError
 from gaussgan.report.answer import Answer
+from gaussgan.report.charts import Chart
 from gaussgan.report.collect import Found, find_runs
 from gaussgan.report.compare import compare
 from gaussgan.report.factors import find_factors
 from gaussgan.report.frame import frame_of
 from gaussgan.report.page import Section
+from gaussgan.report.values import names
 from gaussgan.report.verdict import sentences
 from gaussgan.report.write import Report, write_report
 from gaussgan.runs.record import REPLICAS, write_record, write_table
@@ -181,6 +184,48 @@ def test_without_overrides_components_stand_for_what_follows_from_them(write_run
     assert {factor.name for factor in answered(find_runs([tmp_path])).factors} == {"optimizer_d.lr", "update"}
 
 
+def test_a_pair_of_betas_is_two_numbers(write_run: Write, report: Callable[..., Report], tmp_path: Path) -> None:
+    for i, (rate, beta) in enumerate(((0.012345678, 0.5), (0.023456789, 0.512345678), (0.034567891, 0.9))):
+        overrides = [f"optimizer_d.lr={rate}", f"optimizer_d.betas=[{beta},0.999]"]
+        write_run(
+            str(i), 1.0, settings={"optimizer_d.lr": rate, "optimizer_d.betas": [beta, 0.999]}, overrides=overrides
+        )
+    answer = answered(find_runs([tmp_path]))
+    assert [factor.name for factor in answer.factors] == ["optimizer_d.lr", "optimizer_d.betas.0"]
+    assert {setting.values[1] for setting in answer.settings} == {0.5, 0.512345678, 0.9}
+    assert {setting.texts for setting in answer.settings} == {
+        ("0.01235", "0.5"),
+        ("0.02346", "0.5123"),
+        ("0.03457", "0.9"),
+    }
+    for condition in ("optimizer_d.betas=[0.50, 0.999]", "optimizer_d.betas.0=0.5"):
+        assert report(where=[condition]).statuses == {"completed": 1}
+
+
+def test_names_are_short_and_differ() -> None:
+    assert names([0.123456, 0.2, 3.0, "text"]) == ["0.1235", "0.2", "3", "text"]
+    assert names([0.123456, 0.123457, 0.98765]) == ["0.123456", "0.123457", "0.9877"]
+    assert names(["[0.123456, 0.5]", "[1.5, 0.5]"]) == ["[0.1235, 0.5]", "[1.5, 0.5]"]
+    long, other = names(["x" * 5_000, "x" * 5_000 + "y"])
+    assert long != other
+    assert len(names(["x" * 5_000])[0]) < 70
+
+
+def test_a_long_name_is_not_in_the_first_sentence(write_run: Write, tmp_path: Path) -> None:
+    for seed in range(2):
+        for i in range(5):
+            settings = {
+                key: float(i) for key in ("optimizer_d.lr", "data.instance_noise", "update.weight", "penalty.w")
+            }
+            write_run(f"{seed}_{i}", 1.0 + i, seed, settings=settings, overrides=[f"{key}={i}" for key in settings])
+    first, level, recipe, *_ = sentences(answered(find_runs([tmp_path])))
+    assert first.startswith(
+        "The first setting has the smallest median of 5 settings, but 4 others cannot be told apart"
+    )
+    assert level.startswith("Its median val/w2 is 1 ")
+    assert recipe == "The first setting has optimizer_d.lr=0, data.instance_noise=0, update.weight=0 and penalty.w=0."
+
+
 def test_an_experiment_stands_for_all_that_it_sets(write_run: Write, tmp_path: Path) -> None:
     for name, rate, epochs in (("d2l", 0.05, 20), ("wgan_gp", 0.001, 100)):
         for seed in range(2):
@@ -249,6 +294,74 @@ def test_other_directories_are_skipped_with_a_count(write_run: Write, tmp_path: 
     assert found.skipped == {"half-written": 3, "of an older version": 1, "without a run": 2}
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"val/w2": "0.1"}, {"val/w2": [1]}, {"train/loss_d": True}, {"examples_per_second": "fast"}, {"seed": "x"},
+        {"seed": [1, 2]}, {"replicas": 0}, {"replicas": -3}, {"replicas": True}, {"replicas": 2.0}, {"status": []},
+        {"settings": "x"}, {"error": "\ud800"}, {"val/w2": 10**400}, {"replicas": 3, "settings": {"seed": [0, 1]}},
+    ],
+)  # fmt: skip
+def test_a_damaged_record_is_skipped(entry: dict[str, Any], write_run: Write, tmp_path: Path) -> None:
+    write_run("whole", 1.0)
+    path = write_run("damaged", 0.5) / "metrics.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **entry}))
+    found = find_runs([tmp_path])
+    frame, _ = frame_of(found)
+    assert frame["val/w2"].tolist() == [1.0]
+    assert +found.skipped == {"half-written": 1}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "", "\0", "replica,seed,status,val/w2\n0,0,completed,1\n",
+        "replica,seed,status,val/w2\n0,0,completed,1\n1,1,compl",
+        "replica,seed,status,val/w2\n0,0,completed,x\n1,1,completed,2\n", "seed,status\n0,completed\n1,completed\n",
+    ],
+)  # fmt: skip
+def test_a_damaged_table_of_replicas_is_skipped(content: str, write_run: Write, tmp_path: Path) -> None:
+    write_run("whole", 1.0)
+    (write_run("damaged", 0.5, replicas=2, settings={"replicas": 2}) / REPLICAS).write_text(content)
+    found = find_runs([tmp_path])
+    assert frame_of(found)[0]["val/w2"].tolist() == [1.0]
+    assert +found.skipped == {"half-written": 1}
+
+
+def test_runs_without_a_seed_are_independent(write_run: Write, tmp_path: Path) -> None:
+    for i in range(8):
+        path = write_run(str(i), 1.0 + i, settings={"optimizer_d.lr": 0.1 * (i % 2)}) / "metrics.json"
+        record = json.loads(path.read_text())
+        settings = {key: value for key, value in record["settings"].items() if "seed" not in key}
+        path.write_text(json.dumps({**record, "seed": None, "settings": settings}))
+    against = answered(find_runs([tmp_path])).settings[1].comparison
+    assert against is not None
+    assert (against.runs, against.paired) == (4, False)
+
+
+def test_a_directory_counts_once(write_run: Write, tmp_path: Path) -> None:
+    run = write_run("sweep/0", 1.0)
+    (tmp_path / "link").symlink_to(tmp_path / "sweep")
+    for order in ((tmp_path / "link", tmp_path, run, tmp_path), (run, tmp_path / "sweep" / ".." / "sweep", tmp_path)):
+        assert [each.path for each in find_runs(order).runs] == [run]
+
+
+def test_names_and_settings_of_any_kind_can_be_written(write_run: Write, report: Callable[..., Report]) -> None:
+    write_run(os.fsdecode(b"\xff<b>"), 1.0, tags=["日本"], settings={"note": "two\nlines"})
+    write_run("javascript:a", 2.0, settings={"note": None, "objective._target_": 5, "optimizer_d.betas": "x"})
+    write_run("c", -math.inf, settings={"optimizer_d.lr": "0.05"})
+    written = report()
+    assert written.statuses == {"completed": 3}
+    assert "note=two lines" in written.sentences[1]
+    assert len(pd.read_csv(written.table)) == 3
+
+
+def test_a_study_that_is_none_is_not_shown(write_run: Write, report: Callable[..., Report], tmp_path: Path) -> None:
+    write_run("a", 1.0)
+    (tmp_path / "study.log").write_text("no study\n")
+    assert report().sentences[0].startswith("There is one setting")
+
+
 def test_nothing_to_report_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "empty" / "deeper").mkdir(parents=True)
@@ -309,7 +422,7 @@ def test_the_same_seed_twice_is_one_pair(write_run: Write, tmp_path: Path) -> No
 
 def test_if_all_diverged_the_report_says_so(write_run: Write, report: Callable[..., Report]) -> None:
     sweep(write_run, np.full((2, 3), math.inf), range(3))
-    assert report().sentences[0] == "All 6 finished runs diverged."
+    assert report().sentences[0] == "No finished run has a finite val/w2: 6 diverged."
 
 
 def test_the_table_has_a_row_for_each_run(write_run: Write, report: Callable[..., Report]) -> None:
@@ -323,21 +436,25 @@ def test_the_table_has_a_row_for_each_run(write_run: Write, report: Callable[...
     assert [row["val/w2"] for row in rows] == ["1.0", "2.0", "", "4.0"]
 
 
-def test_the_page_needs_no_network_and_escapes_everything(write_run: Write, report: Callable[..., Report]) -> None:
+def test_the_page_needs_no_network_and_escapes_everything(
+    write_run: Write, report: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
     evil = "</script><script>alert(1)</script>"
     for i, name in enumerate(("plain", f"<b>{evil.replace('/', '')}")):
         overrides = [f"+note={name}", "seed=0"]
         settings = {"note": name}
         write_run(f"<img src=x>{i}", 1.0 + i, overrides=overrides, settings=settings, tags=[evil])
     write_run("failed", status="failed", error=evil, overrides=["seed=1"], settings={"note": evil})
-    sections = [Section(evil, [evil], [go.Figure(go.Scatter(x=[1], y=[2], name=evil))])]
-    page = report(sections=sections).page.read_text()
+    chart = Chart(evil, evil, go.Figure(go.Scatter(x=[1], y=[2], name=evil)))
+    monkeypatch.setattr("gaussgan.report.write.study_sections", lambda _: [Section(evil, [evil], [chart], [evil])])
+    page = report().page.read_text()
     ours = page[: page.index("<script>/**")] + page[page.rindex("<script>") :]
     assert "alert(1)" in ours
     assert "<script>alert" not in ours
     assert "<img src=x>" not in ours
     assert not re.search(r"<(script|link|img)[^>]*(src|href)=[\"']?(https?:)?//", ours)
     data = json.loads(re.search(r'id="run-data">(.*?)</script>', page)[1])  # type: ignore[index]
+    assert {row[-1] for row in data["rows"]} == {evil, ""}  # tags
     assert {tuple(row[1:2]) for row in data["rows"]} == {("plain",), (f"<b>{evil.replace('/', '')}",), (evil,)}
     assert all(link.startswith("./") and "<" not in link for _, link, _ in data["runs"])
     assert "'+note=plain'" not in page

@@ -26,6 +26,7 @@ from optuna.trial import TrialState
 from conftest import ROOT
 from gaussgan.config.errors import ConfigError
 from gaussgan.report.study import study_sections
+from gaussgan.report.write import write_report
 from gaussgan.runs.job_errors import was_reported
 from gaussgan.runs.record import REPLICAS, read_record, read_replicas, write_record, write_table
 from gaussgan.runs.study import FINAL
@@ -143,7 +144,8 @@ def test_a_generation_is_one_job_and_the_best_is_run_on_unseen_seeds(start: Star
     assert final["results"][str(best.number)]["values"] == pytest.approx([best.value - 0.04 + unseen])
     text = "\n".join(final["sentences"])
     assert f"trial {best.number}: optimizer_d.lr={best.params['optimizer_d.lr']}" in text
-    assert f"median val/w2 {best.value - 0.04 + unseen:.4g} on 5 unseen seeds" in text
+    first = f"The best of 10 trials has median val/w2 {best.value - 0.04 + unseen:.4g} on 5 unseen seeds"
+    assert text.startswith(f"{first}, and the default recipe has median val/w2 {math.log(2.5) + unseen:.4g}\n")
     assert f"To train it: python scripts/train.py trainer=cpu optimizer_d.lr={best.params['optimizer_d.lr']}" in text
     assert text in "\n".join(record.getMessage() for record in caplog.records)
 
@@ -215,8 +217,9 @@ def test_the_real_run_gives_the_value_that_is_told(start: Start, tmp_path: Path)
         assert {float(row.get("optimizer_d.lr") or 0.05) for row in mine} == {trial.params["optimizer_d.lr"]}
         assert trial.value == sorted(float(row["val/w2"]) for row in mine)[1]
     (section,) = study_sections([tmp_path / "s"])
-    assert section.paragraphs[0] == "2 trials: 2 complete"
-    assert section.paragraphs[1].startswith(f"The best of 2 trials is trial {search.study.best_trial.number}")
+    assert section.paragraphs == ["2 trials: 2 complete"]
+    assert section.sentences[0].startswith(f"The best of 2 trials is trial {search.study.best_trial.number}")
+    assert write_report([tmp_path / "s"], tmp_path).sentences[0] == section.sentences[0]
     record = read_record(tmp_path / "s" / "0")
     assert record["settings"]["optimizer_d.lr"] == [
         t.params["optimizer_d.lr"] for t in search.study.get_trials() for _ in range(3)

@@ -12,6 +12,8 @@ from gaussgan.report.factors import Factor
 from gaussgan.report.statistics import Interval
 from gaussgan.report.values import Value
 
+FINISHED = ("completed", "diverged")
+
 
 @dataclass(frozen=True)
 class Comparison:

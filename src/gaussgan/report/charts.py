@@ -18,20 +18,24 @@ from gaussgan.report.verdict import number
 COLORS = ("#d1541f", "#3f74d1", "#2a9d74", "#9a5fc9", "#c9971c", "#2a9fb5", "#c94f7c", "#7d8f2b")
 GREY = "#8a909a"
 SCALE = [[0, "#2f6ad0"], [0.4, "#9184c4"], [0.7, "#d98d6e"], [1, "#cf4a16"]]  # from good to bad, on any ground
+HEIGHT = 420  # of a chart in pixels
 DECADE = 10.0
 FEW_TICKS = 8
 LONGEST = 60  # characters of a name
 
 
 class Chart(NamedTuple):
-    """A figure with a title and a sentence that says what it shows."""
+    """A figure with a title and a sentence that says what it shows.
+
+    The width of the figure, if it has one, is its least width. On a narrower screen, a reader scrolls to its right end.
+    """
 
     title: str
     caption: str
     figure: go.Figure
 
 
-def figure_of(traces: Iterable[Any], height: int = 420, **layout: Any) -> go.Figure:
+def figure_of(traces: Iterable[Any], height: int = HEIGHT, **layout: Any) -> go.Figure:
     """Return a figure with the margins and the legend that all charts share."""
     common = {
         "template": "none",

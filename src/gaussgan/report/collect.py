@@ -18,6 +18,8 @@ from gaussgan.runs.directory import SWEEP, is_running
 from gaussgan.runs.record import RECORD, read_record
 
 OVERRIDES = ".hydra/overrides.yaml"
+PAIR = ".betas"  # the end of the key of a setting that is a pair of numbers
+PRUNED = "pruned"  # the status of a replica that a search stopped
 STATUSES = ("completed", "diverged", "interrupted", "failed", "running")
 HALF_WRITTEN, FOREIGN, OLD = "half-written", "without a run", "of an older version"
 
@@ -36,13 +38,24 @@ class RunDirectory:
     record: Mapping[str, Any]
     status: str
 
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        return self.record["settings"]
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The settings as a flat dict. The pair optimizer_d.betas is listed as two numbers; see `split_pairs`."""
+        return split_pairs(self.record["settings"])
 
     @property
     def replicas(self) -> int:
         return self.record.get("replicas") or 1
+
+    @property
+    def error(self) -> str | None:
+        error = self.record.get("error")
+        return None if error is None else str(error)
+
+    @property
+    def tags(self) -> list[str]:
+        tags = self.record.get("tags")
+        return [*map(str, tags)] if isinstance(tags, list) else []
 
     @cached_property
     def overrides(self) -> list[str]:
@@ -57,7 +70,8 @@ class RunDirectory:
     def typed(self) -> dict[str, str]:
         """The overrides as a dict: {"objective": "hinge"}. The signs + and ~ are left out."""
         pairs = (override.lstrip("+~").partition("=") for override in self.overrides)
-        return {key: value for key, _, value in pairs}
+        typed = {key: value for key, _, value in pairs}
+        return {own: value for key, value in typed.items() for own in ([*parts(key)] if key.endswith(PAIR) else [key])}
 
 
 class Found(NamedTuple):
@@ -142,13 +156,32 @@ def _run(directory: Path, record: Mapping[str, Any]) -> RunDirectory | None:
         ConfigError: when the record is not the record of a run.
     """
     status, settings = record["status"], record.get("settings") or {}  # null: the configuration had no settings
-    if status not in STATUSES or not isinstance(record.get("replicas") or 1, int) or not isinstance(settings, dict):
+    replicas = 1 if record.get("replicas") is None else record["replicas"]
+    counts = isinstance(replicas, int) and not isinstance(replicas, bool) and replicas > 0
+    if status not in STATUSES or not counts or not isinstance(settings, dict):
         raise ConfigError(f"{directory / RECORD} is not the record of a run")
     if "settings" not in record:
         return None
     if status == "running" and not is_running(directory):
         status = "interrupted"
     return RunDirectory(directory, {**record, "settings": settings}, status)
+
+
+def split_pairs(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings in which optimizer_d.betas=[0.9, 0.999] is optimizer_d.betas.0=0.9 and optimizer_d.betas.1=0.999.
+
+    So each of the two is a number, which has an axis of its own.
+    """
+    split: dict[str, Any] = {}
+    for key, value in settings.items():
+        is_pair = key.endswith(PAIR) and isinstance(value, list) and len(value) == 2
+        split |= dict(zip(parts(key), value, strict=True)) if is_pair else {key: value}
+    return split
+
+
+def parts(key: str) -> tuple[str, str]:
+    """Return the keys of the two numbers of a pair."""
+    return f"{key}.0", f"{key}.1"
 
 
 def described(skipped: Mapping[str, int]) -> str:

@@ -40,7 +40,8 @@ def _compared(frame: pd.DataFrame, settings: Sequence[Setting]) -> list[Setting]
     if not settings or not settings[0].n:
         return [*settings]
     best, others = settings[0], [setting for setting in settings[1:] if setting.n]
-    scores, seeds = frame["score"].to_numpy(), frame["seed"].to_numpy()
+    scores, seeds = frame["score"].to_numpy(), pd.factorize(frame["seed"])[0]
+    seeds = np.where(seeds < 0, -1 - np.arange(len(seeds)), seeds)  # an unknown seed is shared with no other run
     ours = _by_seed(scores, seeds, best)
     comparisons = [
         _comparison(best, ours, setting, _by_seed(scores, seeds, setting), len(others)) for setting in others

@@ -103,7 +103,7 @@ def _labels(name: str, joint: Codes, settings: pd.DataFrame, texts: np.ndarray) 
     target = f"{_component(name)}{TARGET}"
     if target in settings:
         classes = settings[target].map(
-            lambda value: value and ("none" if value == "null" else value.rpartition(".")[2])
+            lambda value: value and ("none" if value == "null" else str(value).rpartition(".")[2])
         )
         if len({*zip(joint.tolist(), classes, strict=True)}) == len({*classes}) == len({*joint.tolist()}):
             return classes

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 
 import numpy as np
 import pandas as pd
 
 from gaussgan.config.errors import ConfigError
-from gaussgan.report.collect import RunDirectory
-from gaussgan.report.values import Value, comparable, in_order, name, parse
+from gaussgan.report.collect import PAIR, RunDirectory, parts
+from gaussgan.report.frame import of_run
+from gaussgan.report.values import Value, comparable, in_order, names, parse
 
 TARGET = "._target_"
 ROW_KEYS = ("status", "seed", "replica")
@@ -37,19 +40,29 @@ def chosen(
         key, equals, text = condition.partition("=")
         if not equals:
             raise ConfigError(f"--where must be key=value (got {condition!r})")
-        values, same = _column(key.strip(), frame, settings, runs), _comparison(text.strip())
-        matches = values.map({value: same(value) for value in values.unique()}).to_numpy(dtype=bool)
-        if not (keep & matches).any():
-            known = [name(value) for value in in_order(values[keep])]
-            raise ConfigError(f"--where {condition}: no run that is left has this value (it has {_listed(known)})")
-        keep &= matches
+        for own, wanted in _of_pair(key.strip(), parse(text.strip())):
+            values, same = _column(own, frame, settings, runs), _comparison(wanted)
+            matches = values.map({value: same(value) for value in values.unique()}).to_numpy(dtype=bool)
+            if not (keep & matches).any():
+                known = names(in_order(values[keep]))
+                raise ConfigError(f"--where {condition}: no run that is left has this value (it has {_listed(known)})")
+            keep &= matches
     for tag in tags:
-        matches = np.array([tag in (run.record.get("tags") or []) for run in runs])[frame["run"]]
+        matches = np.array([tag in run.tags for run in runs])[frame["run"]]
         if not (keep & matches).any():
-            known = sorted({str(each) for run in runs for each in run.record.get("tags") or []})
+            known = sorted({each for run in runs for each in run.tags})
             raise ConfigError(f"--tag {tag}: no run that is left has this tag (known tags: {_listed(known)})")
         keep &= matches
     return keep
+
+
+def _of_pair(key: str, wanted: Value) -> list[tuple[str, Value]]:
+    """Return one condition for each number if the value is a pair such as [0.9, 0.999]; else the condition itself."""
+    with suppress(ValueError, TypeError):  # it is no list
+        if key.endswith(PAIR):
+            first, second = json.loads(str(wanted))
+            return [*zip(parts(key), map(comparable, (first, second)), strict=True)]
+    return [(key, wanted)]
 
 
 def _column(key: str, frame: pd.DataFrame, settings: pd.DataFrame, runs: Sequence[RunDirectory]) -> pd.Series:
@@ -60,25 +73,24 @@ def _column(key: str, frame: pd.DataFrame, settings: pd.DataFrame, runs: Sequenc
     for name_ in (key, f"{component}{TARGET}"):
         if name_ in settings:
             return settings[name_].map(lambda value: "unknown" if value is None else value)
-        if any(name_ in run.settings for run in runs):  # the value is the same in all runs that have settings
-            values = [comparable(run.settings.get(name_)) if run.settings else "unknown" for run in runs]
+        if any(name_ in run.settings for run in runs):  # the value is the same in all replicas of a run
+            values = [of_run(run, name_)[0] if run.settings else "unknown" for run in runs]
             return pd.Series(values, dtype=object)[frame["run"]].reset_index(drop=True)
     if any(key in run.typed for run in runs):
         values = [parse(run.typed[key]) if key in run.typed else "default" for run in runs]
         return pd.Series(values, dtype=object)[frame["run"]].reset_index(drop=True)
     known = {name_.removesuffix(TARGET) for run in runs for name_ in {**run.settings, **run.typed}}
     first = get_close_matches(key, known, n=1)
-    hint = f"; did you mean {first[0]}?" if first else ""
+    hint = f"; did you mean {first[0]}?" if first else "."
     known_keys = ", ".join([*ROW_KEYS, *sorted(known - {*ROW_KEYS})])
     raise ConfigError(f"--where {key}=…: no run has this key{hint} Known keys: {known_keys}")
 
 
-def _comparison(text: str) -> Callable[[Value], bool]:
+def _comparison(wanted: Value) -> Callable[[Value], bool]:
     """Return a function that tells whether a value is the one that was typed.
 
     A class may be typed as its name, NonSaturating, or as the name of its file, nonsaturating.
     """
-    wanted = parse(text)
 
     def same(value: Value) -> bool:
         if value == wanted:

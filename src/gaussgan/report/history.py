@@ -77,7 +77,7 @@ def _courses(frame: pd.DataFrame, runs: Sequence[RunDirectory], owner: np.ndarra
     replica, status, last = (frame[key].to_numpy() for key in ("replica", "status", "iterations"))
     for rows in np.split(wanted, np.flatnonzero(np.diff(run_of[wanted])) + 1):
         run = runs[run_of[rows[0]]]
-        with suppress(OSError, ValueError, KeyError, TypeError, IndexError):  # a ConfigError is a ValueError
+        with suppress(Exception):  # a run's files may be damaged in any way
             if run.replicas == 1:
                 ends = np.where(status[rows] == "diverged", last[rows], math.inf)
                 yield Course(*_of_run(run, tag), rows, ends)

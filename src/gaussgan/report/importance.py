@@ -16,6 +16,7 @@ from gaussgan.report.charts import COLORS, DECADE, FEW_TICKS, SCALE, Chart, figu
 from gaussgan.report.values import Value, names
 
 MOST_LINES = 2_000  # settings in parallel coordinates
+DIMENSION = 110  # least width of an axis of parallel coordinates in pixels
 BINS = 5  # groups of a number with many values
 
 
@@ -94,7 +95,9 @@ def _parallel(
     dimensions.append({"label": html.escape(str(answer.tag)), "values": medians, **ticks})
     line = {"color": medians, "colorscale": SCALE, "showscale": False}
     figure = figure_of(
-        [go.Parcoords(line=line, dimensions=dimensions)], height=420, margin={"l": 110, "r": 50, "t": 60, "b": 30}
+        [go.Parcoords(line=line, dimensions=dimensions)],
+        width=DIMENSION * len(dimensions),
+        margin={"l": 110, "r": 50, "t": 60, "b": 30},
     )
     some = f" The best {MOST_LINES:,} settings." if len(drawn) == MOST_LINES else ""
     caption = (

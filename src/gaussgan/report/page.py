@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
+from os import fsencode
 from os.path import relpath
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,11 +22,12 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from gaussgan.report.answer import Answer
-from gaussgan.report.charts import Chart
+from gaussgan.report.charts import HEIGHT, Chart
 from gaussgan.report.collect import OVERRIDES, Found, RunDirectory, described
 from gaussgan.report.finals import Final
 from gaussgan.report.pool import BASELINE
 from gaussgan.report.tables import columns
+from gaussgan.report.values import readable
 from gaussgan.report.verdict import counted, number
 from gaussgan.runs.files import write_whole
 
@@ -37,11 +39,19 @@ LONGEST = 4_000  # characters of a command that the page shows
 
 
 class Section(NamedTuple):
-    """A part of the page that another package adds, such as a search: paragraphs and Plotly figures."""
+    """A part of the page with charts of its own, such as a search.
+
+    Args:
+        title: its title.
+        paragraphs: what stands before the charts.
+        charts: the charts, in order.
+        sentences: what the search found. They stand at the top of the page, in place of the answer.
+    """
 
     title: str
     paragraphs: Sequence[str] = ()
-    figures: Sequence[Any] = ()
+    charts: Sequence[Chart] = ()
+    sentences: Sequence[str] = ()
 
 
 class Contents(NamedTuple):
@@ -54,7 +64,7 @@ class Contents(NamedTuple):
         sentences: the answer in sentences.
         charts: the charts, in order.
         finals: the final figures of some runs.
-        sections: further parts, which come after the answer.
+        sections: further parts, which come after the sentences.
     """
 
     found: Found
@@ -74,28 +84,31 @@ def write_page(out: Path, contents: Contents) -> Path:
         owner[setting.rows] = i
     listed, note = _listed(frame)
     used = [found.runs[i] for i in frame["run"].unique()]
-    places = {run.path: (relpath(run.path, out.parent), _link(run, out)) for run in used}
+    places = {run.path: (readable(relpath(run.path, out.parent)), _link(run, out)) for run in used}
+    first = [sentence for section in contents.sections for sentence in section.sentences]
     text = _environment().get_template(PAGE).render(
         plotly=Markup(get_plotlyjs()),
         made=f"{datetime.now():%Y-%m-%d %H:%M}",
-        said=contents.sentences,
+        said=first or contents.sentences,
+        pooled=contents.sentences if first else [],
         counts=f"{len(frame):,} runs: {counted(frame['status'].value_counts().to_dict())}",
         skipped=described(found.skipped),
         settings={name: texts[:MOST_SETTINGS] for name, texts in columns(answer).items()},
         varied=len(answer.factors) or 1,
+        numbered=len(answer.factors) > 1,
         rows=len(answer.settings),
         more_settings=max(0, len(answer.settings) - MOST_SETTINGS),
         tag=answer.tag,
-        charts=[(*each, each.figure.layout.height, _json(each.figure)) for each in contents.charts],
-        sections=[(each.title, each.paragraphs, [*map(_json, each.figures)]) for each in contents.sections],
+        charts=[*map(_drawn, contents.charts)],
+        sections=[(each.title, each.paragraphs, [*map(_drawn, each.charts)]) for each in contents.sections],
         finals=[_final(final, contents, owner, places) for final in contents.finals],
-        failed=[(*places[run.path], run.record.get("error")) for run in used if run.status == "failed"],
+        failed=[(*places[run.path], run.error) for run in used if run.status == "failed"],
         runs=_runs(contents, owner, places, listed),
         runs_note=note,
         replicas=bool((frame["replica"] >= 0).any()),
         common=_common(used),
     )  # fmt: skip
-    write_whole(out / PAGE, text.encode(), "report")
+    write_whole(out / PAGE, text.encode(errors="replace"), "report")
     return out / PAGE
 
 
@@ -124,21 +137,29 @@ def _runs(
     place = {i: j for j, i in enumerate(used)}
     of = {key: frame[key].to_numpy()[listed].tolist() for key in ("run", "replica", "seed", "status", "score")}
     floor = frame[BASELINE].to_numpy()[listed].tolist() if BASELINE in frame else [math.nan] * len(listed)
-    varied = [factor.name for factor in answer.factors]
+    varied, tagged = [factor.name for factor in answer.factors], any(runs[i].tags for i in used)
     replicas = any(replica >= 0 for replica in of["replica"])
     rows = [
         [
             place[run], *(answer.settings[own].texts if own >= 0 else ["unknown"] * len(varied)), _plain(seed),
             *([replica if replica >= 0 else None] if replicas else []), status,
-            "∞" if score == math.inf else _plain(score), _plain(mle),
+            "∞" if score == math.inf else _plain(score), _plain(mle), *([", ".join(runs[run].tags)] if tagged else []),
         ]
         for own, run, replica, seed, status, score, mle in zip(owner[listed].tolist(), *of.values(), floor, strict=True)
     ]  # fmt: skip
     return {
-        "columns": [*varied, "seed", *(["replica"] if replicas else []), "status", answer.tag or "score", "baseline"],
+        "columns": [
+            *varied,
+            "seed",
+            *(["replica"] if replicas else []),
+            "status",
+            answer.tag or "score",
+            "baseline",
+            *(["tags"] if tagged else []),
+        ],
         "rows": rows,
         "runs": [[*places[runs[i].path], command(runs[i])] for i in used],
-        "errors": [runs[i].record.get("error") for i in used],
+        "errors": [runs[i].error for i in used],
     }
 
 
@@ -147,7 +168,7 @@ def command(run: RunDirectory) -> str:
     if not run.overrides:
         return "" if not (run.path / OVERRIDES).exists() else "python scripts/train.py"
     text = shlex.join(["python", "scripts/train.py", *run.overrides])
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… (all of it: {run.path / OVERRIDES})"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… (all of it: {readable(str(run.path / OVERRIDES))})"
 
 
 def _final(
@@ -181,7 +202,7 @@ def _common(runs: Sequence[RunDirectory]) -> dict[str, str]:
 
 def _link(run: RunDirectory, out: Path) -> str:
     """Return the path from the page to a run's directory as a URL, in which no part can be read as a scheme."""
-    return f"./{quote(relpath(run.path, out))}/"
+    return f"./{quote(fsencode(relpath(run.path, out)))}/"
 
 
 def _plain(value: Any) -> Any:
@@ -189,6 +210,17 @@ def _plain(value: Any) -> Any:
     if value is None or not math.isfinite(value):
         return None
     return int(value) if float(value).is_integer() and abs(value) < 2**53 else float(f"{value:.6g}")
+
+
+def _drawn(chart: Chart) -> dict[str, Any]:
+    layout = chart.figure.layout
+    return {
+        "title": chart.title,
+        "caption": chart.caption,
+        "height": layout.height or HEIGHT,
+        "least_width": layout.width or 0,
+        "json": _json(chart.figure),
+    }
 
 
 def _json(figure: Any) -> Markup:

@@ -11,13 +11,12 @@ import pandas as pd
 
 from gaussgan.evaluation.scores import SCORES
 from gaussgan.report import statistics
-from gaussgan.report.answer import Setting
+from gaussgan.report.answer import FINISHED, Setting
 from gaussgan.report.factors import Factor
 from gaussgan.report.frame import LOSSES, SPEED
 from gaussgan.report.values import Value, names
 
 BASELINE = "mle/w2"
-FINISHED = ("completed", "diverged")
 
 
 def add_scores(frame: pd.DataFrame) -> tuple[str | None, int]:
@@ -34,6 +33,7 @@ def add_scores(frame: pd.DataFrame) -> tuple[str | None, int]:
     tag = max(counts, key=lambda each: counts[each], default=SCORES[0])
     completed = frame["status"] == "completed"
     own = frame[tag] if tag in frame else pd.Series(math.nan, frame.index)
+    own = own.where(own > -math.inf)  # a distance is not negative
     others = frame[[each for each in counts if each != tag]].notna().any(axis=1)
     unlike = completed & own.isna() & others
     frame["score"] = own.where(completed).fillna(math.inf).where(done & ~unlike)

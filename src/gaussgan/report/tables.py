@@ -16,13 +16,14 @@ from rich.table import Table
 
 from gaussgan.report.answer import Answer, Setting
 from gaussgan.report.collect import RunDirectory
+from gaussgan.report.values import readable
 from gaussgan.report.verdict import bounds, number
 from gaussgan.runs.files import write_whole
 
 MOST_SETTINGS = 20  # rows of the table in the terminal
 MOST_FAILED = 20  # failed runs that are listed in the terminal
 CSV = "sweep.csv"
-STATUS_ORDER = ("diverged", "failed", "interrupted", "running")
+STATUS_ORDER = ("diverged", "pruned", "failed", "interrupted", "running")
 
 
 def columns(answer: Answer) -> dict[str, list[str]]:
@@ -107,7 +108,7 @@ def _width(cells: Mapping[str, Sequence[str]], keys: Sequence[str]) -> int:
 def print_failed(runs: Sequence[RunDirectory], console: Console) -> None:
     """Print each failed run with its error and its directory."""
     failed = [run for run in runs if run.status == "failed"]
-    lines = [f"failed: {run.path}: {run.record.get('error')}" for run in failed[:MOST_FAILED]]
+    lines = [f"failed: {run.path}: {run.error}" for run in failed[:MOST_FAILED]]
     if len(failed) > MOST_FAILED:
         lines.append(f"… and {len(failed) - MOST_FAILED:,} more failed runs")
     for line in lines:
@@ -116,8 +117,8 @@ def print_failed(runs: Sequence[RunDirectory], console: Console) -> None:
 
 def write_table(frame: pd.DataFrame, answer: Answer, runs: Sequence[RunDirectory], out: Path) -> Path:
     """Write sweep.csv: one row for each run or replica, with what varied, its status, its scores and its directory."""
-    places = np.array([os.path.relpath(run.path, out) for run in runs], dtype=object)
-    errors = np.array([run.record.get("error") or "" for run in runs], dtype=object)
+    places = np.array([readable(os.path.relpath(run.path, out)) for run in runs], dtype=object)
+    errors = np.array([run.error or "" for run in runs], dtype=object)
     values = {factor.name: factor.values.to_numpy() for factor in answer.factors}
     own = frame.drop(columns=["run", "score"])
     if (own["replica"] < 0).all():

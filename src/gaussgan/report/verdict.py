@@ -6,9 +6,10 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from gaussgan.report.answer import Answer, Comparison, Setting
+from gaussgan.report.answer import FINISHED, Answer, Comparison, Setting
 from gaussgan.report.statistics import LEVEL, Interval
 
+LONGEST = 60  # characters of a name in a sentence
 MOST = 3  # number of settings that are named in one sentence
 FAR = 10_000  # if more seeds than this were needed, two settings are equal in practice
 MANY = 10  # from this number of settings on, the best one owes much to chance
@@ -22,13 +23,19 @@ def sentences(answer: Answer) -> list[str]:
         open_ = counted(_statuses(answer)) or "each has a wrong configuration"
         return [f"No run is finished yet ({open_}), so there is no answer."]
     if all(math.isinf(setting.scores.min()) for setting in finished):
-        return [f"All {sum(setting.n for setting in finished):,} finished runs diverged.", *_notes(answer)]
+        ends = _statuses(answer)
+        lost = counted({status: ends[status] for status in FINISHED})
+        return [f"No finished run has a finite {answer.tag}: {lost}.", *_notes(answer)]
     if len(finished) == 1:
         return [_alone(answer), _level(answer), *_notes(answer)]
     if all(setting.n == 1 for setting in finished):
-        first = f"{finished[0].name} has the smallest {answer.tag} of {len(finished):,} settings"
-        return [f"{first}, but each ran with one seed: it may be chance, and no test is possible.", *_notes(answer)]
-    return [_best(answer), _level(answer), *_more_seeds(answer), *_notes(answer)]
+        first = f"{_name_of_best(answer)} has the smallest {answer.tag} of {len(finished):,} settings"
+        return [
+            f"{first}, but each ran with one seed: it may be chance, and no test is possible.",
+            *_recipe(answer),
+            *_notes(answer),
+        ]
+    return [_best(answer), _level(answer), *_recipe(answer), *_more_seeds(answer), *_notes(answer)]
 
 
 def counted(statuses: Mapping[str, int]) -> str:
@@ -61,7 +68,7 @@ def _alone(answer: Answer) -> str:
 
 def _best(answer: Answer) -> str:
     """Return the sentence that names the best setting and says how the others compare with it."""
-    best, *others = answer.finished
+    others = answer.finished[1:]
     equal = [setting for setting in others if not _of(setting).differs]
     differing = [setting for setting in others if _of(setting).differs]
     of = f" of {len(others) + 1:,} settings" if len(others) > MOST else ""
@@ -70,8 +77,8 @@ def _best(answer: Answer) -> str:
     else:
         said = f"{len(equal):,} others cannot be told apart"
     if not differing:
-        return f"{best.name} has the smallest median{of}, but {said} from it{_basis(equal)}."
-    clauses = [f"{best.name} is best{of}", *([f"{said}{_basis(equal)}"] if equal else [])]
+        return f"{_name_of_best(answer)} has the smallest median{of}, but {said} from it{_basis(equal)}."
+    clauses = [f"{_name_of_best(answer)} is best{of}", *([f"{said}{_basis(equal)}"] if equal else [])]
     if len(differing) <= MOST:
         clauses += [_difference(short_name(answer, setting), setting) for setting in differing]
     else:
@@ -133,7 +140,9 @@ def _notes(answer: Answer) -> list[str]:
         notes.append(f"The best of {len(finished):,} settings is flattered by chance: run it again on new seeds.")
     if statuses["diverged"]:
         notes.append(f"{statuses['diverged']:,} of {sum(setting.n for setting in finished):,} finished runs diverged.")
-    if open_ := {status: statuses[status] for status in ("running", "interrupted", "failed") if statuses[status]}:
+    if open_ := {
+        status: statuses[status] for status in ("running", "interrupted", "failed", "pruned") if statuses[status]
+    }:
         notes.append(f"Not counted, because they are not finished: {counted(open_)}.")
     if answer.unlike:
         notes.append(f"Not compared, because they have no {answer.tag}: {answer.unlike:,} runs with another score.")
@@ -142,12 +151,29 @@ def _notes(answer: Answer) -> list[str]:
     return notes
 
 
+def _name_of_best(answer: Answer) -> str:
+    name = answer.settings[0].name
+    return name if len(name) <= LONGEST else "The first setting"
+
+
+def _recipe(answer: Answer) -> list[str]:
+    """Return a sentence with the values of the best setting, if they are too many for the first sentence."""
+    best = answer.settings[0]
+    parts = [f"{factor.name}={text}" for factor, text in zip(answer.factors, best.texts, strict=True)]
+    return [f"The first setting has {_joined(parts)}."] if len(best.name) > LONGEST else []
+
+
 def short_name(answer: Answer, setting: Setting) -> str:
-    """Return a name that says how a setting differs from the best one. If one thing varied, it is only the value."""
+    """Return a name that says how a setting differs from the best one. If one thing varied, it is only the value.
+
+    A setting whose name would be too long is named by its place in the table.
+    """
     if len(answer.factors) == 1:
         return setting.texts[0]
     ours = zip(answer.factors, setting.texts, answer.settings[0].texts, strict=True)
-    return " ".join(f"{factor.name}={text}" for factor, text, best in ours if text != best)
+    name = " ".join(f"{factor.name}={text}" for factor, text, best in ours if text != best)
+    place = next(i for i, each in enumerate(answer.settings) if each is setting)
+    return name if len(name) <= LONGEST else f"setting {place + 1}"
 
 
 def _basis(settings: Sequence[Setting]) -> str:
@@ -156,7 +182,7 @@ def _basis(settings: Sequence[Setting]) -> str:
     runs = f"{low:,}" if low == high else f"{low:,} to {high:,}"
     if all(_of(each).paired for each in settings):
         return f" ({runs} {'seed' if high == 1 else 'seeds'})"
-    return f" ({runs} runs each, most of which share no seeds)"
+    return f" ({runs} {'run' if high == 1 else 'runs'} each, most of which share no seeds)"
 
 
 def _statuses(answer: Answer) -> Counter[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +23,8 @@ from gaussgan.report.filters import chosen
 from gaussgan.report.finals import final_figures
 from gaussgan.report.frame import frame_of
 from gaussgan.report.history import learning_curves
-from gaussgan.report.page import Contents, Section, write_page
+from gaussgan.report.page import Contents, write_page
+from gaussgan.report.study import study_sections
 from gaussgan.report.tables import print_answer, print_failed, write_table
 from gaussgan.report.verdict import counted, sentences
 from gaussgan.runs.files import writing
@@ -48,7 +51,6 @@ def write_report(
     out: Path,
     where: Sequence[str] = (),
     tags: Sequence[str] = (),
-    sections: Sequence[Section] = (),
 ) -> Report:
     """Read all runs in some directories, print the answer, and write sweep.csv and report.html.
 
@@ -57,7 +59,6 @@ def write_report(
         out: the directory for the two files. It is created if it does not exist.
         where: conditions such as "optimizer_d.lr=0.05"; see `chosen`. Only runs that fulfil all of them are used.
         tags: tags that a run must have.
-        sections: further parts of the page, which come after the answer.
 
     Raises:
         ConfigError: when there is no such run, or when the files cannot be written.
@@ -69,12 +70,14 @@ def write_report(
         frame, settings = (each[keep].reset_index(drop=True) for each in (frame, settings))
         settings = settings[[key for key in settings if settings[key].nunique() > 1]]
     answer = compare(frame, find_factors(frame, settings, found.runs))
+    sections = study_sections(directories)
     said = sentences(answer)
+    first = [sentence for section in sections for sentence in section.sentences]
     statuses = Counter(frame["status"].tolist())
-    console = Console()
+    console = _console()
     counts = f"{len(frame):,} run{'s' * (len(frame) > 1)}: {counted(statuses)}{described(found.skipped)}"
     console.print(counts, highlight=False, soft_wrap=True)
-    print_answer(answer, said, console)
+    print_answer(answer, [*first, *said], console)
     print_failed([found.runs[i] for i in frame["run"].unique()], console)
     with writing("report", out):
         out.mkdir(parents=True, exist_ok=True)
@@ -84,7 +87,13 @@ def write_report(
     page = write_page(out, Contents(found, frame, answer, said, _charts(answer, frame, found), finals, sections))
     for path in (table, page):
         console.print(f"written: {path}", markup=False, highlight=False, soft_wrap=True)
-    return Report(page, table, statuses, said)
+    return Report(page, table, statuses, [*first, *said])
+
+
+def _console() -> Console:
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # the terminal may not have signs such as ∞
+    return Console()
 
 
 def _charts(answer: Answer, frame: pd.DataFrame, found: Found) -> list[Chart]:

@@ -136,22 +136,20 @@ class Final:
         if not best:
             return [f"None of the {count} trials has ended with a value"]
         front = len(self.options.objectives) > 1
+        again = {number: each.error or described(self.names, each.values or []) for number, each in results.items()}
+        default = f"the default recipe has {again[DEFAULT]}" if again else ""
         lines = [f"{len(self.study.best_trials)} of {count} trials are on the Pareto front"] if front else []
+        lines += [f"On {unseen} unseen seeds, {default}"] if front and again else []
         for trial in best:
-            recipe = " ".join(self.recipes.lines(trial.params))
-            seen = f"{described(self.names, trial.values)} on the {len(self.seeds)} seeds of the search"
-            lines.append(f"{'Trial' if front else f'The best of {count} trials is trial'} {trial.number}: {recipe}")
-            if results:
-                there = results[trial.number]
-                seen = f"{there.error or described(self.names, there.values or [])} on {unseen} unseen seeds ({seen},"
-                lines.append(f"{seen} which flatter the best of many trials)")
-            else:
-                lines.append(f"{seen}, which flatter the best of many trials")
+            which = f"Trial {trial.number}" if front else f"The best of {count} trials"
+            if again:
+                beside = "" if front else f", and {default}"
+                lines.append(f"{which} has {again[trial.number]} on {unseen} unseen seeds{beside}")
+                which = "It"
+            lines.append(f"{which} is trial {trial.number}: {' '.join(self.recipes.lines(trial.params))}")
             lines.append(f"To train it: {self.recipes.command(trial.params)}")
-        if results:
-            default = results[DEFAULT]
-            text = default.error or described(self.names, default.values or [])
-            lines.append(f"The default recipe: {text} on the same {unseen} unseen seeds")
+            seen = f"{described(self.names, trial.values)} on the {len(self.seeds)} seeds of the search"
+            lines.append(f"It has {seen}, which flatter the best of many trials")
         return lines
 
 
