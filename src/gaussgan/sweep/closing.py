@@ -62,7 +62,7 @@ def end_sweep(jobs: Sequence[Job], sweep: Path, stopped: bool) -> bool:
     except Exception:
         log.exception("The report could not be written; python scripts/report.py %s tries again", _shown(sweep))
     console.print(f"{len(jobs):,} jobs: {', '.join(f'{n:,} {status}' for status, n in counts.most_common())}")
-    if stopped:
+    if stopped and {*counts} - {*DONE, "failed"}:
         console.print(f"The sweep was stopped. The same command with hydra.sweep.dir={_shown(sweep)} goes on.")
     elif failed:
         console.print(f"The same command with hydra.sweep.dir={_shown(sweep)} runs the failed jobs again.")

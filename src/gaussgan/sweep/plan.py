@@ -6,7 +6,8 @@ command with more jobs runs what is new.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -103,21 +104,27 @@ def _shift(job: Job, last: int, owners: dict[Path, str | None]) -> int:
     return last + 1
 
 
-def _past_runs(sweep: Path) -> list[Past]:
-    """Return the runs in the directory of a sweep. The record of a run that was killed says so from now on."""
-    runs = []
-    for directory in run_directories(sweep):
-        try:
-            record = read_record(directory)
-        except ConfigError:
-            continue
+def record_killed(sweep: Path) -> None:
+    """Correct the records of the runs in a sweep's directory that say "running" although their process was killed."""
+    for directory, record in _records(sweep):
         if record["status"] == "running" and not is_locked(directory):
-            record |= {"status": "interrupted", "error": "its process was killed"}
-            write_record(directory, record)
+            write_record(directory, {**record, "status": "interrupted", "error": "its process was killed"})
+
+
+def _past_runs(sweep: Path) -> list[Past]:
+    """Return the runs in the directory of a sweep whose settings are known."""
+    runs = []
+    for directory, record in _records(sweep):
         if isinstance(record.get("settings"), dict):
             rank = 0 if record["status"] in DONE else 1 if (directory / LAST).exists() else 2
             runs.append(Past(directory.absolute(), record["settings"], rank))
     return runs
+
+
+def _records(sweep: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for directory in run_directories(sweep):
+        with suppress(ConfigError):  # a damaged record
+            yield directory, read_record(directory)
 
 
 def _is_taken(directory: Path) -> bool:

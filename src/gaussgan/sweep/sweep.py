@@ -23,7 +23,7 @@ from gaussgan.runs.record import write_record
 from gaussgan.sweep.executors.protocol import Executor, with_retries
 from gaussgan.sweep.grouping import group_key, job_ranges, reason_alone
 from gaussgan.sweep.jobs import DONE, Job
-from gaussgan.sweep.plan import place_jobs
+from gaussgan.sweep.plan import place_jobs, record_killed
 from gaussgan.sweep.task import GROUPS, Task, group_directory, no_garbage_collection, read_members
 
 log = logging.getLogger(__name__)
@@ -68,6 +68,8 @@ class Sweep:
         with no_garbage_collection():
             jobs = [self._compose(first + i, each) for i, each in enumerate(overrides)]
             grows = bool(first or self.jobs) or self.config.hydra.sweeper._target_ != BASIC_SWEEPER
+            if not self.dry_run:
+                record_killed(self.directory)
             place_jobs(jobs, self.directory, grows)
             self.jobs += jobs
             in_groups = {job for members in self._groups_that_go_on(jobs).values() for job in members}
