@@ -115,7 +115,9 @@ def _of_objective(study: Any, target: Mapping[str, Any], name: str) -> Iterator[
         few = params[:MOST_PARAMS]
         caption = "A point is a trial; blue is low, red is high. The panels show the most important parameters."
         ranks = partial(draw.plot_rank, study, params=few, **own)
-        yield Plot("Pairs of parameters", caption, ranks, len(few), PAIRS, values_on_y=False)
+        yield Plot(
+            "Pairs of parameters", caption, ranks, len(few), PAIRS if len(few) > 2 else HEIGHT, values_on_y=False
+        )
 
 
 def _value(i: int, trial: Any) -> float:
@@ -144,9 +146,10 @@ def _restyle(figure: go.Figure, plot: Plot) -> None:
     figure.layout.template = None
     figure.update_layout(
         **layout, legend=legend, width=PANEL * plot.panels if plot.panels > 1 else None,
-        margin={"l": 60, "r": 16, "t": 30, "b": 56},
+        margin={"l": 60, "r": 40, "t": 30, "b": 56},
     )  # fmt: skip
-    figure.for_each_xaxis(_narrow)
+    if plot.panels > 2:
+        figure.for_each_xaxis(_narrow)
     figure.for_each_trace(_recolor, selector=lambda trace: getattr(trace, "marker", None) is not None)
 
 
