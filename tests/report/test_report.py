@@ -2,6 +2,7 @@
 
 import csv
 import fcntl
+import io
 import json
 import math
 import os
@@ -434,6 +435,13 @@ def test_the_table_has_a_row_for_each_run(write_run: Write, report: Callable[...
         ("0.05", "1", "completed", "1_1"),
     ]  # fmt: skip
     assert [row["val/w2"] for row in rows] == ["1.0", "2.0", "", "4.0"]
+
+
+def test_the_table_is_the_one_that_pandas_writes(write_run: Write, report: Callable[..., Report]) -> None:
+    write_run('a,"b"', 0.1 + 0.2, 1, settings={"note": "x\ny"}, status="failed", error='a, "b"')
+    write_run("c", math.inf, settings={"note": 1}, iterations=7)
+    text = report().table.read_bytes().decode()
+    assert text == pd.read_csv(io.StringIO(text), dtype={"seed": int}).to_csv(index=False)
 
 
 def test_the_page_needs_no_network_and_escapes_everything(

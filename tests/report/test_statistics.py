@@ -33,22 +33,34 @@ def test_two_diverged_runs_are_a_tie() -> None:
 
 def test_the_signed_rank_test_is_scipys() -> None:
     pairs = DRAWS.normal(0.3, size=40)
-    assert statistics.signed_rank_p(pairs) == stats.wilcoxon(pairs).pvalue
+    assert statistics.signed_rank_p([pairs]) == [stats.wilcoxon(pairs).pvalue]
+
+
+def test_many_signed_rank_tests_are_scipys_one_by_one() -> None:
+    draws = np.random.default_rng(1)
+    sizes = draws.choice([1, 2, 5, 8, 14, 50, 51, 60], size=120)
+    pairs = [draws.normal(0.3, size=n) for n in sizes]
+    pairs[::3] = [each.round(1) for each in pairs[::3]]  # ties and zeros
+    expected = [
+        stats.wilcoxon(each, zero_method="pratt").pvalue if each.any() and len(each) > 1 else 1 for each in pairs
+    ]
+    assert statistics.signed_rank_p(pairs) == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_diverged_run_has_the_largest_rank() -> None:
     pairs = np.array([0.3, -0.1, 0.2, INF, -0.4, 0.8, INF, 0.5])
     finite = np.where(np.isinf(pairs), 1e6, pairs)
-    assert statistics.signed_rank_p(pairs) == stats.wilcoxon(finite, zero_method="pratt").pvalue
+    assert statistics.signed_rank_p([pairs]) == [stats.wilcoxon(finite, zero_method="pratt").pvalue]
 
 
 def test_ties_do_not_make_a_difference_more_certain() -> None:
     few = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, -0.05])
     many = np.concatenate([few, np.zeros(40)])
-    assert statistics.signed_rank_p(many) > statistics.signed_rank_p(few)
-    assert statistics.signed_rank_p(many) == stats.wilcoxon(many, zero_method="pratt").pvalue
-    assert statistics.signed_rank_p(np.zeros(5)) == 1
-    assert math.isnan(statistics.signed_rank_p(np.empty(0)))
+    p_few, p_many, p_zeros, p_none = statistics.signed_rank_p([few, many, np.zeros(5), np.empty(0)])
+    assert p_many > p_few
+    assert p_many == stats.wilcoxon(many, zero_method="pratt").pvalue
+    assert p_zeros == 1
+    assert math.isnan(p_none)
 
 
 def test_holm_by_hand() -> None:
@@ -104,8 +116,8 @@ def test_more_seeds_follows_noether() -> None:
 def test_as_many_seeds_find_the_difference_with_the_promised_probability() -> None:
     first = stats.norm.ppf((np.arange(12) + 0.5) / 12, loc=0.6)  # 12 pairs that look like N(0.6, 1)
     n = 12 + int(statistics.more_seeds(first, tests=1))
-    found = [statistics.signed_rank_p(DRAWS.normal(0.6, size=n)) <= 0.05 for _ in range(400)]
-    assert np.mean(found) == pytest.approx(0.8, abs=0.09)
+    p = statistics.signed_rank_p([*DRAWS.normal(0.6, size=(400, n))])
+    assert np.mean(np.array(p) <= 0.05) == pytest.approx(0.8, abs=0.09)
 
 
 def test_the_share_explained_is_epsilon_squared_of_kruskal_and_wallis() -> None:

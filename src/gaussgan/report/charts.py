@@ -21,7 +21,7 @@ SCALE = [[0, "#2f6ad0"], [0.4, "#9184c4"], [0.7, "#d98d6e"], [1, "#cf4a16"]]  # 
 HEIGHT = 420  # of a chart in pixels
 DECADE = 10.0
 FEW_TICKS = 8
-LONGEST = 60  # characters of a name
+LONGEST = 40  # characters of a name
 
 
 class Chart(NamedTuple):
@@ -108,19 +108,31 @@ def faint(color: str, alpha: float) -> str:
 
 def selection(answer: Answer) -> list[tuple[str, str, Setting]]:
     """Return the settings that one chart can show, each with a label and a colour: the best ones and the worst one."""
-    finished = answer.finished
-    some = finished if len(finished) <= len(COLORS) else [*finished[: len(COLORS) - 1], finished[-1]]
-    return [(label(setting), color, setting) for color, setting in zip(COLORS, some, strict=False)]
+    finished, names = answer.finished, labels(answer)
+    few = len(finished) <= len(COLORS)
+    places = range(len(finished)) if few else [*range(len(COLORS) - 1), len(finished) - 1]
+    return [(names[i], color, finished[i]) for i, color in zip(places, COLORS, strict=False)]
 
 
-def label(setting: Setting) -> str:
-    """Return the values of a setting as a name for a chart, in which `<` and `&` stand for themselves."""
-    text = ", ".join(setting.texts) or "all runs"
-    return html.escape(text if len(text) <= LONGEST else f"{text[:LONGEST]}…")
+def labels(answer: Answer) -> list[str]:
+    """Return the values of each finished setting as a name for a chart, in which `<` and `&` stand for themselves.
+
+    If some of these names are too long, return the place of each setting in the table instead.
+    """
+    if are_long(answer):
+        return [f"setting {i + 1}" for i in range(len(answer.finished))]
+    return [html.escape(", ".join(setting.texts) or "all runs") for setting in answer.finished]
+
+
+def are_long(answer: Answer) -> bool:
+    """Return whether the values of a setting are too long for a chart."""
+    return any(len(", ".join(setting.texts)) > LONGEST for setting in answer.finished)
 
 
 def naming(answer: Answer) -> str:
     """Return a sentence that says what the names of the settings consist of; "" if one thing varied."""
+    if are_long(answer):
+        return " The numbers are those of the table."
     names = ", ".join(factor.name for factor in answer.factors)
     return f" The names are the values of {names}." if len(answer.factors) > 1 else ""
 

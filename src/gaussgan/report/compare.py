@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -43,10 +44,15 @@ def _compared(frame: pd.DataFrame, settings: Sequence[Setting]) -> list[Setting]
     scores, seeds = frame["score"].to_numpy(), pd.factorize(frame["seed"])[0]
     seeds = np.where(seeds < 0, -1 - np.arange(len(seeds)), seeds)  # an unknown seed is shared with no other run
     ours = _by_seed(scores, seeds, best)
-    comparisons = [
-        _comparison(best, ours, setting, _by_seed(scores, seeds, setting), len(others)) for setting in others
-    ]
-    corrected = statistics.holm([each.p for each in comparisons])
+    comparisons, pairs = [], {}
+    for i, setting in enumerate(others):
+        comparison, differences = _comparison(best, ours, setting, _by_seed(scores, seeds, setting), len(others))
+        comparisons.append(comparison)
+        if differences is not None:
+            pairs[i] = differences
+    p_values = {i: each.p for i, each in enumerate(comparisons)}
+    p_values |= dict(zip(pairs, statistics.signed_rank_p([*pairs.values()]), strict=True))
+    corrected = statistics.holm([*p_values.values()])
     done = [replace(c, p=p) for c, p in zip(comparisons, corrected, strict=True)]
     compared = [replace(setting, comparison=c) for setting, c in zip(others, done, strict=True)]
     return [best, *compared, *(setting for setting in settings[1:] if not setting.n)]
@@ -72,19 +78,23 @@ def _comparison(
     setting: Setting,
     theirs: tuple[np.ndarray, np.ndarray],
     tests: int,
-) -> Comparison:
-    """Compare a setting with the best, by pairs if they share at least half of the seeds of the smaller of the two."""
+) -> tuple[Comparison, np.ndarray | None]:
+    """Compare a setting with the best, by pairs if they share at least half of the seeds of the smaller of the two.
+
+    For pairs, return their differences too, and leave the p-value open: all of these tests are done together.
+    """
     shared, i, j = np.intersect1d(ours[0], theirs[0], assume_unique=True, return_indices=True)
     improvement = statistics.probability_of_improvement(best.scores, setting.scores)
     if 2 * len(shared) >= min(len(ours[0]), len(theirs[0])):
         pairs = statistics.differences(theirs[1][j], ours[1][i])
         difference, interval = statistics.median(pairs), statistics.median_interval(pairs)
-        p, more = statistics.signed_rank_p(pairs), statistics.more_seeds(pairs, tests)
-        return Comparison(len(pairs), True, difference, interval, p, improvement, more)
+        more = statistics.more_seeds(pairs, tests)
+        return Comparison(len(pairs), True, difference, interval, math.nan, improvement, more), pairs
     a, b = theirs[1], ours[1]
     difference, interval = _difference(setting.median, best.median), statistics.difference_interval(a, b)
     more = statistics.more_runs(a, b, tests)
-    return Comparison(min(len(a), len(b)), False, difference, interval, statistics.rank_sum_p(a, b), improvement, more)
+    p = statistics.rank_sum_p(a, b)
+    return Comparison(min(len(a), len(b)), False, difference, interval, p, improvement, more), None
 
 
 def _difference(score: float, best: float) -> float:

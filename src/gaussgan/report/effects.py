@@ -15,6 +15,7 @@ from gaussgan.report.charts import (
     SCALE,
     Chart,
     add_baseline,
+    are_long,
     axis,
     band,
     ceiling,
@@ -22,7 +23,7 @@ from gaussgan.report.charts import (
     faint,
     figure_of,
     hover,
-    label,
+    labels,
     log_ticks,
     logarithm,
     naming,
@@ -144,7 +145,8 @@ def _intervals(answer: Answer) -> Chart:
     shown = finished[:MOST_ROWS]
     values = [number_ for setting in shown for number_ in (*setting.quantiles, *setting.interval)]
     top = ceiling(values)
-    rows = [f"{i + 1}. {label(setting)}" for i, setting in enumerate(shown)]
+    names_ = labels(answer)[:MOST_ROWS]
+    rows = names_ if are_long(answer) else [f"{i + 1}. {name}" for i, name in enumerate(names_)]
     traces = []
     ranges = [setting.quantiles[::2] for setting in shown]
     intervals = [setting.interval for setting in shown]

@@ -17,6 +17,7 @@ from scipy import stats
 Array = np.ndarray
 LEVEL = 0.05  # level of the tests, and 1 − the coverage of the intervals
 POWER = 0.8  # probability with which `more_seeds` wants a difference to be found
+MOST_EXACT = 50  # with more differences, SciPy uses the normal approximation in any case
 GRID = 1_000  # number of quantiles that stand for the distribution of a resampled median
 
 
@@ -58,18 +59,38 @@ def differences(scores: Array, best: Array) -> Array:
     return np.where(both, 0.0, np.where(both, 0.0, scores) - np.where(both, 0.0, best))
 
 
-def signed_rank_p(pairs: Array) -> float:
-    """Return the two-sided p-value of the Wilcoxon signed-rank test for paired differences.
+def signed_rank_p(pairs: Sequence[Array]) -> list[float]:
+    """Return the two-sided p-value of the Wilcoxon signed-rank test for each of several arrays of paired differences.
 
     An infinite difference has a larger rank than every finite one. Zeros take part in the ranking and then count for
     neither side (Pratt 1959), because without them more ties could make a difference look more certain. The p-value is
     1 if all differences are 0 or there is only one, and NaN if there are none.
     """
-    if len(pairs) < 2 or not pairs.any():
-        return 1.0 if len(pairs) else math.nan
-    finite = np.abs(pairs[np.isfinite(pairs)])
-    limit = 2 * finite.max() + 1 if len(finite) else 1.0
-    return float(stats.wilcoxon(np.clip(pairs, -limit, limit), zero_method="pratt").pvalue)
+    sizes, p = np.array([len(each) for each in pairs]), np.full(len(pairs), math.nan)
+    for n in np.unique(sizes[sizes > 0]):
+        found = np.flatnonzero(sizes == n).tolist()
+        values = np.stack([pairs[i] for i in found])
+        ranks = np.sort(np.sign(values) * stats.rankdata(np.abs(values), axis=1), axis=1)
+        different, place = np.unique(ranks, axis=0, return_inverse=True)  # the p-value depends only on signed ranks
+        p[found] = _tests(different)[place.ravel()]
+    return [float(each) for each in p]
+
+
+def _tests(ranks: Array) -> Array:
+    """Return the p-value for each row of an array of signed ranks, [k, n].
+
+    SciPy chooses the method for a whole array. So, where the method depends on ties, rows with ties are tested alone.
+    """
+    k, n = ranks.shape
+    p = np.ones(k)
+    some = ranks.any(axis=1) & (n > 1)
+    tied = (ranks == 0).any(axis=1) | (np.diff(np.sort(np.abs(ranks), axis=1), axis=1) == 0).any(axis=1)
+    together = some & (~tied | (n > MOST_EXACT))
+    if together.any():
+        p[together] = stats.wilcoxon(ranks[together], zero_method="pratt", axis=1).pvalue
+    for i in np.flatnonzero(some & ~together):
+        p[i] = stats.wilcoxon(ranks[i], zero_method="pratt").pvalue
+    return p
 
 
 def rank_sum_p(scores: Array, best: Array) -> float:

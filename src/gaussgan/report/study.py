@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from gaussgan.report.charts import COLORS, HEIGHT, SCALE, Chart
+from gaussgan.report.charts import COLORS, GREY, HEIGHT, SCALE, Chart
 from gaussgan.report.page import Section
 from gaussgan.runs.study import FINAL, STUDY
 
 MOST_PARAMS = 3  # of the plot that has a panel for each pair of parameters
 PANEL, PAIRS = 145, 640  # least width of a panel, and height of the panels of pairs, in pixels
+
+FRONT = {"Best Trial": COLORS[0], "Trial": GREY}  # the traces of the Pareto front
 
 
 class Plot(NamedTuple):
@@ -84,7 +86,7 @@ def plots(study: Any) -> Iterator[Plot]:
     several = len(study.directions) > 1
     names = study.metric_names or [f"objective {i}" for i in range(len(study.directions))]
     if several and len(names) <= 3:
-        caption = "No other trial is better than a trial of the front in all objectives."
+        caption = "No trial is better in all objectives than a trial of the front, which is orange."
         yield Plot("Pareto front", caption, partial(draw.plot_pareto_front, study), values_on_y=False)
     for i, name in enumerate(names):
         target = {"target": partial(_value, i)} if several else {}
@@ -100,7 +102,7 @@ def _of_objective(study: Any, target: Mapping[str, Any], name: str) -> Iterator[
     from optuna.importance import get_param_importances
 
     own = {**target, "target_name": name}
-    caption = "A point is a trial, and the line is the best one so far."
+    caption = "A point is a trial." if target else "A point is a trial, and the line is the best one so far."
     yield Plot("History", caption, partial(draw.plot_optimization_history, study, **own))
     try:
         params = [*get_param_importances(study, **target)]
@@ -115,7 +117,9 @@ def _of_objective(study: Any, target: Mapping[str, Any], name: str) -> Iterator[
         few = params[:MOST_PARAMS]
         caption = "A point is a trial; blue is low, red is high. The panels show the most important parameters."
         ranks = partial(draw.plot_rank, study, params=few, **own)
-        yield Plot("Pairs of parameters", caption, ranks, len(few), PAIRS, values_on_y=False)
+        yield Plot(
+            "Pairs of parameters", caption, ranks, len(few), PAIRS if len(few) > 2 else HEIGHT, values_on_y=False
+        )
 
 
 def _value(i: int, trial: Any) -> float:
@@ -144,9 +148,10 @@ def _restyle(figure: go.Figure, plot: Plot) -> None:
     figure.layout.template = None
     figure.update_layout(
         **layout, legend=legend, width=PANEL * plot.panels if plot.panels > 1 else None,
-        margin={"l": 60, "r": 16, "t": 30, "b": 56},
+        margin={"l": 60, "r": 40, "t": 30, "b": 56},
     )  # fmt: skip
-    figure.for_each_xaxis(_narrow)
+    if plot.panels > 2:
+        figure.for_each_xaxis(_narrow)
     figure.for_each_trace(_recolor, selector=lambda trace: getattr(trace, "marker", None) is not None)
 
 
@@ -157,7 +162,9 @@ def _narrow(axis: Any) -> None:
 
 def _recolor(trace: Any) -> None:
     trace.marker.showscale = False  # the caption says what the colours mean
-    if trace.marker.colorscale is not None:
+    if trace.name in FRONT:
+        trace.marker.color = FRONT[trace.name]
+    elif trace.marker.colorscale is not None:
         trace.marker.colorscale = SCALE
 
 

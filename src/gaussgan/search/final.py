@@ -141,12 +141,14 @@ class Final:
         lines = [f"{len(self.study.best_trials)} of {count} trials are on the Pareto front"] if front else []
         lines += [f"On {unseen} unseen seeds, {default}"] if front and again else []
         for trial in best:
-            which = f"Trial {trial.number}" if front else f"The best of {count} trials"
-            if again:
-                beside = "" if front else f", and {default}"
-                lines.append(f"{which} has {again[trial.number]} on {unseen} unseen seeds{beside}")
-                which = "It"
-            lines.append(f"{which} is trial {trial.number}: {' '.join(self.recipes.lines(trial.params))}")
+            unseen_values = f"has {again[trial.number]} on {unseen} unseen seeds" if again else ""
+            recipe = f"trial {trial.number}: {' '.join(self.recipes.lines(trial.params))}"
+            if front:
+                lines += [f"T{recipe[1:]}", *([f"It {unseen_values}"] if again else [])]
+            elif again:
+                lines += [f"The best of {count} trials {unseen_values}, and {default}", f"It is {recipe}"]
+            else:
+                lines.append(f"The best of {count} trials is {recipe}")
             lines.append(f"To train it: {self.recipes.command(trial.params)}")
             seen = f"{described(self.names, trial.values)} on the {len(self.seeds)} seeds of the search"
             lines.append(f"It has {seen}, which flatter the best of many trials")
