@@ -19,8 +19,6 @@ from gaussgan.runs.study import FINAL, STUDY
 MOST_PARAMS = 3  # of the plot that has a panel for each pair of parameters
 PANEL, PAIRS = 145, 640  # least width of a panel, and height of the panels of pairs, in pixels
 
-FRONT = {"Best Trial": COLORS[0], "Trial": GREY}  # the traces of the Pareto front
-
 
 class Plot(NamedTuple):
     """A plot of Optuna, which `draw` draws.
@@ -87,7 +85,7 @@ def plots(study: Any) -> Iterator[Plot]:
     names = study.metric_names or [f"objective {i}" for i in range(len(study.directions))]
     if several and len(names) <= 3:
         caption = "No trial is better in all objectives than a trial of the front, which is orange."
-        yield Plot("Pareto front", caption, partial(draw.plot_pareto_front, study), values_on_y=False)
+        yield Plot("Pareto front", caption, partial(_pareto_front, study), values_on_y=False)
     for i, name in enumerate(names):
         target = {"target": partial(_value, i)} if several else {}
         for plot in _of_objective(study, target, name):
@@ -120,6 +118,15 @@ def _of_objective(study: Any, target: Mapping[str, Any], name: str) -> Iterator[
         yield Plot(
             "Pairs of parameters", caption, ranks, len(few), PAIRS if len(few) > 2 else HEIGHT, values_on_y=False
         )
+
+
+def _pareto_front(study: Any) -> go.Figure:
+    from optuna import visualization as draw
+
+    figure = draw.plot_pareto_front(study)
+    for trace, color in zip(figure.data, (GREY, COLORS[0]), strict=False):  # first the other trials, then the front
+        trace.marker = {"color": color, "size": 8}
+    return figure
 
 
 def _value(i: int, trial: Any) -> float:
@@ -162,9 +169,7 @@ def _narrow(axis: Any) -> None:
 
 def _recolor(trace: Any) -> None:
     trace.marker.showscale = False  # the caption says what the colours mean
-    if trace.name in FRONT:
-        trace.marker.color = FRONT[trace.name]
-    elif trace.marker.colorscale is not None:
+    if trace.marker.colorscale is not None:
         trace.marker.colorscale = SCALE
 
 
