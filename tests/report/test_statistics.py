@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gaussgan.report import statistics
+from gaussgan.report import intervals, statistics
 
 INF = math.inf
 DRAWS = np.random.default_rng(0)
@@ -72,13 +72,27 @@ def test_holm_by_hand() -> None:
 def test_the_interval_of_the_median_is_that_of_many_resamples(n: int) -> None:
     values = DRAWS.exponential(size=n)
     medians = np.median(DRAWS.choice(values, (40_000, n)), axis=1)
-    place = np.searchsorted(np.sort(values), [*statistics.median_interval(values)])
+    place = np.searchsorted(np.sort(values), [*intervals.median_interval(values)])
     many = np.searchsorted(np.sort(values), np.quantile(medians, [0.025, 0.975]))
     assert np.abs(place - many).max() <= (0 if n < 10 else 1)
 
 
+@pytest.mark.parametrize("n", [2, 4, 24, 64, 500])
+def test_the_interval_of_the_median_is_that_of_scipy(n: int) -> None:
+    values = np.random.default_rng(n).normal(size=n)
+    expected = stats.bootstrap((values,), np.median, n_resamples=20_000, method="percentile", rng=1).confidence_interval
+    near = 0.02 if n > 4 else 0  # the resamples of scipy are random
+    assert [*intervals.median_interval(values)] == pytest.approx([*expected], abs=near)
+
+
+def test_the_interval_of_the_median_with_infinite_values() -> None:
+    assert intervals.median_interval(np.array([1.0, INF, INF, INF])) == (1, INF)
+    assert intervals.median_interval(np.array([-INF, INF])) == (-INF, INF)
+    assert intervals.median_interval(np.full(6, INF)) == (INF, INF)
+
+
 def test_the_interval_of_the_median_contains_it_in_19_of_20_samples() -> None:
-    hits = [low <= 0 <= high for low, high in (statistics.median_interval(DRAWS.normal(size=24)) for _ in range(600))]
+    hits = [low <= 0 <= high for low, high in (intervals.median_interval(DRAWS.normal(size=24)) for _ in range(600))]
     assert np.mean(hits) == pytest.approx(0.95, abs=0.03)
 
 
@@ -86,7 +100,7 @@ def test_the_interval_of_a_difference_is_that_of_many_resamples() -> None:
     a, b = DRAWS.normal(1, size=401), DRAWS.normal(0, size=301)
     medians = [np.median(DRAWS.choice(each, (20_000, len(each))), axis=1) for each in (a, b)]
     expected = np.quantile(medians[0] - medians[1], [0.025, 0.975])
-    assert [*statistics.difference_interval(a, b)] == pytest.approx(expected, abs=0.02)
+    assert [*intervals.difference_interval(a, b)] == pytest.approx(expected, abs=0.02)
 
 
 def test_the_probability_of_improvement_counts_all_pairs() -> None:

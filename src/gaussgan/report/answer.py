@@ -9,7 +9,7 @@ import numpy as np
 
 from gaussgan.report import statistics
 from gaussgan.report.factors import Factor
-from gaussgan.report.statistics import Interval
+from gaussgan.report.intervals import Interval
 from gaussgan.report.values import Value
 
 FINISHED = ("completed", "diverged")

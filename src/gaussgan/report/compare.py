@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from gaussgan.report import statistics
+from gaussgan.report import intervals, statistics
 from gaussgan.report.answer import Answer, Comparison, Setting
 from gaussgan.report.factors import Factor
 from gaussgan.report.pool import BASELINE, add_scores, pool
@@ -87,11 +87,11 @@ def _comparison(
     improvement = statistics.probability_of_improvement(best.scores, setting.scores)
     if 2 * len(shared) >= min(len(ours[0]), len(theirs[0])):
         pairs = statistics.differences(theirs[1][j], ours[1][i])
-        difference, interval = statistics.median(pairs), statistics.median_interval(pairs)
+        difference, interval = statistics.median(pairs), intervals.median_interval(pairs)
         more = statistics.more_seeds(pairs, tests)
         return Comparison(len(pairs), True, difference, interval, math.nan, improvement, more), pairs
     a, b = theirs[1], ours[1]
-    difference, interval = _difference(setting.median, best.median), statistics.difference_interval(a, b)
+    difference, interval = _difference(setting.median, best.median), intervals.difference_interval(a, b)
     more = statistics.more_runs(a, b, tests)
     p = statistics.rank_sum_p(a, b)
     return Comparison(min(len(a), len(b)), False, difference, interval, p, improvement, more), None

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from gaussgan.evaluation.scores import SCORES
-from gaussgan.report import statistics
+from gaussgan.report import intervals, statistics
 from gaussgan.report.answer import FINISHED, Setting
 from gaussgan.report.factors import Factor
 from gaussgan.report.frame import LOSSES, SPEED
@@ -101,7 +101,7 @@ def _setting(
         statuses=Counter(status.tolist()),
         scores=scores,
         quantiles=(p10, median, p90),
-        interval=statistics.median_interval(scores),
+        interval=intervals.median_interval(scores),
         iqm=statistics.interquartile_mean(scores),
         efficiency=statistics.efficiency(column(BASELINE), column(SCORES[0])),
         losses=losses,  # type: ignore[arg-type]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -18,12 +17,6 @@ Array = np.ndarray
 LEVEL = 0.05  # level of the tests, and 1 − the coverage of the intervals
 POWER = 0.8  # probability with which `more_seeds` wants a difference to be found
 MOST_EXACT = 50  # with more differences, SciPy uses the normal approximation in any case
-GRID = 1_000  # number of quantiles that stand for the distribution of a resampled median
-
-
-class Interval(NamedTuple):
-    low: float
-    high: float
 
 
 def quantiles(values: Array, levels: Sequence[float]) -> list[float]:
@@ -106,46 +99,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(order) - rank) * p_values[i]))
         corrected[i] = largest
     return corrected
-
-
-def median_interval(values: Array) -> Interval:
-    """Return a 95% bootstrap percentile interval of the median, [low, high].
-
-    The distribution of the median of n draws with replacement is known (Efron 1979), so nothing is drawn: such a median
-    is the k-th smallest value with the probability that a Beta(m, n + 1 − m) variable lies in ((k − 1) / n, k / n],
-    where m is the rank of the median. For even n, the lower end belongs to the lower of the two middle ranks and the
-    upper end to the upper one.
-    """
-    n = len(values)
-    if n == 0:
-        return Interval(math.nan, math.nan)
-    ordered = np.sort(values)
-    low, high = _interval_ranks(n)
-    return Interval(float(ordered[low]), float(ordered[high]))
-
-
-@cache
-def _interval_ranks(n: int) -> tuple[int, int]:
-    """Return the ranks of the two ends of the interval of a median, from 0 to n − 1."""
-    low, high = (n + 1) // 2, n // 2 + 1
-    ends = stats.beta.ppf(LEVEL / 2, low, n + 1 - low), stats.beta.ppf(1 - LEVEL / 2, high, n + 1 - high)
-    first, last = (min(n - 1, max(0, math.ceil(n * end) - 1)) for end in ends)
-    return first, last
-
-
-def difference_interval(scores: Array, best: Array) -> Interval:
-    """Return a 95% bootstrap interval of the difference of two medians of independent samples.
-
-    The distribution of each resampled median (see `median_interval`) is represented by GRID quantiles.
-    """
-    level = (np.arange(GRID) + 0.5) / GRID
-    medians = []
-    for values in (scores, best):
-        n, m = len(values), (len(values) + 1) // 2
-        places = np.ceil(n * stats.beta.ppf(level, m, n + 1 - m)).astype(int) - 1
-        medians.append(np.sort(values)[places.clip(0, n - 1)])
-    pairs = differences(*(each.ravel() for each in np.meshgrid(*medians)))
-    return Interval(*quantiles(pairs, [LEVEL / 2, 1 - LEVEL / 2]))
 
 
 def probability_of_improvement(best: Array, scores: Array) -> float:

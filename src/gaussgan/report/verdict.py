@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from gaussgan.report.answer import FINISHED, Answer, Comparison, Setting
-from gaussgan.report.statistics import LEVEL, Interval
+from gaussgan.report.intervals import Interval
+from gaussgan.report.statistics import LEVEL
 
 LONGEST = 60  # characters of a name in a sentence
 MOST = 3  # number of settings that are named in one sentence
