@@ -29,6 +29,8 @@ def space(*lines: str, **params: object) -> Space:
         ("n=range(1,8)", IntDistribution(1, 7)),  # as in a plain sweep of Hydra, the end is left out
         ("n=range(1,9,3)", IntDistribution(1, 7, step=3)),
         ("n=range(8,1,-1)", IntDistribution(2, 8)),
+        ("n=range(0,10000000000)", IntDistribution(0, 10**10 - 1)),
+        ("x=range(0.1,0.3,0.1)", FloatDistribution(0.1, 0.2, step=0.1)),
         ("x=range(0,0.5,0.25)", FloatDistribution(0.0, 0.25, step=0.25)),
         ("u=choice(alternating,simultaneous)", CategoricalDistribution(["alternating", "simultaneous"])),
         ("u=1,2.5,a", CategoricalDistribution([1, 2.5, "a"])),
@@ -55,6 +57,8 @@ def test_syntax(line: str, distribution: object) -> None:
         ("lr=tag(log,range(1,8,2))", "must have step 1"),
         ("lr=shuffle(range(1,8))", "must be without shuffle"),
         ("lr=range(3,3)", "at least one value"),
+        ("lr=range(0,3,0)", "at least one value"),
+        ("data.seed=3", "data.seed must not be set in a search: it follows seed"),
         ("lr=choice(null,1)", "write null without choice"),
         ("lr=uniform(0,1)", "lr=uniform(0,1) must be a,b or choice(a,b)"),
         ("seed=1,2", "seed must not be searched"),

@@ -63,8 +63,8 @@ def test_a_killed_search_proposes_what_the_undisturbed_one_does(tmp_path: Path, 
 
 def test_the_first_trial_is_the_default_recipe(tmp_path: Path) -> None:
     with quiet():
-        grow(study := opened(tmp_path), SAMPLERS["tpe"], 1, {"x": 0.25, "y": 0.5})
-    assert study.get_trials()[0].params == {"x": 0.25, "y": 0.5}
+        grow(study := opened(tmp_path), SAMPLERS["tpe"], 1, {"x": 0.123456789, "y": 0.5})  # to the last digit
+    assert study.get_trials()[0].params == {"x": 0.123456789, "y": 0.5}
 
 
 def test_grid_goes_through_all_combinations() -> None:
@@ -72,18 +72,21 @@ def test_grid_goes_through_all_combinations() -> None:
     with quiet():
         proposed = propose([], space, partial(Grid, space.distributions), 0, ["minimize"], 6)
     assert [tuple(each["params"].values()) for each in proposed] == [(a, b) for a in (1, 2) for b in (0, 0.25, 0.5)]
+    large = Grid({key: FloatDistribution(0, 1, step=1e-3) for key in "abc"})
+    assert large.size == 1001**3
     with pytest.raises(ConfigError, match="grid needs a list of values for x"):
         Grid({"x": FloatDistribution(0, 1)})
 
 
 def test_a_study_of_another_search_is_refused(tmp_path: Path) -> None:
-    first = purpose_of(SPACE.distributions, ["score"], ["minimize"], 16, {"data.batch_size": 8})
+    first = purpose_of(SPACE.distributions, ["score"], ["minimize"], range(16), {"data.batch_size": 8})
     with quiet():
         opened(tmp_path, **first)
         opened(tmp_path, **first)
         for change, words in {
             "params.x": "has params.x=",
             "seeds": "has seeds=16, and this search has other",
+            "seed": "has seed=0, and this search has other",
             "data.batch_size": "has data.batch_size=8",
             "new": "has new=nothing",
         }.items():
@@ -99,6 +102,19 @@ def test_a_storage_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
     for storage in ("nosuch://db", "sqlite:////nosuch/dir/x.db", str(tmp_path / "file"), str(tmp_path)):
         with quiet(), pytest.raises(ConfigError, match=r"hydra\.sweeper\.storage: .* cannot be opened"):
             open_study(storage, "s", tmp_path, {"objectives": ["score"], "direction": ["minimize"]})
+
+
+def test_a_study_belongs_to_one_directory(tmp_path: Path) -> None:
+    purpose, storage = {"objectives": ["score"], "direction": ["minimize"]}, str(tmp_path / "shared.log")
+    for name in ("a", "b"):
+        (tmp_path / name / "s").mkdir(parents=True)
+    with quiet():
+        for _ in range(2):
+            open_study(storage, "s", tmp_path / "a" / "s", purpose)
+        with pytest.raises(ConfigError, match=r"the study s belongs to the search in .*/a/s; choose another"):
+            open_study(storage, "s", tmp_path / "b" / "s", purpose)
+        (tmp_path / "a" / "s").rmdir()  # it was moved
+        open_study(storage, "s", tmp_path / "b" / "s", purpose)
 
 
 def test_foreign_trials_are_left_alone(tmp_path: Path) -> None:

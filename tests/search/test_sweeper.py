@@ -181,6 +181,15 @@ def test_a_refused_trial_fails_and_the_others_go_on(start: Start, tmp_path: Path
     assert len([*tmp_path.glob("s/*/metrics.json")]) == 4  # two generations, the finalists and the winner
 
 
+def test_if_the_first_trials_all_fail_the_same_command_tries_them_again(start: Start) -> None:
+    def fail(_: Any) -> float:
+        raise OSError("no such device")
+
+    with pytest.raises(ConfigError, match=r"the first 4 trials failed, so the search ends here: .*no such device"):
+        start(*SPACE, task=fail)
+    assert told(start(*SPACE)) == told(start(*SPACE, name="whole"))
+
+
 def test_a_value_without_a_key_in_its_trial_is_left_out(start: Start) -> None:
     search = start("penalty=none,r1", "penalty.weight=tag(log,interval(0.01,1))", "hydra.sweeper.n_trials=6")
     none = [job for job in search.runs.launcher.launched if "penalty=none" in job]

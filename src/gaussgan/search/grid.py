@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -29,9 +29,7 @@ class Grid(BaseSampler):
 
     def __init__(self, space: dict[str, BaseDistribution], seed: int | None = None) -> None:
         self.values = {key: _values(key, distribution) for key, distribution in space.items()}
-
-    def __len__(self) -> int:
-        return prod(len(values) for values in self.values.values())
+        self.size = prod(count for count, _ in self.values.values())
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return {}
@@ -42,18 +40,22 @@ class Grid(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        combination = [*product(*self.values.values())][trial.number % len(self)]
-        return dict(zip(self.values, combination, strict=True))[param_name]
+        keys = [*self.values]
+        faster = prod(self.values[key][0] for key in keys[keys.index(param_name) + 1 :])
+        count, value = self.values[param_name]
+        return value(trial.number // faster % count)
 
 
-def _values(key: str, distribution: BaseDistribution) -> list[Any]:
+def _values(key: str, distribution: BaseDistribution) -> tuple[int, Callable[[int], Any]]:
+    """Return the number of values, and a function that returns the i-th value. A long list would not fit in memory."""
     if isinstance(distribution, CategoricalDistribution):
-        return [*distribution.choices]
+        return len(distribution.choices), distribution.choices.__getitem__
     if isinstance(distribution, IntDistribution) and not distribution.log:
-        return [*range(distribution.low, distribution.high + 1, distribution.step)]
+        numbers = range(distribution.low, distribution.high + 1, distribution.step)
+        return 1 + (numbers[-1] - numbers[0]) // distribution.step, numbers.__getitem__
     if isinstance(distribution, FloatDistribution) and distribution.step:
-        steps = round((distribution.high - distribution.low) / distribution.step)
-        return [distribution.low + i * distribution.step for i in range(steps + 1)]
+        low, step = distribution.low, distribution.step
+        return round((distribution.high - low) / step) + 1, lambda i: low + i * step
     raise ConfigError(
         f"hydra/sweeper/sampler=grid needs a list of values for {key}, as in choice(0.01,0.1) or range(1,8) (got an"
         " interval)"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from math import ceil
 from typing import Any, NamedTuple
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -79,7 +81,7 @@ def parse_space(params: Mapping[str, Any], arguments: Iterable[str], parser: Ove
             raise ConfigError(f"{where}{key} must not be a key of Hydra: only settings of a run can be searched")
         if override.is_sweep_override():
             distributions[name] = _distribution(override, where)
-        elif key in ("replicas", "run_dir"):
+        elif key in ("replicas", "run_dir", "data.seed"):
             raise ConfigError(f"{where}{key} must not be set in a search: {FORBIDDEN[key]}")
         else:
             fixed[name] = line
@@ -130,7 +132,7 @@ def _distribution(override: Override, where: str) -> BaseDistribution:
         if isinstance(value, IntervalSweep):
             return _interval(value)
         if isinstance(value, RangeSweep):
-            return _range([*override.sweep_iterator()], value.step, "log" in tags)
+            return _range(value, "log" in tags)
     except ValueError as error:
         raise ConfigError(f"{line}: {error}") from error
     if tags:
@@ -157,15 +159,18 @@ def _interval(sweep: IntervalSweep) -> BaseDistribution:
     return FloatDistribution(low, high, log=log)
 
 
-def _range(values: list[Any], step: float | None, log: bool) -> BaseDistribution:
-    if not values:
+def _range(sweep: RangeSweep, log: bool) -> BaseDistribution:
+    # As in Hydra, but without the list of all values, which may not fit in memory.
+    whole = all(isinstance(value, int) for value in (sweep.start, sweep.stop, sweep.step))
+    start, stop, by = (Decimal(value or 0) for value in (sweep.start, sweep.stop, sweep.step))
+    if by == 0 or (count := ceil((stop - start) / by)) < 1:
         raise ValueError("a range must have at least one value")
-    step = abs(step or 1)
-    low, high = min(values), max(values)
+    ends = [(int if whole else float)(value) for value in (start, start + (count - 1) * by)]
+    low, high, step = min(ends), max(ends), abs(sweep.step)
     if log and step != 1:
         raise ValueError(f"a range with the tag log must have step 1 (got {step})")
-    if all(type(value) is int for value in values):
-        return IntDistribution(low, high, log=log, step=int(step))
+    if whole:
+        return IntDistribution(int(low), int(high), log=log, step=int(step))
     if log:
         raise ValueError("a range with the tag log must consist of whole numbers; use tag(log,interval(…))")
     return FloatDistribution(low, high, step=step)

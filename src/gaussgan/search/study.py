@@ -55,8 +55,9 @@ def propose(
     number = int(np.random.SeedSequence([seed, len(trials)]).generate_state(1)[0])
     memory = optuna.create_study(directions=directions, sampler=make_sampler(seed=number))
     memory.add_trials(trials)
-    if first is not None and not trials:
-        memory.enqueue_trial(dict(first))
+    exact = dict(first) if first is not None and not trials else {}
+    if exact:
+        memory.enqueue_trial(exact)
     for _ in range(count):
         memory.ask(space.distributions)
     asked = memory.get_trials(deepcopy=False)[len(trials) :]
@@ -64,12 +65,12 @@ def propose(
     return [
         {
             "state": TrialState.RUNNING,
-            "params": space.short(each.params),
+            "params": {**space.short(each.params), **({} if i else exact)},
             "distributions": space.distributions,
             "user_attrs": attributes,
             "system_attrs": each.system_attrs,
         }
-        for each in asked
+        for i, each in enumerate(asked)
     ]
 
 
@@ -111,7 +112,8 @@ def open_study(storage: str | None, name: str, directory: Path, purpose: Mapping
         purpose: what the study searches; see `purpose_of`.
 
     Raises:
-        ConfigError: when the storage cannot be opened, or when the study exists and has another purpose.
+        ConfigError: when the storage cannot be opened, or when the study exists and has another purpose, or belongs to
+            another directory that still exists.
     """
     try:
         study = optuna.create_study(
@@ -137,6 +139,14 @@ def open_study(storage: str | None, name: str, directory: Path, purpose: Mapping
                 f"hydra.sweeper.storage: the study {name} has {key}={_shown(theirs.get(key))}, and this search has"
                 f" {_shown(ours)}; choose another hydra.sweep.dir or hydra.sweeper.study_name"
             )
+    if storage is not None:  # directories of the same name would share a study, but not its runs
+        ours, other = directory.resolve(), Path(study.user_attrs.get(DIRECTORY, directory)).resolve()
+        if ours != other and other.exists():
+            raise ConfigError(
+                f"hydra.sweeper.storage: the study {name} belongs to the search in {other}; choose another"
+                " hydra.sweeper.study_name"
+            )
+        study.set_user_attr(DIRECTORY, str(ours))
     return study
 
 
@@ -149,19 +159,18 @@ def purpose_of(
     distributions: Mapping[str, BaseDistribution],
     objectives: Sequence[str],
     directions: Sequence[Direction],
-    seeds: int,
+    seeds: Sequence[int],
     settings: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return what a study searches, as a flat dict of plain values. A study is resumed only if it is equal.
 
     Args:
-        seeds: the number of seeds of each trial.
+        seeds: the seeds of each trial.
         settings: the settings of the default recipe.
     """
     space = {f"params.{key}": distribution_to_json(each) for key, each in distributions.items()}
-    rules = {"objectives": [*objectives], "direction": [*directions], "seeds": seeds}
-    fixed = {key: value for key, value in settings.items() if not any(key == each.lstrip("+") for each in space)}
-    return {**space, **rules, **fixed}
+    rules = {"objectives": [*objectives], "direction": [*directions], "seeds": len(seeds), "seed": seeds[0]}
+    return {**space, **rules, **settings}
 
 
 @contextmanager

@@ -85,7 +85,7 @@ class Search:
             return [self.runs.launcher.launch([program.overrides for program in plan], initial_job_idx=0)]
         self.directory.mkdir(parents=True, exist_ok=True)
         name = options.study_name or self.directory.resolve().name
-        rules = options.objectives, options.direction, options.seeds
+        rules = options.objectives, options.direction, self.seeds
         purpose = purpose_of(self.space.distributions, *rules, self.recipes.default.settings)
         self.study = open_study(options.storage, name, self.directory, purpose)
         OmegaConf.save(self.config, self.directory / SWEEP)
@@ -110,7 +110,7 @@ class Search:
         self.make_sampler = instantiate(options.sampler)
         if getattr(self.make_sampler, "func", None) is Grid:  # it decides itself where the default recipe comes
             self.make_sampler, self.first = partial(self.make_sampler, self.space.distributions), None
-            self.n_trials = min(options.n_trials, len(self.make_sampler()))
+            self.n_trials = min(options.n_trials, self.make_sampler().size)
         elif not self.space.contains(self.recipes.first):
             outside = {key: value for key, value in self.first.items() if not self.space.contains({key: value})}
             shown = ", ".join(f"{key}={value}" for key, value in outside.items())
@@ -167,10 +167,25 @@ class Search:
                 *(trials[0].number, trials[-1].number, self.n_trials, sizes),
             )
             jobs = [by_number[each.trials[0]].user_attrs[JOB] for each in pending]
-            for program, results in self.runs.launch([self._with_pruner(each) for each in pending], jobs):
-                for number, result in zip(program.trials, results, strict=True):
-                    self._tell(number, result)
+            launched = self.runs.launch([self._with_pruner(each) for each in pending], jobs)
+            told = {i: each for plan, results in launched for i, each in zip(plan.trials, results, strict=True)}
+            self._check_first(told)
+            for number, result in told.items():
+                self._tell(number, result)
         self._log_progress()
+
+    def _check_first(self, results: Mapping[int, Outcome]) -> None:
+        """Check that not all trials of the first generation failed, because then the others would fail, too.
+
+        The study is not told, so the same command trains these trials again.
+
+        Raises:
+            ConfigError: when all failed.
+        """
+        finished = any(trial.state.is_finished() and JOB in trial.user_attrs for trial in trials_of(self.study))
+        errors = [result.error for result in results.values() if result.error]
+        if not finished and len(errors) == len(results):
+            raise ConfigError(f"the first {len(errors)} trials failed, so the search ends here: {errors[0]}")
 
     def _with_pruner(self, program: Program) -> Program:
         if not self.options.pruner:
