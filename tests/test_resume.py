@@ -167,6 +167,7 @@ def test_a_signal_stops_after_the_block_and_the_run_goes_on_in_place(
 
 
 @SPAWNS
+@pytest.mark.extra  # it takes long
 def test_a_signal_to_one_rank_stops_all_of_them(compose: Compose, tmp_path: Path) -> None:
     recipe = (*RECIPE, "trainer.precision=64-true")
     alone = compose(*recipe, name="alone")
@@ -189,6 +190,7 @@ def test_a_signal_to_one_rank_stops_all_of_them(compose: Compose, tmp_path: Path
     assert records[0]["train/loss_d"] == pytest.approx(records[1]["train/loss_d"], rel=1e-9)
 
 
+@pytest.mark.extra  # it takes long
 def test_a_signal_to_the_parent_of_spawned_ranks_reaches_them(tmp_path: Path) -> None:
     with endless(tmp_path, BEST, "trainer.devices=2", "trainer.strategy=ddp_spawn") as process:
         process.send_signal(signal.SIGTERM)

@@ -65,6 +65,7 @@ def test_what_a_run_leaves_is_true_or_false(compose: Compose, key: str) -> None:
         check(compose("callbacks=lean", f"callbacks.{key}=some"))
 
 
+@pytest.mark.extra  # it takes long
 def test_a_whole_sweep_leaves_nothing_else(tmp_path: Path) -> None:
     def start(launcher: str) -> subprocess.Popen[str]:
         command = [sys.executable, str(ROOT / "scripts" / "train.py"), "-m", "trainer=cpu", "seed=0,1", *SMALL, *ALONE]

@@ -44,6 +44,7 @@ def test_a_run_is_assembled_once(tmp_path: Path, overrides: list[str]) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "conf" / "debug").glob("*.yaml")))
+@pytest.mark.extra  # it takes long
 def test_every_debug_option_trains_from_the_command_line(tmp_path: Path, name: str) -> None:
     quick = ["trainer=cpu", "data.num_examples=16", "trainer.enable_progress_bar=false", f"debug={name}"]
     command = [sys.executable, str(ROOT / "scripts" / "train.py"), *quick, "hydra.run.dir=run"]

@@ -277,6 +277,7 @@ def test_debug_profiler_leaves_its_report(compose: Compose, tmp_path: Path) -> N
     assert "run_training_epoch" in (tmp_path / "run" / "fit-profile.txt").read_text()
 
 
+@pytest.mark.extra  # it takes long
 def test_ddp_from_the_command_line(compose: Compose, tmp_path: Path) -> None:
     ranks = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.enable_progress_bar=false")
     command = [sys.executable, str(ROOT / "scripts" / "train.py"), *ranks, *QUICK]

@@ -114,7 +114,7 @@ def test_any_end_leaves_a_history(compose: Compose, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(GaussianDataModule, "draw_epoch", stop)
     cfg = compose(*SMALL, "~callbacks.pictures")
-    with pytest.raises((error, SystemExit)):  # Lightning exits after a KeyboardInterrupt
+    with pytest.raises((error, RuntimeError)):  # a call of sys.exit, which Lightning makes here too, is an error
         train(cfg)
     assert [row["iteration"] for row in table(cfg.run_dir)] == [9, 18]
     assert not [*Path(cfg.run_dir).rglob("*.tmp")]

@@ -145,6 +145,7 @@ def test_a_trusted_run_may_name_anything(forge: Callable[..., Path], tmp_path: P
         sys.path.remove(str(tmp_path))
 
 
+@pytest.mark.extra  # it takes long
 def test_the_script_imports_nothing_from_where_it_is_called(forge: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "beside.py").write_text("from pathlib import Path\nPath('mark').touch()\n")
     directory = forge(put("config", "data", "distribution", {"_target_": "beside.Anything"}))
