@@ -277,6 +277,21 @@ def test_a_large_group_is_split(launch: Launch, groups: Groups) -> None:
         launch(*jobs, options=("hydra.launcher.max_replicas=0",))
 
 
+def test_after_a_stop_jobs_are_divided_as_before(
+    launch: Launch, groups: Groups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gaussgan.sweep.executors.inline.Inline.workers", 2, raising=False)
+    jobs = [f"seed={seed}" for seed in range(8)]
+    launch(*jobs)
+    assert numbers(groups) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    for cfg in groups[0]:  # only these were trained before the sweep was stopped
+        config: Any = OmegaConf.to_container(cfg)
+        write_record(Path(cfg.run_dir), {"status": "completed", **identity(config)})
+    groups.clear()
+    launch(*jobs)
+    assert numbers(groups) == [[4, 5, 6, 7]]
+
+
 def test_a_run_fails_alone_in_its_group(launch: Launch, groups: Groups, tmp_path: Path) -> None:
     results = launch("seed=12", "seed=13", "seed=14")
     assert [result.status.name for result in results] == ["COMPLETED", "FAILED", "COMPLETED"]

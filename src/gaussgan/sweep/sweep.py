@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -119,15 +119,19 @@ class Sweep:
         todo = [job for job in jobs if not job.is_done]
         self._remove_groups(jobs, todo)
         tasks = [self._task(members, group) for group, members in self._groups_that_go_on(jobs).items()]
-        left = [job for job in todo if not any(job in task.jobs for task in tasks)]
+        left = {*todo}.difference(*(task.jobs for task in tasks))
         workers = getattr(self.executor, "workers", 1)
-        for group in [[job] for job in left] if self.max_replicas == 1 else _groups(left):
+        # All jobs are divided, also those that are done: the last digits of a run depend on how many train together.
+        for group in [[job] for job in jobs] if self.max_replicas == 1 else _groups(jobs, left):
             size = self.max_replicas or len(group)
             if workers and len(group) > 1:  # give every worker something to do
                 size = min(size, -(-len(group) // workers))
             for i in range(0, len(group), size):
-                chunk = group[i : i + size]
-                tasks.append(self._task(chunk, group_directory(self.directory, chunk) if chunk[1:] else None))
+                chunk = [job for job in group[i : i + size] if job in left]
+                own = [[job] for job in chunk if job.goes_on]
+                for each in [*own, [job for job in chunk if not job.goes_on]]:
+                    if each:
+                        tasks.append(self._task(each, group_directory(self.directory, each) if each[1:] else None))
         return sorted(tasks, key=lambda task: task.jobs[0].number)
 
     def _task(self, jobs: Sequence[Job], group: Path | None) -> Task:
@@ -167,8 +171,11 @@ def begin(*arguments: Any) -> Sweep:
     return sweeps[-1]
 
 
-def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
-    """Divide jobs into groups that can be trained together. The groups are in the order of their first jobs."""
+def _groups(jobs: Sequence[Job], left: Collection[Job]) -> list[list[Job]]:
+    """Divide jobs into groups that can be trained together. The groups are in the order of their first jobs.
+
+    For those of the jobs that are `left` to run, the log says which must be trained alone.
+    """
     groups: dict[str | int, list[Job]] = {}
     alone: dict[str, list[int]] = {}
     for i, job in enumerate(jobs):
@@ -176,13 +183,13 @@ def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
         try:
             check(job.config)
             config: dict[str, Any] = OmegaConf.to_container(job.config, resolve=False)  # type: ignore[assignment]
-            reason = "it goes on from its checkpoint" if job.goes_on else reason_alone(config)
+            reason = reason_alone(config)
             if job.task is None:
                 log.debug("#%d cannot be resolved; it is run alone and reports the error", job.number)
-            elif reason:
-                alone.setdefault(reason, []).append(job.number)
-            else:
+            elif reason is None:
                 group = group_key(job.config, config)
+            if job in left and (reason := "it goes on from its checkpoint" if job.goes_on else reason):
+                alone.setdefault(reason, []).append(job.number)
         except Exception:
             log.debug("#%d is run alone and reports the error", job.number, exc_info=True)
         groups.setdefault(group, []).append(job)
