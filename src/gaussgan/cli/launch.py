@@ -131,10 +131,10 @@ def _end_sweep() -> bool:
     from gaussgan.sweep.closing import end_sweep, print_plan
     from gaussgan.sweep.sweep import sweeps
 
-    claim, stopped = _claims.pop(), sys.exc_info()[0] is not None
+    claim, stopped = _claims.pop(), isinstance(sys.exc_info()[1], SystemExit | KeyboardInterrupt)
     jobs = [job for sweep in sweeps for job in sweep.jobs]
     dry = any(sweep.dry_run for sweep in sweeps)
-    if dry and not stopped:
+    if dry and sys.exc_info()[0] is None:
         print_plan(jobs, claim.directory)
     if dry or not jobs:
         claim.abandon()
