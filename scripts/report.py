@@ -29,13 +29,14 @@ def main() -> None:
         "--out",
         metavar="DIR",
         type=Path,
-        help="where to write the two files (default: DIR, or a new directory in logs/reports for several)",
+        help="where to write the two files (default: DIR; with several, --where or --tag, a new one in logs/reports)",
     )
     arguments = parser.parse_args()
     directories, out = arguments.directories, arguments.out
     if out is None:
         new = Path("logs", "reports", f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}")
-        out = directories[0] if len(directories) == 1 else new
+        whole = len(directories) == 1 and not (arguments.where or arguments.tag)
+        out = directories[0] if whole else new  # a part of a sweep does not replace the report of the sweep
 
     from gaussgan.report.write import write_report
 

@@ -421,6 +421,15 @@ def test_the_same_seed_twice_is_one_pair(write_run: Write, tmp_path: Path) -> No
     assert (against.runs, against.difference) == (2, pytest.approx((1.5 + 1.0) / 2))
 
 
+def test_a_report_says_which_runs_it_uses(write_run: Write, report: Callable[..., Report]) -> None:
+    for name, seed, lr in (("a", 0, 0.05), ("b", 1, 0.05), ("c", 1, 0.05), ("d", 0, 0.1)):
+        write_run(name, 0.3, seed, settings={"optimizer_d.lr": lr})
+    said = report(where=["optimizer_d.lr=0.05"]).sentences
+    assert "Only the runs with optimizer_d.lr=0.05 are used: 3 of 4." in said
+    assert any(sentence.startswith("Runs that repeat the setting and the seed of another run: 1.") for sentence in said)
+    assert not any("repeat" in sentence for sentence in report(where=["optimizer_d.lr=0.1"]).sentences)
+
+
 def test_if_all_diverged_the_report_says_so(write_run: Write, report: Callable[..., Report]) -> None:
     sweep(write_run, np.full((2, 3), math.inf), range(3))
     assert report().sentences[0] == "No finished run has a finite val/w2: 6 diverged."

@@ -29,6 +29,11 @@ from gaussgan.report.tables import print_answer, print_failed, write_table
 from gaussgan.report.verdict import counted, sentences
 from gaussgan.runs.files import writing
 
+POOLED = (
+    "The table and the charts pool the seeds of the search with those that only the finalists have, so their best"
+    " settings are flattered by chance."
+)
+
 
 class Report(NamedTuple):
     """A written report.
@@ -65,14 +70,18 @@ def write_report(
     """
     found = find_runs(directories)
     frame, settings = frame_of(found)
+    notes = []
     if where or tags:
         keep = chosen(frame, settings, found.runs, where, tags)
         frame, settings = (each[keep].reset_index(drop=True) for each in (frame, settings))
         settings = settings[[key for key in settings if settings[key].nunique() > 1]]
+        conditions = ", ".join([*where, *(f"the tag {tag}" for tag in tags)])
+        notes.append(f"Only the runs with {conditions} are used: {len(frame):,} of {len(keep):,}.")
     answer = compare(frame, find_factors(frame, settings, found.runs))
     sections = study_sections(directories)
-    said = sentences(answer)
     first = [sentence for section in sections for sentence in section.sentences]
+    said = [POOLED] if first else sentences(answer)
+    said += [*notes, *_repeats(frame, answer)]
     statuses = Counter(frame["status"].tolist())
     console = _console()
     counts = f"{len(frame):,} run{'s' * (len(frame) > 1)}: {counted(statuses)}{described(found.skipped)}"
@@ -88,6 +97,20 @@ def write_report(
     for path in (table, page):
         console.print(f"written: {path}", markup=False, highlight=False, soft_wrap=True)
     return Report(page, table, statuses, [*first, *said])
+
+
+def _repeats(frame: pd.DataFrame, answer: Answer) -> list[str]:
+    """Return a sentence about finished runs that repeat the seed of another run of the same setting."""
+    counts = (
+        frame["seed"].to_numpy()[each.rows][frame["score"].notna().to_numpy()[each.rows]] for each in answer.settings
+    )
+    extra = sum(len(seeds) - len({*seeds.tolist()}) for seeds in counts)
+    if not extra:
+        return []
+    return [
+        f"Runs that repeat the setting and the seed of another run: {extra:,}. They count in n and in the quantiles, but"
+        " only once in the tests."
+    ]
 
 
 def _console() -> Console:
