@@ -108,8 +108,8 @@ def _repeats(frame: pd.DataFrame, answer: Answer) -> list[str]:
     if not extra:
         return []
     return [
-        f"Runs that repeat the setting and the seed of another run: {extra:,}. They count in n and in the quantiles, but"
-        " only once in the tests."
+        f"Runs that repeat the setting and the seed of another run: {extra:,}. They count in n and in the quantiles,"
+        " but only once in the tests."
     ]
 
 
