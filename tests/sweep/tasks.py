@@ -43,14 +43,14 @@ class Counting:
     error: str = ""
 
     def __call__(self) -> None:
-        self.note("tries", str(os.getpid()))
-        print("a word to the terminal", flush=True)
-        if len(self.lines("tries")) <= self.kills:
-            os.kill(os.getpid(), signal.SIGKILL)
-        if self.error:
-            raise RuntimeError(self.error)
         count = int((self.lines("stopped") or ["0"])[-1])
-        try:
+        try:  # a signal may come as soon as the first file is there
+            self.note("tries", str(os.getpid()))
+            print("a word to the terminal", flush=True)
+            if len(self.lines("tries")) <= self.kills:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.error:
+                raise RuntimeError(self.error)
             while count < self.end:
                 time.sleep(0.05)
                 count += 1

@@ -63,7 +63,8 @@ class Task:
     def _run(self) -> None:
         left = [job for job in self.jobs if not job.is_done]
         for job in left:
-            log.info("\t#%d : %s", job.number, " ".join(filter_overrides(job.overrides)))
+            shown = [each if len(each) <= 80 else f"{each[:77]}…" for each in filter_overrides(job.overrides)]
+            log.info("\t#%d : %s", job.number, " ".join(shown))  # a search gives lists of a thousand numbers
         if self.group is not None and (len(left) > 1 or has_checkpoint(self.group)):
             left = self._train_together()
         for job in left:
