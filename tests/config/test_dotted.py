@@ -1,8 +1,10 @@
 """Dotted keys of nested configurations, and their text as YAML."""
 
+import math
+
 from omegaconf import OmegaConf
 
-from gaussgan.config.dotted import flatten, set_key, to_yaml
+from gaussgan.config.dotted import flatten, set_key, to_yaml, whole_as_int
 
 
 def test_flatten_and_set_key() -> None:
@@ -33,3 +35,9 @@ def test_text_equals_that_of_omegaconf() -> None:
     ]
     config = {"words": words, **{f"key {word}": word for word in words}, "numbers": [1, -2.5, 1e-9, True, None, {}]}
     assert to_yaml(config) == OmegaConf.to_yaml(OmegaConf.create(config))
+
+
+def test_whole_numbers_have_one_text() -> None:
+    value = {"a": [1.0, 2, 0.5, (3.0,)], "b": {"c": math.inf}, "d": True, "e": "1.0", "f": None}
+    expected = {"a": [1, 2, 0.5, [3]], "b": {"c": math.inf}, "d": True, "e": "1.0", "f": None}
+    assert repr(whole_as_int(value)) == repr(expected)

@@ -35,6 +35,15 @@ def walk(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...
         yield from walk(child, (*path, str(name)))
 
 
+def whole_as_int(value: Any) -> Any:
+    """Replace each float in a nested value that is a whole number by an int, so that 1.0 and 1 have the same text."""
+    if isinstance(value, Mapping):
+        return {key: whole_as_int(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [whole_as_int(entry) for entry in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def set_key(config: dict[str, Any], key: str, value: Any) -> None:
     """Set the value of a dotted key in a nested configuration. For the key "a.b", the entry "a" must exist."""
     *parents, name = key.split(".")

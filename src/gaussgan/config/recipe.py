@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gaussgan.config.dotted import flatten
+from gaussgan.config.dotted import flatten, whole_as_int
 from gaussgan.config.schema import KEYS
 
 NO_EFFECT = (
@@ -60,15 +60,7 @@ def _without_directory(value: Any, directory: str) -> Any:
 
 def fingerprint(settings: Mapping[str, Any]) -> str:
     """Return a text that is equal for equal settings. A whole number equals the same number as a float: 1 and 1.0."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: plain(entry) for key, entry in value.items()}
-        if isinstance(value, list | tuple):
-            return [plain(entry) for entry in value]
-        return int(value) if isinstance(value, float) and value.is_integer() else value
-
-    return json.dumps(plain(settings), sort_keys=True, default=str)
+    return json.dumps(whole_as_int(settings), sort_keys=True, default=str)
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

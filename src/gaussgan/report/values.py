@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from gaussgan.config.dotted import whole_as_int
+
 FEW_DIGITS, ALL_DIGITS = 4, 17
 LONGEST = 60  # characters of a text
 _DECIMAL = re.compile(r"-?\b\d+\.\d+(e[+-]?\d+)?")
@@ -25,7 +27,7 @@ def comparable(value: Any) -> Value:
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
         return "nan" if value != value else float(value)
-    return value if isinstance(value, str) else json.dumps(_plain(value), default=str)
+    return value if isinstance(value, str) else json.dumps(whole_as_int(value), default=str)
 
 
 def parse(text: str) -> Value:
@@ -72,11 +74,3 @@ def in_order(values: Iterable[Value]) -> list[Value]:
 def readable(path: str) -> str:
     """Return the name of a file as a text that can be written to a file, although its bytes may be no text."""
     return os.fsencode(path).decode(errors="replace")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
+from gaussgan.config.schema import BOOLEAN, or_null, whole
 from gaussgan.config.units import clock
 from gaussgan.runs.directory import LAST, Busy, is_locked
 from gaussgan.runs.record import write_record
@@ -205,8 +206,6 @@ def check_options(max_replicas: object, dry_run: object) -> None:
     Raises:
         ConfigError: when an option has a wrong value.
     """
-    from gaussgan.config.schema import BOOLEAN, or_null, whole
-
     for name, value, (text, holds) in (
         ("max_replicas", max_replicas, or_null(whole(1))),
         ("dry_run", dry_run, BOOLEAN),
