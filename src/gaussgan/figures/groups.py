@@ -18,7 +18,7 @@ from gaussgan.figures.colors import CATEGORIES, FAKE, OTHERS, TIME
 from gaussgan.figures.style import legend
 
 BEST = 5  # number of groups with names and colours, if there are more groups than colours
-MAX_CURVES = 40  # number of groups of which a curve is drawn
+MAX_CURVES = 40  # largest number of groups that have a curve
 
 
 class Shade(NamedTuple):

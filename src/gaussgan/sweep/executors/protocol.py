@@ -20,7 +20,7 @@ from gaussgan.runs.signals import NOTED
 log = logging.getLogger(__name__)
 
 Task = Callable[[], None]
-STOP_SECONDS = 60.0  # so long an executor waits for tasks that it has told to end
+STOP_SECONDS = 60.0  # how long an executor waits for tasks that it has told to end
 FROM_TERMINAL = [signum for signum in NOTED if signum != signal.SIGTERM]  # sent to all processes of a terminal
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from gaussgan.sweep.executors.protocol import Task
 from gaussgan.sweep.executors.worker import InWorker, end_with, why_lost
 
-GRACE_SECONDS = 300  # so long a job that got SIGTERM waits for what SLURM does next
+GRACE_SECONDS = 300  # how long a job that got SIGTERM waits for what SLURM does next
 
 
 @dataclass

@@ -43,9 +43,9 @@ SLURM: dict[str, Rule] = {
     "setup": or_null(TEXTS),
     "additional_parameters": or_null(MAPPING),
 }
-COMMAND_SECONDS = 30  # so long SLURM's commands may take
+COMMAND_SECONDS = 30  # time limit of each of SLURM's commands
 POLL_SECONDS = 10  # between two looks at SLURM's queue
-LAG_SECONDS = 30  # so long a result may take to appear on a shared file system
+LAG_SECONDS = 30  # how long a result may take to appear on a shared file system
 
 
 class Local:
