@@ -83,6 +83,19 @@ def clipped(values: Iterable[float], top: float) -> list[float | None]:
     return [None if math.isnan(value) else min(value, top) for value in values]
 
 
+def curve(x: Any, y: Any, color: str, text: str, hover: str, width: float, mode: str = "lines") -> go.Scatter:
+    """Return the line of a setting whose name is `text`. Its legend entry also hides the setting's `band`."""
+    return go.Scatter(
+        x=x,
+        y=y,
+        mode=mode,
+        line={"color": color, "width": width},
+        name=text,
+        legendgroup=text,
+        hovertemplate=f"{hover}<extra>{text}</extra>",
+    )
+
+
 def band(
     x: Sequence[float], low: Sequence[Any], high: Sequence[Any], color: str, group: str, alpha: float
 ) -> go.Scatter:

@@ -21,6 +21,7 @@ from gaussgan.report.charts import (
     band,
     ceiling,
     clipped,
+    curve,
     figure_of,
     naming,
     selection,
@@ -56,25 +57,16 @@ def distribution_charts(answer: Answer, frame: pd.DataFrame, curves: Mapping[int
 
 
 def _learning(answer: Answer, selected: Sequence[tuple[str, str, Setting]], curves: Mapping[int, Curve]) -> Chart:
-    shown = [value for curve in curves.values() for each in (curve.p10, curve.median) for value in each.tolist()]
-    top = ceiling([*shown, *(value for curve in curves.values() for value in curve.p90.tolist())])
+    shown = [value for each in curves.values() for values in (each.p10, each.median) for value in values.tolist()]
+    top = ceiling([*shown, *(value for each in curves.values() for value in each.p90.tolist())])
     traces = []
-    for i, curve in curves.items():
+    for i, each in curves.items():
         text, color, _ = selected[i]
-        at = curve.iterations.tolist()
-        p10, median, p90 = (clipped(values.tolist(), top) for values in (curve.p10, curve.median, curve.p90))
+        at = each.iterations.tolist()
+        p10, median, p90 = (clipped(values.tolist(), top) for values in (each.p10, each.median, each.p90))
         traces.append(band(at, p10, p90, color, text, 0.12))
-        traces.append(
-            go.Scatter(
-                x=at,
-                y=median,
-                mode="lines" if len(at) > 1 else "markers",
-                line={"color": color, "width": 2.5},
-                name=text,
-                legendgroup=text,
-                hovertemplate="iteration %{x:,}: %{y:.3g}<extra>" + text + "</extra>",
-            )
-        )
+        mode = "lines" if len(at) > 1 else "markers"
+        traces.append(curve(at, median, color, text, "iteration %{x:,}: %{y:.3g}", 2.5, mode))
     figure = figure_of(
         traces,
         xaxis={"title": {"text": "iteration"}, "rangemode": "tozero"},
@@ -128,17 +120,7 @@ def _profiles(groups: Sequence[Group], frame: pd.DataFrame) -> Chart:
         if len(values):
             proportion, lower, upper = statistics.profile(values, limits)
             traces.append(band(limits.tolist(), lower.tolist(), upper.tolist(), color, text, 0.14))
-            traces.append(
-                go.Scatter(
-                    x=limits,
-                    y=proportion,
-                    mode="lines",
-                    line={"color": color, "width": 2},
-                    name=text,
-                    legendgroup=text,
-                    hovertemplate="%{y:.0%} within %{x:.3g} × baseline<extra>" + text + "</extra>",
-                )
-            )
+            traces.append(curve(limits, proportion, color, text, "%{y:.0%} within %{x:.3g} × baseline", 2))
     figure = figure_of(
         traces,
         xaxis=axis("val/w2 divided by the baseline of the same run", limits.tolist(), far=8.0),
