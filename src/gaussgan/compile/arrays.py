@@ -1,0 +1,85 @@
+"""A value of a graph as C sees it: an array of places in a buffer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+# F: float lanes, also for truth values; D: double lanes, also for whole numbers, which are exact below 2^53.
+KINDS = {torch.float32: "F", torch.bool: "F", torch.float64: "D", torch.int64: "D", torch.int32: "D"}
+C_TYPES = {
+    torch.float32: "float", torch.bool: "uint8_t", torch.float64: "double", torch.int64: "int64_t", torch.int32: "int32_t",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Array:
+    """The place of each element of a tensor in a buffer.
+
+    A view of a tensor (a transpose, a slice, an expansion) is another array with the same buffer, so it costs nothing.
+
+    Attributes:
+        buffer: the number of the buffer; −1 for a constant.
+        index: the place of each element in the buffer; its shape is the shape of the tensor.
+        kind: "F" or "D"; see KINDS.
+        value: the value of all elements of a constant.
+    """
+
+    buffer: int
+    index: np.ndarray
+    kind: str
+    value: float = 0.0
+
+    @staticmethod
+    def constant(value: float, kind: str, shape: tuple[int, ...] = ()) -> Array:
+        return Array(-1, np.zeros(shape, dtype=np.int64), kind, value)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.index.shape
+
+    @property
+    def is_constant(self) -> bool:
+        return self.buffer < 0
+
+    def map(self, change: Callable[[np.ndarray], np.ndarray]) -> Array:
+        """Return the array with another index: a view."""
+        return replace(self, index=change(self.index))
+
+    def expand(self, shape: tuple[int, ...]) -> Array:
+        return self if self.shape == shape else self.map(lambda index: np.broadcast_to(index, shape))
+
+    def same_places(self, other: Array) -> bool:
+        return self.buffer == other.buffer and self.shape == other.shape and bool((self.index == other.index).all())
+
+    @property
+    def key(self) -> tuple:
+        """A value that is equal for arrays with the same elements."""
+        if self.is_constant:
+            return (-1, self.kind, math.isnan(self.value) or self.value, math.copysign(1, self.value))
+        return (self.buffer, self.shape, self.index.tobytes())
+
+
+def literal(value: float) -> str:
+    """Return a C expression for a number."""
+    if math.isnan(value):
+        return "NAN"
+    if math.isinf(value):
+        return "INFINITY" if value > 0 else "(-INFINITY)"
+    return repr(float(value))
+
+
+def affine(index: np.ndarray) -> tuple[int, list[int]] | None:
+    """Return (base, strides) if each place is base + Σ stride · coordinate; otherwise None."""
+    if not index.size:
+        return 0, [0] * index.ndim
+    base = int(index.flat[0])
+    strides = [int(index[(0,) * d + (1,) + (0,) * (index.ndim - d - 1)]) - base if n > 1 else 0 for d, n in enumerate(index.shape)]
+    expected = base
+    for d, (n, stride) in enumerate(zip(index.shape, strides, strict=True)):
+        expected = expected + (np.arange(n) * stride).reshape([-1 if e == d else 1 for e in range(index.ndim)])
+    return (base, strides) if np.array_equal(np.broadcast_to(expected, index.shape), index) else None

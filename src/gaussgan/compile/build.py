@@ -1,0 +1,142 @@
+"""Build a shared library from C source, and keep it in a cache on disk."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from gaussgan.compile.errors import NotCompiled
+
+# No -ffast-math: see lanes.h. The first two allow square roots and comparisons to be vectorised.
+FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-shared", "-fPIC", "-w")
+LAST = 250  # characters of a compiler's message
+
+
+def build(source: str, header: str) -> ctypes.CDLL:
+    """Return a shared library made from C source that includes the header as "lanes.h".
+
+    A library that was made before from the same source, by the same compiler, for the same CPU, is read from the cache.
+
+    Raises:
+        NotCompiled: when there is no C compiler, or it fails.
+    """
+    command = compiler()
+    key = hashlib.sha256("\0".join([source, header, *command, *FLAGS, version(command), cpu()]).encode()).hexdigest()[:32]
+    directory = cache_directory()
+    if directory is not None and (library := _load(directory / f"{key}.so")) is not None:
+        return library
+    with tempfile.TemporaryDirectory(dir=directory, prefix="build-") as temporary:
+        work = Path(temporary)
+        (work / "lanes.h").write_text(header)
+        (work / "program.c").write_text(source)
+        _run([*command, *FLAGS, "-o", "program.so", "program.c", "-lm"], work)
+        built = work / "program.so"
+        if directory is not None:
+            with suppress(OSError):
+                # The digest is written first: a library without its digest, or with another one, is built again.
+                digest = work / "digest"
+                digest.write_text(_digest(built))
+                os.replace(digest, directory / f"{key}.sha256")
+                os.replace(built, directory / f"{key}.so")
+                built = directory / f"{key}.so"
+        library = _open(built)
+    if library is None:
+        raise NotCompiled(f"the library that {command[0]} built cannot be loaded")
+    return library
+
+
+def compiler() -> list[str]:
+    """Return the command of the C compiler: $CC, cc, gcc, clang, or the one of the package ziglang.
+
+    Raises:
+        NotCompiled: when there is none.
+    """
+    if chosen := os.environ.get("CC"):
+        command = shlex.split(chosen)
+        if not command or shutil.which(command[0]) is None:
+            raise NotCompiled(f"CC={chosen} is not a program")
+        return command
+    for name in ("cc", "gcc", "clang"):
+        if (path := shutil.which(name)) is not None:
+            return [path]
+    if find_spec("ziglang") is not None:
+        return [sys.executable, "-m", "ziglang", "cc"]
+    raise NotCompiled("there is no C compiler; install gcc or clang, or pip install -c constraints.txt -e '.[compiler]'")
+
+
+@cache
+def _version(command: tuple[str, ...]) -> str:
+    try:
+        done = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NotCompiled(f"the C compiler {command[0]} does not run: {error}") from error
+    return done.stdout.partition("\n")[0]
+
+
+def version(command: list[str]) -> str:
+    """Return the first line of what a compiler says of its version."""
+    return _version(tuple(command))
+
+
+@cache
+def cpu() -> str:
+    """Return a text that differs between CPUs with different instructions."""
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        wanted = [line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))]
+        return "\n".join([platform.machine(), *sorted(set(wanted))])
+    return f"{platform.machine()} {platform.processor()}"
+
+
+def cache_directory() -> Path | None:
+    """Return the directory of built libraries, in the user's cache directory; None if it cannot be written."""
+    home = os.environ.get("XDG_CACHE_HOME") or ("~/Library/Caches" if sys.platform == "darwin" else "~/.cache")
+    directory = Path(home).expanduser() / "gaussgan"
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError:
+        return None
+    return directory if directory.stat().st_uid == os.getuid() else None
+
+
+def _run(command: list[str], directory: Path) -> None:
+    try:
+        done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise NotCompiled(f"the C compiler {command[0]} does not run: {error}") from error
+    if done.returncode or not (directory / "program.so").is_file():
+        message = " ".join(done.stderr.split())[:LAST] or "no message"
+        raise NotCompiled(f"the C compiler {command[0]} failed with status {done.returncode}: {message}")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _load(path: Path) -> ctypes.CDLL | None:
+    """Return a library of the cache; None if it is missing or damaged. A damaged file could stop the process."""
+    try:
+        if path.with_suffix(".sha256").read_text() != _digest(path):
+            return None
+    except OSError:
+        return None
+    return _open(path)
+
+
+def _open(path: Path) -> ctypes.CDLL | None:
+    with suppress(OSError):
+        return ctypes.CDLL(str(path))
+    return None

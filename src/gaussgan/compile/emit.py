@@ -1,0 +1,206 @@
+"""Turn a graph of ATen operations into loops over buffers: the middle of the compiler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx
+
+from gaussgan.compile.arrays import KINDS, Array
+from gaussgan.compile.errors import NotCompiled
+from gaussgan.compile.operations import compute
+from gaussgan.compile.trace import leaves
+
+LARGE = 4096  # multiply-adds; a product with more is worth a copy of an operand whose numbers are not side by side
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One loop of a program, or a statement in a loop that several operations of one shape share.
+
+    Attributes:
+        name: the ATen name, for a comment in the source.
+        how: "elements", "reduction" or "product".
+        result: where the numbers are written.
+        operands: what is read. Those of an operation on elements have the result's shape; those of a reduction have one
+            dimension more, the last; those of a product are [I, K], [K, J] and perhaps a bias [I, J].
+        expression: C with {0}, {1}, … for the operands and {k} for the kind in which it is computed.
+        kind: this kind.
+        truths: how many of the first operands are truth values, whatever the kind.
+    """
+
+    name: str
+    how: str
+    result: Array
+    operands: tuple[Array, ...]
+    expression: str
+    kind: str
+    truths: int = 0
+
+
+@dataclass
+class Emitter:
+    """Collects the operations of a graph and the buffers between them.
+
+    Attributes:
+        single: true for a program of one run. Then loops are vectorised over elements, not over replicas, so it matters
+            which elements lie side by side.
+        sizes: the number of elements of each buffer.
+        kinds: the kind of each buffer.
+        operations: in an order in which they can be computed.
+    """
+
+    single: bool
+    sizes: list[int] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
+    operations: list[Operation] = field(default_factory=list)
+    tables: dict[int, np.ndarray] = field(default_factory=dict)  # buffers of constants
+    _known: dict[Any, Array] = field(default_factory=dict)
+
+    def new(self, shape: Sequence[int], kind: str, order: str = "C") -> Array:
+        """Return an array in a new buffer. With order "F", the elements of the first dimension lie side by side."""
+        size = int(np.prod(shape, dtype=np.int64))
+        self.sizes.append(size)
+        self.kinds.append(kind)
+        return Array(len(self.sizes) - 1, np.arange(size).reshape(tuple(shape), order=order), kind)  # type: ignore[call-overload]
+
+    def table(self, tensor: torch.Tensor) -> Array:
+        """Return the array of a constant tensor."""
+        kind = KINDS[tensor.dtype]
+        if tensor.numel() and bool((tensor == tensor.flatten()[0]).all()):
+            return Array.constant(tensor.flatten()[0].item(), kind, tuple(tensor.shape))
+        array = self.new(tensor.shape, kind)
+        self.tables[array.buffer] = tensor.double().flatten().numpy()
+        return array
+
+    def elementwise(
+        self, name: str, expression: str, kind: str, result: str, shape: Sequence[int], operands: list[Array], truth: int = 0
+    ) -> Array:
+        """Add an operation on single elements, and return its result. Equal operations are computed once."""
+        shape = tuple(shape)
+        if expression == "{0}" and operands[0].kind == result:
+            return operands[0].expand(shape)
+        if expression == "{0}" and operands[0].is_constant:
+            return Array.constant(operands[0].value, result, shape)
+        operands = [operand.expand(shape) for operand in operands]
+        key = (expression, kind, result, shape, *(operand.key for operand in operands))
+        if key not in self._known:
+            target = self.new(shape, result, self._order(operands))
+            self.operations.append(Operation(name, "elements", target, tuple(operands), expression, kind, truth))
+            self._known[key] = target
+        return self._known[key]
+
+    def store(self, target: Array, source: Array) -> None:
+        """Copy an array into a part of a buffer."""
+        self.operations.append(Operation("cat", "elements", target, (source,), "{0}", target.kind))
+
+    def reduce(self, name: str, expression: str, x: Array, dims: Any, kind: str) -> Array:
+        """Add a reduction over some dimensions, all by default. Return a result without these dimensions."""
+        ndim = x.index.ndim
+        given = [dims] if isinstance(dims, int) else dims
+        over = sorted({d % ndim for d in given} if given else range(ndim)) if ndim else []
+        kept = [d for d in range(ndim) if d not in over]
+        moved = x.map(lambda index: index.transpose(kept + over).reshape(*(index.shape[d] for d in kept), -1))
+        key = (name, kind, moved.key)
+        if key not in self._known:
+            self._known[key] = target = self.new(moved.shape[:-1], kind)
+            self.operations.append(Operation(name, "reduction", target, (moved,), expression, kind))
+        return self._known[key]
+
+    def product(self, a: Array, b: Array, shape: Sequence[int], kind: str, bias: Array | None = None) -> Array:
+        """Add a product of matrices, [I, K] times [K, J], plus a bias if there is one."""
+        rows, columns = shape
+        by_rows = self.single and rows >= columns  # the dimension whose numbers lie side by side
+        if self.single and rows * columns * a.shape[1] > LARGE:
+            if by_rows:
+                a = self._side_by_side(a, 0)
+            else:
+                b = self._side_by_side(b, 1)
+        operands = (a, b) if bias is None else (a, b, bias.expand(tuple(shape)))
+        key = ("product", kind, *(operand.key for operand in operands))
+        if key not in self._known:
+            self._known[key] = target = self.new(shape, kind, "F" if by_rows else "C")
+            self.operations.append(Operation("mm" if bias is None else "addmm", "product", target, operands, "", kind))
+        return self._known[key]
+
+    def _side_by_side(self, x: Array, dim: int) -> Array:
+        """Return a copy of a matrix in which the numbers along a dimension lie side by side; or the matrix, if they do."""
+        steps = np.diff(x.index, axis=dim)
+        if x.is_constant or not steps.size or (steps == 1).all():
+            return x
+        key = ("copy", dim, x.key)
+        if key not in self._known:
+            self._known[key] = target = self.new(x.shape, x.kind, "F" if dim == 0 else "C")
+            self.operations.append(Operation("copy", "elements", target, (x,), "{0}", x.kind))
+        return self._known[key]
+
+    def _order(self, operands: Sequence[Array]) -> str:
+        """Return the order in which the elements of a result lie: that of its largest operand."""
+        largest = max(operands, key=lambda each: 0 if each.is_constant else len(np.unique(each.index)))
+        index = largest.index
+        if not self.single or index.ndim < 2 or largest.is_constant or 1 in index.shape[-2:]:
+            return "C"
+        across, along = np.diff(index, axis=-2), np.diff(index, axis=-1)
+        return "F" if (across == 1).all() and not (along == 1).all() else "C"
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A graph as operations: what they read and where the results are.
+
+    Attributes:
+        emitter: the operations and buffers.
+        inputs: the array of each argument of the graph.
+        results: the array of each result of the graph.
+        nodes: the argument's and the results' nodes, for their shapes and precisions.
+    """
+
+    emitter: Emitter
+    inputs: list[Array]
+    results: list[Array]
+    nodes: tuple[list[fx.Node], list[fx.Node]]
+
+
+def lower(graph: fx.GraphModule, single: bool) -> Lowered:
+    """Return the operations of a graph.
+
+    Raises:
+        NotCompiled: when an operation of the graph is not in the table of `gaussgan.compile.operations`.
+    """
+    emitter, values = Emitter(single), dict[fx.Node, Any]()
+    inputs = [node for node in graph.graph.nodes if node.op == "placeholder"]
+    for node in graph.graph.nodes:
+        if node.op == "placeholder":
+            values[node] = emitter.new(node.meta["val"].shape, _kind(node))
+        elif node.op == "get_attr":
+            values[node] = emitter.table(getattr(graph, node.target).detach())
+        elif node.op == "call_function":
+            if str(node.target).startswith("aten.copy_"):  # functionalize leaves it where an argument changes in place
+                values[node.args[0]] = values[node] = values[node.args[1]].expand(tuple(node.meta["val"].shape))
+                continue
+            arguments, options = _resolve(node.args, values), _resolve(node.kwargs, values)
+            options = {name: value for name, value in options.items() if name not in ("dtype", "device", "layout", "pin_memory")}
+            values[node] = compute(emitter, node, arguments, options)
+    results = leaves(graph)
+    return Lowered(emitter, [values[node] for node in inputs], [values[node] for node in results], (inputs, results))
+
+
+def _kind(node: fx.Node) -> str:
+    dtype = node.meta["val"].dtype
+    if dtype not in KINDS:
+        raise NotCompiled(f"numbers in {str(dtype).removeprefix('torch.')} cannot be compiled")
+    return KINDS[dtype]
+
+
+def _resolve(argument: Any, values: Mapping[fx.Node, Any]) -> Any:
+    if isinstance(argument, fx.Node):
+        return values[argument]
+    if isinstance(argument, list | tuple):
+        return [_resolve(each, values) for each in argument]
+    if isinstance(argument, Mapping):
+        return {key: _resolve(each, values) for key, each in argument.items()}
+    return argument

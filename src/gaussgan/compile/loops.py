@@ -1,0 +1,218 @@
+"""Write operations as C loops. Operations on elements of one shape share a loop."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from gaussgan.compile.arrays import Array, affine, literal
+from gaussgan.compile.emit import Emitter, Operation
+
+Group = list[Operation]
+
+
+class Writer:
+    """Writes the operations of an emitter as C.
+
+    Args:
+        emitter: the operations and buffers.
+        results: the buffers that are read after the operations.
+    """
+
+    def __init__(self, emitter: Emitter, results: Iterable[int]) -> None:
+        self.emitter, self.results = emitter, set(results)
+        self.writers: dict[int, list[Operation]] = defaultdict(list)
+        self.readers: dict[int, list[tuple[Operation, Array]]] = defaultdict(list)
+        for operation in emitter.operations:
+            self.writers[operation.result.buffer].append(operation)
+            for operand in operation.operands:
+                self.readers[operand.buffer].append((operation, operand))
+        self.groups = self._group(self._needed())
+        self.group_of = {id(operation): g for g, group in enumerate(self.groups) for operation in group}
+        self.indices: dict[bytes, tuple[str, np.ndarray]] = {}
+        self.stored: set[int] = set()
+
+    def source(self) -> list[str]:
+        """Return one text for each loop."""
+        write = {"elements": self._elements, "reduction": self._reduction, "product": self._product}
+        return [write[group[0].how](group) for group in self.groups]
+
+    def _needed(self) -> list[Operation]:
+        """Return the operations on which a result depends, in order."""
+        wanted, kept = set(self.results), []
+        for operation in reversed(self.emitter.operations):
+            if operation.result.buffer in wanted:
+                kept.append(operation)
+                wanted.update(operand.buffer for operand in operation.operands)
+        return kept[::-1]
+
+    def _group(self, operations: Sequence[Operation]) -> list[Group]:
+        """Put each operation on elements into the first loop of its shape that comes after all that it reads.
+
+        It may share the loop with an operation that it reads, if it reads in each round what that operation wrote in
+        this round.
+        """
+        groups: list[Group] = []
+        place: dict[int, int] = {}  # of each operation
+        by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for operation in operations:
+            shape, earliest = operation.result.shape, 0
+            for operand in operation.operands:
+                for writer in self.writers[operand.buffer] if not operand.is_constant else ():
+                    joins = operation.how == "elements" and self._in_step(writer, operand)
+                    earliest = max(earliest, place[id(writer)] + (0 if joins else 1))
+            g = next((g for g in by_shape[shape] if g >= earliest), None) if operation.how == "elements" else None
+            if g is None:
+                g = len(groups)
+                groups.append([])
+                if operation.how == "elements":
+                    by_shape[shape].append(g)
+            groups[g].append(operation)
+            place[id(operation)] = g
+        return groups
+
+    def _in_step(self, writer: Operation, operand: Array) -> bool:
+        """Return whether an operand is what another operation writes in the same round of a shared loop."""
+        alone = len(self.writers[operand.buffer]) == 1
+        return alone and writer.how == "elements" and writer.result.same_places(operand)
+
+    def _elements(self, group: Group) -> str:
+        loops = Loops(self, group[0].result.shape, [a for op in group for a in (op.result, *op.operands)], group[0].result)
+        local: dict[int, str] = {}
+        lines = []
+        for operation in group:
+            terms = []
+            for n, operand in enumerate(operation.operands):
+                kind = "F" if n < operation.truths else operation.kind
+                name = local.get(operand.buffer)
+                if name is not None and self.writers[operand.buffer][0].result.same_places(operand):
+                    terms.append(_as(name, operand.kind, kind))
+                else:
+                    terms.append(loops.read(operand, kind))
+            value, result = operation.expression.format(*terms, k=operation.kind), operation.result
+            truth = operation.kind == "D" and result.kind == "F" and operation.expression[:2] in ("gt", "lt", "ge", "le", "eq", "ne")
+            value = _as(value, "F" if truth else operation.kind, result.kind)
+            name = f"v{result.buffer}"
+            if len(self.writers[result.buffer]) > 1:
+                lines.append(f"{loops.place(result)} = {value};")
+                self.stored.add(result.buffer)
+                continue
+            local[result.buffer] = name
+            lines.append(f"{result.kind} {name} = {value};  // {operation.name}")
+            if self._read_elsewhere(operation):
+                lines.append(f"{loops.place(result)} = {name};")
+                self.stored.add(result.buffer)
+        return loops.around(lines)
+
+    def _read_elsewhere(self, operation: Operation) -> bool:
+        """Return whether the result of an operation on elements is read outside its round of the loop."""
+        buffer, g = operation.result.buffer, self.group_of[id(operation)]
+        return buffer in self.results or any(
+            self.group_of.get(id(reader), g) != g or not operand.same_places(operation.result)
+            for reader, operand in self.readers[buffer]
+        )
+
+    def _reduction(self, group: Group) -> str:
+        (operation,) = group
+        (x,), result, k = operation.operands, operation.result, operation.kind
+        self.stored.add(result.buffer)
+        loops = Loops(self, result.shape, [result], result)
+        n = x.shape[-1]
+        first, term = (loops.read(x, k, (i,)) for i in ("0", "r"))
+        step = operation.expression.format("s", term, k=k)
+        lines = [f"{k} s = {first};  // {operation.name}"]
+        lines += [f"for (int r = 1; r < {n}; r++) s = {step};"] if n > 1 else []
+        return loops.around([*lines, f"{loops.place(result)} = {_as('s', k, result.kind)};"])
+
+    def _product(self, group: Group) -> str:
+        """Write a product of matrices. Each sum is computed in the order of its terms, whatever the loops."""
+        (operation,) = group
+        (a, b), bias, result, k = operation.operands[:2], operation.operands[2:], operation.result, operation.kind
+        self.stored.add(result.buffer)
+        loops = Loops(self, result.shape, [result], result, merge=False)
+        names = {d: name for d, name in enumerate(loops.names)}
+        inner = [loops.read_at(x, k, at) for x, at in ((a, (names[0], "r")), (b, ("r", names[1])))]
+        at_0 = [loops.read_at(x, k, at) for x, at in ((a, (names[0], "0")), (b, ("0", names[1])))]
+        start = loops.read(bias[0], k) if bias else f"{at_0[0]} * {at_0[1]}"
+        rounds = f"for (int r = {0 if bias else 1}; r < {a.shape[1]}; r++)"
+        if not self.emitter.single:
+            lines = [f"{k} s = {start};  // {operation.name}", f"{rounds} s = fma{k}({', '.join(inner)}, s);"]
+            return loops.around([*lines, f"{loops.place(result)} = s;"])
+        place = loops.place(result)
+        head, last = loops.heads()[:-1], loops.heads()[-1:]
+        body = [*last, f"  {place} = {start};  // {operation.name}", rounds]
+        body += [*("  " + line for line in last), f"    {place} = fma{k}({', '.join(inner)}, {place});"]
+        return "\n".join([*head, "{", *("  " + line for line in body), "}"])
+
+
+class Loops:
+    """The loops over the elements of a shape.
+
+    Args:
+        writer: the writer of the program, which keeps tables of places.
+        shape: the shape.
+        arrays: the arrays that are read and written; dimensions that are one for all of them are merged.
+        order: the array whose elements the loops visit in the order of their places.
+        merge: false to merge no dimensions.
+    """
+
+    def __init__(self, writer: Writer, shape: Sequence[int], arrays: Sequence[Array], order: Array, merge: bool = True) -> None:
+        self.writer, self.shape = writer, tuple(shape)
+        self.names = [f"i{d}" if n > 1 else "0" for d, n in enumerate(self.shape)]
+        strides = (affine(order.index) or (0, [0] * len(self.shape)))[1]
+        self.dims = sorted((d for d, n in enumerate(self.shape) if n > 1), key=lambda d: -strides[d])
+        self.merged = False
+        if merge and len(self.dims) > 1 and all(self._flat(each) for each in arrays):
+            self.merged = True
+
+    def _flat(self, array: Array) -> bool:
+        """Return whether the places of an array, in the order of the loops, are base + stride · number."""
+        if array.is_constant:
+            return True
+        index = array.index.transpose(sorted(range(array.index.ndim), key=lambda d: self.dims.index(d) if d in self.dims else -1))
+        steps = np.diff(index.reshape(-1))
+        return bool((steps == steps[0]).all())
+
+    def heads(self) -> list[str]:
+        if self.merged:
+            return [f"for (int i = 0; i < {int(np.prod(self.shape))}; i++)"]
+        return [f"for (int i{d} = 0; i{d} < {self.shape[d]}; i{d}++)" for d in self.dims]
+
+    def around(self, lines: Sequence[str]) -> str:
+        """Return the lines inside the loops."""
+        return "\n".join([*self.heads(), "{", *("  " + line for line in lines), "}"])
+
+    def read(self, array: Array, kind: str, more: Sequence[str] = ()) -> str:
+        """Return a C expression for the element of the current round, in a kind. `more` are further coordinates."""
+        return self.read_at(array, kind, (*self.names, *more))
+
+    def read_at(self, array: Array, kind: str, at: Sequence[str]) -> str:
+        if array.is_constant:
+            return f"all{kind}({literal(array.value)})"
+        if array.buffer in self.writer.emitter.tables:  # one number for all lanes
+            return f"all{kind}({self._place(array, at)})"
+        return _as(self._place(array, at), array.kind, kind)
+
+    def place(self, array: Array) -> str:
+        return self._place(array, self.names)
+
+    def _place(self, array: Array, at: Sequence[str]) -> str:
+        if self.merged and len(at) == len(self.shape):
+            flat = array.index.transpose(sorted(range(array.index.ndim), key=lambda d: self.dims.index(d) if d in self.dims else -1)).reshape(-1)
+            return f"b{array.buffer}[{_sum(int(flat[0]), [(int(flat[1] - flat[0]), 'i')])}]"
+        if (form := affine(array.index)) is not None:
+            return f"b{array.buffer}[{_sum(form[0], zip(form[1], at, strict=True))}]"
+        table = self.writer.indices.setdefault(array.index.tobytes(), (f"at{len(self.writer.indices)}", array.index))[0]
+        steps = [int(np.prod(array.shape[d + 1 :])) for d in range(array.index.ndim)]
+        return f"b{array.buffer}[{table}[{_sum(0, zip(steps, at, strict=True))}]]"
+
+
+def _sum(base: int, terms: Iterable[tuple[int, str]]) -> str:
+    parts = [name if stride == 1 else f"{stride} * {name}" for stride, name in terms if stride and name != "0"]
+    return " + ".join([str(base)] * (base != 0 or not parts) + parts)
+
+
+def _as(value: str, have: str, want: str) -> str:
+    return value if have == want else f"{have}to{want}({value})"

@@ -1,0 +1,166 @@
+"""The C source of a program: the step, and around it the loops over replicas and steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+
+from torch import fx
+
+from gaussgan.compile.arrays import C_TYPES, Array, literal
+from gaussgan.compile.emit import Lowered, Operation, lower
+from gaussgan.compile.loops import Loops, Writer
+
+ENTRY = "run"
+TEMPLATE = """\
+{preamble}
+{buffers}
+
+static void step(void) {{
+{step}
+}}
+
+#define LOAD(type, p, stride, buffer, n) LANES {{ \\
+    const type *from = (const type *)(p) + (r + (l < live ? l : 0)) * (stride); \\
+    for (int e = 0; e < n; e++) LANE(buffer[e], l) = from[e]; }}
+#define SAVE(type, p, stride, buffer, n) for (int l = 0; l < live; l++) if (stop[l] == GOES_ON && ((stride) || r == 0)) {{ \\
+    type *to = (type *)(p) + (r + l) * (stride); for (int e = 0; e < n; e++) to[e] = (type)LANE(buffer[e], l); }}
+#define WATCH(value, code) LANES if (stop[l] == GOES_ON && !(LANE(value, l) - LANE(value, l) == 0)) stop[l] = code;
+enum {{ GOES_ON = -1, OUTPUTS = {outputs} }};
+
+/* Repeat the step for the replicas begin ≤ r < end. Replica r begins with old[i] + r · state_stride[i] and ends in
+ * new[i] + r · state_stride[i]. In step k it reads inputs[j] + r · replica_stride[j] + k · step_stride[j]. The outputs are
+ * added to sums[r][o]. If an output o is not finite in step k, stop[r] becomes k · OUTPUTS + o, and the new state is
+ * not written; if a watched part of the new state is not finite, it becomes steps · OUTPUTS. A replica whose stop[r] is
+ * not GOES_ON at the beginning is left alone. */
+void run(void *const *old, void *const *new, const int64_t *state_stride, const void *const *inputs,
+         const int64_t *replica_stride, const int64_t *step_stride, double *sums, int64_t *stops,
+         int64_t steps, int64_t begin, int64_t end) {{
+  unsigned before = flush_subnormals();
+  for (int64_t r = begin; r < end; r += W) {{
+    int64_t live = end - r < W ? end - r : W, stop[W];
+    D total[OUTPUTS];
+    for (int o = 0; o < OUTPUTS; o++) total[o] = allD(0);
+    LANES stop[l] = l < live ? stops[r + l] : 0;
+{load}
+    for (int64_t k = 0; k < steps; k++) {{
+{inputs}
+      step();
+{outputs_of_step}
+{advance}
+    }}
+{watch}
+{save}
+    for (int l = 0; l < live; l++) {{
+      stops[r + l] = stop[l];
+      for (int o = 0; o < OUTPUTS; o++) sums[(r + l) * OUTPUTS + o] = LANE(total[o], l);
+    }}
+  }}
+  restore_subnormals(before);
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The C source of a program.
+
+    Attributes:
+        text: the source, after `lanes.h`.
+        outputs: the number of outputs of a step.
+        operations: the number of operations on elements, reductions and products of one step.
+        work: the number of multiply-adds in the products of one step.
+    """
+
+    text: str
+    outputs: int
+    operations: int
+    work: int
+
+
+def c_source(graph: fx.GraphModule, states: int, watched: Sequence[int], single: bool) -> Source:
+    """Return the C source of a program that repeats the step of a graph.
+
+    Args:
+        graph: a graph made by `gaussgan.compile.trace.trace`.
+        states: the number of tensors of the state. They are the first arguments and the first results of the graph.
+            The graph's other results, the outputs, have one element each.
+        watched: the numbers of the tensors of the state that must stay finite.
+        single: true for a program of one run, which is vectorised over elements; false for a program of many replicas.
+    """
+    program = _without_overlap(lower(graph, single), states)
+    emitter, inputs, results = program.emitter, program.inputs, program.results
+    writer = Writer(emitter, {each.buffer for each in results if not each.is_constant})
+    step = writer.source()
+    outputs = results[states:]
+    types = [C_TYPES[node.meta["val"].dtype] for node in program.nodes[0]]
+    sizes = [each.index.size for each in inputs]
+    used = [*range(len(inputs)), *(b for b in sorted(writer.stored) if b >= len(inputs))]
+    text = TEMPLATE.format(
+        preamble="#define W 1\n" * single + '#include "lanes.h"\n',
+        buffers="\n".join([*_tables(writer), *(_buffer(emitter.kinds[b], b, emitter.sizes[b]) for b in used if b not in emitter.tables)]),
+        step=_indent(step, 2),
+        outputs=len(outputs),
+        load=_indent([f"LOAD({types[i]}, old[{i}], state_stride[{i}], b{inputs[i].buffer}, {sizes[i]})" for i in range(states)], 4),
+        inputs=_indent(
+            [
+                f"LOAD({types[i]}, (const {types[i]} *)inputs[{j}] + k * step_stride[{j}], replica_stride[{j}],"
+                f" b{inputs[i].buffer}, {sizes[i]})"
+                for j, i in enumerate(range(states, len(inputs)))
+            ],
+            6,
+        ),
+        outputs_of_step=_indent([_output(writer, o, each) for o, each in enumerate(outputs)], 6),
+        advance=_indent([_advance(writer, inputs[i], results[i]) for i in range(states)], 6),
+        watch=_indent([f"for (int e = 0; e < {sizes[i]}; e++) WATCH(b{inputs[i].buffer}[e], steps * OUTPUTS)" for i in watched], 4),
+        save=_indent([f"SAVE({types[i]}, new[{i}], state_stride[{i}], b{inputs[i].buffer}, {sizes[i]})" for i in range(states)], 4),
+    )  # fmt: skip
+    operations = [operation for group in writer.groups for operation in group]
+    work = sum(each.result.index.size * each.operands[0].shape[1] for each in operations if each.how == "product")
+    return Source(text, len(outputs), len(operations), work)
+
+
+def header() -> str:
+    """Return the C header with the arithmetic on lanes."""
+    return files("gaussgan.compile").joinpath("lanes.h").read_text()
+
+
+def _without_overlap(program: Lowered, states: int) -> Lowered:
+    """Copy a new state that lies in the buffer of an old one, so that all can be written back in any order."""
+    old = {each.buffer for each in program.inputs[:states]}
+    results = list(program.results)
+    for i, (before, after) in enumerate(zip(program.inputs, results[:states], strict=False)):
+        if after.buffer in old and not after.same_places(before):
+            results[i] = program.emitter.new(after.shape, after.kind)
+            program.emitter.operations.append(Operation("copy", "elements", results[i], (after,), "{0}", after.kind))
+    return replace(program, results=results)
+
+
+def _buffer(kind: str, number: int, size: int) -> str:
+    return f"static __thread {kind} b{number}[{max(size, 1)}];"
+
+
+def _tables(writer: Writer) -> list[str]:
+    places = [f"static const int {name}[] = {{{', '.join(map(str, index.reshape(-1)))}}};" for name, index in writer.indices.values()]
+    constants = [
+        f"static const double b{b}[] = {{{', '.join(map(literal, values))}}};" for b, values in writer.emitter.tables.items()
+    ]
+    return [*places, *constants]
+
+
+def _output(writer: Writer, number: int, array: Array) -> str:
+    place = Loops(writer, (), [], Array.constant(0, "D")).read_at(array.map(lambda index: index.reshape(())), array.kind, ())
+    value = place if array.kind == "D" else f"FtoD({place})"
+    return f"total[{number}] += {value}; WATCH({place}, k * OUTPUTS + {number})"
+
+
+def _advance(writer: Writer, old: Array, new: Array) -> str:
+    if new.same_places(old):
+        return ""
+    loops = Loops(writer, old.shape, [old, new], old)
+    return loops.around([f"{loops.place(old)} = {loops.read(new, old.kind)};"])
+
+
+def _indent(texts: Sequence[str], spaces: int) -> str:
+    return "\n".join(" " * spaces + line for text in texts for line in text.splitlines())
