@@ -23,67 +23,99 @@
 #define INLINE static inline __attribute__((always_inline))
 #define LANES for (int l = 0; l < W; l++)
 
+typedef float F1;
+typedef double D1;
 #if W > 1
 typedef float F __attribute__((vector_size(4 * W), aligned(4 * W)));
 typedef double D __attribute__((vector_size(8 * W), aligned(8 * W)));
 typedef int32_t I __attribute__((vector_size(4 * W), aligned(4 * W)));
+typedef int64_t J __attribute__((vector_size(8 * W), aligned(8 * W)));
 #define LANE(x, l) (x)[l]
-#define FtoD(x) __builtin_convertvector(x, D)
-#define DtoF(x) __builtin_convertvector(x, F)
-#define FtoI(x) __builtin_convertvector(x, I)
-#define ItoF(x) __builtin_convertvector(x, F)
+#define CONVERT(x, T) __builtin_convertvector(x, T)
 #else
 typedef float F;
 typedef double D;
 typedef int32_t I;
+typedef int64_t J;
 #define LANE(x, l) (x)
-#define FtoD(x) (double)(x)
-#define DtoF(x) (float)(x)
-#define FtoI(x) (int32_t)(x)
-#define ItoF(x) (float)(x)
+#define CONVERT(x, T) (T)(x)
+#endif
+#define FtoD(x) CONVERT(x, D)
+#define DtoF(x) CONVERT(x, F)
+
+INLINE F allF(float x) { return x - (F){0}; }
+INLINE D allD(double x) { return x - (D){0}; }
+INLINE I bitsF(F x) { I y; memcpy(&y, &x, sizeof y); return y; }
+INLINE F unbitsF(I x) { F y; memcpy(&y, &x, sizeof y); return y; }
+INLINE J bitsD(D x) { J y; memcpy(&y, &x, sizeof y); return y; }
+INLINE D unbitsD(J x) { D y; memcpy(&y, &x, sizeof y); return y; }
+
+/* Choose x where a comparison holds, else z. A comparison of vectors is −1 (all bits) where it holds. */
+#if W > 1
+INLINE F chooseF(I holds, F x, F z) { return unbitsF((bitsF(x) & holds) | (bitsF(z) & ~holds)); }
+INLINE D chooseD(J holds, D x, D z) { return unbitsD((bitsD(x) & holds) | (bitsD(z) & ~holds)); }
+#else
+INLINE F chooseF(I holds, F x, F z) { return holds ? x : z; }
+INLINE D chooseD(J holds, D x, D z) { return holds ? x : z; }
 #endif
 
-INLINE F allF(float x) { F y; LANES LANE(y, l) = x; return y; }
-INLINE D allD(double x) { D y; LANES LANE(y, l) = x; return y; }
-INLINE I bits(F x) { I y; memcpy(&y, &x, sizeof y); return y; }
-INLINE F unbits(I x) { F y; memcpy(&y, &x, sizeof y); return y; }
-
-/* A function of one, two or three lanes, from an expression in a[l], b[l], c[l]. A truth value is 1.0f or 0.0f. */
-#define ONE(R, name, T, expression) INLINE R name(T x) { R y; LANES { T##1 a = LANE(x, l); LANE(y, l) = expression; } return y; }
-#define TWO(R, name, T, expression) \
-  INLINE R name(T x, T z) { R y; LANES { T##1 a = LANE(x, l), b = LANE(z, l); LANE(y, l) = expression; } return y; }
-typedef float F1;
-typedef double D1;
-
+/* x y + z, rounded once. */
+#if W == 16 && defined(__AVX512F__)
+INLINE F fmaF(F x, F y, F z) { return (F)_mm512_fmadd_ps((__m512)x, (__m512)y, (__m512)z); }
+INLINE F sqrtF(F x) { return (F)_mm512_sqrt_ps((__m512)x); }
+#elif W == 8 && defined(__FMA__)
+INLINE F fmaF(F x, F y, F z) { return (F)_mm256_fmadd_ps((__m256)x, (__m256)y, (__m256)z); }
+INLINE F sqrtF(F x) { return (F)_mm256_sqrt_ps((__m256)x); }
+#else
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
 INLINE F fmaF(F x, F y, F z) { F r; LANES LANE(r, l) = __builtin_fmaf(LANE(x, l), LANE(y, l), LANE(z, l)); return r; }
-INLINE D fmaD(D x, D y, D z) { D r; LANES LANE(r, l) = __builtin_fma(LANE(x, l), LANE(y, l), LANE(z, l)); return r; }
 #else
 INLINE F fmaF(F x, F y, F z) { return x * y + z; }
+#endif
+INLINE F sqrtF(F x) { F r; LANES LANE(r, l) = __builtin_sqrtf(LANE(x, l)); return r; }
+#endif
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+INLINE D fmaD(D x, D y, D z) { D r; LANES LANE(r, l) = __builtin_fma(LANE(x, l), LANE(y, l), LANE(z, l)); return r; }
+#else
 INLINE D fmaD(D x, D y, D z) { return x * y + z; }
 #endif
+INLINE D sqrtD(D x) { D r; LANES LANE(r, l) = __builtin_sqrt(LANE(x, l)); return r; }
 
+/* A truth value is 1.0f or 0.0f, whatever is compared. A NaN stays one in max and min. */
+#define COMPARE(name, op) \
+  INLINE F name##F(F x, F z) { return chooseF(x op z, allF(1), allF(0)); } \
+  INLINE F name##D(D x, D z) { return chooseF(CONVERT(x op z, I), allF(1), allF(0)); }
+COMPARE(gt, >) COMPARE(lt, <) COMPARE(ge, >=) COMPARE(le, <=) COMPARE(eq, ==) COMPARE(ne, !=)
+INLINE F whereF(F c, F x, F z) { return chooseF(c != allF(0), x, z); }
+INLINE D whereD(F c, D x, D z) { return chooseD(CONVERT(c != allF(0), J), x, z); }
+INLINE F absF(F x) { return unbitsF(bitsF(x) & 0x7fffffff); }
+INLINE D absD(D x) { return unbitsD(bitsD(x) & 0x7fffffffffffffff); }
+
+/* A function of the C library, lane by lane. */
+#define CALL(T, name, function) INLINE T name##T(T x) { T y; LANES LANE(y, l) = function(LANE(x, l)); return y; }
+#define CALL2(T, name, function) \
+  INLINE T name##T(T x, T z) { T y; LANES LANE(y, l) = function(LANE(x, l), LANE(z, l)); return y; }
 #define BOTH(T, t) \
-  TWO(F, gt##T, T, a > b ? 1 : 0) TWO(F, lt##T, T, a < b ? 1 : 0) TWO(F, ge##T, T, a >= b ? 1 : 0) \
-  TWO(F, le##T, T, a <= b ? 1 : 0) TWO(F, eq##T, T, a == b ? 1 : 0) TWO(F, ne##T, T, a != b ? 1 : 0) \
-  TWO(T, max##T, T, a > b || a != a ? a : b) TWO(T, min##T, T, a < b || a != a ? a : b) /* a NaN stays one */ \
-  ONE(T, abs##T, T, __builtin_fabs##t(a)) ONE(T, sqrt##T, T, __builtin_sqrt##t(a)) \
-  ONE(T, floor##T, T, __builtin_floor##t(a)) ONE(T, ceil##T, T, __builtin_ceil##t(a)) \
-  ONE(T, round##T, T, __builtin_nearbyint##t(a)) ONE(T, trunc##T, T, __builtin_trunc##t(a)) \
-  ONE(T, sign##T, T, a != a ? a : (a > 0) - (a < 0)) \
-  ONE(T, sin##T, T, sin##t(a)) ONE(T, cos##T, T, cos##t(a)) ONE(T, tan##T, T, tan##t(a)) ONE(T, atan##T, T, atan##t(a)) \
-  ONE(T, sinh##T, T, sinh##t(a)) ONE(T, cosh##T, T, cosh##t(a)) ONE(T, erf##T, T, erf##t(a)) \
-  ONE(T, expm1##T, T, expm1##t(a)) TWO(T, pow##T, T, pow##t(a, b)) TWO(T, atan2##T, T, atan2##t(a, b)) \
-  INLINE T where##T(F c, T x, T z) { T y; LANES LANE(y, l) = LANE(c, l) != 0 ? LANE(x, l) : LANE(z, l); return y; }
+  INLINE T max##T(T x, T z) { return choose##T((x > z) | (x != x), x, z); } \
+  INLINE T min##T(T x, T z) { return choose##T((x < z) | (x != x), x, z); } \
+  INLINE T atleast##T(T x, T limit) { return choose##T(x < limit, limit, x); } \
+  INLINE T atmost##T(T x, T limit) { return choose##T(x > limit, limit, x); } \
+  INLINE T sign##T(T x) { return choose##T(x > all##T(0), all##T(1), choose##T(x < all##T(0), all##T(-1), x * 0)); } \
+  CALL(T, floor, floor##t) CALL(T, ceil, ceil##t) CALL(T, round, nearbyint##t) CALL(T, trunc, trunc##t) \
+  CALL(T, sin, sin##t) CALL(T, cos, cos##t) CALL(T, tan, tan##t) CALL(T, atan, atan##t) \
+  CALL(T, asin, asin##t) CALL(T, acos, acos##t) CALL(T, sinh, sinh##t) CALL(T, cosh, cosh##t) \
+  CALL(T, erf, erf##t) CALL(T, erfc, erfc##t) CALL(T, expm1, expm1##t) CALL2(T, pow, pow##t) CALL2(T, atan2, atan2##t)
 BOTH(F, f)
 BOTH(D, )
-ONE(D, expD, D, exp(a)) ONE(D, logD, D, log(a)) ONE(D, log1pD, D, log1p(a)) ONE(D, tanhD, D, tanh(a))
+CALL(D, exp, exp) CALL(D, log, log) CALL(D, log1p, log1p) CALL(D, tanh, tanh)
 INLINE D sigmoidD(D x) { return allD(1) / (allD(1) + expD(-x)); }
+
+INLINE F nearest(F x) { return (x + 12582912.0f) - 12582912.0f; } /* the whole number nearest to x, |x| < 2^22 */
 
 /* exp x = 2^n exp r with x = n log 2 + r, |r| <= log(2) / 2. The polynomial and the two parts of log 2 are those of the
  * Cephes library (expf.c, Moshier). Overflows to infinity above 88.7228; below -87.3 results are 0 as subnormals are. */
 INLINE F expF(F x) {
-  F n = roundF(maxF(minF(x, allF(90.0f)), allF(-90.0f)) * 1.44269504088896341f);
+  F n = nearest(atleastF(atmostF(x, allF(90.0f)), allF(-90.0f)) * 1.44269504088896341f);
   F r = fmaF(n, allF(-0.693359375f), x), y;
   r = fmaF(n, allF(2.12194440e-4f), r);
   y = fmaF(allF(1.9875691500e-4f), r, allF(1.3981999507e-3f));
@@ -92,17 +124,17 @@ INLINE F expF(F x) {
   y = fmaF(y, r, allF(1.6666665459e-1f));
   y = fmaF(y, r, allF(5.0000001201e-1f));
   y = fmaF(y, r * r, r) + 1.0f;
-  F h = roundF(n * 0.5f); /* 2^n as a product, because 2^128 is no float */
-  y = y * unbits((FtoI(h) + 127) << 23) * unbits((FtoI(n - h) + 127) << 23);
-  y = whereF(gtF(x, allF(88.7228394f)), allF(INFINITY), y);
-  y = whereF(ltF(x, allF(-87.3365479f)), allF(0.0f), y);
-  return whereF(eqF(x, x), y, x);
+  F h = nearest(n * 0.5f); /* 2^n as a product, because 2^128 is no float */
+  y = y * unbitsF((CONVERT(h, I) + 127) << 23) * unbitsF((CONVERT(n - h, I) + 127) << 23);
+  y = chooseF(x > allF(88.7228394f), allF(INFINITY), y);
+  y = chooseF(x < allF(-87.3365479f), allF(0.0f), y);
+  return chooseF(x == x, y, x);
 }
 
 /* log of m 2^e with m in [sqrt(1/2), sqrt(2)), plus `lost`; the polynomial in m - 1 is that of Cephes (logf.c). */
 INLINE F log_of(F u, F lost) {
-  I e = (bits(u) - 0x3f3504f3) >> 23;
-  F m = unbits(bits(u) - (e << 23)) - 1.0f, k = ItoF(e), z = m * m, y;
+  I e = (bitsF(u) - 0x3f3504f3) >> 23;
+  F m = unbitsF(bitsF(u) - (e << 23)) - 1.0f, k = CONVERT(e, F), z = m * m, y;
   y = fmaF(allF(7.0376836292e-2f), m, allF(-1.1514610310e-1f));
   y = fmaF(y, m, allF(1.1676998740e-1f));
   y = fmaF(y, m, allF(-1.2420140846e-1f));
@@ -115,20 +147,20 @@ INLINE F log_of(F u, F lost) {
   y = fmaF(k, allF(-2.12194440e-4f), y);
   y = fmaF(allF(-0.5f), z, y) + lost;
   y = fmaF(k, allF(0.693359375f), m + y);
-  y = whereF(eqF(u, allF(INFINITY)), u, y);
-  y = whereF(ltF(u, allF(1.17549435e-38f)), allF(-INFINITY), y);
-  return whereF(ltF(u, allF(0.0f)), allF(NAN), whereF(eqF(u, u), y, u));
+  y = chooseF(u < allF(INFINITY), y, u); /* infinity and NaN */
+  y = chooseF(u < allF(1.17549435e-38f), allF(-INFINITY), y);
+  return chooseF(u < allF(0.0f), allF(NAN), y);
 }
 INLINE F logF(F x) { return log_of(x, allF(0.0f)); }
 /* log(1 + x): what rounding took from u = 1 + x is added to first order (Kahan; Higham 2002, section 1.14). */
 INLINE F log1pF(F x) {
   F u = x + 1.0f, lost = (x - (u - 1.0f)) / u;
-  return log_of(u, whereF(gtF(absF(lost), allF(1.0f)), allF(0.0f), whereF(eqF(lost, lost), lost, allF(0.0f))));
+  return log_of(u, chooseF(u < allF(INFINITY), lost, allF(0.0f)));
 }
 
 /* tanh x = x p(x^2) / q(x^2) up to |x| = 7.9, where tanh rounds to 1: the minimax fraction of Eigen (ptanh_float). */
 INLINE F tanhF(F x) {
-  F c = maxF(minF(x, allF(7.90531110763549805f)), allF(-7.90531110763549805f)), s = c * c, p, q;
+  F c = atleastF(atmostF(x, allF(7.90531110763549805f)), allF(-7.90531110763549805f)), s = c * c, p, q;
   p = fmaF(s, allF(-2.76076847742355e-16f), allF(2.00018790482477e-13f));
   p = fmaF(s, p, allF(-8.60467152213735e-11f));
   p = fmaF(s, p, allF(5.12229709037114e-08f));

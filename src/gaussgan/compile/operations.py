@@ -21,22 +21,22 @@ from gaussgan.compile.errors import NotCompiled
 aten, prims = torch.ops.aten, torch.ops.prims
 
 EXPRESSIONS = {
-    "neg": "(-{0})", "abs": "abs{k}({0})", "sign": "sign{k}({0})", "sgn": "sign{k}({0})", "reciprocal": "(1 / {0})",
-    "sqrt": "sqrt{k}({0})", "rsqrt": "(1 / sqrt{k}({0}))", "square": "({0} * {0})",
+    "neg": "(-{0})", "abs": "abs{k}({0})", "sign": "sign{k}({0})", "sgn": "sign{k}({0})", "reciprocal": "(all{k}(1) / {0})",
+    "sqrt": "sqrt{k}({0})", "rsqrt": "(all{k}(1) / sqrt{k}({0}))", "square": "({0} * {0})",
     "exp": "exp{k}({0})", "expm1": "expm1{k}({0})", "log": "log{k}({0})", "log1p": "log1p{k}({0})",
     "sin": "sin{k}({0})", "cos": "cos{k}({0})", "tan": "tan{k}({0})", "atan": "atan{k}({0})", "erf": "erf{k}({0})",
     "sinh": "sinh{k}({0})", "cosh": "cosh{k}({0})", "tanh": "tanh{k}({0})", "sigmoid": "sigmoid{k}({0})",
     "floor": "floor{k}({0})", "ceil": "ceil{k}({0})", "round": "round{k}({0})", "trunc": "trunc{k}({0})",
-    "relu": "max{k}({0}, all{k}(0))", "mul": "({0} * {1})", "div": "({0} / {1})",
+    "relu": "atleast{k}({0}, all{k}(0))", "mul": "({0} * {1})", "div": "({0} / {1})",
     "maximum": "max{k}({0}, {1})", "minimum": "min{k}({0}, {1})", "atan2": "atan2{k}({0}, {1})",
     "fmax": "max{k}({0}, {1})", "fmin": "min{k}({0}, {1})",
     "gt": "gt{k}({0}, {1})", "lt": "lt{k}({0}, {1})", "ge": "ge{k}({0}, {1})",
     "le": "le{k}({0}, {1})", "eq": "eq{k}({0}, {1})", "ne": "ne{k}({0}, {1})",
     "logical_and": "({0} * {1})", "bitwise_and": "({0} * {1})", "logical_or": "max{k}({0}, {1})",
-    "bitwise_or": "max{k}({0}, {1})", "logical_not": "(1 - {0})", "bitwise_not": "(1 - {0})",
+    "bitwise_or": "max{k}({0}, {1})", "logical_not": "(all{k}(1) - {0})", "bitwise_not": "(all{k}(1) - {0})",
 }  # fmt: skip
-POWERS = {0.5: "sqrt{k}({0})", 1: "{0}", 2: "({0} * {0})", 3: "({0} * {0} * {0})", -1: "(1 / {0})"}
-POWERS |= {-0.5: "(1 / sqrt{k}({0}))", 4: "({0} * {0} * {0} * {0})", -2: "(1 / ({0} * {0}))"}
+POWERS = {0.5: "sqrt{k}({0})", 1: "{0}", 2: "({0} * {0})", 3: "({0} * {0} * {0})", -1: "(all{k}(1) / {0})"}
+POWERS |= {-0.5: "(all{k}(1) / sqrt{k}({0}))", 4: "({0} * {0} * {0} * {0})", -2: "(all{k}(1) / ({0} * {0}))"}
 RANDOM = ("bernoulli", "dropout", "rand", "normal", "uniform", "multinomial", "exponential", "cauchy", "geometric")
 
 Handler = Callable[..., Any]
@@ -235,8 +235,8 @@ def _clamp(call: Call, x: Array, low: Any = None, high: Any = None) -> Array:
     if call.name == "clamp_max":
         low, high = None, low
     if low is not None:
-        x = call.elementwise("max{k}({0}, {1})", x, low)
-    return x if high is None else call.elementwise("min{k}({0}, {1})", x, high)
+        x = call.elementwise("atleast{k}({0}, {1})", x, low)
+    return x if high is None else call.elementwise("atmost{k}({0}, {1})", x, high)
 
 
 @handles("bitwise_xor", "logical_xor")

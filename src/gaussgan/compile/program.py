@@ -55,6 +55,7 @@ class Program:
         state: tensors like the state of one replica.
         inputs: tensors like the inputs of one step of one replica.
         watched: the numbers of the tensors of the state that must stay finite.
+        finite: how many of the outputs, from the first, must be finite.
         single: true for a program of one replica.
 
     Raises:
@@ -62,10 +63,16 @@ class Program:
     """
 
     def __init__(
-        self, step: Step, state: Sequence[Tensor], inputs: Sequence[Tensor], watched: Sequence[int], single: bool
+        self,
+        step: Step,
+        state: Sequence[Tensor],
+        inputs: Sequence[Tensor],
+        watched: Sequence[int],
+        finite: int,
+        single: bool,
     ) -> None:
         graph = trace(step, state, inputs)
-        self.source: Source = c_source(graph, len(state), watched, single)
+        self.source: Source = c_source(graph, len(state), watched, finite, single)
         self.sizes = [tensor.numel() for tensor in state]
         self.outputs = self.source.outputs
         self._run = getattr(build(self.source.text, header()), ENTRY)

@@ -79,7 +79,7 @@ class Source:
     work: int
 
 
-def c_source(graph: fx.GraphModule, states: int, watched: Sequence[int], single: bool) -> Source:
+def c_source(graph: fx.GraphModule, states: int, watched: Sequence[int], finite: int, single: bool) -> Source:
     """Return the C source of a program that repeats the step of a graph.
 
     Args:
@@ -87,6 +87,7 @@ def c_source(graph: fx.GraphModule, states: int, watched: Sequence[int], single:
         states: the number of tensors of the state. They are the first arguments and the first results of the graph.
             The graph's other results, the outputs, have one element each.
         watched: the numbers of the tensors of the state that must stay finite.
+        finite: how many of the outputs, from the first, must be finite.
         single: true for a program of one run, which is vectorised over elements; false for a program of many replicas.
     """
     program = _without_overlap(lower(graph, single), states)
@@ -111,7 +112,7 @@ def c_source(graph: fx.GraphModule, states: int, watched: Sequence[int], single:
             ],
             6,
         ),
-        outputs_of_step=_indent([_output(writer, o, each) for o, each in enumerate(outputs)], 6),
+        outputs_of_step=_indent([_output(writer, o, each, o < finite) for o, each in enumerate(outputs)], 6),
         advance=_indent([_advance(writer, inputs[i], results[i]) for i in range(states)], 6),
         watch=_indent([f"for (int e = 0; e < {sizes[i]}; e++) WATCH(b{inputs[i].buffer}[e], steps * OUTPUTS)" for i in watched], 4),
         save=_indent([f"SAVE({types[i]}, new[{i}], state_stride[{i}], b{inputs[i].buffer}, {sizes[i]})" for i in range(states)], 4),
@@ -149,10 +150,11 @@ def _tables(writer: Writer) -> list[str]:
     return [*places, *constants]
 
 
-def _output(writer: Writer, number: int, array: Array) -> str:
+def _output(writer: Writer, number: int, array: Array, finite: bool) -> str:
     place = Loops(writer, (), [], Array.constant(0, "D")).read_at(array.map(lambda index: index.reshape(())), array.kind, ())
     value = place if array.kind == "D" else f"FtoD({place})"
-    return f"total[{number}] += {value}; WATCH({place}, k * OUTPUTS + {number})"
+    watch = f" WATCH({place}, k * OUTPUTS + {number})" if finite else ""
+    return f"total[{number}] += {value};{watch}"
 
 
 def _advance(writer: Writer, old: Array, new: Array) -> str:

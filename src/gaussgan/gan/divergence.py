@@ -80,22 +80,14 @@ def divergence(losses: Losses, replica: int, first: int, iterations: int) -> Div
     return Diverged(first + i, f"the {name}'s loss")
 
 
-def freeze(
-    tensors: Sequence[Tensor], before: Sequence[Tensor], diverged: Mapping[int, Diverged], replicas: int
-) -> None:
+def freeze(tensors: Sequence[Tensor], before: Sequence[Tensor], diverged: Mapping[int, Diverged]) -> None:
     """Give each diverged replica the state that it had before a block of iterations.
 
     Args:
         tensors: the tensors of the state, [R, ...]. They are changed in place.
         before: the values of these tensors before the block.
         diverged: maps the number of each diverged replica to its error.
-        replicas: R.
-
-    Raises:
-        Diverged: when all replicas have diverged. Of their errors, the one with the latest iteration is raised.
     """
-    if len(diverged) == replicas:
-        raise max(diverged.values(), key=lambda error: error.iteration)
     rows = [*diverged]
     for tensor, value in zip(tensors, before, strict=True):
         tensor[rows] = value[rows]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import copy, deepcopy
-from itertools import chain
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -15,17 +14,21 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from gaussgan import __version__
 from gaussgan.data.iterations import data_of, planned_iterations
-from gaussgan.data.loader import Batch, Block
+from gaussgan.data.loader import Block
 from gaussgan.gan.averaging import averaging_rate
-from gaussgan.gan.divergence import Diverged, all_finite, freeze, newly_diverged
+from gaussgan.gan.compiled import CompiledIterations
+from gaussgan.gan.divergence import Diverged
+from gaussgan.gan.eager import EagerIterations
 from gaussgan.gan.game import Game, OptimizerFactory
 from gaussgan.gan.iteration import Iteration
 from gaussgan.gan.lightning_loop import count_iterations, set_epoch_length
 from gaussgan.gan.objectives import Objective
+from gaussgan.gan.one_run import with_attributes
 from gaussgan.gan.penalties import Penalty
-from gaussgan.gan.player import Loss, flatten
+from gaussgan.gan.player import flatten
+from gaussgan.gan.schedules import advance
 from gaussgan.gan.state import TAGS, AverageState, EpochSums, State
-from gaussgan.gan.updates import Losses, Update, start
+from gaussgan.gan.updates import Update, start
 from gaussgan.networks.replicas import Replicas
 
 
@@ -84,6 +87,7 @@ class GAN(LightningModule):
         self.generator_ema = None if ema_half_life is None else deepcopy(generator).requires_grad_(False)
         self.config = config or {}
         self.replicas = len(generator) if isinstance(generator, Replicas) else 1
+        self.train_block: EagerIterations | CompiledIterations = EagerIterations()
         self.saved: dict[str, Any] = {}  # the checkpoint of a resumed run, until the state exists
 
     def on_fit_start(self) -> None:
@@ -91,54 +95,16 @@ class GAN(LightningModule):
         torch.set_flush_denormal(True)
 
     def training_step(self, block: Block, _: int) -> None:
-        before = [tensor.clone() for tensor in self._replica_tensors()]
-        losses = [self._iterate(batch) for batch in block]
+        sums, counts, diverged = self.train_block(self, block)
         count_iterations(self.trainer, len(block))
-        losses_d, losses_g = ([*chain.from_iterable(each)] for each in zip(*losses, strict=True))
-        joined = [torch.cat([loss.values for loss in each], -2) for each in (losses_d, losses_g)]
-        self._add_to_epoch(joined, losses_d)
-        finite = all_finite([*joined, self.state.discriminator.theta, self.state.generator.theta], self.replicas)
-        # If a loss is finite on this rank but not on another rank, all ranks must stop.
-        if self.diverged or not self.trainer.strategy.reduce_boolean_decision(bool(finite.all())):
-            self._freeze_diverged({"discriminator": losses_d, "generator": losses_g}, finite, len(block), before)
+        number, epoch = data_of(self.trainer).loader.epoch, self.state.epoch
+        epoch = epoch if epoch.epoch == number else EpochSums(epoch=number)
+        self.state = self.state._replace(epoch=epoch.add(sums, counts), diverged={**self.diverged, **diverged})
+        if len(self.diverged) == self.replicas:
+            raise max(self.diverged.values(), key=lambda error: error.iteration)
         if self.generator_ema is not None:
             for ours, theirs in zip(self.generator_ema.buffers(), self.generator.buffers(), strict=True):
                 ours.copy_(theirs)
-
-    def _iterate(self, batch: Batch) -> Losses:
-        losses = self.iteration(self.state, batch)
-        for scheduler in self.schedulers:
-            scheduler.step()
-        return losses
-
-    def _add_to_epoch(self, values: list[Tensor], losses_d: list[Loss]) -> None:
-        """Add the losses and verdicts of a block to the sums of the current epoch; see `EpochSums`."""
-        logits = [torch.cat(each, -2) for each in zip(*((loss.real, loss.fake) for loss in losses_d), strict=True)]
-        verdicts = [each.sigmoid() for each in logits] if self.logistic else logits
-        number, sums = data_of(self.trainer).loader.epoch, self.state.epoch
-        sums = sums if sums.epoch == number else EpochSums(epoch=number)
-        self.state = self.state._replace(epoch=sums.add([*values, *verdicts]))
-
-    def _freeze_diverged(
-        self, losses: Mapping[str, list[Loss]], finite: Tensor, iterations: int, before: list[Tensor]
-    ) -> None:
-        """Record the replicas that diverged in a block. Restore all diverged replicas to their state before the block.
-
-        Raises:
-            Diverged: when every replica has diverged.
-        """
-        values = {player: [loss.values for loss in each] for player, each in losses.items()}
-        new = newly_diverged(values, finite, self.diverged, self.global_step - iterations + 1, iterations)
-        self.state = self.state._replace(diverged={**self.diverged, **new})
-        freeze(self._replica_tensors(), before, self.diverged, self.replicas)
-
-    def _replica_tensors(self) -> list[Tensor]:
-        """Return the tensors of the state that have one row for each replica; an empty list for a single run."""
-        if self.replicas == 1:
-            return []
-        players = self.discriminator_player.state, self.generator_player.state  # a network may replace its buffers
-        state = State(*players, self.state.memory, self.state.average)
-        return [tensor for tensor in state.tensors() if tensor.ndim]
 
     def configure_optimizers(self) -> Any:
         leading = 1 if self.replicas > 1 else 0
@@ -165,6 +131,13 @@ class GAN(LightningModule):
             end = planned_iterations(self.trainer)
             self.schedulers = [LambdaLR(optimizer, lambda i: schedule(min(i / end, 1))) for optimizer in optimizers]
         return optimizers, self.schedulers
+
+    def next_learning_rates(self, iterations: int) -> list[Tensor]:
+        """Return both learning rates of the next iterations, [iterations] each, and advance the schedulers."""
+        if not self.schedulers:
+            groups = [player.optimizer.param_groups[0] for player in (self.discriminator_player, self.generator_player)]
+            return [torch.full((iterations,), group["lr"], dtype=torch.float64) for group in groups]
+        return [advance(scheduler, iterations) for scheduler in self.schedulers]
 
     @property
     def placed(self) -> Tensor:
@@ -243,8 +216,4 @@ class GAN(LightningModule):
 def on_device(component: Any, like: Tensor) -> Any:
     """Return an update rule or a penalty with its tensors on the device and in the precision of the tensor `like`."""
     tensors = {name: value.to(like) for name, value in vars(component).items() if isinstance(value, Tensor)}
-    if not tensors:
-        return component
-    copied = copy(component)
-    vars(copied).update(tensors)
-    return copied
+    return with_attributes(component, tensors)

@@ -89,7 +89,7 @@ class Adam(VectorOptimizer):
 
     def initial_state(self, theta: Tensor) -> dict[str, Tensor]:
         precision = torch.float32 if theta.device.type == "mps" else torch.float64  # MPS has no float64
-        shapes = ((len(beta),) if isinstance(beta, Tensor) else () for beta in self.param_groups[0]["betas"])
+        shapes = (beta.shape[:1] if isinstance(beta, Tensor) else () for beta in self.param_groups[0]["betas"])
         corrections = (theta.new_zeros(shape, dtype=precision) for shape in shapes)
         names = ("exp_avg", "exp_avg_sq", "correction", "correction_sq")
         return dict(zip(names, (torch.zeros_like(theta), torch.zeros_like(theta), *corrections), strict=True))
@@ -104,7 +104,7 @@ class Adam(VectorOptimizer):
         c2.mul_(beta2).add_(1 - beta2)
         # The denominator is divided by the learning rate. So a learning rate that is a tensor needs no extra operation.
         slowness = c1 * _reciprocal(_rate(group))
-        denominator = v.sqrt().mul_(_like(theta, slowness * c2.rsqrt())).add_(_like(theta, slowness * group["eps"]))
+        denominator = v.sqrt().mul_(_rows(theta, slowness * c2.rsqrt())).add_(_rows(theta, slowness * group["eps"]))
         theta.addcdiv_(m, denominator, value=-1)
 
 
@@ -165,5 +165,10 @@ def _reciprocal(rate: Number) -> Number:
 
 
 def _like(theta: Tensor, value: Number) -> Any:
-    """Return a number or a tensor [] unchanged; convert a tensor [R, 1] to the precision of θ."""
-    return value.to(theta.dtype) if isinstance(value, Tensor) and value.ndim else value
+    """Return a number unchanged; convert a tensor to the precision of θ."""
+    return value.to(theta.dtype) if isinstance(value, Tensor) else value
+
+
+def _rows(theta: Tensor, value: Tensor) -> Tensor:
+    """Convert a tensor [R, 1] to the precision of θ. Torch converts a tensor [] itself, faster."""
+    return value.to(theta.dtype) if value.ndim else value

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
 
 class Cosine:
     """Maps the progress of a run, 0 to 1, to a multiplier of the learning rates.
@@ -28,3 +32,15 @@ class Linear:
 
     def __call__(self, progress: float) -> float:
         return 1 + (self.end - 1) * progress
+
+
+def advance(scheduler: LambdaLR, iterations: int) -> Tensor:
+    """Return the learning rates of the next iterations, [iterations], and let a scheduler make as many steps."""
+    (base,), (multiplier,) = scheduler.base_lrs, scheduler.lr_lambdas
+    first = scheduler.last_epoch
+    rates = [base * multiplier(first + i) for i in range(iterations)]
+    scheduler.last_epoch += iterations - 1
+    if hasattr(scheduler, "_step_count"):
+        scheduler._step_count += iterations - 1
+    scheduler.step()
+    return torch.tensor(rates, dtype=torch.float64)

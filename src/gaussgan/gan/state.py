@@ -55,17 +55,9 @@ class EpochSums(NamedTuple):
     counts: Tensor = torch.zeros(4, dtype=torch.float64)
     epoch: int = -1
 
-    def add(self, values: list[Tensor]) -> EpochSums:
-        """Return new sums: those of this object plus the values of more examples. The object itself does not change.
-
-        Args:
-            values: one tensor for each name in `TAGS`, with one number for each of n examples, [..., n, 1].
-        """
-        # A mean in bfloat16 would have two digits only.
-        precision = torch.promote_types(values[0].dtype, torch.float32)
-        means = torch.stack([value.mean((-2, -1), dtype=precision) for value in values], -1)
-        counts = torch.tensor([value.shape[-2] for value in values], dtype=torch.float64)
-        return self._replace(sums=self.sums + means.cpu().double() * counts, counts=self.counts + counts)
+    def add(self, sums: Tensor, counts: Tensor) -> EpochSums:
+        """Return new sums that also hold the sums over more examples. The object itself does not change."""
+        return self._replace(sums=self.sums + sums, counts=self.counts + counts)
 
     def since(self, earlier: EpochSums) -> EpochSums:
         """Return new sums: those of this object minus `earlier`. Return this object if the epochs differ."""

@@ -1,0 +1,114 @@
+"""The iteration of one run of a GAN that trains R runs, and the numbers in which these runs differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy, deepcopy
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gaussgan.compile.errors import NotCompiled
+from gaussgan.gan.averaging import averaging_rate
+from gaussgan.gan.game import Game
+from gaussgan.gan.iteration import Iteration
+from gaussgan.gan.optimizers import VectorOptimizer
+from gaussgan.gan.state import AverageState, State
+from gaussgan.gan.updates import start
+from gaussgan.networks.replicas import Replicas
+
+
+class Slot(NamedTuple):
+    """A place where an iteration reads a number that may be a tensor, such as the learning rates of replicas."""
+
+    holder: dict[str, Any]
+    key: str
+    entry: int | None = None
+
+    def get(self) -> Tensor:
+        value = self.holder[self.key]
+        return value if self.entry is None else value[self.entry]
+
+    def set(self, tensor: Tensor) -> None:
+        if self.entry is None:
+            self.holder[self.key] = tensor
+        else:
+            self.holder[self.key] = (*self.holder[self.key][: self.entry], tensor, *self.holder[self.key][self.entry + 1 :])
+
+
+def slots(iteration: Iteration, penalties: Sequence[Any]) -> list[Slot]:
+    """Return all slots of an iteration that hold tensors. The slots of one run are those of R replicas, in order."""
+    players = (iteration.discriminator, iteration.generator)
+    holders = [(vars(each), vars(each).keys()) for each in (iteration.update, *penalties) if hasattr(each, "__dict__")]
+    holders += [(group, group.keys() - {"params"}) for group in groups(iteration)]
+    holders += [(vars(player), {"clip_gradient", "clip_weights"}) for player in players]
+    holders.append((vars(iteration), {"averaging_rate"}))
+    found = []
+    for holder, keys in holders:
+        for key in sorted(keys):
+            value = holder[key]
+            if isinstance(value, Tensor):
+                found.append(Slot(holder, key))
+            elif isinstance(value, tuple):
+                found += [Slot(holder, key, i) for i, entry in enumerate(value) if isinstance(entry, Tensor)]
+    return found
+
+
+def groups(iteration: Iteration) -> list[dict[str, Any]]:
+    """Return the hyperparameters of both players' optimizers."""
+    return [player.optimizer.param_groups[0] for player in (iteration.discriminator, iteration.generator)]
+
+
+def iteration_of_one_run(gan: Any) -> tuple[Iteration, State, list[Any]]:
+    """Return an iteration of one of the runs that a GAN trains, a state like that of the run, and its penalties.
+
+    Raises:
+        NotCompiled: when an optimizer is not a `VectorOptimizer`.
+    """
+    several = gan.replicas > 1
+
+    def one(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(one, value))
+        differs = several and isinstance(value, Tensor) and value.ndim > 1 and len(value) == value.numel() == gan.replicas
+        return value[0].squeeze() if differs else value
+
+    def component(many: Any) -> Any:
+        tensors = {name: one(value).to(placed) for name, value in getattr(many, "__dict__", {}).items() if isinstance(value, Tensor)}
+        return with_attributes(many, tensors)
+
+    def factory(make: Any) -> Any:
+        if not isinstance(make, partial):
+            return make
+        return partial(make.func, *make.args, **{key: one(value) for key, value in make.keywords.items()})
+
+    networks = [each.network(0) if isinstance(each, Replicas) else deepcopy(each) for each in (gan.generator, gan.discriminator)]
+    placed = next(networks[0].parameters())
+    penalties = [component(penalty) for penalty in gan.game.penalties]
+    game = Game(*networks, gan.game.objective, penalties, gan.game.second_order)
+    limits = [{key: one(value) for key, value in each.items()} for each in (gan.player_d, gan.player_g)]
+    players = game.players(factory(gan.optimizer_d), factory(gan.optimizer_g), 0, *limits)
+    for player in players:
+        if not isinstance(player.optimizer, VectorOptimizer):
+            name = type(player.optimizer).__name__
+            raise NotCompiled(f"{name} keeps its own state; the optimizers of gaussgan.gan.optimizers do not")
+    update = component(gan.update)
+    average, rate = None, None
+    if gan.generator_ema is not None:
+        rates = averaging_rate(gan.ema_half_life, placed)
+        rate = rates[0].squeeze() if rates.ndim else rates
+        weight = torch.ones_like(rates[0] if rates.ndim else rates)
+        average = AverageState(players[1].theta.clone(), weight)
+    state = State(players[0].state, players[1].state, start(update, *players), average)
+    return Iteration(update, *players, rate), state, penalties
+
+
+def with_attributes(component: Any, attributes: dict[str, Any]) -> Any:
+    """Return a copy of a component with other values of some attributes; the component itself if there are none."""
+    if not attributes:
+        return component
+    copied = copy(component)
+    vars(copied).update(attributes)
+    return copied
