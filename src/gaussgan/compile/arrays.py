@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache, cached_property
 
 import numpy as np
 import torch
@@ -14,6 +15,14 @@ KINDS = {torch.float32: "F", torch.bool: "F", torch.float64: "D", torch.int64: "
 C_TYPES = {
     torch.float32: "float", torch.bool: "uint8_t", torch.float64: "double", torch.int64: "int64_t", torch.int32: "int32_t",
 }  # fmt: skip
+
+
+@cache
+def places(size: int) -> np.ndarray:
+    """Return 0, 1, …, size − 1. Views of this array are recognised, so it must not be changed."""
+    array = np.arange(size)
+    array.flags.writeable = False
+    return array
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ class Array:
 
     @staticmethod
     def constant(value: float, kind: str, shape: tuple[int, ...] = ()) -> Array:
-        return Array(-1, np.zeros(shape, dtype=np.int64), kind, value)
+        return Array(-1, np.broadcast_to(places(1)[0], shape), kind, value)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -50,18 +59,38 @@ class Array:
         """Return the array with another index: a view."""
         return replace(self, index=change(self.index))
 
+    def part(self, dim: int, start: int, stop: int) -> Array:
+        """Return the elements from `start` up to `stop` along a dimension."""
+        return self.map(lambda index: index[(slice(None),) * (dim % index.ndim) + (slice(start, stop),)])
+
     def expand(self, shape: tuple[int, ...]) -> Array:
         return self if self.shape == shape else self.map(lambda index: np.broadcast_to(index, shape))
 
-    def same_places(self, other: Array) -> bool:
-        return self.buffer == other.buffer and self.shape == other.shape and bool((self.index == other.index).all())
+    @cached_property
+    def form(self) -> tuple[int, tuple[int, ...]] | None:
+        """(base, strides) if each place is base + Σ stride · coordinate, with stride 0 for dimensions of 1; or None."""
+        index = self.index
+        if not index.size:
+            return 0, (0,) * index.ndim
+        base = int(index[(0,) * index.ndim])
+        owner = index if index.base is None else index.base
+        if owner is places(owner.size):
+            return base, tuple(stride // owner.itemsize if n > 1 else 0 for stride, n in zip(index.strides, index.shape, strict=True))
+        strides, expected = [], np.asarray(base)
+        for d, n in enumerate(index.shape):
+            strides.append(int(index[(0,) * d + (1,) + (0,) * (index.ndim - d - 1)]) - base if n > 1 else 0)
+            expected = expected + (places(n) * strides[-1]).reshape([-1 if e == d else 1 for e in range(index.ndim)])
+        return (base, tuple(strides)) if np.array_equal(expected, index) else None
 
-    @property
+    def same_places(self, other: Array) -> bool:
+        return self.key == other.key
+
+    @cached_property
     def key(self) -> tuple:
         """A value that is equal for arrays with the same elements."""
         if self.is_constant:
-            return (-1, self.kind, math.isnan(self.value) or self.value, math.copysign(1, self.value))
-        return (self.buffer, self.shape, self.index.tobytes())
+            return (-1, self.kind, "nan" if math.isnan(self.value) else self.value, math.copysign(1, self.value))
+        return (self.buffer, self.shape, self.form or self.index.tobytes())
 
 
 def literal(value: float) -> str:
@@ -71,15 +100,3 @@ def literal(value: float) -> str:
     if math.isinf(value):
         return "INFINITY" if value > 0 else "(-INFINITY)"
     return repr(float(value))
-
-
-def affine(index: np.ndarray) -> tuple[int, list[int]] | None:
-    """Return (base, strides) if each place is base + Σ stride · coordinate; otherwise None."""
-    if not index.size:
-        return 0, [0] * index.ndim
-    base = int(index.flat[0])
-    strides = [int(index[(0,) * d + (1,) + (0,) * (index.ndim - d - 1)]) - base if n > 1 else 0 for d, n in enumerate(index.shape)]
-    expected = base
-    for d, (n, stride) in enumerate(zip(index.shape, strides, strict=True)):
-        expected = expected + (np.arange(n) * stride).reshape([-1 if e == d else 1 for e in range(index.ndim)])
-    return (base, strides) if np.array_equal(np.broadcast_to(expected, index.shape), index) else None

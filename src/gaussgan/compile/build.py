@@ -24,19 +24,23 @@ FLAGS = (
     "-O2", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-shared", "-fPIC", "-w",
     "-Wno-psabi",
 )  # fmt: skip
+VECTORIZE = ("-ftree-vectorize", "-fvect-cost-model=dynamic")  # loops of any length; clang does so anyway
 LAST = 250  # characters of a compiler's message
 
 
-def build(source: str, header: str) -> ctypes.CDLL:
+def build(source: str, header: str, vectorize: bool = False) -> ctypes.CDLL:
     """Return a shared library made from C source that includes the header as "lanes.h".
 
     A library that was made before from the same source, by the same compiler, for the same CPU, is read from the cache.
 
+    Args:
+        vectorize: true to let the compiler vectorise loops. A program of many replicas already consists of vectors.
+
     Raises:
         NotCompiled: when there is no C compiler, or it fails.
     """
-    command = compiler()
-    key = hashlib.sha256("\0".join([source, header, *command, *FLAGS, version(command), cpu()]).encode()).hexdigest()[:32]
+    command = [*compiler(), *FLAGS, *(VECTORIZE if vectorize and "clang" not in version(compiler()) else ())]
+    key = hashlib.sha256("\0".join([source, header, *command, version(compiler()), cpu()]).encode()).hexdigest()[:32]
     directory = cache_directory()
     if directory is not None and (library := _load(directory / f"{key}.so")) is not None:
         return library
@@ -44,7 +48,7 @@ def build(source: str, header: str) -> ctypes.CDLL:
         work = Path(temporary)
         (work / "lanes.h").write_text(header)
         (work / "program.c").write_text(source)
-        _run([*command, *FLAGS, "-o", "program.so", "program.c", "-lm"], work)
+        _run([*command, "-o", "program.so", "program.c", "-lm"], work)
         built = work / "program.so"
         if directory is not None:
             with suppress(OSError):

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import fx
 
-from gaussgan.compile.arrays import KINDS, Array
+from gaussgan.compile.arrays import KINDS, Array, places
 from gaussgan.compile.errors import NotCompiled
 from gaussgan.compile.operations import compute
 from gaussgan.compile.trace import leaves
 
+NARROW = 8  # in a matrix with fewer columns than a vector has lanes, rows are vectorised
 LARGE = 4096  # multiply-adds; a product with more is worth a copy of an operand whose numbers are not side by side
 
 
@@ -66,7 +67,7 @@ class Emitter:
         size = int(np.prod(shape, dtype=np.int64))
         self.sizes.append(size)
         self.kinds.append(kind)
-        return Array(len(self.sizes) - 1, np.arange(size).reshape(tuple(shape), order=order), kind)  # type: ignore[call-overload]
+        return Array(len(self.sizes) - 1, places(size).reshape(tuple(shape), order=order), kind)  # type: ignore[call-overload]
 
     def table(self, tensor: torch.Tensor) -> Array:
         """Return the array of a constant tensor."""
@@ -83,6 +84,8 @@ class Emitter:
         """Add an operation on single elements, and return its result. Equal operations are computed once."""
         shape = tuple(shape)
         if expression == "{0}" and operands[0].kind == result:
+            return operands[0].expand(shape)
+        if expression == "({0} * {1})" and operands[1].is_constant and operands[1].value == 1 and operands[0].kind == result:
             return operands[0].expand(shape)
         if expression == "{0}" and operands[0].is_constant:
             return Array.constant(operands[0].value, result, shape)
@@ -113,39 +116,47 @@ class Emitter:
 
     def product(self, a: Array, b: Array, shape: Sequence[int], kind: str, bias: Array | None = None) -> Array:
         """Add a product of matrices, [I, K] times [K, J], plus a bias if there is one."""
-        rows, columns = shape
-        by_rows = self.single and rows >= columns  # the dimension whose numbers lie side by side
-        if self.single and rows * columns * a.shape[1] > LARGE:
-            if by_rows:
-                a = self._side_by_side(a, 0)
-            else:
-                b = self._side_by_side(b, 1)
+        order = "C"
+        if self.single:
+            # Vectors run along rows or along columns. What has to be copied for that decides. A result in column order
+            # costs a little, because gradients are flattened in row order.
+            rows, columns = shape
+            copies = {"C": 0 if _steps(b, 1) else b.index.size, "F": 0 if _steps(a, 0) else a.index.size}
+            costs = {"C": copies["C"], "F": copies["F"] + rows * columns // 2}
+            wide = [way for way, n in (("C", columns), ("F", rows)) if n >= NARROW]
+            order = min(wide, key=lambda way: costs[way], default="C")
+            if wide and copies[order] and rows * columns * a.shape[1] > LARGE:
+                a, b = (a, self._side_by_side(b, "C")) if order == "C" else (self._side_by_side(a, "F"), b)
         operands = (a, b) if bias is None else (a, b, bias.expand(tuple(shape)))
         key = ("product", kind, *(operand.key for operand in operands))
         if key not in self._known:
-            self._known[key] = target = self.new(shape, kind, "F" if by_rows else "C")
+            self._known[key] = target = self.new(shape, kind, order)
             self.operations.append(Operation("mm" if bias is None else "addmm", "product", target, operands, "", kind))
         return self._known[key]
 
-    def _side_by_side(self, x: Array, dim: int) -> Array:
-        """Return a copy of a matrix in which the numbers along a dimension lie side by side; or the matrix, if they do."""
-        steps = np.diff(x.index, axis=dim)
-        if x.is_constant or not steps.size or (steps == 1).all():
-            return x
-        key = ("copy", dim, x.key)
+    def _side_by_side(self, x: Array, order: str) -> Array:
+        """Return a copy of a matrix whose elements lie in another order."""
+        key = ("copy", order, x.key)
         if key not in self._known:
-            self._known[key] = target = self.new(x.shape, x.kind, "F" if dim == 0 else "C")
+            self._known[key] = target = self.new(x.shape, x.kind, order)
             self.operations.append(Operation("copy", "elements", target, (x,), "{0}", x.kind))
         return self._known[key]
 
     def _order(self, operands: Sequence[Array]) -> str:
-        """Return the order in which the elements of a result lie: that of its largest operand."""
-        largest = max(operands, key=lambda each: 0 if each.is_constant else len(np.unique(each.index)))
-        index = largest.index
-        if not self.single or index.ndim < 2 or largest.is_constant or 1 in index.shape[-2:]:
-            return "C"
-        across, along = np.diff(index, axis=-2), np.diff(index, axis=-1)
-        return "F" if (across == 1).all() and not (along == 1).all() else "C"
+        """Return the order in which the elements of a result lie: "F" if those of the largest operand do."""
+
+        def elements(array: Array) -> int:
+            strides = array.form[1] if array.form is not None else [1] * array.index.ndim
+            return int(np.prod([n for n, stride in zip(array.shape, strides, strict=True) if stride]))
+
+        largest = max(operands, key=elements)
+        strides = largest.form[1] if self.single and largest.form is not None else ()
+        return "F" if len(strides) > 1 and strides[-2] == 1 and strides[-1] > 1 else "C"
+
+
+def _steps(x: Array, dim: int) -> bool:
+    """Return whether neighbours along a dimension lie side by side, or are the same number."""
+    return x.is_constant or (x.form is not None and x.form[1][dim] in (0, 1))
 
 
 @dataclass(frozen=True)
@@ -172,11 +183,11 @@ def lower(graph: fx.GraphModule, single: bool) -> Lowered:
         NotCompiled: when an operation of the graph is not in the table of `gaussgan.compile.operations`.
     """
     emitter, values = Emitter(single), dict[fx.Node, Any]()
-    inputs = [node for node in graph.graph.nodes if node.op == "placeholder"]
+    parameters = [node for node in graph.graph.nodes if node.op == "placeholder"]
+    inputs = [emitter.new(node.meta["val"].shape, _kind(node)) for node in parameters]
+    values.update(zip(parameters, inputs, strict=True))
     for node in graph.graph.nodes:
-        if node.op == "placeholder":
-            values[node] = emitter.new(node.meta["val"].shape, _kind(node))
-        elif node.op == "get_attr":
+        if node.op == "get_attr":
             values[node] = emitter.table(getattr(graph, node.target).detach())
         elif node.op == "call_function":
             if str(node.target).startswith("aten.copy_"):  # functionalize leaves it where an argument changes in place
@@ -186,7 +197,7 @@ def lower(graph: fx.GraphModule, single: bool) -> Lowered:
             options = {name: value for name, value in options.items() if name not in ("dtype", "device", "layout", "pin_memory")}
             values[node] = compute(emitter, node, arguments, options)
     results = leaves(graph)
-    return Lowered(emitter, [values[node] for node in inputs], [values[node] for node in results], (inputs, results))
+    return Lowered(emitter, inputs, [values[node] for node in results], (parameters, results))
 
 
 def _kind(node: fx.Node) -> str:

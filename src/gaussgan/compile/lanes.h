@@ -5,6 +5,7 @@
  * lanes or on the vector instructions of the CPU. The functions of floats below are polynomials for the same reason. */
 #include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -109,6 +110,25 @@ BOTH(F, f)
 BOTH(D, )
 CALL(D, exp, exp) CALL(D, log, log) CALL(D, log1p, log1p) CALL(D, tanh, tanh)
 INLINE D sigmoidD(D x) { return allD(1) / (allD(1) + expD(-x)); }
+
+#if W == 1
+/* Vectors of 32 bytes, for the products of matrices of a program of one run. */
+#define VECTOR(V, T, n, expression) \
+  typedef T V __attribute__((vector_size(32))); \
+  typedef T V##_in_memory __attribute__((vector_size(32), aligned(4), may_alias)); \
+  INLINE V all##V(T x) { return x - (V){0}; } \
+  INLINE V load##V(const T *p) { return *(const V##_in_memory *)p; } \
+  INLINE void store##V(T *p, V x) { *(V##_in_memory *)p = x; } \
+  INLINE V fma##V(V x, V y, V z) { return expression; }
+#if defined(__AVX__) && defined(__FMA__)
+VECTOR(VF, float, 8, (VF)_mm256_fmadd_ps((__m256)x, (__m256)y, (__m256)z))
+VECTOR(VD, double, 4, (VD)_mm256_fmadd_pd((__m256d)x, (__m256d)y, (__m256d)z))
+#else
+#define EACH(f, n) ({ for (int l = 0; l < n; l++) z[l] = f(x[l], y[l], z[l]); z; })
+VECTOR(VF, float, 8, EACH(fmaF, 8))
+VECTOR(VD, double, 4, EACH(fmaD, 4))
+#endif
+#endif
 
 INLINE F nearest(F x) { return (x + 12582912.0f) - 12582912.0f; } /* the whole number nearest to x, |x| < 2^22 */
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
-from gaussgan.compile.arrays import Array, affine, literal
+from gaussgan.compile.arrays import Array, literal
 from gaussgan.compile.emit import Emitter, Operation
+from gaussgan.compile.products import Product, write_product
 
 Group = list[Operation]
 
@@ -118,7 +120,7 @@ class Writer:
         (operation,) = group
         (x,), result, k = operation.operands, operation.result, operation.kind
         self.stored.add(result.buffer)
-        loops = Loops(self, result.shape, [result], result)
+        loops = Loops(self, result.shape, [result], result, merge=False)
         n = x.shape[-1]
         first, term = (loops.read(x, k, (i,)) for i in ("0", "r"))
         step = operation.expression.format("s", term, k=k)
@@ -127,24 +129,17 @@ class Writer:
         return loops.around([*lines, f"{loops.place(result)} = {_as('s', k, result.kind)};"])
 
     def _product(self, group: Group) -> str:
-        """Write a product of matrices. Each sum is computed in the order of its terms, whatever the loops."""
         (operation,) = group
-        (a, b), bias, result, k = operation.operands[:2], operation.operands[2:], operation.result, operation.kind
-        self.stored.add(result.buffer)
-        loops = Loops(self, result.shape, [result], result, merge=False)
-        names = {d: name for d, name in enumerate(loops.names)}
-        inner = [loops.read_at(x, k, at) for x, at in ((a, (names[0], "r")), (b, ("r", names[1])))]
-        at_0 = [loops.read_at(x, k, at) for x, at in ((a, (names[0], "0")), (b, ("0", names[1])))]
-        start = loops.read(bias[0], k) if bias else f"{at_0[0]} * {at_0[1]}"
-        rounds = f"for (int r = {0 if bias else 1}; r < {a.shape[1]}; r++)"
-        if not self.emitter.single:
-            lines = [f"{k} s = {start};  // {operation.name}", f"{rounds} s = fma{k}({', '.join(inner)}, s);"]
-            return loops.around([*lines, f"{loops.place(result)} = s;"])
-        place = loops.place(result)
-        head, last = loops.heads()[:-1], loops.heads()[-1:]
-        body = [*last, f"  {place} = {start};  // {operation.name}", rounds]
-        body += [*("  " + line for line in last), f"    {place} = fma{k}({', '.join(inner)}, {place});"]
-        return "\n".join([*head, "{", *("  " + line for line in body), "}"])
+        self.stored.add(operation.result.buffer)
+        loops = Loops(self, operation.result.shape, [], operation.result, merge=False)
+        a, b, *bias = operation.operands
+        product = Product(operation.name, operation.kind, a, b, bias[0] if bias else None, operation.result)
+        return write_product(
+            product,
+            self.emitter.single,
+            lambda array, kind, *at: loops.read_at(array, kind, at),
+            lambda array, _, *at: loops._place(array, at),
+        )
 
 
 class Loops:
@@ -161,19 +156,20 @@ class Loops:
     def __init__(self, writer: Writer, shape: Sequence[int], arrays: Sequence[Array], order: Array, merge: bool = True) -> None:
         self.writer, self.shape = writer, tuple(shape)
         self.names = [f"i{d}" if n > 1 else "0" for d, n in enumerate(self.shape)]
-        strides = (affine(order.index) or (0, [0] * len(self.shape)))[1]
+        strides = (order.form or (0, (0,) * len(self.shape)))[1]
         self.dims = sorted((d for d, n in enumerate(self.shape) if n > 1), key=lambda d: -strides[d])
-        self.merged = False
-        if merge and len(self.dims) > 1 and all(self._flat(each) for each in arrays):
-            self.merged = True
+        self.merged = merge and len(self.dims) > 1 and all(self._flat(each) is not None for each in arrays)
 
-    def _flat(self, array: Array) -> bool:
-        """Return whether the places of an array, in the order of the loops, are base + stride · number."""
+    def _flat(self, array: Array) -> tuple[int, int] | None:
+        """Return (base, stride) if the places, in the order of the loops, are base + stride · number; or None."""
         if array.is_constant:
-            return True
-        index = array.index.transpose(sorted(range(array.index.ndim), key=lambda d: self.dims.index(d) if d in self.dims else -1))
-        steps = np.diff(index.reshape(-1))
-        return bool((steps == steps[0]).all())
+            return 0, 0
+        if array.form is None:
+            return None
+        base, strides = array.form
+        steps = [(strides[d], self.shape[d]) for d in self.dims]
+        even = all(outer == inner * n for (outer, _), (inner, n) in pairwise(steps))
+        return (base, steps[-1][0]) if even else None
 
     def heads(self) -> list[str]:
         if self.merged:
@@ -192,25 +188,29 @@ class Loops:
         if array.is_constant:
             return f"all{kind}({literal(array.value)})"
         if array.buffer in self.writer.emitter.tables:  # one number for all lanes
-            return f"all{kind}({self._place(array, at)})"
+            return f"all{kind}({self._place(array, at).removeprefix('m->')})"
         return _as(self._place(array, at), array.kind, kind)
 
     def place(self, array: Array) -> str:
         return self._place(array, self.names)
 
     def _place(self, array: Array, at: Sequence[str]) -> str:
-        if self.merged and len(at) == len(self.shape):
-            flat = array.index.transpose(sorted(range(array.index.ndim), key=lambda d: self.dims.index(d) if d in self.dims else -1)).reshape(-1)
-            return f"b{array.buffer}[{_sum(int(flat[0]), [(int(flat[1] - flat[0]), 'i')])}]"
-        if (form := affine(array.index)) is not None:
-            return f"b{array.buffer}[{_sum(form[0], zip(form[1], at, strict=True))}]"
+        if self.merged and (flat := self._flat(array)) is not None:
+            return f"m->b{array.buffer}[{_sum(flat[0], [(flat[1], 'i')])}]"
+        if array.form is not None:
+            return f"m->b{array.buffer}[{_sum(array.form[0], zip(array.form[1], at, strict=True))}]"
         table = self.writer.indices.setdefault(array.index.tobytes(), (f"at{len(self.writer.indices)}", array.index))[0]
         steps = [int(np.prod(array.shape[d + 1 :])) for d in range(array.index.ndim)]
-        return f"b{array.buffer}[{table}[{_sum(0, zip(steps, at, strict=True))}]]"
+        return f"m->b{array.buffer}[{table}[{_sum(0, zip(steps, at, strict=True))}]]"
 
 
 def _sum(base: int, terms: Iterable[tuple[int, str]]) -> str:
-    parts = [name if stride == 1 else f"{stride} * {name}" for stride, name in terms if stride and name != "0"]
+    parts = []
+    for stride, name in terms:
+        if name.isdigit():
+            base += stride * int(name)
+        elif stride:
+            parts.append(name if stride == 1 else f"{stride} * ({name})" if " " in name else f"{stride} * {name}")
     return " + ".join([str(base)] * (base != 0 or not parts) + parts)
 
 

@@ -6,6 +6,7 @@ float32 and truth values, D for float64 and whole numbers. Everything else is a 
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
@@ -142,24 +143,23 @@ def _slice(
 
 @handles("select")
 def _select(call: Call, x: Array, dim: int, i: int) -> Array:
-    return x.map(lambda index: np.take(index, i, dim))
+    return x.map(lambda index: index[(slice(None),) * (dim % index.ndim) + (i,)])
 
 
 @handles("split", "split_with_sizes")
 def _split(call: Call, x: Array, sizes: int | Sequence[int], dim: int = 0) -> list[Array]:
     n = x.shape[dim]
     ends = [*range(sizes, n, sizes), n] if isinstance(sizes, int) else [*accumulate(sizes)]
-    return [x.map(lambda index, a=a, b=b: np.take(index, range(a, b), dim)) for a, b in pairwise([0, *ends])]
+    return [x.part(dim, start, stop) for start, stop in pairwise([0, *ends])]
 
 
 @handles("cat")
 def _cat(call: Call, parts: Sequence[Array], dim: int = 0) -> Array:
     result, start = call.emitter.new(call.shape, call.kind), 0
     for part in (part for part in parts if part.index.size):
-        rows = range(start, start + part.shape[dim])
-        target = result.map(lambda index, rows=rows: np.take(index, rows, dim))
-        call.emitter.store(target, part)
-        start = rows.stop
+        stop = start + part.shape[dim]
+        call.emitter.store(result.part(dim, start, stop), part)
+        start = stop
     return result
 
 
@@ -175,6 +175,11 @@ def _full(call: Call, *arguments: Any, **_: Any) -> Array:
 @handles("zeros", "zeros_like", "new_zeros")
 def _zeros(call: Call, *_: Any, **__: Any) -> Array:
     return Array.constant(0.0, call.kind, call.shape)
+
+
+@handles("empty", "empty_like", "empty_permuted", "empty_strided", "new_empty")
+def _empty(call: Call, *_: Any, **__: Any) -> Array:
+    return Array.constant(math.nan, call.kind, call.shape)  # other operations write it before it is read
 
 
 @handles("ones", "ones_like", "new_ones")

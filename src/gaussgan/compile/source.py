@@ -15,9 +15,12 @@ from gaussgan.compile.loops import Loops, Writer
 ENTRY = "run"
 TEMPLATE = """\
 {preamble}
+{tables}
+typedef struct {{
 {buffers}
+}} Memory;
 
-static void step(void) {{
+static void step(Memory *m) {{
 {step}
 }}
 
@@ -38,6 +41,8 @@ void run(void *const *old, void *const *new, const int64_t *state_stride, const 
          const int64_t *replica_stride, const int64_t *step_stride, double *sums, int64_t *stops,
          int64_t steps, int64_t begin, int64_t end) {{
   unsigned before = flush_subnormals();
+  Memory *m = aligned_alloc(128, (sizeof(Memory) + 127) / 128 * 128);
+  if (m == NULL) abort();
   for (int64_t r = begin; r < end; r += W) {{
     int64_t live = end - r < W ? end - r : W, stop[W];
     D total[OUTPUTS];
@@ -46,7 +51,7 @@ void run(void *const *old, void *const *new, const int64_t *state_stride, const 
 {load}
     for (int64_t k = 0; k < steps; k++) {{
 {inputs}
-      step();
+      step(m);
 {outputs_of_step}
 {advance}
     }}
@@ -57,6 +62,7 @@ void run(void *const *old, void *const *new, const int64_t *state_stride, const 
       for (int o = 0; o < OUTPUTS; o++) sums[(r + l) * OUTPUTS + o] = LANE(total[o], l);
     }}
   }}
+  free(m);
   restore_subnormals(before);
 }}
 """
@@ -100,22 +106,23 @@ def c_source(graph: fx.GraphModule, states: int, watched: Sequence[int], finite:
     used = [*range(len(inputs)), *(b for b in sorted(writer.stored) if b >= len(inputs))]
     text = TEMPLATE.format(
         preamble="#define W 1\n" * single + '#include "lanes.h"\n',
-        buffers="\n".join([*_tables(writer), *(_buffer(emitter.kinds[b], b, emitter.sizes[b]) for b in used if b not in emitter.tables)]),
+        tables="\n".join(_tables(writer)),
+        buffers=_indent([f"{emitter.kinds[b]} b{b}[{max(emitter.sizes[b], 1)}];" for b in used if b not in emitter.tables], 2),
         step=_indent(step, 2),
         outputs=len(outputs),
-        load=_indent([f"LOAD({types[i]}, old[{i}], state_stride[{i}], b{inputs[i].buffer}, {sizes[i]})" for i in range(states)], 4),
+        load=_indent([f"LOAD({types[i]}, old[{i}], state_stride[{i}], m->b{inputs[i].buffer}, {sizes[i]})" for i in range(states)], 4),
         inputs=_indent(
             [
                 f"LOAD({types[i]}, (const {types[i]} *)inputs[{j}] + k * step_stride[{j}], replica_stride[{j}],"
-                f" b{inputs[i].buffer}, {sizes[i]})"
+                f" m->b{inputs[i].buffer}, {sizes[i]})"
                 for j, i in enumerate(range(states, len(inputs)))
             ],
             6,
         ),
         outputs_of_step=_indent([_output(writer, o, each, o < finite) for o, each in enumerate(outputs)], 6),
         advance=_indent([_advance(writer, inputs[i], results[i]) for i in range(states)], 6),
-        watch=_indent([f"for (int e = 0; e < {sizes[i]}; e++) WATCH(b{inputs[i].buffer}[e], steps * OUTPUTS)" for i in watched], 4),
-        save=_indent([f"SAVE({types[i]}, new[{i}], state_stride[{i}], b{inputs[i].buffer}, {sizes[i]})" for i in range(states)], 4),
+        watch=_indent([f"for (int e = 0; e < {sizes[i]}; e++) WATCH(m->b{inputs[i].buffer}[e], steps * OUTPUTS)" for i in watched], 4),
+        save=_indent([f"SAVE({types[i]}, new[{i}], state_stride[{i}], m->b{inputs[i].buffer}, {sizes[i]})" for i in range(states)], 4),
     )  # fmt: skip
     operations = [operation for group in writer.groups for operation in group]
     work = sum(each.result.index.size * each.operands[0].shape[1] for each in operations if each.how == "product")
@@ -136,10 +143,6 @@ def _without_overlap(program: Lowered, states: int) -> Lowered:
             results[i] = program.emitter.new(after.shape, after.kind)
             program.emitter.operations.append(Operation("copy", "elements", results[i], (after,), "{0}", after.kind))
     return replace(program, results=results)
-
-
-def _buffer(kind: str, number: int, size: int) -> str:
-    return f"static __thread {kind} b{number}[{max(size, 1)}];"
 
 
 def _tables(writer: Writer) -> list[str]:

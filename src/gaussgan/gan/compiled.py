@@ -71,8 +71,10 @@ class CompiledIterations:
         watched = [i for i, tensor in enumerate(tensors) if any(tensor is theta for theta in thetas)]
         parts = [iteration.update, gan.game.objective, *penalties]
         parts += [iteration.discriminator.module, iteration.generator.module]
-        before = attributes_of(parts)
+        before, values = attributes_of(parts), [slot.get() for slot in numbers]
         program = Program(step, tensors, inputs, watched, len(LOSSES), single=self.replicas == 1)
+        for slot, value in zip(numbers, values, strict=True):
+            slot.set(value)
         if changed := changed_attribute(before, attributes_of(parts)):
             raise NotCompiled(f"the attribute {changed} changes in an iteration; a compiled iteration changes only tensors of the state")
         size = batch.real.shape[-2]
