@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 LIMIT = "OMP_NUM_THREADS"  # the usual variable for the number of threads of a process; Ray sets it for each task
+LIMITS = (LIMIT, "SLURM_CPUS_PER_TASK")
 
 
 def threads_for(replicas: int, given: int | None) -> int:
@@ -23,13 +24,14 @@ def threads_for(replicas: int, given: int | None) -> int:
 def available_cores() -> int:
     """Return the number of cores that this process may use, which is at least 1.
 
-    If the environment variable OMP_NUM_THREADS is set, it is this number. Otherwise it is the smallest of three
-    numbers: the cores of the machine, the cores on which the system may run this process, and the quota of CPU time of
-    its control groups, rounded up.
+    If the environment variable OMP_NUM_THREADS or else SLURM_CPUS_PER_TASK is set, it is this number. Otherwise it is
+    the smallest of three numbers: the cores of the machine, the cores on which the system may run this process, and the
+    quota of CPU time of its control groups, rounded up.
     """
-    with suppress(KeyError, ValueError):
-        if (limit := int(os.environ[LIMIT].partition(",")[0])) > 0:
-            return limit
+    for name in LIMITS:
+        with suppress(KeyError, ValueError):
+            if (limit := int(os.environ[name].partition(",")[0])) > 0:
+                return limit
     own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min([own, *_quotas()]))
 
