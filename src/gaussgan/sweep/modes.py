@@ -76,7 +76,10 @@ def mode_of(kinds: Sequence[Kind], past: Iterable[Path], trying: bool) -> str:
             log.info("compile=%s, as in the runs of this sweep that are there; now, auto would choose %s", kept, chosen)
         return kept
     if chosen == "on" and trying:
-        for kind in {_shape(kind): kind for kind in reversed(kinds)}.values():
+        different: dict[str, Kind] = {}
+        for kind in kinds:
+            different.setdefault(_shape(kind), kind)
+        for kind in different.values():
             if reason := _why_not(kind.config):
                 log.info("compile=off for all runs, because %s cannot be compiled: %s", kind.name, reason)
                 return "off"
