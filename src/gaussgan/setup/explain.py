@@ -37,7 +37,8 @@ def explain(cfg: DictConfig) -> Iterator[str]:
     try:
         yield f"this run can be compiled: {summary(try_to_compile(cfg))}"
     except CannotCompile as error:
-        yield f"this run cannot be compiled, because {error.reason}"
+        falls_back = "; auto falls back to off" if mode.value == "on" and not mode.fixed else ""
+        yield f"this run cannot be compiled, because {error.reason}{falls_back}"
 
 
 def try_to_compile(cfg: DictConfig) -> GAN:

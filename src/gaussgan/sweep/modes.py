@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -129,7 +130,9 @@ def _why_not(config: DictConfig) -> str | None:
     """Return why a run cannot be compiled; None if it can, or if it cannot be made, which the job itself reports."""
     from gaussgan.setup.compiling import CannotCompile  # these import torch
     from gaussgan.setup.explain import try_to_compile
+    from gaussgan.train import freeze_once
 
+    freeze_once()  # what is made from here on can be freed
     try:
         with hydra_config(config), env_override(config.hydra.job.env_set):
             try_to_compile(config)
@@ -137,4 +140,6 @@ def _why_not(config: DictConfig) -> str | None:
         return error.reason
     except Exception:
         log.debug("it cannot be made", exc_info=True)
+    finally:
+        gc.collect()
     return None
