@@ -15,6 +15,7 @@ from gaussgan.gan.compiled import NotCompiled
 from gaussgan.runs.checkpoint import read_checkpoint
 from gaussgan.runs.record import read_record
 from gaussgan.setup import compiling, cores
+from gaussgan.setup.explain import explain
 from gaussgan.simulation import simulate
 from gaussgan.train import train
 
@@ -168,3 +169,15 @@ def test_simulate_has_a_mode_too(compiled: list[Any]) -> None:
     assert len(compiled) == 1
     with pytest.raises(ConfigError, match=r"^compile must be auto, on or off here: "):
         simulate([*quick, "compile=explain"])
+
+
+def test_explain_says_what_auto_does_and_why(
+    complaint: Callable[[str], str], compose: Compose, compiled: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits = "it chooses on for at least 10,000 iterations, or 250,000 iterations × replicas"
+    assert complaint("trainer=cpu compile=explain") == "0"  # it leaves no files
+    assert capsys.readouterr().out.splitlines()[:2] == ["auto chooses off for 2,500 iterations", limits]
+    lines = [*explain(compose("compile=explain", "replicas=200", "trainer.precision=bf16-true"))]
+    assert lines[:2] == ["auto chooses on for 2,500 iterations × 200 replicas", limits]
+    reason = "its precision is bf16-true; auto falls back to off"
+    assert lines[-1] == f"this run cannot be compiled, because {reason}"
