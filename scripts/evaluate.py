@@ -35,8 +35,7 @@ def main() -> None:
     from gaussgan.runs.table import measures
 
     run = load_run(arguments.run, BEST if arguments.best else LAST, arguments.replica, arguments.trust)
-    if run.config["threads"] is not None:
-        torch.set_num_threads(run.config["threads"])
+    torch.set_num_threads(run.config["threads"] or 1)
     measured = measure(run)
     of = "" if arguments.replica is None else f"replica {arguments.replica}, seed {run.config['seed']}, of "
     print(f"{of}{Path(arguments.run)} after {run.iterations:,} iterations")

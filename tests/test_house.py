@@ -10,7 +10,7 @@ from conftest import ROOT
 
 SOURCE = ROOT / "src" / "gaussgan"
 FLOORS = [
-    "__init__", "rng", "config", "data", "networks", "gan", "evaluation", "figures", "runs", "loggers", "callbacks",
+    "__init__", "rng", "config", "data", "networks", "compile", "gan", "evaluation", "figures", "runs", "loggers", "callbacks",
     "setup", "train", "report", "sweep", "search", "cli", "simulation",
 ]  # fmt: skip
 FILES = [pytest.param(path, id=str(path.relative_to(SOURCE))) for path in sorted(SOURCE.rglob("*.py"))]

@@ -49,8 +49,8 @@ def test_a_run_leaves_the_contract_behind(compose: Compose) -> None:
     assert {key: result[key] for key in expected} == expected
     assert list(result) == [
         "status", "error", "tags", "seed", "replicas", "iterations", "examples", "seconds", "examples_per_second",
-        "val/w2", "val/kl", "mle/w2", "train/loss_d", "train/loss_g", "val/js", "val/logit_error", "val/d_gap",
-        "git_commit", "git_dirty", "settings", "versions",
+        "compile", "val/w2", "val/kl", "mle/w2", "train/loss_d", "train/loss_g", "val/js", "val/logit_error",
+        "val/d_gap", "git_commit", "git_dirty", "settings", "versions",
     ]  # fmt: skip
     assert_speed(result, 120)
     assert value == result["val/w2"]

@@ -90,8 +90,7 @@ def simulate(overrides: Sequence[str] = (), seeds: Iterable[int] = (0,)) -> Simu
     cfg = _compose(overrides, _whole_numbers(seeds))
     threads = torch.get_num_threads()
     try:
-        if cfg.threads is not None:
-            torch.set_num_threads(cfg.threads)
+        torch.set_num_threads(cfg.threads or 1)
         with isolate_rng(include_cuda=False):  # making networks draws numbers that are not used
             gan, data, trainer = assemble(cfg)
             if trainer.world_size > 1:

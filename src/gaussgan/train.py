@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import logging
 import math
+from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
@@ -45,23 +47,24 @@ def train(cfg: DictConfig) -> float:
         SystemExit: when a signal ended the run. The exit code is 128 + the signal's number.
     """
     freeze_once()
-    if cfg.threads is not None:
-        torch.set_num_threads(cfg.threads)
+    torch.set_num_threads(cfg.threads or 1)
     directory = Path(cfg.run_dir)
+    config: Mapping[str, Any] | DictConfig = cfg
     with noting(), claim(directory, cfg.ckpt_path) if is_first_process() else nullcontext():
         try:
             check(cfg)
             if is_first_process() and not holds_a_run(directory):
                 record_running(directory, cfg)
             gan, data, trainer = assemble(cfg)
+            config = gan.config  # which says whether the run is compiled
             if is_first_process():
-                record_running(directory, cfg)
+                record_running(directory, config)
             fit(gan, data, trainer, cfg.ckpt_path)
             return conclude(gan, data, trainer, directory) if trainer.is_global_zero else math.nan
         except BaseException as error:
             if is_first_process():
                 with suppress(ConfigError):  # the user should see the first error, not this one
-                    record_end(directory, error, cfg)
+                    record_end(directory, error, config)
             raise
 
 

@@ -478,6 +478,38 @@ def test_the_page_needs_no_network_and_escapes_everything(
     assert "python scripts/train.py +note=plain seed=0" in [command for *_, command in data["runs"]]
 
 
+@pytest.mark.parametrize(
+    ("overrides", "mode", "command"),
+    [
+        (["seed=1"], "on", "seed=1 compile=on"),
+        (["compile=auto", "seed=1"], "off", "seed=1 compile=off"),
+        ([], "on", "compile=on"),
+        (["compile=on"], None, "compile=on"),  # the configuration was wrong
+    ],
+)
+def test_the_command_of_a_run_gives_its_mode(
+    write_run: Write, report: Callable[..., Report], overrides: Sequence[str], mode: str | None, command: str
+) -> None:
+    write_run("a", 1.0, overrides=overrides, settings={} if mode is None else {"compile": mode})
+    assert f"python scripts/train.py {command}" in report().page.read_text()
+
+
+def test_runs_of_both_modes_are_told_apart(write_run: Write, report: Callable[..., Report]) -> None:
+    """The mode is a factor, or a sentence says that it differs where it follows from another setting."""
+    for seed in range(8):
+        for mode, epochs in (("on", 2000), ("off", 20)):
+            settings = {"compile": mode, "trainer.max_epochs": epochs}
+            write_run(
+                f"{mode}{seed}", seed + epochs, seed, overrides=[f"trainer.max_epochs={epochs}"], settings=settings
+            )
+    said = "Some runs have compile=on and some compile=off"
+    assert any(line.startswith(said) for line in report().sentences)
+    for seed in range(8):
+        write_run(f"more{seed}", seed, seed, overrides=[], settings={"compile": "on", "trainer.max_epochs": 20})
+    assert not any(line.startswith(said) for line in report().sentences)
+    assert any("compile=on" in line for line in report().sentences)
+
+
 def test_of_many_runs_the_page_lists_some_and_says_so(
     write_run: Write, report: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
 ) -> None:

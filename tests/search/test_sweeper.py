@@ -146,7 +146,8 @@ def test_a_generation_is_one_job_and_the_best_is_run_on_unseen_seeds(start: Star
     assert f"trial {best.number}: optimizer_d.lr={best.params['optimizer_d.lr']}" in text
     first = f"The best of 10 trials has median val/w2 {best.value - 0.04 + unseen:.4g} on 5 unseen seeds"
     assert text.startswith(f"{first}, and the default recipe has median val/w2 {math.log(2.5) + unseen:.4g}\n")
-    assert f"To train it: python scripts/train.py trainer=cpu optimizer_d.lr={best.params['optimizer_d.lr']}" in text
+    lines = f"trainer=cpu compile=off optimizer_d.lr={best.params['optimizer_d.lr']}"
+    assert f"To train it: python scripts/train.py {lines}" in text
     assert text in "\n".join(record.getMessage() for record in caplog.records)
 
 
@@ -287,3 +288,20 @@ def test_mistakes_come_in_one_line_before_the_first_run(
         start(*overrides)
     assert reason in str(error.value)
     assert not (tmp_path / "s").exists()
+
+
+def test_all_trials_of_a_search_have_one_mode(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+    monkeypatch.setattr("gaussgan.sweep.modes._why_not", lambda config: tried.append(config.objective._target_))
+    start("trainer.max_epochs=80", *SPACE, "objective=nonsaturating,hinge", name="long")  # 10 × 3 × 10,000 iterations
+    assert [name.rpartition(".")[2] for name in tried] == ["NonSaturating", "Hinge"]
+    for name, *more in (("long", "hydra.sweeper.n_trials=12"), ("off", "trainer.max_epochs=80", "compile=off")):
+        overrides = ("trainer.max_epochs=80", "objective=nonsaturating,hinge") if name == "long" else ()
+        search = start(*overrides, *SPACE, *more, name=name)
+        modes = {line for job in search.runs.launcher.launched for line in job if line.startswith("compile=")}
+        assert modes == {"compile=on" if name == "long" else "compile=off"}
+    monkeypatch.setattr("gaussgan.sweep.modes._why_not", lambda config: "of a reason")
+    search = start("trainer.max_epochs=80", *SPACE, name="fails")
+    assert all("compile=off" in job for job in search.runs.launcher.launched)
+    with pytest.raises(ConfigError, match=r"^compile must be auto, on or off in a search \(got explain\)$"):
+        start(*SPACE, "compile=explain", name="explained")

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from gaussgan.cli.hints import explain
 from gaussgan.cli.hydra_private import parse_command_line
 from gaussgan.config.check import check, check_hydra, translating_omegaconf_errors
+from gaussgan.config.compile_mode import typed_mode
 from gaussgan.config.errors import ConfigError, one_line, shortage
 from gaussgan.runs.directory import claim, is_first_process, is_running, record_end, refuse_if_taken
 from gaussgan.runs.job_errors import FULL, report, was_reported
@@ -45,6 +46,8 @@ class Preflight(Callback):
             directory = _output_directory(config, "hydra.run.dir")
             check(config)
             check_hydra(config)
+            if typed_mode(config.compile) == "explain":
+                _explain_mode(config)
             refuse_if_taken(directory, config.ckpt_path)
             if is_running(directory.absolute().parent):
                 raise ConfigError(f"hydra.run.dir: {directory} belongs to a sweep that is under way")
@@ -143,6 +146,16 @@ def _end_sweep() -> bool:
         return end_sweep(jobs, claim.directory, stopped)
     finally:
         claim.lock.release()
+
+
+def _explain_mode(config: DictConfig) -> NoReturn:
+    """Print what `compile=auto` does with a run, and end the process."""
+    from gaussgan.setup.explain import explain as lines
+
+    with env_override(config.hydra.job.env_set):
+        for line in lines(config):
+            print(line)
+    sys.exit(0)
 
 
 def _assemble(config: DictConfig, directory: Path) -> None:

@@ -75,7 +75,9 @@ class Array:
         base = int(index[(0,) * index.ndim])
         owner = index if index.base is None else index.base
         if owner is places(owner.size):
-            return base, tuple(stride // owner.itemsize if n > 1 else 0 for stride, n in zip(index.strides, index.shape, strict=True))
+            return base, tuple(
+                stride // owner.itemsize if n > 1 else 0 for stride, n in zip(index.strides, index.shape, strict=True)
+            )
         strides, expected = [], np.asarray(base)
         for d, n in enumerate(index.shape):
             strides.append(int(index[(0,) * d + (1,) + (0,) * (index.ndim - d - 1)]) - base if n > 1 else 0)

@@ -79,13 +79,25 @@ class Emitter:
         return array
 
     def elementwise(
-        self, name: str, expression: str, kind: str, result: str, shape: Sequence[int], operands: list[Array], truth: int = 0
+        self,
+        name: str,
+        expression: str,
+        kind: str,
+        result: str,
+        shape: Sequence[int],
+        operands: list[Array],
+        truth: int = 0,
     ) -> Array:
         """Add an operation on single elements, and return its result. Equal operations are computed once."""
         shape = tuple(shape)
         if expression == "{0}" and operands[0].kind == result:
             return operands[0].expand(shape)
-        if expression == "({0} * {1})" and operands[1].is_constant and operands[1].value == 1 and operands[0].kind == result:
+        if (
+            expression == "({0} * {1})"
+            and operands[1].is_constant
+            and operands[1].value == 1
+            and operands[0].kind == result
+        ):
             return operands[0].expand(shape)
         if expression == "{0}" and operands[0].is_constant:
             return Array.constant(operands[0].value, result, shape)
@@ -194,7 +206,11 @@ def lower(graph: fx.GraphModule, single: bool) -> Lowered:
                 values[node.args[0]] = values[node] = values[node.args[1]].expand(tuple(node.meta["val"].shape))
                 continue
             arguments, options = _resolve(node.args, values), _resolve(node.kwargs, values)
-            options = {name: value for name, value in options.items() if name not in ("dtype", "device", "layout", "pin_memory")}
+            options = {
+                name: value
+                for name, value in options.items()
+                if name not in ("dtype", "device", "layout", "pin_memory")
+            }
             values[node] = compute(emitter, node, arguments, options)
     results = leaves(graph)
     return Lowered(emitter, inputs, [values[node] for node in results], (parameters, results))

@@ -81,7 +81,9 @@ class Writer:
         return alone and writer.how == "elements" and writer.result.same_places(operand)
 
     def _elements(self, group: Group) -> str:
-        loops = Loops(self, group[0].result.shape, [a for op in group for a in (op.result, *op.operands)], group[0].result)
+        loops = Loops(
+            self, group[0].result.shape, [a for op in group for a in (op.result, *op.operands)], group[0].result
+        )
         local: dict[int, str] = {}
         lines = []
         for operation in group:
@@ -94,7 +96,11 @@ class Writer:
                 else:
                     terms.append(loops.read(operand, kind))
             value, result = operation.expression.format(*terms, k=operation.kind), operation.result
-            truth = operation.kind == "D" and result.kind == "F" and operation.expression[:2] in ("gt", "lt", "ge", "le", "eq", "ne")
+            truth = (
+                operation.kind == "D"
+                and result.kind == "F"
+                and operation.expression[:2] in ("gt", "lt", "ge", "le", "eq", "ne")
+            )
             value = _as(value, "F" if truth else operation.kind, result.kind)
             name = f"v{result.buffer}"
             if len(self.writers[result.buffer]) > 1:
@@ -153,7 +159,9 @@ class Loops:
         merge: false to merge no dimensions.
     """
 
-    def __init__(self, writer: Writer, shape: Sequence[int], arrays: Sequence[Array], order: Array, merge: bool = True) -> None:
+    def __init__(
+        self, writer: Writer, shape: Sequence[int], arrays: Sequence[Array], order: Array, merge: bool = True
+    ) -> None:
         self.writer, self.shape = writer, tuple(shape)
         self.names = [f"i{d}" if n > 1 else "0" for d, n in enumerate(self.shape)]
         strides = (order.form or (0, (0,) * len(self.shape)))[1]

@@ -258,7 +258,7 @@ def _reduce(call: Call, x: Array, dims: Sequence[int] | int | None = None, *_: A
     total = call.emitter.reduce(call.name, how, x, dims, call.kind).map(lambda index: index.reshape(call.shape))
     if call.name != "mean":
         return total
-    return call.elementwise("({0} * {1})", total, call.shape and _count(x, total) or 1 / x.index.size)
+    return call.elementwise("({0} * {1})", total, (call.shape and _count(x, total)) or 1 / x.index.size)
 
 
 def _count(x: Array, total: Array) -> float:
@@ -266,10 +266,10 @@ def _count(x: Array, total: Array) -> float:
 
 
 @handles("var")
-def _var(
-    call: Call, x: Array, dims: Sequence[int] | None = None, correction: float | None = 1, **_: Any
-) -> Array:
-    kept = tuple(1 if d in [e % x.index.ndim for e in dims or range(x.index.ndim)] else n for d, n in enumerate(x.shape))
+def _var(call: Call, x: Array, dims: Sequence[int] | None = None, correction: float | None = 1, **_: Any) -> Array:
+    kept = tuple(
+        1 if d in [e % x.index.ndim for e in dims or range(x.index.ndim)] else n for d, n in enumerate(x.shape)
+    )
     n = x.index.size // int(np.prod(kept))
     sums = call.emitter.reduce("sum", "({0} + {1})", x, dims, call.kind).map(lambda index: index.reshape(kept))
     mean = Call(call.emitter, "mean", kept, call.kind).elementwise("({0} * {1})", sums, 1 / n)

@@ -146,15 +146,21 @@ def _without_overlap(program: Lowered, states: int) -> Lowered:
 
 
 def _tables(writer: Writer) -> list[str]:
-    places = [f"static const int {name}[] = {{{', '.join(map(str, index.reshape(-1)))}}};" for name, index in writer.indices.values()]
+    places = [
+        f"static const int {name}[] = {{{', '.join(map(str, index.reshape(-1)))}}};"
+        for name, index in writer.indices.values()
+    ]
     constants = [
-        f"static const double b{b}[] = {{{', '.join(map(literal, values))}}};" for b, values in writer.emitter.tables.items()
+        f"static const double b{b}[] = {{{', '.join(map(literal, values))}}};"
+        for b, values in writer.emitter.tables.items()
     ]
     return [*places, *constants]
 
 
 def _output(writer: Writer, number: int, array: Array, finite: bool) -> str:
-    place = Loops(writer, (), [], Array.constant(0, "D")).read_at(array.map(lambda index: index.reshape(())), array.kind, ())
+    place = Loops(writer, (), [], Array.constant(0, "D")).read_at(
+        array.map(lambda index: index.reshape(())), array.kind, ()
+    )
     value = place if array.kind == "D" else f"FtoD({place})"
     watch = f" WATCH({place}, k * OUTPUTS + {number})" if finite else ""
     return f"total[{number}] += {value};{watch}"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gaussgan.config.compile_mode import typed_mode
 from gaussgan.config.dotted import flatten, whole_as_int
 from gaussgan.config.schema import KEYS
 
@@ -18,6 +19,7 @@ NO_EFFECT = (
 def recipe(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entries of a configuration that affect the result of a run, as a flat dict with dotted keys."""
     flat = flatten({key: value for key, value in config.items() if key in KEYS})  # only interpolations use other keys
+    flat |= {"compile": typed_mode(flat["compile"])} if "compile" in flat else {}
     return {key: flat[key] for key in flat if key == "trainer.precision" or not key.startswith(NO_EFFECT)}
 
 

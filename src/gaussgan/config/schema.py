@@ -10,6 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from gaussgan.config.compile_mode import CHOICES, typed_mode
+
 Rule = tuple[str, Callable[[Any], bool]]  # a text that says what a value must be, and a function that checks it
 
 
@@ -87,6 +89,7 @@ PRECISION: Rule = (
     lambda v: v is None or str(v) in ("32-true", "64-true", "bf16-true", "bf16-mixed", "32", "64", "bf16"),
 )
 DEVICES: Rule = ("auto, -1 (all of them), a whole number of at least 1, or a list of device indices", _is_devices)
+COMPILE: Rule = ("auto, on, off or explain", lambda v: typed_mode(v) in CHOICES)
 TAGS: Rule = (
     "a list of words, such as [a,b]",
     lambda v: isinstance(v, list) and all(isinstance(tag, str) and tag.strip() for tag in v),
@@ -152,6 +155,7 @@ RULES: dict[str, Rule] = {
     "replicas": whole(1),  # checked first, because the lengths of lists in other keys depend on it
     "seed": whole(0),
     "threads": or_null(("a whole number from 1 to 1,024", lambda v: type(v) is int and 1 <= v <= 1024)),
+    "compile": COMPILE,
     "tags": TAGS,
     "ckpt_path": CHECKPOINT,
     "ema_half_life": or_null(POSITIVE),

@@ -151,7 +151,7 @@ class GaussianDataModule(LightningDataModule):
         Raises:
             ValueError: when a batch does not split equally.
         """
-        for size in self._sizes:
+        for size in self.sizes:
             if world_size > 1 and size % (world_size * self.batches_per_iteration):
                 raise ValueError(
                     f"batch_size must give {world_size} devices equal shards of every batch, including an epoch's last"
@@ -160,10 +160,10 @@ class GaussianDataModule(LightningDataModule):
 
     def fewest_rows(self, world_size: int) -> int:
         """Return the fewest examples that one of `world_size` processes gets in one step of the discriminator."""
-        return min(self._sizes) // self.batches_per_iteration // world_size
+        return min(self.sizes) // self.batches_per_iteration // world_size
 
     @property
-    def _sizes(self) -> set[int]:
+    def sizes(self) -> set[int]:
         """The numbers of examples in an iteration: of an epoch's last iteration, and of all other iterations."""
         return {self.batch_size, self.num_examples % self.batch_size or self.batch_size}
 

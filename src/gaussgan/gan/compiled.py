@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 import torch
+from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
@@ -19,6 +20,28 @@ from gaussgan.gan.one_run import groups, iteration_of_one_run, slots
 from gaussgan.gan.python_state import attributes_of, changed_attribute
 
 LOSSES = ("the discriminator's loss", "the generator's loss")  # the outputs that must stay finite
+
+
+def compile_gan(gan: Any, batches: Sequence[Batch], threads: int) -> None:
+    """Let a GAN train with compiled programs, one for each batch size.
+
+    Args:
+        gan: the GAN.
+        batches: for each batch size, a batch of one run.
+        threads: the number of threads, for replicas.
+
+    Raises:
+        NotCompiled: when an iteration cannot be compiled.
+    """
+    with isolate_rng(include_cuda=False):  # a network that draws numbers would change the global generator
+        gan.train_block = CompiledIterations(gan, batches, threads)
+
+
+def summary(gan: Any) -> str:
+    """Return a line about the programs of a compiled GAN."""
+    programs = gan.train_block.programs
+    each = (f"{programs[size].source.operations} operations for batches of {size} examples" for size in programs)
+    return ", ".join(each)
 
 
 class CompiledIterations:
@@ -76,7 +99,9 @@ class CompiledIterations:
         for slot, value in zip(numbers, values, strict=True):
             slot.set(value)
         if changed := changed_attribute(before, attributes_of(parts)):
-            raise NotCompiled(f"the attribute {changed} changes in an iteration; a compiled iteration changes only tensors of the state")
+            raise NotCompiled(
+                f"the attribute {changed} changes in an iteration; a compiled iteration changes only tensors of the state"
+            )
         size = batch.real.shape[-2]
         self.programs[size], self.counts[size] = program, torch.tensor(counts, dtype=torch.float64)
 
@@ -84,9 +109,16 @@ class CompiledIterations:
         """Run the iterations of a block. The state of the GAN changes in place, but not that of a diverged replica."""
         stopped = torch.full((self.replicas,), GOES_ON)
         stopped[[*gan.diverged]] = 0
-        tensors, numbers = gan.state.tensors(), [self._stream(slot.get()) for slot in slots(gan.iteration, gan.game.penalties)]
+        tensors, numbers = (
+            gan.state.tensors(),
+            [self._stream(slot.get()) for slot in slots(gan.iteration, gan.game.penalties)],
+        )
         first = gan.global_step + 1
-        sums, total, diverged = torch.zeros(self.replicas, 4, dtype=torch.float64), torch.zeros(4, dtype=torch.float64), {}
+        sums, total, diverged = (
+            torch.zeros(self.replicas, 4, dtype=torch.float64),
+            torch.zeros(4, dtype=torch.float64),
+            {},
+        )
         for size, batches in groupby(block, lambda batch: batch.real.shape[-2]):
             same = [*batches]
             program, counts = self.programs[size], self.counts[size]
@@ -102,7 +134,11 @@ class CompiledIterations:
     @staticmethod
     def _error(code: int, outputs: int, first: int, iterations: int) -> Diverged:
         step, output = divmod(code, outputs)
-        return Diverged(first + step, LOSSES[output]) if step < iterations else Diverged(first + iterations - 1, "a parameter")
+        return (
+            Diverged(first + step, LOSSES[output])
+            if step < iterations
+            else Diverged(first + iterations - 1, "a parameter")
+        )
 
     def _stream(self, number: Tensor) -> Stream:
         own = self.replicas > 1 and number.ndim > 1 and number.numel() == self.replicas

@@ -35,7 +35,11 @@ class Slot(NamedTuple):
         if self.entry is None:
             self.holder[self.key] = tensor
         else:
-            self.holder[self.key] = (*self.holder[self.key][: self.entry], tensor, *self.holder[self.key][self.entry + 1 :])
+            self.holder[self.key] = (
+                *self.holder[self.key][: self.entry],
+                tensor,
+                *self.holder[self.key][self.entry + 1 :],
+            )
 
 
 def slots(iteration: Iteration, penalties: Sequence[Any]) -> list[Slot]:
@@ -72,11 +76,17 @@ def iteration_of_one_run(gan: Any) -> tuple[Iteration, State, list[Any]]:
     def one(value: Any) -> Any:
         if isinstance(value, tuple):
             return tuple(map(one, value))
-        differs = several and isinstance(value, Tensor) and value.ndim > 1 and len(value) == value.numel() == gan.replicas
+        differs = (
+            several and isinstance(value, Tensor) and value.ndim > 1 and len(value) == value.numel() == gan.replicas
+        )
         return value[0].squeeze() if differs else value
 
     def component(many: Any) -> Any:
-        tensors = {name: one(value).to(placed) for name, value in getattr(many, "__dict__", {}).items() if isinstance(value, Tensor)}
+        tensors = {
+            name: one(value).to(placed)
+            for name, value in getattr(many, "__dict__", {}).items()
+            if isinstance(value, Tensor)
+        }
         return with_attributes(many, tensors)
 
     def factory(make: Any) -> Any:
@@ -84,7 +94,9 @@ def iteration_of_one_run(gan: Any) -> tuple[Iteration, State, list[Any]]:
             return make
         return partial(make.func, *make.args, **{key: one(value) for key, value in make.keywords.items()})
 
-    networks = [each.network(0) if isinstance(each, Replicas) else deepcopy(each) for each in (gan.generator, gan.discriminator)]
+    networks = [
+        each.network(0) if isinstance(each, Replicas) else deepcopy(each) for each in (gan.generator, gan.discriminator)
+    ]
     placed = next(networks[0].parameters())
     penalties = [component(penalty) for penalty in gan.game.penalties]
     game = Game(*networks, gan.game.objective, penalties, gan.game.second_order)

@@ -21,6 +21,7 @@ import pandas as pd
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from gaussgan.config.compile_mode import MODES
 from gaussgan.report.answer import Answer
 from gaussgan.report.charts import HEIGHT, Chart
 from gaussgan.report.collect import OVERRIDES, Found, RunDirectory, described
@@ -164,10 +165,15 @@ def _runs(
 
 
 def command(run: RunDirectory) -> str:
-    """Return the exact command that makes the same run again, quoted for a shell; "" if it is not known."""
-    if not run.overrides:
-        return "" if not (run.path / OVERRIDES).exists() else "python scripts/train.py"
-    text = shlex.join(["python", "scripts/train.py", *run.overrides])
+    """Return the exact command that makes the same run again, quoted for a shell; "" if it is not known.
+
+    The command gives the mode of the run, because `auto` may choose another one for this run alone.
+    """
+    if not (run.path / OVERRIDES).exists():
+        return ""
+    mode = run.settings.get("compile")
+    lines = [line for line in run.overrides if mode not in MODES or line.lstrip("+").partition("=")[0] != "compile"]
+    text = shlex.join(["python", "scripts/train.py", *lines, *([f"compile={mode}"] if mode in MODES else [])])
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… (all of it: {readable(str(run.path / OVERRIDES))})"
 
 

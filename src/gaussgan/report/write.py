@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pandas as pd
 from rich.console import Console
 
+from gaussgan.config.compile_mode import MODES
 from gaussgan.report.answer import Answer
 from gaussgan.report.charts import Chart, selection
 from gaussgan.report.collect import Found, described, find_runs
@@ -81,7 +82,7 @@ def write_report(
     sections = study_sections(directories)
     first = [sentence for section in sections for sentence in section.sentences]
     said = [POOLED] if first else sentences(answer)
-    said += [*notes, *_repeats(frame, answer)]
+    said += [*notes, *_repeats(frame, answer), *_modes(settings, answer)]
     statuses = Counter(frame["status"].tolist())
     console = _console()
     counts = f"{len(frame):,} run{'s' * (len(frame) > 1)}: {counted(statuses)}{described(found.skipped)}"
@@ -111,6 +112,14 @@ def _repeats(frame: pd.DataFrame, answer: Answer) -> list[str]:
         f"Runs that repeat the setting and the seed of another run: {extra:,}. They count in n and in the quantiles,"
         " but only once in the tests."
     ]
+
+
+def _modes(settings: pd.DataFrame, answer: Answer) -> list[str]:
+    """Return a sentence about runs of both modes, if the mode is not a factor because it follows from another one."""
+    both = "compile" in settings and {*MODES} <= {*settings["compile"]}
+    if not both or any(factor.name == "compile" for factor in answer.factors):
+        return []
+    return ["Some runs have compile=on and some compile=off: rounding differs, so a seed may end elsewhere."]
 
 
 def _console() -> Console:

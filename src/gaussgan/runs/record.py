@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gaussgan import __version__
+from gaussgan.config.compile_mode import MODES, typed_mode
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.recipe import settings
 from gaussgan.runs.files import write_whole
@@ -29,8 +30,8 @@ RECORD, HISTORY = "metrics.json", "history.csv"
 REPLICAS, GROUPS = "replicas.csv", "groups.csv"
 
 FIELDS = (
-    "status", "error", "tags", "seed", "replicas", "iterations", "examples", "seconds", "examples_per_second", "val/w2",
-    "val/kl", "mle/w2", "train/loss_d", "train/loss_g",
+    "status", "error", "tags", "seed", "replicas", "iterations", "examples", "seconds", "examples_per_second",
+    "compile", "val/w2", "val/kl", "mle/w2", "train/loss_d", "train/loss_g",
 )  # fmt: skip
 ORIGIN = ("git_commit", "git_dirty", "settings")  # they come last, because they are long
 OPTIONAL = ("val/", "mle/w2_", "train/loss_d_", "train/loss_g_", "efficiency", "share_")  # prefixes of optional fields
@@ -105,6 +106,7 @@ def identity(config: Mapping[str, Any] | DictConfig) -> dict[str, Any]:
     If the configuration is so wrong that it has no settings, the entry "settings" is None.
     """
     known = {key: config.get(key) for key in ("seed", "tags", "replicas")}
+    known["compile"] = mode if (mode := typed_mode(config.get("compile"))) in MODES else None  # not chosen yet
     try:
         plain: Any = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else config
         own = settings(plain)

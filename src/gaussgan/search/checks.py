@@ -69,6 +69,7 @@ def check_objectives(objectives: Sequence[str], space: Space, default: Composed)
         # The jobs may run on other machines, so the check needs no accelerator.
         trainer = {**default.config["trainer"], "accelerator": "cpu", "devices": 1, "strategy": "auto"}
         config = {**default.config, **average, "callbacks": callbacks, "logger": None, "run_dir": directory}
+        config["compile"] = "off"  # the mode is chosen later
         gan, data, made = assemble(OmegaConf.create({**config, "trainer": trainer, "replicas": 2}))
         metrics = evaluation_of(made).metrics(gan, data)
     known = known_objectives(metrics)

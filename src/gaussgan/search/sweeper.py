@@ -21,6 +21,7 @@ from gaussgan.runs.directory import SWEEP
 from gaussgan.search.checks import check_objectives, check_space
 from gaussgan.search.final import Final
 from gaussgan.search.grid import Grid
+from gaussgan.search.mode import with_one_mode
 from gaussgan.search.options import INSTALL, Options
 from gaussgan.search.recipes import Recipes
 from gaussgan.search.runs import Runs
@@ -117,6 +118,8 @@ class Search:
             log.info("The default recipe lies outside of the search space (%s), and is no trial", shown)
             self.first = None
         self._propose([], 1)  # raises an error if the sampler does not suit the space
+        self.space = with_one_mode(self.space, self.recipes, self.n_trials * len(self.seeds), self.directory)
+        self.recipes = Recipes(self.context, self.config, self.space)
 
     def _propose(self, earlier: Sequence[FrozenTrial], count: int) -> list[dict[str, Any]]:
         seed, directions = self.options.sampler["seed"], self.options.direction

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from hydra.errors import InstantiationException
@@ -25,10 +25,12 @@ from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.gan.module import GAN
 from gaussgan.loggers.make import make_loggers
 from gaussgan.networks.build import build_networks
+from gaussgan.runs.directory import is_first_process
 from gaussgan.setup.arguments import check_arguments
 from gaussgan.setup.check_distribution import check_distribution
 from gaussgan.setup.check_game import check_objective, check_optimizers, check_penalties, check_schedule, check_update
 from gaussgan.setup.check_networks import check_networks
+from gaussgan.setup.compiling import choose_mode, compile_run
 from gaussgan.setup.memory import check_memory
 from gaussgan.setup.resume import check_checkpoint
 from gaussgan.setup.trainer import check_machine, check_trainer, make_trainer
@@ -38,24 +40,46 @@ log = logging.getLogger(__name__)
 
 Run = tuple[GAN, GaussianDataModule, Trainer]
 SLOW_TO_MAKE = 10_000  # making this many replicas takes seconds
-_assembled: list[Run] = []  # at most one run, made by assemble_ahead
 
 
-@translating_omegaconf_errors()
+class _Assembled(NamedTuple):
+    config: dict[str, Any]  # as it was given; the run's own says which mode it has
+    run: Run
+    note: str | None
+
+
+_assembled: list[_Assembled] = []  # at most one run, made by assemble_ahead
+
+
 def assemble(cfg: DictConfig) -> Run:
     """Make the module, the data and the trainer of a run.
 
-    If `assemble_ahead` has made these objects from the same configuration, return those.
+    If `assemble_ahead` has made these objects from the same configuration, return those. In the configuration of the
+    module, `compile` is the mode that the run has, "on" or "off".
 
     Raises:
         ConfigError: when an object cannot be made, or does not fit the other objects, the machine, or the checkpoint
             from which the run resumes.
     """
-    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
-    if _assembled and (run := _assembled.pop())[0].config == config:
-        return run
+    config = _plain(cfg)
+    if not (_assembled and (made := _assembled.pop()).config == config):
+        made = _assemble(cfg, config)
+    if made.note is not None and is_first_process():
+        log.info(made.note)
+    return made.run
+
+
+@translating_omegaconf_errors()
+def _plain(cfg: DictConfig) -> dict[str, Any]:
+    return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
+
+
+@translating_omegaconf_errors()
+def _assemble(cfg: DictConfig, given: dict[str, Any]) -> _Assembled:
     if cfg.replicas >= SLOW_TO_MAKE:
         log.info("making %s replicas", f"{cfg.replicas:,}")
+    mode = choose_mode(given)
+    config = {**given, "compile": mode.value}
     check_machine(cfg.trainer)
     check_arguments(config)
     check_memory(config)
@@ -88,9 +112,11 @@ def assemble(cfg: DictConfig) -> Run:
     # be rounded to float32 first.
     trainer.precision_plugin.convert_module(gan)
     step = None if cfg.ckpt_path is None else check_checkpoint(cfg, gan, data, trainer)
+    mode = compile_run(mode, gan, data, trainer)
+    gan.config["compile"] = mode.value
     if not cfg.trainer.get("fast_dev_run"):  # a fast_dev_run logs nothing
         trainer.loggers = make_loggers(config, step)  # made last, because MLflow's logger creates its database at once
-    return gan, data, trainer
+    return _Assembled(given, (gan, data, trainer), mode.note)
 
 
 def assemble_ahead(cfg: DictConfig) -> None:
@@ -98,9 +124,8 @@ def assemble_ahead(cfg: DictConfig) -> None:
 
     The next call of `assemble` with the same configuration returns these objects.
     """
-    if cfg.threads is not None:
-        torch.set_num_threads(cfg.threads)
-    _assembled[:] = [assemble(cfg)]
+    torch.set_num_threads(cfg.threads or 1)
+    _assembled[:] = [_assemble(cfg, _plain(cfg))]
 
 
 def _make_data(cfg: DictConfig, config: dict[str, Any]) -> GaussianDataModule:

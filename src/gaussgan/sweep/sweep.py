@@ -24,6 +24,7 @@ from gaussgan.runs.record import write_record
 from gaussgan.sweep.executors.protocol import Executor, with_retries
 from gaussgan.sweep.grouping import group_key, job_ranges, reason_alone
 from gaussgan.sweep.jobs import DONE, Job
+from gaussgan.sweep.modes import settle_modes
 from gaussgan.sweep.plan import place_jobs, record_killed
 from gaussgan.sweep.task import GROUPS, Task, group_directory, no_garbage_collection, read_members
 
@@ -68,6 +69,7 @@ class Sweep:
         self._log_as_sweep()
         with no_garbage_collection():
             jobs = [self._compose(first + i, each) for i, each in enumerate(overrides)]
+            settle_modes(jobs, self.directory, not self.dry_run)
             grows = bool(first or self.jobs) or self.config.hydra.sweeper._target_ != BASIC_SWEEPER
             if not self.dry_run:
                 record_killed(self.directory)

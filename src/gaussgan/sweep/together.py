@@ -75,6 +75,7 @@ def train_together(
             record_running(run_dir, config)
         try:
             gan, data, trainer = assemble(_joint_config(configs, directory, checkpoint))
+            configs = [{**config, "compile": gan.config["compile"]} for config in configs]
             loggers = {i: make_loggers(configs[i]) for i in todo}  # made before training, so that an error comes early
             with gan.evaluating():
                 start = evaluation_of(trainer).evaluator(data).distances(gan.generator) if checkpoint else None

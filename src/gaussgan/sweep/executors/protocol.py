@@ -16,6 +16,7 @@ from hydra.core.utils import env_override
 
 from gaussgan.runs.job_errors import FULL
 from gaussgan.runs.signals import NOTED
+from gaussgan.setup.cores import LIMIT, available_cores
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,8 @@ def with_retries(executor: Executor, tasks: Sequence[Task]) -> Iterator[tuple[in
     While this iterator waits, SIGINT, SIGTERM and SIGHUP stop the executor and raise SystemExit with the exit code 128
     plus the number of the signal. A second signal kills the tasks.
     """
-    with signals_raising(), env_override(_environment()):
+    together = min(getattr(executor, "workers", 1), len(tasks))
+    with signals_raising(), env_override(_environment(together)):
         lost = []
         for index, why in executor.run(tasks):
             if why is None:
@@ -77,13 +79,18 @@ def with_retries(executor: Executor, tasks: Sequence[Task]) -> Iterator[tuple[in
             yield from ((lost[i], why) for i, why in executor.run([tasks[index] for index in lost]))
 
 
-def _environment() -> dict[str, str]:
+def _environment(together: int) -> dict[str, str]:
     """Return the environment variables that workers inherit, if they differ from those of this process.
 
-    Workers import from the same places as this process. HYDRA_FULL_ERROR has the value that the user gave it.
+    Workers import from the same places as this process. HYDRA_FULL_ERROR has the value that the user gave it. Tasks
+    that run on this machine at the same time divide its cores, unless the user gave OMP_NUM_THREADS.
+
+    Args:
+        together: the number of these tasks; 1 if tasks run one after the other, or on other machines.
     """
     places = [str(Path(place).absolute()) for place in sys.path]
-    return {"PYTHONPATH": os.pathsep.join(places), "HYDRA_FULL_ERROR": str(int(FULL))}
+    own = {LIMIT: str(max(1, available_cores() // together))} if together > 1 and LIMIT not in os.environ else {}
+    return {"PYTHONPATH": os.pathsep.join(places), "HYDRA_FULL_ERROR": str(int(FULL)), **own}
 
 
 @contextmanager

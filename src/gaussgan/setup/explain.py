@@ -1,0 +1,64 @@
+"""Try whether a run can be compiled, and explain what `compile=auto` does with it. No file is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, flag_override
+
+from gaussgan.compile.build import compiler, version
+from gaussgan.compile.errors import NotCompiled
+from gaussgan.config.compile_mode import ALL_ITERATIONS, RUN_ITERATIONS, planned_length
+from gaussgan.gan.compiled import summary
+from gaussgan.gan.module import GAN
+from gaussgan.setup.assemble import assemble
+from gaussgan.setup.compiling import CannotCompile, choose_mode
+
+
+def explain(cfg: DictConfig) -> Iterator[str]:
+    """Yield lines that say which mode `auto` chooses for a run, and why.
+
+    Raises:
+        ConfigError: when the configuration is wrong.
+    """
+    config: Any = OmegaConf.to_container(_bare(cfg, compile="auto"), resolve=True)
+    replicas, iterations = planned_length(config)
+    mode = choose_mode(config)
+    if mode.kept is None:
+        of = f" × {replicas:,} replicas" if replicas > 1 else ""
+        yield f"auto chooses {mode.value} for {iterations:,} iterations{of}"
+        yield f"it chooses on for at least {RUN_ITERATIONS:,} iterations, or {ALL_ITERATIONS:,} iterations × replicas"
+    else:
+        yield f"auto keeps the mode of the checkpoint, which is {mode.value}"
+    try:
+        yield f"compiler: {version(compiler())}"
+    except NotCompiled as error:
+        yield f"compiler: none ({error})"
+    try:
+        yield f"this run can be compiled: {summary(try_to_compile(cfg))}"
+    except CannotCompile as error:
+        falls_back = "; auto falls back to off" if mode.value == "on" and not mode.fixed else ""
+        yield f"this run cannot be compiled, because {error.reason}{falls_back}"
+
+
+def try_to_compile(cfg: DictConfig) -> GAN:
+    """Make the networks of a run, and compile it. The run has no loggers, and cannot write files.
+
+    Raises:
+        CannotCompile: when the run cannot be compiled.
+        ConfigError: when the run cannot be made.
+    """
+    return assemble(_bare(cfg, compile="on", ckpt_path=None))[0]
+
+
+def _bare(cfg: DictConfig, **own: Any) -> DictConfig:
+    """Return a copy of a configuration, with some values of its own, without Hydra's section, and without files."""
+    with flag_override(cfg, ["struct", "readonly"], False):
+        task = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    with flag_override(task, ["struct", "readonly"], False):
+        callbacks = {"evaluation": task.callbacks.evaluation}
+        for key, value in {**own, "callbacks": callbacks, "logger": None, "run_dir": os.devnull}.items():
+            task[key] = value
+    return task
