@@ -1,4 +1,4 @@
-"""A value of a graph as C sees it: an array of places in a buffer."""
+"""What a program consists of: arrays of places in buffers, and operations on them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import torch
 # F: float lanes, also for truth values; D: double lanes, also for whole numbers, which are exact below 2^53.
 KINDS = {torch.float32: "F", torch.bool: "F", torch.float64: "D", torch.int64: "D", torch.int32: "D"}
 C_TYPES = {
-    torch.float32: "float", torch.bool: "uint8_t", torch.float64: "double", torch.int64: "int64_t", torch.int32: "int32_t",
+    torch.float32: "float", torch.float64: "double",
+    torch.bool: "uint8_t", torch.int64: "int64_t", torch.int32: "int32_t",
 }  # fmt: skip
 
 
@@ -93,6 +94,32 @@ class Array:
         if self.is_constant:
             return (-1, self.kind, "nan" if math.isnan(self.value) else self.value, math.copysign(1, self.value))
         return (self.buffer, self.shape, self.form or self.index.tobytes())
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One loop of a program, or a statement in a loop that several operations of one shape share.
+
+    Attributes:
+        name: the ATen name, for a comment in the source.
+        how: "elements", "reduction" or "product".
+        result: where the numbers are written.
+        operands: what is read. Those of an operation on elements have the result's shape; those of a reduction have one
+            dimension more, the last; those of a product are [I, K], [K, J] and perhaps a bias [I, J].
+        expression: C with {0}, {1}, … for the operands and {k} for the kind in which it is computed.
+        kind: this kind.
+        value: the kind of the expression's value, "F" for a truth value; by default the kind.
+        truths: how many of the first operands are truth values, whatever the kind.
+    """
+
+    name: str
+    how: str
+    result: Array
+    operands: tuple[Array, ...]
+    expression: str
+    kind: str
+    value: str = ""
+    truths: int = 0
 
 
 def literal(value: float) -> str:

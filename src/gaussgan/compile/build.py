@@ -55,8 +55,8 @@ def build(source: str, header: str, vectorize: bool = False) -> ctypes.CDLL:
                 # The digest is written first: a library without its digest, or with another one, is built again.
                 digest = work / "digest"
                 digest.write_text(_digest(built))
-                os.replace(digest, directory / f"{key}.sha256")
-                os.replace(built, directory / f"{key}.so")
+                digest.replace(directory / f"{key}.sha256")
+                built.replace(directory / f"{key}.so")
                 built = directory / f"{key}.so"
         library = _open(built)
     if library is None:

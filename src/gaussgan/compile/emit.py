@@ -3,44 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import fx
 
-from gaussgan.compile.arrays import KINDS, Array, places
+from gaussgan.compile import elements, reductions, views  # noqa: F401  (they fill the table)
+from gaussgan.compile.arrays import KINDS, Array, Operation, places
 from gaussgan.compile.errors import NotCompiled
 from gaussgan.compile.operations import compute
 from gaussgan.compile.trace import leaves
 
 NARROW = 8  # in a matrix with fewer columns than a vector has lanes, rows are vectorised
+PLACEMENT = ("dtype", "device", "layout", "pin_memory", "memory_format")  # the result shows its precision
 LARGE = 4096  # multiply-adds; a product with more is worth a copy of an operand whose numbers are not side by side
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One loop of a program, or a statement in a loop that several operations of one shape share.
-
-    Attributes:
-        name: the ATen name, for a comment in the source.
-        how: "elements", "reduction" or "product".
-        result: where the numbers are written.
-        operands: what is read. Those of an operation on elements have the result's shape; those of a reduction have one
-            dimension more, the last; those of a product are [I, K], [K, J] and perhaps a bias [I, J].
-        expression: C with {0}, {1}, … for the operands and {k} for the kind in which it is computed.
-        kind: this kind.
-        truths: how many of the first operands are truth values, whatever the kind.
-    """
-
-    name: str
-    how: str
-    result: Array
-    operands: tuple[Array, ...]
-    expression: str
-    kind: str
-    truths: int = 0
 
 
 @dataclass
@@ -78,35 +56,24 @@ class Emitter:
         self.tables[array.buffer] = tensor.double().flatten().numpy()
         return array
 
-    def elementwise(
-        self,
-        name: str,
-        expression: str,
-        kind: str,
-        result: str,
-        shape: Sequence[int],
-        operands: list[Array],
-        truth: int = 0,
-    ) -> Array:
-        """Add an operation on single elements, and return its result. Equal operations are computed once."""
-        shape = tuple(shape)
-        if expression == "{0}" and operands[0].kind == result:
-            return operands[0].expand(shape)
-        if (
-            expression == "({0} * {1})"
-            and operands[1].is_constant
-            and operands[1].value == 1
-            and operands[0].kind == result
-        ):
-            return operands[0].expand(shape)
-        if expression == "{0}" and operands[0].is_constant:
-            return Array.constant(operands[0].value, result, shape)
-        operands = [operand.expand(shape) for operand in operands]
-        key = (expression, kind, result, shape, *(operand.key for operand in operands))
+    def elements(self, operation: Operation, shape: Sequence[int]) -> Array:
+        """Add an operation on single elements, and return its result. Equal operations are computed once.
+
+        Args:
+            operation: the operation, with operands that can be expanded to the shape, and a result without a place.
+            shape: the shape of the result.
+        """
+        kind, expression = operation.result.kind, operation.expression
+        first, *rest = (operand.expand(tuple(shape)) for operand in operation.operands)
+        times_one = expression == "({0} * {1})" and rest[0].is_constant and rest[0].value == 1
+        if first.kind == kind and (expression == "{0}" or times_one):
+            return first
+        if expression == "{0}" and first.is_constant:
+            return Array.constant(first.value, kind, tuple(shape))
+        key = (expression, operation.kind, kind, first.key, *(operand.key for operand in rest))
         if key not in self._known:
-            target = self.new(shape, result, self._order(operands))
-            self.operations.append(Operation(name, "elements", target, tuple(operands), expression, kind, truth))
-            self._known[key] = target
+            self._known[key] = target = self.new(shape, kind, self._order((first, *rest)))
+            self.operations.append(replace(operation, operands=(first, *rest), result=target))
         return self._known[key]
 
     def store(self, target: Array, source: Array) -> None:
@@ -157,11 +124,11 @@ class Emitter:
     def _order(self, operands: Sequence[Array]) -> str:
         """Return the order in which the elements of a result lie: "F" if those of the largest operand do."""
 
-        def elements(array: Array) -> int:
+        def size(array: Array) -> int:
             strides = array.form[1] if array.form is not None else [1] * array.index.ndim
             return int(np.prod([n for n, stride in zip(array.shape, strides, strict=True) if stride]))
 
-        largest = max(operands, key=elements)
+        largest = max(operands, key=size)
         strides = largest.form[1] if self.single and largest.form is not None else ()
         return "F" if len(strides) > 1 and strides[-2] == 1 and strides[-1] > 1 else "C"
 

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from gaussgan.compile.arrays import Array, literal
-from gaussgan.compile.emit import Emitter, Operation
+from gaussgan.compile.arrays import Array, Operation, literal
+from gaussgan.compile.emit import Emitter
 from gaussgan.compile.products import Product, write_product
 
 Group = list[Operation]
@@ -81,9 +81,8 @@ class Writer:
         return alone and writer.how == "elements" and writer.result.same_places(operand)
 
     def _elements(self, group: Group) -> str:
-        loops = Loops(
-            self, group[0].result.shape, [a for op in group for a in (op.result, *op.operands)], group[0].result
-        )
+        arrays = [array for operation in group for array in (operation.result, *operation.operands)]
+        loops = Loops(self, group[0].result.shape, arrays, group[0].result)
         local: dict[int, str] = {}
         lines = []
         for operation in group:
@@ -96,12 +95,7 @@ class Writer:
                 else:
                     terms.append(loops.read(operand, kind))
             value, result = operation.expression.format(*terms, k=operation.kind), operation.result
-            truth = (
-                operation.kind == "D"
-                and result.kind == "F"
-                and operation.expression[:2] in ("gt", "lt", "ge", "le", "eq", "ne")
-            )
-            value = _as(value, "F" if truth else operation.kind, result.kind)
+            value = _as(value, operation.value or operation.kind, result.kind)
             name = f"v{result.buffer}"
             if len(self.writers[result.buffer]) > 1:
                 lines.append(f"{loops.place(result)} = {value};")
@@ -144,7 +138,7 @@ class Writer:
             product,
             self.emitter.single,
             lambda array, kind, *at: loops.read_at(array, kind, at),
-            lambda array, _, *at: loops._place(array, at),
+            lambda array, _, *at: loops.place_at(array, at),
         )
 
 
@@ -196,13 +190,13 @@ class Loops:
         if array.is_constant:
             return f"all{kind}({literal(array.value)})"
         if array.buffer in self.writer.emitter.tables:  # one number for all lanes
-            return f"all{kind}({self._place(array, at).removeprefix('m->')})"
-        return _as(self._place(array, at), array.kind, kind)
+            return f"all{kind}({self.place_at(array, at).removeprefix('m->')})"
+        return _as(self.place_at(array, at), array.kind, kind)
 
     def place(self, array: Array) -> str:
-        return self._place(array, self.names)
+        return self.place_at(array, self.names)
 
-    def _place(self, array: Array, at: Sequence[str]) -> str:
+    def place_at(self, array: Array, at: Sequence[str]) -> str:
         if self.merged and (flat := self._flat(array)) is not None:
             return f"m->b{array.buffer}[{_sum(flat[0], [(flat[1], 'i')])}]"
         if array.form is not None:

@@ -31,11 +31,11 @@ class Product(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """A part of the columns or rows: tiles of `count` units of `width` numbers, from `start` up to `stop`."""
+    """A part of the columns or rows: tiles of `units` units of `width` numbers, from `start` up to `stop`."""
 
     start: int
     stop: int
-    count: int
+    units: int
     width: int = 1
 
 
@@ -47,8 +47,8 @@ def write_product(product: Product, single: bool, read: Read, place: Read) -> st
 
     Args:
         product: the product.
-        single: true for a program of one run. Then the numbers of a row are computed as vectors, if they lie side by side
-            in b and in the result.
+        single: true for a program of one run. Then the numbers of a row are computed as vectors, if they lie side by
+            side in b and in the result.
         read: writes the value of an element.
         place: writes the place of an element.
     """
@@ -94,11 +94,11 @@ def _loops(product: Product, i: Tile, j: Tile, read: Read, place: Read) -> str:
             return f"allV{k}({read(array, k, row, column)})"
         return f"load{kind}(&{place(array, k, row, column)})"
 
-    row, column = ("i" if i.stop - i.start > i.count else "0"), ("j" if j.stop - j.start > j.count * j.width else "0")
-    rows = [at(row, t + (0 if row == "i" else i.start)) for t in range(i.count)]
-    columns = [at(column, u * j.width + (0 if column == "j" else j.start)) for u in range(j.count)]
+    row, column = ("i" if i.stop - i.start > i.units else "0"), ("j" if j.stop - j.start > j.units * j.width else "0")
+    rows = [at(row, t + (0 if row == "i" else i.start)) for t in range(i.units)]
+    columns = [at(column, u * j.width + (0 if column == "j" else j.start)) for u in range(j.units)]
     terms = product.a.shape[1]
-    lines, sums = [], {(t, u): f"s{t}{u}" for t in range(i.count) for u in range(j.count)}
+    lines, sums = [], {(t, u): f"s{t}{u}" for t in range(i.units) for u in range(j.units)}
     for (t, u), name in sums.items():
         if product.bias is not None:
             value = load(product.bias, rows[t], columns[u])
@@ -108,8 +108,8 @@ def _loops(product: Product, i: Tile, j: Tile, read: Read, place: Read) -> str:
     first = 0 if product.bias is not None else 1
     if terms > first:
         lines.append(f"for (int r = {first}; r < {terms}; r++) {{")
-        lines += [f"  {kind} x{t} = {load(product.a, rows[t], 'r')};" for t in range(i.count)]
-        lines += [f"  {kind} y{u} = {load(product.b, 'r', columns[u])};" for u in range(j.count)]
+        lines += [f"  {kind} x{t} = {load(product.a, rows[t], 'r')};" for t in range(i.units)]
+        lines += [f"  {kind} y{u} = {load(product.b, 'r', columns[u])};" for u in range(j.units)]
         lines += [f"  {name} = fma{kind}(x{t}, y{u}, {name});" for (t, u), name in sums.items()]
         lines.append("}")
     for (t, u), name in sums.items():
@@ -118,6 +118,6 @@ def _loops(product: Product, i: Tile, j: Tile, read: Read, place: Read) -> str:
             lines.append(f"store{kind}(&{target}, {name});")
         else:
             lines.append(f"{target} = {name if k == product.result.kind else f'{k}to{product.result.kind}({name})'};")
-    heads = [f"for (int i = {i.start}; i < {i.stop}; i += {i.count})"] if row == "i" else []
-    heads += [f"for (int j = {j.start}; j < {j.stop}; j += {j.count * j.width})"] if column == "j" else []
+    heads = [f"for (int i = {i.start}; i < {i.stop}; i += {i.units})"] if row == "i" else []
+    heads += [f"for (int j = {j.start}; j < {j.stop}; j += {j.units * j.width})"] if column == "j" else []
     return "\n".join([*heads, f"{{  // {product.name}", *("  " + line for line in lines), "}"])

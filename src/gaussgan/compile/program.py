@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -120,7 +121,7 @@ def _chunks(replicas: int, threads: int) -> list[tuple[int, int]]:
     """Divide the replicas among threads, in multiples of the number of lanes."""
     groups = -(-replicas // LANES)
     bounds = sorted({min(replicas, LANES * (groups * t // threads)) for t in range(threads + 1)} | {replicas})
-    return list(zip(bounds, bounds[1:], strict=False))
+    return [*pairwise(bounds)]
 
 
 def _pointers(tensors: Sequence[Tensor]) -> ctypes.Array:

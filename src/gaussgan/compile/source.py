@@ -8,8 +8,8 @@ from importlib.resources import files
 
 from torch import fx
 
-from gaussgan.compile.arrays import C_TYPES, Array, literal
-from gaussgan.compile.emit import Lowered, Operation, lower
+from gaussgan.compile.arrays import C_TYPES, Array, Operation, literal
+from gaussgan.compile.emit import Lowered, lower
 from gaussgan.compile.loops import Loops, Writer
 
 ENTRY = "run"
@@ -27,16 +27,17 @@ static void step(Memory *m) {{
 #define LOAD(type, p, stride, buffer, n) LANES {{ \\
     const type *from = (const type *)(p) + (r + (l < live ? l : 0)) * (stride); \\
     for (int e = 0; e < n; e++) LANE(buffer[e], l) = from[e]; }}
-#define SAVE(type, p, stride, buffer, n) for (int l = 0; l < live; l++) if (stop[l] == GOES_ON && ((stride) || r == 0)) {{ \\
-    type *to = (type *)(p) + (r + l) * (stride); for (int e = 0; e < n; e++) to[e] = (type)LANE(buffer[e], l); }}
+#define SAVE(type, p, stride, buffer, n) LANES if (l < live && stop[l] == GOES_ON && (stride || r == 0)) {{ \\
+    type *to = (type *)(p) + (r + l) * stride; \\
+    for (int e = 0; e < n; e++) to[e] = (type)LANE(buffer[e], l); }}
 #define WATCH(value, code) LANES if (stop[l] == GOES_ON && !(LANE(value, l) - LANE(value, l) == 0)) stop[l] = code;
 enum {{ GOES_ON = -1, OUTPUTS = {outputs} }};
 
 /* Repeat the step for the replicas begin ≤ r < end. Replica r begins with old[i] + r · state_stride[i] and ends in
- * new[i] + r · state_stride[i]. In step k it reads inputs[j] + r · replica_stride[j] + k · step_stride[j]. The outputs are
- * added to sums[r][o]. If an output o is not finite in step k, stop[r] becomes k · OUTPUTS + o, and the new state is
- * not written; if a watched part of the new state is not finite, it becomes steps · OUTPUTS. A replica whose stop[r] is
- * not GOES_ON at the beginning is left alone. */
+ * new[i] + r · state_stride[i]. In step k it reads inputs[j] + r · replica_stride[j] + k · step_stride[j]. The outputs
+ * are added to sums[r][o]. If an output o is not finite in step k, stops[r] becomes k · OUTPUTS + o, and the new state
+ * is not written; if a watched part of the new state is not finite, it becomes steps · OUTPUTS. A replica whose
+ * stops[r] is not GOES_ON at the beginning is left alone. */
 void run(void *const *old, void *const *new, const int64_t *state_stride, const void *const *inputs,
          const int64_t *replica_stride, const int64_t *step_stride, double *sums, int64_t *stops,
          int64_t steps, int64_t begin, int64_t end) {{
@@ -104,26 +105,28 @@ def c_source(graph: fx.GraphModule, states: int, watched: Sequence[int], finite:
     types = [C_TYPES[node.meta["val"].dtype] for node in program.nodes[0]]
     sizes = [each.index.size for each in inputs]
     used = [*range(len(inputs)), *(b for b in sorted(writer.stored) if b >= len(inputs))]
+
+    def load(i: int, pointer: str, stride: str) -> str:
+        return f"LOAD({types[i]}, {pointer}, {stride}, m->b{inputs[i].buffer}, {sizes[i]})"
+
+    def batch(j: int) -> str:
+        type_of = types[states + j]
+        return load(states + j, f"(const {type_of} *)inputs[{j}] + k * step_stride[{j}]", f"replica_stride[{j}]")
+
+    state, buffers = range(states), [b for b in used if b not in emitter.tables]
     text = TEMPLATE.format(
         preamble="#define W 1\n" * single + '#include "lanes.h"\n',
         tables="\n".join(_tables(writer)),
-        buffers=_indent([f"{emitter.kinds[b]} b{b}[{max(emitter.sizes[b], 1)}];" for b in used if b not in emitter.tables], 2),
+        buffers=_indent([f"{emitter.kinds[b]} b{b}[{max(emitter.sizes[b], 1)}];" for b in buffers], 2),
         step=_indent(step, 2),
         outputs=len(outputs),
-        load=_indent([f"LOAD({types[i]}, old[{i}], state_stride[{i}], m->b{inputs[i].buffer}, {sizes[i]})" for i in range(states)], 4),
-        inputs=_indent(
-            [
-                f"LOAD({types[i]}, (const {types[i]} *)inputs[{j}] + k * step_stride[{j}], replica_stride[{j}],"
-                f" m->b{inputs[i].buffer}, {sizes[i]})"
-                for j, i in enumerate(range(states, len(inputs)))
-            ],
-            6,
-        ),
+        load=_indent([load(i, f"old[{i}]", f"state_stride[{i}]") for i in state], 4),
+        inputs=_indent([batch(j) for j in range(len(inputs) - states)], 6),
         outputs_of_step=_indent([_output(writer, o, each, o < finite) for o, each in enumerate(outputs)], 6),
-        advance=_indent([_advance(writer, inputs[i], results[i]) for i in range(states)], 6),
-        watch=_indent([f"for (int e = 0; e < {sizes[i]}; e++) WATCH(m->b{inputs[i].buffer}[e], steps * OUTPUTS)" for i in watched], 4),
-        save=_indent([f"SAVE({types[i]}, new[{i}], state_stride[{i}], m->b{inputs[i].buffer}, {sizes[i]})" for i in range(states)], 4),
-    )  # fmt: skip
+        advance=_indent([_advance(writer, inputs[i], results[i]) for i in state], 6),
+        watch=_indent([_watch(inputs[i]) for i in watched], 4),
+        save=_indent([load(i, f"new[{i}]", f"state_stride[{i}]").replace("LOAD", "SAVE", 1) for i in state], 4),
+    )
     operations = [operation for group in writer.groups for operation in group]
     work = sum(each.result.index.size * each.operands[0].shape[1] for each in operations if each.how == "product")
     return Source(text, len(outputs), len(operations), work)
@@ -146,24 +149,21 @@ def _without_overlap(program: Lowered, states: int) -> Lowered:
 
 
 def _tables(writer: Writer) -> list[str]:
-    places = [
-        f"static const int {name}[] = {{{', '.join(map(str, index.reshape(-1)))}}};"
-        for name, index in writer.indices.values()
-    ]
-    constants = [
-        f"static const double b{b}[] = {{{', '.join(map(literal, values))}}};"
-        for b, values in writer.emitter.tables.items()
-    ]
-    return [*places, *constants]
+    """Return the definitions of the tables of places and of constants."""
+    places = [("int", name, map(str, index.reshape(-1))) for name, index in writer.indices.values()]
+    constants = [("double", f"b{b}", map(literal, values)) for b, values in writer.emitter.tables.items()]
+    return [f"static const {kind} {name}[] = {{{', '.join(values)}}};" for kind, name, values in (*places, *constants)]
+
+
+def _watch(array: Array) -> str:
+    return f"for (int e = 0; e < {array.index.size}; e++) WATCH(m->b{array.buffer}[e], steps * OUTPUTS)"
 
 
 def _output(writer: Writer, number: int, array: Array, finite: bool) -> str:
-    place = Loops(writer, (), [], Array.constant(0, "D")).read_at(
-        array.map(lambda index: index.reshape(())), array.kind, ()
-    )
-    value = place if array.kind == "D" else f"FtoD({place})"
-    watch = f" WATCH({place}, k * OUTPUTS + {number})" if finite else ""
-    return f"total[{number}] += {value};{watch}"
+    scalar = array.map(lambda index: index.reshape(()))
+    value = Loops(writer, (), [], scalar).read(scalar, array.kind)
+    watch = f" WATCH({value}, k * OUTPUTS + {number})" if finite else ""
+    return f"total[{number}] += {value if array.kind == 'D' else f'FtoD({value})'};{watch}"
 
 
 def _advance(writer: Writer, old: Array, new: Array) -> str:

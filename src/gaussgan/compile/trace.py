@@ -56,18 +56,23 @@ def _decompositions() -> dict[Any, Callable]:
     Some of PyTorch's own decompositions are left out or replaced, because the short form is faster and exact.
     """
     names = (
-        aten.linalg_vector_norm, aten.leaky_relu, aten.elu, aten.gelu, aten.hardtanh, aten.var_mean, aten.native_batch_norm,
-        aten._native_batch_norm_legit, aten._native_batch_norm_legit_functional, aten._log_softmax, aten._softmax,
+        aten.linalg_vector_norm, aten.leaky_relu, aten.elu, aten.gelu, aten.hardtanh, aten.var_mean,
+        aten.native_batch_norm, aten._native_batch_norm_legit, aten._native_batch_norm_legit_functional,
         aten._batch_norm_with_update_functional, aten.batch_norm_backward, aten.native_layer_norm,
+        aten._log_softmax, aten._softmax,
     )  # fmt: skip
     table = {**core_aten_decompositions(), **get_decompositions(names)}
     kept = (aten.split.Tensor, aten.split_with_sizes.default, aten.t.default, aten.mv.default, aten.sum.default)
     table = {operation: rule for operation, rule in table.items() if operation not in kept}
-    return table | {
-        aten.addcdiv.default: lambda x, a, b, *, value=1: x + value * (a / b),
-        aten.lerp.Scalar: lambda x, y, weight: x + weight * (y - x),
-        aten.lerp.Tensor: lambda x, y, weight: x + weight * (y - x),
-    }
+    return table | {aten.addcdiv.default: _addcdiv, aten.lerp.Scalar: _lerp, aten.lerp.Tensor: _lerp}
+
+
+def _addcdiv(x: Tensor, a: Tensor, b: Tensor, *, value: float = 1) -> Tensor:
+    return x + value * (a / b)
+
+
+def _lerp(x: Tensor, y: Tensor, weight: Any) -> Tensor:
+    return x + weight * (y - x)
 
 
 def _remove_copies(graph: fx.GraphModule) -> None:

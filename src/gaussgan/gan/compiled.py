@@ -99,9 +99,7 @@ class CompiledIterations:
         for slot, value in zip(numbers, values, strict=True):
             slot.set(value)
         if changed := changed_attribute(before, attributes_of(parts)):
-            raise NotCompiled(
-                f"the attribute {changed} changes in an iteration; a compiled iteration changes only tensors of the state"
-            )
+            raise NotCompiled(f"the attribute {changed} changes in an iteration, but it is not a part of the state")
         size = batch.real.shape[-2]
         self.programs[size], self.counts[size] = program, torch.tensor(counts, dtype=torch.float64)
 
@@ -114,11 +112,8 @@ class CompiledIterations:
             [self._stream(slot.get()) for slot in slots(gan.iteration, gan.game.penalties)],
         )
         first = gan.global_step + 1
-        sums, total, diverged = (
-            torch.zeros(self.replicas, 4, dtype=torch.float64),
-            torch.zeros(4, dtype=torch.float64),
-            {},
-        )
+        sums, total = torch.zeros(self.replicas, 4, dtype=torch.float64), torch.zeros(4, dtype=torch.float64)
+        diverged: dict[int, Diverged] = {}
         for size, batches in groupby(block, lambda batch: batch.real.shape[-2]):
             same = [*batches]
             program, counts = self.programs[size], self.counts[size]

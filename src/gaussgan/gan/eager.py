@@ -59,7 +59,7 @@ def values_of(losses_d: Sequence[Loss], losses_g: Sequence[Loss], logistic: bool
 
 
 def sums_of(values: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return the sums of values over all their examples, [..., 4], and the numbers of examples, [4]; both in float64."""
+    """Return the sums of values over all their examples, [..., 4], and the numbers of examples, [4], in float64."""
     # A mean in bfloat16 would have two digits only.
     precision = torch.promote_types(values[0].dtype, torch.float32)
     means = torch.stack([value.mean((-2, -1), dtype=precision) for value in values], -1)

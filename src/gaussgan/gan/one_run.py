@@ -94,12 +94,11 @@ def iteration_of_one_run(gan: Any) -> tuple[Iteration, State, list[Any]]:
             return make
         return partial(make.func, *make.args, **{key: one(value) for key, value in make.keywords.items()})
 
-    networks = [
-        each.network(0) if isinstance(each, Replicas) else deepcopy(each) for each in (gan.generator, gan.discriminator)
-    ]
+    both = (gan.generator, gan.discriminator)
+    networks = [each.network(0) if isinstance(each, Replicas) else deepcopy(each) for each in both]
     placed = next(networks[0].parameters())
     penalties = [component(penalty) for penalty in gan.game.penalties]
-    game = Game(*networks, gan.game.objective, penalties, gan.game.second_order)
+    game = Game(networks[0], networks[1], gan.game.objective, penalties, gan.game.second_order)
     limits = [{key: one(value) for key, value in each.items()} for each in (gan.player_d, gan.player_g)]
     players = game.players(factory(gan.optimizer_d), factory(gan.optimizer_g), 0, *limits)
     for player in players:

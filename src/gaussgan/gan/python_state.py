@@ -28,21 +28,24 @@ def attributes_of(objects: Iterable[Any]) -> dict[str, object]:
             found[name] = (id(value), version(value))
         elif id(value) not in seen:
             seen.add(id(value))
-            if isinstance(value, Mapping):
-                parts = value.items()
-            elif isinstance(value, list | tuple | set):
-                parts = enumerate(value)
-            else:
-                parts = getattr(value, "__dict__", {}).items()
-            left_out = ("_parameters", "_buffers") if isinstance(value, nn.Module) else ()
-            found[name] = (type(value).__name__, len(parts) if isinstance(parts, Mapping) else None)
-            for key, part in list(parts):
-                if key not in left_out and not isinstance(part, type) and not callable(getattr(part, "__code__", None)):
-                    visit(f"{name}.{key}", part)
+            parts = _parts(value)
+            found[name] = (type(value).__name__, len(parts))
+            for key, part in parts:
+                visit(f"{name}.{key}", part)
 
     for each in objects:
         visit(type(each).__name__, each)
     return found
+
+
+def _parts(value: Any) -> list[tuple[Any, Any]]:
+    """Return the parts of an object with their names: the entries of a container, otherwise the attributes."""
+    if isinstance(value, Mapping):
+        return [*value.items()]
+    if isinstance(value, list | tuple):
+        return [*enumerate(value)]
+    left_out = ("_parameters", "_buffers") if isinstance(value, nn.Module) else ()
+    return [(key, part) for key, part in getattr(value, "__dict__", {}).items() if key not in left_out]
 
 
 def changed_attribute(before: Mapping[str, object], after: Mapping[str, object]) -> str | None:

@@ -1,0 +1,67 @@
+"""Operations on single elements whose expressions depend on their arguments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from gaussgan.compile.arrays import Array, literal
+from gaussgan.compile.operations import Call, handles
+
+POWERS = {0.5: "sqrt{k}({0})", 1: "{0}", 2: "({0} * {0})", 3: "({0} * {0} * {0})", -1: "(all{k}(1) / {0})"}
+POWERS |= {-0.5: "(all{k}(1) / sqrt{k}({0}))", 4: "({0} * {0} * {0} * {0})", -2: "(all{k}(1) / ({0} * {0}))"}
+WHOLE = (torch.int64, torch.int32)
+
+
+@handles("_to_copy", "convert_element_type")
+def _convert(call: Call, x: Array, *_: Any, **__: Any) -> Array:
+    if call.dtype == torch.bool:
+        return call.elements("ne{k}({0}, all{k}(0))", x, name="ne")
+    return call.elements("trunc{k}({0})" if call.dtype in WHOLE else "{0}", x)
+
+
+@handles("add")
+def _add(call: Call, x: Any, y: Any, alpha: float = 1) -> Array:
+    return call.elements("({0} + {1})" if alpha == 1 else f"({{0}} + {literal(alpha)} * {{1}})", x, y)
+
+
+@handles("sub")
+def _sub(call: Call, x: Any, y: Any, alpha: float = 1) -> Array:
+    return call.elements("({0} - {1})" if alpha == 1 else f"({{0}} - {literal(alpha)} * {{1}})", x, y)
+
+
+@handles("rsub")
+def _rsub(call: Call, x: Any, y: Any, alpha: float = 1) -> Array:
+    return _sub(call, y, x) if alpha == 1 else call.elements(f"({{1}} - {literal(alpha)} * {{0}})", x, y)
+
+
+@handles("addcmul")
+def _addcmul(call: Call, x: Array, a: Array, b: Array, value: float = 1) -> Array:
+    return call.elements(f"({{0}} + {literal(value)} * {{1}} * {{2}})", x, a, b)
+
+
+@handles("pow")
+def _pow(call: Call, x: Any, exponent: Any) -> Array:
+    if isinstance(exponent, int | float) and float(exponent) in POWERS:
+        return call.elements(POWERS[float(exponent)], x)
+    return call.elements("pow{k}({0}, {1})", x, exponent)
+
+
+@handles("where")
+def _where(call: Call, condition: Array, x: Any, y: Any) -> Array:
+    return call.elements("where{k}({0}, {1}, {2})", condition, x, y, truths=1)
+
+
+@handles("masked_fill")
+def _masked_fill(call: Call, x: Array, mask: Array, value: Any) -> Array:
+    return _where(call, mask, value, x)
+
+
+@handles("clamp", "clamp_min", "clamp_max")
+def _clamp(call: Call, x: Array, low: Any = None, high: Any = None) -> Array:
+    if call.name == "clamp_max":
+        low, high = None, low
+    if low is not None:
+        x = call.elements("atleast{k}({0}, {1})", x, low)
+    return x if high is None else call.elements("atmost{k}({0}, {1})", x, high)
