@@ -97,7 +97,7 @@ class Evaluator:
         Returns:
             A dict from the names above to measures. It is empty if p is unknown or q has no closed form.
         """
-        if not self.has_density or not has_closed_form(generator):
+        if not self.optimality_names(generator, logistic):
             return {}
         fake = self.generated(generator, DENSITY_SAMPLES)
         x = torch.cat([self.real[..., :DENSITY_SAMPLES, :], fake], -2)
@@ -116,6 +116,11 @@ class Evaluator:
             return js
         error = (logit - ratio).double().square().mean(-1).sqrt()  # float32 cannot always hold the squares
         return {**js, "val/logit_error": error, "val/d_gap": loss - best}
+
+    def optimality_names(self, generator: nn.Module, logistic: bool) -> list[str]:
+        """Return the names of the measures that `optimality` returns."""
+        names = ["val/js", "val/logit_error", "val/d_gap"] if logistic else ["val/js"]
+        return names if self.has_density and has_closed_form(generator) else []
 
     def moments(self, generator: nn.Module) -> tuple[Tensor, Tensor]:
         """Return the mean and covariance of a generator's output.
@@ -166,7 +171,8 @@ class Evaluator:
 class ChunkedEvaluator:
     """Measures R replicas, one chunk of replicas at a time, so that the measures need less memory.
 
-    The methods `distances`, `optimality` and `moments` return the same values as those of an `Evaluator`.
+    The methods `distances`, `optimality`, `optimality_names` and `moments` return the same values as those of an
+    `Evaluator`.
 
     Args:
         distribution: the distribution of the data.
@@ -188,6 +194,9 @@ class ChunkedEvaluator:
 
     def optimality(self, generator: Any, discriminator: Any, logistic: bool) -> dict[str, Tensor]:
         return _joined([each.optimality(generator[rows], discriminator[rows], logistic) for rows, each in self.chunks])
+
+    def optimality_names(self, generator: Any, logistic: bool) -> list[str]:
+        return self.chunks[0][1].optimality_names(generator, logistic)
 
     def moments(self, generator: Any) -> tuple[Tensor, Tensor]:
         means, covs = zip(*(each.moments(generator[rows]) for rows, each in self.chunks), strict=True)
