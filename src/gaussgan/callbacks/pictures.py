@@ -45,7 +45,9 @@ class Pictures(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         history = evaluation_of(trainer).history
-        if current_row(trainer) is not None and passes(history, lambda epoch: len(str(epoch)) if epoch else 0):
+        if not trainer.loggers or current_row(trainer) is None:  # nobody would see the picture, or it has no last point
+            return
+        if passes(history, lambda epoch: len(str(epoch)) if epoch else 0):
             self._try(self._draw, trainer, gan, trainer.global_step)
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]

@@ -23,7 +23,7 @@ from gaussgan.rng import normal, stream
 MOMENT_SAMPLES = 10_000  # number of examples that give the moments of a generator without a closed form
 DENSITY_SAMPLES = 1_000  # largest number of real examples, and also of generated ones, at which densities are computed
 DIRECTIONS = 128  # number of random directions for val/sliced_w2
-CHUNK = 128  # number of replicas that are measured at once
+CHUNK = 32  # number of replicas that are measured at once
 
 
 def evaluator_of(data: GaussianDataModule) -> Evaluator | ChunkedEvaluator:
@@ -188,19 +188,36 @@ class ChunkedEvaluator:
         slices = [slice(start, start + chunk) for start in range(0, len(seeds), chunk)]
         self.chunks = [(rows, Evaluator(distribution, latent_dim, seeds[rows], samples)) for rows in slices]
         self.has_density = has_density(distribution)
+        self._parts: dict[int, tuple[list[int], list[Any]]] = {}  # id of `Replicas` → places in memory, chunks
 
     def distances(self, generator: Any) -> dict[str, Tensor]:
-        return _joined([each.distances(generator[rows]) for rows, each in self.chunks])
+        first = self.chunks[0][1]
+        if first.distribution.gaussian and has_closed_form(generator):  # needs no samples, and so no chunks
+            return first.distances(generator)
+        pairs = zip(self.chunks, self._split(generator), strict=True)
+        return _joined([each.distances(part) for (_, each), part in pairs])
 
     def optimality(self, generator: Any, discriminator: Any, logistic: bool) -> dict[str, Tensor]:
-        return _joined([each.optimality(generator[rows], discriminator[rows], logistic) for rows, each in self.chunks])
+        triples = zip(self.chunks, self._split(generator), self._split(discriminator), strict=True)
+        return _joined([each.optimality(g, d, logistic) for (_, each), g, d in triples])
 
     def optimality_names(self, generator: Any, logistic: bool) -> list[str]:
         return self.chunks[0][1].optimality_names(generator, logistic)
 
     def moments(self, generator: Any) -> tuple[Tensor, Tensor]:
-        means, covs = zip(*(each.moments(generator[rows]) for rows, each in self.chunks), strict=True)
+        if has_closed_form(generator):
+            return generator.moments()
+        pairs = zip(self.chunks, self._split(generator), strict=True)
+        means, covs = zip(*(each.moments(part) for (_, each), part in pairs), strict=True)
         return torch.cat(means), torch.cat(covs)
+
+    def _split(self, networks: Any) -> list[Any]:
+        """Return the networks of each chunk. They are made again only if `networks` has other tensors than before."""
+        tensors = [*networks.parameters(), *networks.buffers()]
+        places = [tensor.data_ptr() for tensor in tensors]
+        if self._parts.get(id(networks), (None,))[0] != places:
+            self._parts[id(networks)] = places, [networks[rows] for rows, _ in self.chunks]
+        return self._parts[id(networks)][1]
 
 
 def _joined(chunks: list[dict[str, Tensor]]) -> dict[str, Tensor]:
