@@ -9,8 +9,9 @@ from omegaconf import DictConfig
 from torch import nn
 
 from gaussgan.data.distributions import AffineGaussian, Dirac, Distribution, ring
+from gaussgan.evaluation.chunked import evaluator_of
 from gaussgan.evaluation.dirac import equilibrium_distance
-from gaussgan.evaluation.evaluator import Evaluator, evaluator_of
+from gaussgan.evaluation.evaluator import Evaluator
 from gaussgan.evaluation.gaussian import gaussian_kl, gaussian_w2
 from gaussgan.evaluation.samples import mode_metrics, sliced_w2
 from gaussgan.evaluation.scores import score

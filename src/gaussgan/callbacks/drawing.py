@@ -16,7 +16,8 @@ from gaussgan.config.per_replica import replica_groups
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.loader import Batch
 from gaussgan.evaluation.baseline import mle_w2
-from gaussgan.evaluation.evaluator import ChunkedEvaluator, Evaluator
+from gaussgan.evaluation.chunked import ChunkedEvaluator
+from gaussgan.evaluation.evaluator import Evaluator
 from gaussgan.evaluation.gaussian import gaussian_w2
 from gaussgan.evaluation.scores import score
 from gaussgan.evaluation.spectrum import linearised, update_jacobian
