@@ -45,7 +45,7 @@ class Snapshot:
     data: GaussianDataModule
     evaluator: Evaluator | ChunkedEvaluator
     iterations: int
-    history: Sequence[Row] = ()  # one row of measures for each epoch
+    history: Sequence[Row] = ()  # one row of measures for each evaluated epoch
     trajectory: Sequence[Tensor] = ()  # parameter vectors over time, if the run has the callback `Trajectory`
 
     @property

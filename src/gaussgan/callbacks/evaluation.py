@@ -15,8 +15,8 @@ from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.distributions import Distribution
 from gaussgan.data.intervals import logs_at_this_step
 from gaussgan.data.iterations import data_of, planned_iterations
-from gaussgan.evaluation.chunked import ChunkedEvaluator, evaluator_of
-from gaussgan.evaluation.evaluator import Evaluator, distances_with_average
+from gaussgan.evaluation.chunked import ChunkedEvaluator, distances_with_average, evaluator_of
+from gaussgan.evaluation.evaluator import Evaluator
 from gaussgan.evaluation.summary import aggregate
 from gaussgan.gan.module import GAN
 from gaussgan.gan.state import TAGS

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.distributions import Distribution, has_density
 from gaussgan.evaluation.evaluator import Evaluator
+from gaussgan.evaluation.scores import score
 from gaussgan.networks.moments import has_closed_form
 
 CHUNK = 32  # number of replicas that are measured at once; their tensors fit in the cache of a core
@@ -73,6 +74,26 @@ class ChunkedEvaluator:
         if self._parts.get(id(networks), (None,))[0] != places:
             self._parts[id(networks)] = places, [networks[rows] for rows, _ in self.chunks]
         return self._parts[id(networks)][1]
+
+
+def distances_with_average(
+    evaluator: Evaluator | ChunkedEvaluator, generator: nn.Module, average: nn.Module | None
+) -> dict[str, Tensor]:
+    """Return the distances of a generator from the true distribution, as a dict from tags to distances.
+
+    If the generator has a moving average, the dict also has the moving average's `score`. The tag of this entry is the
+    tag of the score followed by _ema, such as val/w2_ema.
+
+    Args:
+        evaluator: measures the distances.
+        generator: the generator.
+        average: the generator's moving average; None if there is no moving average.
+    """
+    values = evaluator.distances(generator)
+    if average is not None:
+        tag = score(values)
+        values[f"{tag}_ema"] = evaluator.distances(average)[tag]
+    return values
 
 
 def _joined(chunks: list[dict[str, Tensor]]) -> dict[str, Tensor]:

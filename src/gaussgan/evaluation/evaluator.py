@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,13 +13,9 @@ from gaussgan.data.distributions import Distribution, examples_of, has_density
 from gaussgan.data.gaussian import gaussian_log_prob, is_singular, rounding, sample_moments
 from gaussgan.evaluation.gaussian import gaussian_kl, gaussian_w2
 from gaussgan.evaluation.samples import mode_metrics, sliced_w2
-from gaussgan.evaluation.scores import score
 from gaussgan.gan.objectives import logistic_loss
 from gaussgan.networks.moments import has_closed_form
 from gaussgan.rng import normal, stream
-
-if TYPE_CHECKING:
-    from gaussgan.evaluation.chunked import ChunkedEvaluator
 
 MOMENT_SAMPLES = 10_000  # number of examples that give the moments of a generator without a closed form
 DENSITY_SAMPLES = 1_000  # largest number of real examples, and also of generated ones, at which densities are computed
@@ -160,26 +155,6 @@ class Evaluator:
 
     def _draw(self, draw: Callable[[int], Tensor]) -> Tensor:
         return draw(self.seed) if isinstance(self.seed, int) else torch.stack([draw(seed) for seed in self.seed])
-
-
-def distances_with_average(
-    evaluator: Evaluator | ChunkedEvaluator, generator: nn.Module, average: nn.Module | None
-) -> dict[str, Tensor]:
-    """Return the distances of a generator from the true distribution, as a dict from tags to distances.
-
-    If the generator has a moving average, the dict also has the moving average's `score`. The tag of this entry is the
-    tag of the score followed by _ema, such as val/w2_ema.
-
-    Args:
-        evaluator: measures the distances.
-        generator: the generator.
-        average: the generator's moving average; None if there is no moving average.
-    """
-    values = evaluator.distances(generator)
-    if average is not None:
-        tag = score(values)
-        values[f"{tag}_ema"] = evaluator.distances(average)[tag]
-    return values
 
 
 def _like(module: nn.Module, x: Tensor) -> Tensor:
