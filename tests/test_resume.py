@@ -214,7 +214,7 @@ def test_dying_between_best_and_last_loses_neither(
         copy(source, target)
 
     monkeypatch.setattr(checkpoints, "copy_whole", die_at_the_last)
-    cfg = compose(*RECIPE, name="run")
+    cfg = compose(*RECIPE, "callbacks.checkpoints.seconds=0", name="run")
     with pytest.raises(MemoryError):
         train(cfg)
     monkeypatch.undo()

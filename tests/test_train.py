@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from conftest import SPAWNS
 from gaussgan import load_run
 from gaussgan.data.gaussian import sample_moments
-from gaussgan.evaluation.evaluator import evaluator_of
+from gaussgan.evaluation.chunked import evaluator_of
 from gaussgan.evaluation.gaussian import gaussian_w2
 from gaussgan.setup.assemble import assemble
 from gaussgan.train import train

@@ -48,13 +48,14 @@ REFUSED = {  # keys that would be ignored, and why
 class Simulation:
     """The results of R runs that differ in their seeds, and in the numbers that were given as lists.
 
-    All tensors are on the CPU. E is the number of epochs that were measured.
+    All tensors are on the CPU. E is the number of epochs that were evaluated; see the setting `evaluate_every`.
 
     Args:
         seeds: the seeds of the R runs.
-        iterations: the number of iterations after each epoch, [E].
-        measures: maps the name of each measure, such as val/w2 or train/loss_d, to its values after each epoch, [R, E],
-            in float64. From the epoch in which a run diverged on, its values are NaN.
+        iterations: the number of iterations after each evaluated epoch, [E].
+        measures: maps the name of each measure, such as val/w2 or train/loss_d, to its values after each evaluated
+            epoch, [R, E], in float64. From the epoch in which a run diverged on, its values are NaN. Measures of
+            densities, such as val/js, are NaN where they were not measured; see `all_densities` of `Evaluation`.
         baseline: the W₂ distance of a maximum-likelihood fit to the same examples from the true distribution, [R]; None
             if the data are not Gaussian.
         diverged_at: the iteration at which each run diverged, [R]; 0 for a run that did not.

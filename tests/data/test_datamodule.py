@@ -8,7 +8,7 @@ from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.distributions import AffineGaussian
 from gaussgan.data.gaussian import sample_moments
 from gaussgan.data.loader import Batch, BlockLoader
-from gaussgan.evaluation.evaluator import evaluator_of
+from gaussgan.evaluation.chunked import evaluator_of
 
 DISTRIBUTION = AffineGaussian([[1, 2], [-0.1, 0.5]], [1, 2])
 

@@ -9,8 +9,9 @@ from omegaconf import DictConfig
 from torch import nn
 
 from gaussgan.data.distributions import AffineGaussian, Dirac, Distribution, ring
+from gaussgan.evaluation.chunked import ChunkedEvaluator, evaluator_of
 from gaussgan.evaluation.dirac import equilibrium_distance
-from gaussgan.evaluation.evaluator import Evaluator, evaluator_of
+from gaussgan.evaluation.evaluator import Evaluator
 from gaussgan.evaluation.gaussian import gaussian_kl, gaussian_w2
 from gaussgan.evaluation.samples import mode_metrics, sliced_w2
 from gaussgan.evaluation.scores import score
@@ -153,3 +154,29 @@ def test_sample_moments_of_an_affine_generator_are_close_to_the_exact_moments() 
     mean, cov = generator.moments()
     expected = {"val/w2": gaussian_w2, "val/kl": gaussian_kl}
     torch.testing.assert_close(exact, {tag: f(TEXTBOOK.mean, TEXTBOOK.cov, mean, cov) for tag, f in expected.items()})
+
+
+@pytest.mark.parametrize("generator", ["linear", "mlp"])
+def test_chunks_follow_the_networks_and_equal_single_runs(compose: Callable[..., DictConfig], generator: str) -> None:
+    """The networks of a chunk are made once. They share the numbers of all networks, also after these have changed."""
+    gan, data, _ = assemble(compose("replicas=3", f"generator={generator}"))
+    evaluator = ChunkedEvaluator(data.distribution, data.latent_dim, data.seeds, 1_000, chunk=2)
+    singles = [Evaluator(data.distribution, data.latent_dim, seed, 1_000) for seed in data.seeds]
+    for change in (
+        lambda p: p.mul_(9),
+        lambda p: p.add_(0.1),
+        lambda p: p.data.copy_(p),
+        lambda p: setattr(p, "data", p * 2),
+    ):
+        with gan.evaluating():
+            for parameter in gan.parameters():
+                change(parameter)
+            values = evaluator.distances(gan.generator)
+            values |= evaluator.optimality(gan.generator, gan.discriminator, True)
+            assert ("val/js" in values) == (generator == "linear")
+            for i, single in enumerate(singles):
+                networks = gan.generator.network(i), gan.discriminator.network(i)
+                expected = single.distances(networks[0]) | single.optimality(*networks, True)
+                assert {tag: value[i].item() for tag, value in values.items()} == pytest.approx(
+                    {tag: value.item() for tag, value in expected.items()}, rel=1e-4, abs=1e-6
+                )

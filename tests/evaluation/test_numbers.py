@@ -13,7 +13,8 @@ from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.data.distributions import AffineGaussian, Dirac, GaussianMixture, has_density, random_gaussian, ring
 from gaussgan.data.gaussian import gaussian_log_prob, is_singular, sample_moments
 from gaussgan.evaluation.baseline import mle_w2
-from gaussgan.evaluation.evaluator import Evaluator, evaluator_of
+from gaussgan.evaluation.chunked import evaluator_of
+from gaussgan.evaluation.evaluator import Evaluator
 from gaussgan.evaluation.gaussian import gaussian_kl, gaussian_w2
 from gaussgan.networks import Linear
 from gaussgan.networks.moments import gaussian_density

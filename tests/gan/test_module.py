@@ -13,7 +13,7 @@ from gaussgan.callbacks import Pictures
 from gaussgan.callbacks.drawing import Picture, Snapshot, spectrum
 from gaussgan.config.errors import ConfigError
 from gaussgan.data.loader import Batch
-from gaussgan.evaluation.evaluator import evaluator_of
+from gaussgan.evaluation.chunked import evaluator_of
 from gaussgan.evaluation.spectrum import linearised
 from gaussgan.gan.game import FakeCache
 from gaussgan.setup.assemble import assemble

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -178,7 +179,7 @@ def test_a_full_disk_is_reported_in_one_line(
 
     def save_checkpoint(checkpoint: dict[str, Any], file: IO[bytes]) -> None:
         save(checkpoint, content := io.BytesIO())
-        cramped(file, content.getvalue())
+        (file.write if isinstance(file, io.BytesIO) else partial(cramped, file))(content.getvalue())
 
     directory, left = Path(compose().run_dir), 0
     for left in range(9):

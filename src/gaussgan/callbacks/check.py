@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 
@@ -10,6 +9,7 @@ from pytorch_lightning import Callback
 from pytorch_lightning import callbacks as lightning
 
 from gaussgan.callbacks.checkpoints import Checkpoints
+from gaussgan.callbacks.epochs import monitored
 from gaussgan.callbacks.evaluation import Evaluation
 from gaussgan.callbacks.learning_rates import LearningRateMonitor
 from gaussgan.callbacks.record import Record
@@ -90,28 +90,33 @@ def check_callbacks(callbacks: Mapping[str, Callback], has_logger: bool) -> None
             )
 
 
-def check_monitors(callbacks: Mapping[str, Callback], metrics: Callable[[], Sequence[str]]) -> None:
+def check_monitors(
+    callbacks: Mapping[str, Callback], metrics: Callable[[], Sequence[str]], evaluate_every: int | None = None
+) -> None:
     """Check that the run logs each metric that a callback monitors or uses in the file name of a checkpoint.
 
-    A callback that the user wrote may log metrics of any name. If there is such a callback, nothing is checked.
+    A callback that the user wrote may log metrics of any name. If there is such a callback, the names are not checked.
 
     Args:
         callbacks: maps the name of each callback in the configuration to the callback.
         metrics: a function of no arguments that returns the names of the metrics that the run logs. It is called only
             if a callback uses a metric.
+        evaluate_every: the setting of this name. Callbacks read metrics after every epoch, so only None and 1 are valid
+            if a callback uses a metric.
 
     Raises:
-        ConfigError: when a callback uses a metric that the run does not log. The message lists the metrics that the run
-            logs.
+        ConfigError: when a callback uses a metric that the run does not log, or does not measure after every epoch.
     """
-    monitors = {f"callbacks.{name}.monitor": [setting(each, "monitor")] for name, each in callbacks.items()}
-    for name, each in callbacks.items():
-        if isinstance(each, lightning.ModelCheckpoint):
-            monitors[f"callbacks.{name}.filename"] = re.findall(r"{([^}:]+)", setting(each, "filename") or "")
-    monitored = [(key, tag) for key, tags in monitors.items() for tag in tags if tag not in (None, "epoch", "step")]
-    if monitored and not any(_is_own(callback) for callback in callbacks.values()):
+    uses = [
+        (f"callbacks.{name}.{argument}", tag) for name, each in callbacks.items() for argument, tag in monitored(each)
+    ]
+    for key, tag in uses if evaluate_every not in (None, 1) else ():
+        raise ConfigError(
+            f"evaluate_every must be null or 1, because {key} uses {tag} after every epoch (got {evaluate_every})"
+        )
+    if uses and not any(_is_own(callback) for callback in callbacks.values()):
         names = metrics()
-        for key, tag in monitored:
+        for key, tag in uses:
             if tag not in names:
                 raise ConfigError(f"{key} must name one of {', '.join(names)} (got {tag})")
 

@@ -16,7 +16,8 @@ from gaussgan.config.per_replica import replica_groups
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.loader import Batch
 from gaussgan.evaluation.baseline import mle_w2
-from gaussgan.evaluation.evaluator import ChunkedEvaluator, Evaluator
+from gaussgan.evaluation.chunked import ChunkedEvaluator
+from gaussgan.evaluation.evaluator import Evaluator
 from gaussgan.evaluation.gaussian import gaussian_w2
 from gaussgan.evaluation.scores import score
 from gaussgan.evaluation.spectrum import linearised, update_jacobian
@@ -44,7 +45,7 @@ class Snapshot:
     data: GaussianDataModule
     evaluator: Evaluator | ChunkedEvaluator
     iterations: int
-    history: Sequence[Row] = ()  # one row of measures for each epoch
+    history: Sequence[Row] = ()  # one row of measures for each evaluated epoch
     trajectory: Sequence[Tensor] = ()  # parameter vectors over time, if the run has the callback `Trajectory`
 
     @property

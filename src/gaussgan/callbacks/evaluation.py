@@ -1,4 +1,4 @@
-"""Measure a run after each epoch."""
+"""Measure a run after some of its epochs, and at its end."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import torch
 from pytorch_lightning import Callback, Trainer
 from torch import Tensor, nn
 
+from gaussgan.callbacks.epochs import is_evaluated, monitored, passes, series
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.distributions import Distribution
 from gaussgan.data.intervals import logs_at_this_step
-from gaussgan.data.iterations import data_of
-from gaussgan.evaluation.evaluator import ChunkedEvaluator, Evaluator, distances_with_average, evaluator_of
+from gaussgan.data.iterations import data_of, planned_iterations
+from gaussgan.evaluation.chunked import ChunkedEvaluator, distances_with_average, evaluator_of
+from gaussgan.evaluation.evaluator import Evaluator
 from gaussgan.evaluation.summary import aggregate
 from gaussgan.gan.module import GAN
 from gaussgan.gan.state import TAGS
@@ -26,10 +28,15 @@ Measure = Callable[[Distribution, nn.Module, nn.Module], dict[str, Tensor]]
 
 
 class Evaluation(Callback):
-    """Measure the distances of the generator's distribution from the true distribution after each epoch.
+    """Measure the distances of the generator's distribution from the true distribution, at evaluated epochs.
 
-    After each epoch, the callback logs the distances, the other measures, the examples per second, and means over the
-    epoch, such as the mean loss train/loss_d. It appends all these numbers to `history` as one row. If
+    A run is evaluated after the epochs that the setting `evaluate_every` chooses (see `is_evaluated`), and at its end.
+    If another callback reads metrics after every epoch, such as `EarlyStopping`, the run is evaluated after every
+    epoch.
+
+    An evaluation logs the distances, the other measures, the examples per second since the evaluation before, and means
+    over the epoch, such as the mean loss train/loss_d. It appends all these numbers to `history` as one row. Callbacks
+    find them in `trainer.callback_metrics`, where they stay until the next evaluation. If
     `trainer.log_every_n_steps` is n > 0, the callback also logs means every n iterations, such as train/loss_d_step.
     These means are taken over those iterations of the current epoch that come after the previous log of such means. The
     callback also logs the configuration, and measures the time of training.
@@ -39,12 +46,16 @@ class Evaluation(Callback):
         measures: functions that measure more numbers, such as `gaussgan.evaluation.dirac.equilibrium_distance`. Each
             function maps (distribution, generator, discriminator) to a dict, and the dict maps names to tensors. Each
             tensor has the shape [], or the shape [R] for a run with R replicas.
+        all_densities: in a run with replicas, the measures of `Evaluator.optimality` take most of the time of an
+            evaluation. If false, they are measured after epochs 1, 2, 5, 10, 20, … and at the end, and are NaN in the
+            other rows of `history`. If true, they are measured in every evaluation, as they always are in a single run.
     """
 
-    def __init__(self, exact: bool = False, measures: Sequence[Measure] = ()) -> None:
-        self.exact, self.measures = exact, measures
+    def __init__(self, exact: bool = False, measures: Sequence[Measure] = (), all_densities: bool = False) -> None:
+        self.exact, self.measures, self.all_densities = exact, measures, all_densities
         self.seconds = 0.0
-        self.history: list[Row] = []  # one row for each epoch
+        self.history: list[Row] = []  # one row for each evaluated epoch
+        self.skipped: list[str] = []  # the measures that are NaN in the last row of `history` because of the epoch
         self._evaluator: Evaluator | ChunkedEvaluator | None = None
 
     def evaluator(self, data: GaussianDataModule) -> Evaluator | ChunkedEvaluator:
@@ -71,6 +82,7 @@ class Evaluation(Callback):
             )
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+        self.metrics_are_read = any(map(monitored, trainer.callbacks))  # type: ignore[attr-defined]
         self.logged = gan.state.epoch
         self.started = self.epoch_started = perf_counter()
         self.epoch_start = trainer.global_step
@@ -85,21 +97,45 @@ class Evaluation(Callback):
             log_numbers(trainer.loggers, aggregate(means, gan.diverged), trainer.global_step)
 
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+        is_end = trainer.global_step >= planned_iterations(trainer)
+        every = 1 if self.metrics_are_read else gan.config.get("evaluate_every")
+        if is_end or is_evaluated(data_of(trainer).loader.epoch + 1, every):
+            self._evaluate(trainer, gan, all_densities=is_end or self.metrics_are_read)
+
+    def _evaluate(self, trainer: Trainer, gan: GAN, all_densities: bool) -> None:
+        """Measure the networks. Log the numbers, and append them to `history` as one row."""
         data, step, now = data_of(trainer), trainer.global_step, perf_counter()
-        row: dict[str, Any] = {**gan.epoch_means(), **self._measure(gan, data)}
-        if gan.replicas > 1:
-            for value in row.values():
-                value[[*gan.diverged]] = torch.nan
-        else:
-            row = {name: value.item() for name, value in row.items()}
         seen = data.examples_seen(step) - data.examples_seen(self.epoch_start)
-        row["perf/examples_per_second"] = gan.replicas * seen / (now - self.epoch_started)
-        numbers = aggregate(row, gan.diverged)
+        speed = gan.replicas * seen / (now - self.epoch_started)
+        self.history.append({"iteration": step, "epoch": data.loader.epoch + 1})
+        wanted = all_densities or self.all_densities or gan.replicas == 1 or passes(self.history, series)
+        measured = {**gan.epoch_means(), **self._measure(gan, data, wanted)}
+        self.skipped = [] if wanted else self.evaluator(data).optimality_names(gan.generator, gan.logistic)
+        self._add(trainer, gan, {**measured, "perf/examples_per_second": torch.tensor(speed)})
+        self.epoch_started, self.epoch_start = now, step
+
+    def _add(self, trainer: Trainer, gan: GAN, measured: dict[str, Tensor]) -> None:
+        """Add measures to the last row of `history`, and log them."""
+        for value in measured.values():
+            if value.ndim:
+                value[[*gan.diverged]] = torch.nan
+        row = {name: value if value.ndim else value.item() for name, value in measured.items()}
+        self.history[-1] |= row
+        numbers = aggregate({name: value for name, value in row.items() if name not in self.skipped}, gan.diverged)
         # Callbacks such as EarlyStopping read these metrics. Lightning's `log` would take milliseconds.
         trainer.callback_metrics.update({name: torch.tensor(value) for name, value in numbers.items()})
-        log_numbers(trainer.loggers, numbers, step)
-        self.history.append({"iteration": step, "epoch": trainer.current_epoch + 1, **row})
-        self.epoch_started, self.epoch_start = now, step
+        log_numbers(trainer.loggers, numbers, trainer.global_step)
+
+    def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+        self.seconds = self.total_seconds()
+        del self.started
+        if trainer.global_step > self.epoch_start:  # a signal, trainer.max_time or another callback ended the run
+            self._evaluate(trainer, gan, all_densities=True)
+        elif self.skipped:
+            self.skipped = []
+            with gan.evaluating():
+                measure = self.evaluator(data_of(trainer)).optimality
+                self._add(trainer, gan, measure(gan.generator, gan.discriminator, gan.logistic))
 
     def names(self, gan: GAN, data: GaussianDataModule) -> list[str]:
         """Return the keys of a row of `history`. The keys are known before training."""
@@ -117,11 +153,15 @@ class Evaluation(Callback):
         means = dict.fromkeys(TAGS, torch.zeros(gan.replicas).squeeze())
         return {**means, **self._measure(gan, data), "perf/examples_per_second": 0.0}
 
-    def _measure(self, gan: GAN, data: GaussianDataModule) -> dict[str, Tensor]:
+    def _measure(self, gan: GAN, data: GaussianDataModule, densities: bool = True) -> dict[str, Tensor]:
         evaluator = self.evaluator(data)
         with gan.evaluating():
             values = distances_with_average(evaluator, gan.generator, gan.generator_ema)
-            values |= evaluator.optimality(gan.generator, gan.discriminator, gan.logistic)
+            if densities:
+                values |= evaluator.optimality(gan.generator, gan.discriminator, gan.logistic)
+            else:
+                names = evaluator.optimality_names(gan.generator, gan.logistic)
+                values |= {name: torch.full((gan.replicas,), torch.nan, dtype=torch.float64) for name in names}
             for measure in self.measures:
                 values |= measure(data.distribution, gan.generator, gan.discriminator)
         return {name: value.cpu() for name, value in values.items()}
@@ -129,10 +169,6 @@ class Evaluation(Callback):
     def total_seconds(self) -> float:
         """Return the seconds of training so far. For a resumed run, this includes the time before the interruption."""
         return self.seconds + (perf_counter() - self.started if hasattr(self, "started") else 0.0)
-
-    def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        self.seconds = self.total_seconds()
-        del self.started
 
     def on_save_checkpoint(self, trainer: Trainer, gan: GAN, checkpoint: dict[str, Any]) -> None:  # type: ignore[override]
         checkpoint["history"] = pack(self.history)
@@ -150,3 +186,8 @@ class Evaluation(Callback):
 def evaluation_of(trainer: Trainer) -> Evaluation:
     """Return the `Evaluation` callback of a trainer."""
     return next(callback for callback in trainer.callbacks if isinstance(callback, Evaluation))  # type: ignore[attr-defined]
+
+
+def current_row(trainer: Trainer) -> Row | None:
+    """Return the row of `Evaluation.history` that was measured at the current iteration; None if there is none."""
+    return next((row for row in evaluation_of(trainer).history[-1:] if row["iteration"] == trainer.global_step), None)

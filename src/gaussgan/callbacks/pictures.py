@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from typing import Any
 from pytorch_lightning import Callback, Trainer
 
 from gaussgan.callbacks.drawing import Picture, Snapshot
-from gaussgan.callbacks.evaluation import evaluation_of
+from gaussgan.callbacks.epochs import passes
+from gaussgan.callbacks.evaluation import current_row, evaluation_of
 from gaussgan.callbacks.trajectory import trajectory_of
 from gaussgan.config.errors import shortage
 from gaussgan.data.iterations import data_of
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 class Pictures(Callback):
     """Draw a picture after epochs 1, 10, 100, … and at the end of a run. Log each picture, and save the last picture.
+
+    If such an epoch is not evaluated, the picture is drawn after the next evaluated epoch.
 
     If drawing a picture raises an error, the error is logged and the run goes on.
 
@@ -42,7 +44,10 @@ class Pictures(Callback):
         self.drawn_at: int | None = None
 
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        if math.log10(trainer.current_epoch + 1).is_integer():
+        history = evaluation_of(trainer).history
+        if not trainer.loggers or current_row(trainer) is None:  # nobody would see the picture, or it has no last point
+            return
+        if passes(history, lambda epoch: len(str(epoch)) if epoch else 0):
             self._try(self._draw, trainer, gan, trainer.global_step)
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]

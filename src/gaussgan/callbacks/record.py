@@ -67,8 +67,8 @@ def record_run(
         config: the run's configuration.
         ending: how the run ended.
         data: the data of the run. If the run was trained as one of several replicas, the data of all these replicas.
-        history: one row of measures for each epoch. The last row is written to metrics.json if it was measured at
-            iteration `ending.iterations`.
+        history: one row of measures for each evaluated epoch. The last row is written to metrics.json if it was
+            measured at iteration `ending.iterations`.
         diverged: maps the number of each diverged replica to the error of that replica.
         baseline: the W₂ distance of a maximum-likelihood fit to the same examples from the true distribution. Pass None
             if this distance was not measured.

@@ -13,11 +13,16 @@ from gaussgan.config.schema import KEYS
 
 NO_EFFECT = (
     "trainer.", "logger.", "callbacks.", "threads", "ckpt_path", "run_dir", "tags", "data.steps_per_execution",
+    "evaluate_every",
 )  # fmt: skip
 
 
 def recipe(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries of a configuration that affect the result of a run, as a flat dict with dotted keys."""
+    """Return the entries of a configuration that affect the result of a run, as a flat dict with dotted keys.
+
+    The result is the trained networks. `evaluate_every` does not affect it: it chooses the epochs that are measured,
+    and so the rows of history.csv and the epochs of which best.ckpt is the best. A resumed run may change it.
+    """
     flat = flatten({key: value for key, value in config.items() if key in KEYS})  # only interpolations use other keys
     flat |= {"compile": typed_mode(flat["compile"])} if "compile" in flat else {}
     return {key: flat[key] for key in flat if key == "trainer.precision" or not key.startswith(NO_EFFECT)}
@@ -30,9 +35,9 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entries of a configuration that determine a run, as a flat dict with dotted keys.
 
     Two runs with equal settings are the same run. The settings are the recipe, the arguments of the trainer that limit
-    the length of the run, the callbacks that do not belong to this package, because such a callback may change the
-    training, and the checkpoint from which the run started, unless it is the run's own checkpoint. In the arguments of
-    these callbacks, "${run_dir}" stands for the run's directory.
+    the length of the run, `evaluate_every` unless it is null, the callbacks that do not belong to this package, because
+    such a callback may change the training, and the checkpoint from which the run started, unless it is the run's own
+    checkpoint. In the arguments of these callbacks, "${run_dir}" stands for the run's directory.
 
     Args:
         config: the configuration as plain dicts and lists, with interpolations resolved.
@@ -47,8 +52,9 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     start = config["ckpt_path"]
     if start is None or Path(config["run_dir"]).resolve() in Path(start).resolve().parents:
         start = None
-    more = {"trainer": trainer, "callbacks": foreign, **({} if start is None else {"ckpt_path": str(start)})}
-    return {**recipe(config), **flatten(more)}
+    more = {"evaluate_every": config.get("evaluate_every"), "ckpt_path": None if start is None else str(start)}
+    more = {key: value for key, value in more.items() if value is not None}
+    return {**recipe(config), **flatten({"trainer": trainer, "callbacks": foreign, **more})}
 
 
 def _without_directory(value: Any, directory: str) -> Any:

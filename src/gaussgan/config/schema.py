@@ -159,6 +159,7 @@ RULES: dict[str, Rule] = {
     "tags": TAGS,
     "ckpt_path": CHECKPOINT,
     "ema_half_life": or_null(POSITIVE),
+    "evaluate_every": or_null(whole(1)),
     **{f"{name}._target_": CLASS for name in COMPONENTS},
     **prefixed("data", dict.fromkeys(("num_examples", "batch_size", "steps_per_execution", "latent_dim"), whole(1))),
     "data.fresh": BOOLEAN,
@@ -169,7 +170,9 @@ RULES: dict[str, Rule] = {
 KEYS = {*(key.partition(".")[0] for key in (*SECTIONS, *RULES)), "logger", "run_dir"}  # all keys of the top level
 OPTIONAL: dict[str, Rule] = {  # rules for keys that may be missing
     **{f"{name}._partial_": NO_PARTIAL for name in COMPONENTS if not name.startswith("optimizer_")},
-    **dict.fromkeys(("callbacks.evaluation.exact", "callbacks.checkpoints.best", "callbacks.record.history"), BOOLEAN),
+    **dict.fromkeys(("callbacks.evaluation.exact", "callbacks.evaluation.all_densities"), BOOLEAN),
+    **dict.fromkeys(("callbacks.checkpoints.best", "callbacks.record.history"), BOOLEAN),
+    "callbacks.checkpoints.seconds": number(0),
     "data.instance_noise": number(0),
     "data.validation_samples": ("a whole number from 1 to 10,000", lambda v: type(v) is int and 1 <= v <= 10_000),
     "data.distribution.seed": whole(0),

@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.distributions import Distribution, examples_of, has_density
 from gaussgan.data.gaussian import gaussian_log_prob, is_singular, rounding, sample_moments
 from gaussgan.evaluation.gaussian import gaussian_kl, gaussian_w2
 from gaussgan.evaluation.samples import mode_metrics, sliced_w2
-from gaussgan.evaluation.scores import score
 from gaussgan.gan.objectives import logistic_loss
 from gaussgan.networks.moments import has_closed_form
 from gaussgan.rng import normal, stream
@@ -23,14 +20,6 @@ from gaussgan.rng import normal, stream
 MOMENT_SAMPLES = 10_000  # number of examples that give the moments of a generator without a closed form
 DENSITY_SAMPLES = 1_000  # largest number of real examples, and also of generated ones, at which densities are computed
 DIRECTIONS = 128  # number of random directions for val/sliced_w2
-CHUNK = 128  # number of replicas that are measured at once
-
-
-def evaluator_of(data: GaussianDataModule) -> Evaluator | ChunkedEvaluator:
-    """Return an evaluator for a run with these data: a `ChunkedEvaluator` for replicas, otherwise an `Evaluator`."""
-    if data.replicas > 1:
-        return ChunkedEvaluator(data.distribution, data.latent_dim, data.seeds, data.validation_samples)
-    return Evaluator(data.distribution, data.latent_dim, data.seeds[0], data.validation_samples)
 
 
 class Evaluator:
@@ -97,7 +86,7 @@ class Evaluator:
         Returns:
             A dict from the names above to measures. It is empty if p is unknown or q has no closed form.
         """
-        if not self.has_density or not has_closed_form(generator):
+        if not self.optimality_names(generator, logistic):
             return {}
         fake = self.generated(generator, DENSITY_SAMPLES)
         x = torch.cat([self.real[..., :DENSITY_SAMPLES, :], fake], -2)
@@ -116,6 +105,11 @@ class Evaluator:
             return js
         error = (logit - ratio).double().square().mean(-1).sqrt()  # float32 cannot always hold the squares
         return {**js, "val/logit_error": error, "val/d_gap": loss - best}
+
+    def optimality_names(self, generator: nn.Module, logistic: bool) -> list[str]:
+        """Return the names of the measures that `optimality` returns."""
+        names = ["val/js", "val/logit_error", "val/d_gap"] if logistic else ["val/js"]
+        return names if self.has_density and has_closed_form(generator) else []
 
     def moments(self, generator: nn.Module) -> tuple[Tensor, Tensor]:
         """Return the mean and covariance of a generator's output.
@@ -161,61 +155,6 @@ class Evaluator:
 
     def _draw(self, draw: Callable[[int], Tensor]) -> Tensor:
         return draw(self.seed) if isinstance(self.seed, int) else torch.stack([draw(seed) for seed in self.seed])
-
-
-class ChunkedEvaluator:
-    """Measures R replicas, one chunk of replicas at a time, so that the measures need less memory.
-
-    The methods `distances`, `optimality` and `moments` return the same values as those of an `Evaluator`.
-
-    Args:
-        distribution: the distribution of the data.
-        latent_dim: the number of entries of each latent vector, the generator's input.
-        seeds: the seeds of the R replicas.
-        samples: the argument `samples` of `Evaluator`.
-        chunk: the largest number of replicas in a chunk.
-    """
-
-    def __init__(
-        self, distribution: Distribution, latent_dim: int, seeds: Sequence[int], samples: int, chunk: int = CHUNK
-    ) -> None:
-        slices = [slice(start, start + chunk) for start in range(0, len(seeds), chunk)]
-        self.chunks = [(rows, Evaluator(distribution, latent_dim, seeds[rows], samples)) for rows in slices]
-        self.has_density = has_density(distribution)
-
-    def distances(self, generator: Any) -> dict[str, Tensor]:
-        return _joined([each.distances(generator[rows]) for rows, each in self.chunks])
-
-    def optimality(self, generator: Any, discriminator: Any, logistic: bool) -> dict[str, Tensor]:
-        return _joined([each.optimality(generator[rows], discriminator[rows], logistic) for rows, each in self.chunks])
-
-    def moments(self, generator: Any) -> tuple[Tensor, Tensor]:
-        means, covs = zip(*(each.moments(generator[rows]) for rows, each in self.chunks), strict=True)
-        return torch.cat(means), torch.cat(covs)
-
-
-def _joined(chunks: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    return {tag: torch.cat([values[tag] for values in chunks]) for tag in chunks[0]}
-
-
-def distances_with_average(
-    evaluator: Evaluator | ChunkedEvaluator, generator: nn.Module, average: nn.Module | None
-) -> dict[str, Tensor]:
-    """Return the distances of a generator from the true distribution, as a dict from tags to distances.
-
-    If the generator has a moving average, the dict also has the moving average's `score`. The tag of this entry is the
-    tag of the score followed by _ema, such as val/w2_ema.
-
-    Args:
-        evaluator: measures the distances.
-        generator: the generator.
-        average: the generator's moving average; None if there is no moving average.
-    """
-    values = evaluator.distances(generator)
-    if average is not None:
-        tag = score(values)
-        values[f"{tag}_ema"] = evaluator.distances(average)[tag]
-    return values
 
 
 def _like(module: nn.Module, x: Tensor) -> Tensor:

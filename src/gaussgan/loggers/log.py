@@ -99,7 +99,7 @@ def log_finished_run(
         loggers: the loggers of the run.
         config: the configuration of the run.
         distances: maps tags, such as "val/w2", to the generator's distances from the true distribution at iteration 0.
-        history: one row for each epoch. A row maps tags to the numbers measured after the epoch, and the key
+        history: one row for each evaluated epoch. A row maps tags to the numbers measured after the epoch, and the key
             "iteration" to the number of iterations so far.
         first_keys: the dotted keys of the hyperparameters to list first.
     """

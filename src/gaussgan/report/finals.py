@@ -70,7 +70,7 @@ def _draw(run: RunDirectory, checkpoint: Mapping[str, Any]) -> bytes:
     from PIL import Image
 
     from gaussgan.callbacks.drawing import Snapshot, game
-    from gaussgan.evaluation.evaluator import evaluator_of
+    from gaussgan.evaluation.chunked import evaluator_of
     from gaussgan.figures import render
     from gaussgan.gan import objectives
     from gaussgan.runs.history import unpack

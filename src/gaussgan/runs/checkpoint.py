@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, get_args, get_origin
@@ -79,6 +80,13 @@ def save_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
     """Write a checkpoint to the file `path`. The write is atomic; see `replacing`."""
     with replacing(path) as temporary, temporary.open("wb") as file:  # torch hides a full disk if it opens a path
         torch.save(checkpoint, file)
+
+
+def checkpoint_bytes(checkpoint: Mapping[str, Any]) -> bytes:
+    """Return the content of the file that `save_checkpoint` writes."""
+    content = BytesIO()
+    torch.save(checkpoint, content)
+    return content.getvalue()
 
 
 def check_form(value: Any, form: Any, key: str = "checkpoint") -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.data.distributions import examples_of, has_density
 from gaussgan.evaluation.baseline import mle_w2
-from gaussgan.evaluation.evaluator import distances_with_average, evaluator_of
+from gaussgan.evaluation.chunked import distances_with_average, evaluator_of
 from gaussgan.evaluation.two_sample import Accuracy, best_accuracy, classifier_test, energy_test
 from gaussgan.networks.moments import gaussian_density
 from gaussgan.rng import normal, stream

@@ -1,6 +1,6 @@
 """Pack the history of a run into one tensor, unpack it, and write it as a table.
 
-A history has one row of measures for each epoch.
+A history has one row of measures for each evaluated epoch.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def pack(history: Sequence[Row]) -> dict[str, Any]:
 
 
 def unpack(packed: dict[str, Any]) -> list[Row]:
-    """Return the history from a result of `pack`: one row of measures for each epoch."""
+    """Return the history from a result of `pack`: one row of measures for each evaluated epoch."""
     rows = packed["rows"]
     if rows.ndim < 3:
         return [dict(zip(packed["names"], row, strict=True)) for row in rows.tolist()]
@@ -63,14 +63,14 @@ def of_replica(packed: dict[str, Any], i: int) -> dict[str, Any]:
 
 
 def write_history(directory: Path, history: Sequence[Row], diverged: Mapping[int, int]) -> None:
-    """Write the history of a run to history.csv in `directory`, one line for each epoch.
+    """Write the history of a run to history.csv in `directory`, one line for each evaluated epoch.
 
     The columns are epoch, iteration, and the measures. For R replicas, each measure has four columns: its mean TAG, and
     the quantiles TAG_p10, TAG_median and TAG_p90; see `aggregate`.
 
     Args:
         directory: the run's directory.
-        history: one row of measures for each epoch.
+        history: one row of measures for each evaluated epoch.
         diverged: maps the index of each diverged replica to the iteration at which it diverged.
     """
     rows = []

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.special import gammainc
 
 from gaussgan.data.distributions import Distribution, has_density
-from gaussgan.evaluation.evaluator import score
+from gaussgan.evaluation.scores import score
 from gaussgan.runs.record import GROUPS, read_table
 
 MEASURES = {

@@ -7,7 +7,8 @@ from typing import Any
 
 from pytorch_lightning import Callback, Trainer
 
-from gaussgan.callbacks.evaluation import evaluation_of
+from gaussgan.callbacks.epochs import passes
+from gaussgan.callbacks.evaluation import current_row, evaluation_of
 from gaussgan.data.iterations import planned_iterations
 from gaussgan.evaluation.scores import score
 from gaussgan.evaluation.summary import middle
@@ -19,16 +20,17 @@ from gaussgan.search.study import load_study, quiet, running_trial
 class Prune(Callback):
     """Stop trials that a pruner of Optuna finds hopeless. Their replicas are frozen.
 
-    After every `every` epochs, the median score of each trial is reported to the study, and the pruner decides. A
-    frozen replica is still computed, because all replicas share one program; so pruning saves time only when all
-    replicas of a run are frozen, and the run then ends. The study shows the scores during training in any case.
+    After every `every` epochs, or after the first evaluated epoch that follows, the median score of each trial is
+    reported to the study, and the pruner decides. A frozen replica is still computed, because all replicas share one
+    program; so pruning saves time only when all replicas of a run are frozen, and the run then ends. The study shows
+    the scores during training in any case.
 
     Args:
         storage: the storage of the study; see `open_study`.
         study_name: the name of the study.
         trials: the number of each trial in the run, in the order of the replicas.
         pruner: a pruner of Optuna, such as `optuna.pruners.MedianPruner`. A step of the pruner is an epoch.
-        every: the number of epochs between two decisions.
+        every: the smallest number of epochs between two decisions.
     """
 
     def __init__(self, storage: str, study_name: str, trials: Sequence[int], pruner: Any, every: int = 1) -> None:
@@ -39,8 +41,10 @@ class Prune(Callback):
         self.trials = [running_trial(self.study, number) for number in self.numbers]
 
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        row = evaluation_of(trainer).history[-1]
-        if row["epoch"] % self.every or trainer.global_step >= planned_iterations(trainer):
+        row = current_row(trainer)
+        if row is None or trainer.global_step >= planned_iterations(trainer):
+            return
+        if not passes(evaluation_of(trainer).history, lambda epoch: epoch // self.every):
             return
         seeds, tag, step = gan.replicas // len(self.trials), score(row), trainer.global_step
         with quiet():

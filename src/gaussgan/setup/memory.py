@@ -17,7 +17,8 @@ from gaussgan.config.errors import ConfigError
 from gaussgan.config.per_replica import of_replica
 from gaussgan.config.units import gigabytes
 from gaussgan.data.distributions import Distribution
-from gaussgan.evaluation.evaluator import CHUNK, DIRECTIONS, MOMENT_SAMPLES
+from gaussgan.evaluation.chunked import CHUNK
+from gaussgan.evaluation.evaluator import DIRECTIONS, MOMENT_SAMPLES
 from gaussgan.networks.build import build_networks
 
 PROGRAM_BYTES = 4e8  # memory of Python, torch and Lightning

@@ -112,7 +112,8 @@ def check_trainer(trainer: Trainer, callbacks: Mapping[str, Callback], gan: GAN,
         evaluation_of(trainer).check(gan.generator, data.distribution)
     except ValueError as error:
         raise ConfigError(f"callbacks.evaluation.{error}") from error
-    check_monitors(callbacks, lambda: evaluation_of(trainer).metrics(gan, data))
+    every = gan.config.get("evaluate_every")
+    check_monitors(callbacks, lambda: evaluation_of(trainer).metrics(gan, data), every)
     try:
         data.check_shards(trainer.world_size)
     except ValueError as error:

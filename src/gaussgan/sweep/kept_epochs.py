@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
-from gaussgan.callbacks.evaluation import evaluation_of
+from gaussgan.callbacks.evaluation import current_row, evaluation_of
 from gaussgan.data.iterations import data_of
 from gaussgan.evaluation.scores import score
 from gaussgan.gan.module import GAN
@@ -26,7 +26,7 @@ def best_iterations(history: Sequence[Mapping[str, Any]], epoch: int) -> dict[in
     is left out.
 
     Args:
-        history: one row of measures for each epoch, with tensors [R].
+        history: one row of measures for each evaluated epoch, with tensors [R].
         epoch: the number of iterations in an epoch.
     """
     best: dict[int, int] = {}
@@ -44,9 +44,10 @@ def best_iterations(history: Sequence[Mapping[str, Any]], epoch: int) -> dict[in
 class KeptEpochs(Checkpoint):
     """Keep the checkpoints that are needed to split a run with replicas into single runs.
 
-    For each replica, the checkpoint of the epoch with the replica's lowest score is kept. For each replica that
-    diverged, the last checkpoint before it diverged is also kept. Each kept checkpoint is a copy of last.ckpt, named
-    ITERATION.ckpt. The callback `Checkpoints` saves last.ckpt, and must therefore be called before this callback.
+    For each replica, the checkpoint of the evaluated epoch with the replica's lowest score is kept. For each replica
+    that diverged, the last checkpoint before it diverged is also kept. Each kept checkpoint is a copy of last.ckpt,
+    named ITERATION.ckpt. The callback `Checkpoints` saves last.ckpt after each evaluated epoch, and must therefore have
+    seconds=0 and be called before this callback.
 
     Which files are kept follows from the history and the diverged replicas, which are in last.ckpt. So a run that was
     killed at any time goes on with the right files.
@@ -64,7 +65,8 @@ class KeptEpochs(Checkpoint):
         self._keep(trainer, gan)
 
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        self._keep(trainer, gan)
+        if current_row(trainer) is not None:  # then `Checkpoints` has saved last.ckpt
+            self._keep(trainer, gan)
 
     def on_exception(self, trainer: Trainer, gan: GAN, exception: BaseException) -> None:  # type: ignore[override]
         self._note_diverged(trainer, gan)

@@ -101,7 +101,8 @@ def train_together(
 def _joint_config(configs: Sequence[dict[str, Any]], directory: Path, checkpoint: str | None) -> DictConfig:
     """Return the configuration of a run with replicas. Each replica corresponds to one of several single runs.
 
-    The run with replicas draws no figures and has no loggers.
+    The run with replicas draws no figures and has no loggers. It measures what single runs measure, after each
+    evaluated epoch.
 
     Args:
         configs: the configurations of the single runs.
@@ -114,8 +115,9 @@ def _joint_config(configs: Sequence[dict[str, Any]], directory: Path, checkpoint
         "kept": "gaussgan.sweep.kept_epochs.KeptEpochs",
     }
     joint = together(configs)
-    callbacks = {"evaluation": joint["callbacks"]["evaluation"]}
+    callbacks = {"evaluation": {**joint["callbacks"]["evaluation"], "all_densities": True}}
     callbacks |= {name: {"_target_": target, "directory": str(directory)} for name, target in targets.items()}
+    callbacks["checkpoints"]["seconds"] = 0  # `KeptEpochs` needs the checkpoint of each evaluated epoch
     own = {"callbacks": callbacks, "logger": None, "run_dir": str(directory)}
     return OmegaConf.create({**joint, **own, "ckpt_path": checkpoint})
 

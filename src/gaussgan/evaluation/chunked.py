@@ -1,0 +1,100 @@
+"""Measure R replicas against a known distribution, one chunk of replicas at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.distributions import Distribution, has_density
+from gaussgan.evaluation.evaluator import Evaluator
+from gaussgan.evaluation.scores import score
+from gaussgan.networks.moments import has_closed_form
+
+CHUNK = 32  # number of replicas that are measured at once; their tensors fit in the cache of a core
+
+
+def evaluator_of(data: GaussianDataModule) -> Evaluator | ChunkedEvaluator:
+    """Return an evaluator for a run with these data: a `ChunkedEvaluator` for replicas, otherwise an `Evaluator`."""
+    if data.replicas > 1:
+        return ChunkedEvaluator(data.distribution, data.latent_dim, data.seeds, data.validation_samples)
+    return Evaluator(data.distribution, data.latent_dim, data.seeds[0], data.validation_samples)
+
+
+class ChunkedEvaluator:
+    """Measures R replicas, one chunk of replicas at a time, so that the measures need less memory.
+
+    The methods `distances`, `optimality`, `optimality_names` and `moments` return the same values as those of an
+    `Evaluator`.
+
+    Args:
+        distribution: the distribution of the data.
+        latent_dim: the number of entries of each latent vector, the generator's input.
+        seeds: the seeds of the R replicas.
+        samples: the argument `samples` of `Evaluator`.
+        chunk: the largest number of replicas in a chunk.
+    """
+
+    def __init__(
+        self, distribution: Distribution, latent_dim: int, seeds: Sequence[int], samples: int, chunk: int = CHUNK
+    ) -> None:
+        slices = [slice(start, start + chunk) for start in range(0, len(seeds), chunk)]
+        self.chunks = [(rows, Evaluator(distribution, latent_dim, seeds[rows], samples)) for rows in slices]
+        self.has_density = has_density(distribution)
+        self._parts: dict[int, tuple[list[int], list[Any]]] = {}  # id of `Replicas` → places in memory, chunks
+
+    def distances(self, generator: Any) -> dict[str, Tensor]:
+        first = self.chunks[0][1]
+        if first.distribution.gaussian and has_closed_form(generator):  # needs no samples, and so no chunks
+            return first.distances(generator)
+        pairs = zip(self.chunks, self._split(generator), strict=True)
+        return _joined([each.distances(part) for (_, each), part in pairs])
+
+    def optimality(self, generator: Any, discriminator: Any, logistic: bool) -> dict[str, Tensor]:
+        triples = zip(self.chunks, self._split(generator), self._split(discriminator), strict=True)
+        return _joined([each.optimality(g, d, logistic) for (_, each), g, d in triples])
+
+    def optimality_names(self, generator: Any, logistic: bool) -> list[str]:
+        return self.chunks[0][1].optimality_names(generator, logistic)
+
+    def moments(self, generator: Any) -> tuple[Tensor, Tensor]:
+        if has_closed_form(generator):
+            return generator.moments()
+        pairs = zip(self.chunks, self._split(generator), strict=True)
+        means, covs = zip(*(each.moments(part) for (_, each), part in pairs), strict=True)
+        return torch.cat(means), torch.cat(covs)
+
+    def _split(self, networks: Any) -> list[Any]:
+        """Return the networks of each chunk. They are made again only if `networks` has other tensors than before."""
+        tensors = [*networks.parameters(), *networks.buffers()]
+        places = [tensor.data_ptr() for tensor in tensors]
+        if self._parts.get(id(networks), (None,))[0] != places:
+            self._parts[id(networks)] = places, [networks[rows] for rows, _ in self.chunks]
+        return self._parts[id(networks)][1]
+
+
+def distances_with_average(
+    evaluator: Evaluator | ChunkedEvaluator, generator: nn.Module, average: nn.Module | None
+) -> dict[str, Tensor]:
+    """Return the distances of a generator from the true distribution, as a dict from tags to distances.
+
+    If the generator has a moving average, the dict also has the moving average's `score`. The tag of this entry is the
+    tag of the score followed by _ema, such as val/w2_ema.
+
+    Args:
+        evaluator: measures the distances.
+        generator: the generator.
+        average: the generator's moving average; None if there is no moving average.
+    """
+    values = evaluator.distances(generator)
+    if average is not None:
+        tag = score(values)
+        values[f"{tag}_ema"] = evaluator.distances(average)[tag]
+    return values
+
+
+def _joined(chunks: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {tag: torch.cat([values[tag] for values in chunks]) for tag in chunks[0]}
