@@ -40,6 +40,9 @@ class Linear(nn.Linear):
         super().__init__(in_features, out_features, bias)
         draw_parameters(self, std, rng, mean)
 
+    def reset_parameters(self) -> None:
+        """Draw nothing, where `nn.Linear` would draw parameters from torch's global generator."""
+
     def forward(self, x: Tensor) -> Tensor:
         return affine(x, self.weight, self.bias)
 
@@ -92,7 +95,7 @@ class SpectralLinear(nn.Module):
 def draw_parameters(module: nn.Module, std: float, rng: torch.Generator, mean: float = 0.0) -> None:
     """Draw every parameter of a module from N(mean, std²), in the order of `module.parameters()`."""
     for parameter in module.parameters():
-        parameter.copy_(mean + normal(*parameter.shape, generator=rng) * std)
+        parameter.normal_(mean, std, generator=rng)
 
 
 def check_widths(widths: Sequence[int]) -> None:

@@ -11,7 +11,6 @@ from gaussgan.compile.errors import NotCompiled
 from gaussgan.config.compile_mode import MODES, chosen_by_auto, planned_length, typed_mode
 from gaussgan.config.errors import ConfigError
 from gaussgan.data.datamodule import GaussianDataModule
-from gaussgan.data.loader import Batch
 from gaussgan.gan.compiled import compile_gan
 from gaussgan.gan.module import GAN
 from gaussgan.runs.checkpoint import expecting_checkpoint, read_checkpoint
@@ -83,9 +82,7 @@ def compile_run(mode: Mode, gan: GAN, data: GaussianDataModule, trainer: Trainer
     try:
         for reason in _obstacles(gan.config, trainer):
             raise NotCompiled(reason)
-        epoch = data.sources[0].draw_epoch(0)
-        batches = [Batch(*(None if column is None else column[:n] for column in epoch)) for n in sorted(data.sizes)]  # type: ignore[arg-type]
-        compile_gan(gan, batches, threads_for(gan.replicas, gan.config["threads"]))
+        compile_gan(gan, data.example_batches(), threads_for(gan.replicas, gan.config["threads"]))
     except NotCompiled as error:
         reason = str(error)
         if mode.kept is not None:

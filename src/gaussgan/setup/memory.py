@@ -118,9 +118,8 @@ def training_needs(config: Mapping[str, Any], distribution: Distribution) -> Nee
     n, batch, k, d = data["num_examples"], data["batch_size"], data["latent_dim"], distribution.dim
     width = 8 if str(config["trainer"].get("precision")).startswith("64") else 4
     noise = data.get("instance_noise")
-    row = width * (d + k + 1 + (d if noise else 0))
-    # The last epoch is kept while the next one is drawn. Replicas are drawn one by one and then stacked.
-    draws = n * (row * (2 if replicas == 1 else 3) + (0 if data["fresh"] else 4 * d))
+    row = width * (d + k + (d if noise else 0))
+    draws = n * (2 * row + 4 * d)  # the last epoch is kept while the next one is drawn from the unshuffled examples
     lists = BATCH_BYTES * math.ceil(n / max(1, batch * data.get("batches_per_iteration", 1)))
     parameters, activations = _network_sizes(config, d)
     times = f"replicas={replicas}, " if replicas > 1 else ""
