@@ -1,6 +1,7 @@
 """The mode of a run: chosen, kept by a resumed run, recorded, and refused in one line. The compiler is a stand-in."""
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -178,11 +179,14 @@ def test_simulate_has_a_mode_too(compiled: list[Any]) -> None:
 
 
 def test_explain_says_what_auto_does_and_why(
-    complaint: Callable[[str], str], compose: Compose, compiled: list[Any], capsys: pytest.CaptureFixture[str]
+    complaint: Callable[[str], str], compose: Compose, capsys: pytest.CaptureFixture[str]
 ) -> None:
     limits = "it chooses on for at least 10,000 iterations, or 250,000 iterations × replicas"
     assert complaint("trainer=cpu compile=explain") == "0"  # it leaves no files
-    assert capsys.readouterr().out.splitlines()[:2] == ["auto chooses off for 2,500 iterations", limits]
+    first, second, compiler, last = capsys.readouterr().out.splitlines()
+    assert [first, second] == ["auto chooses off for 2,500 iterations", limits]
+    assert compiler.startswith("compiler: ")
+    assert re.fullmatch(r"this run can be compiled: \d+ operations for batches of 8 examples", last)
     lines = [*explain(compose("compile=explain", "replicas=200", "trainer.precision=bf16-true"))]
     assert lines[:2] == ["auto chooses on for 2,500 iterations × 200 replicas", limits]
     reason = "its precision is bf16-true; auto falls back to off"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
+from operator import itemgetter
 
 import torch
 from pytorch_lightning import LightningDataModule
@@ -131,7 +132,7 @@ class GaussianDataModule(LightningDataModule):
         noise = self._sampler.instance_noise
         alone = replace(self._sampler, seeds=self.seeds[:1], instance_noise=noise and noise[:1])
         epoch = alone.draw_epoch(0).map(lambda tensor: tensor[0])
-        return [epoch.map(lambda tensor, n=n: tensor[:n]) for n in sorted(self.sizes)]
+        return [epoch.map(itemgetter(slice(n))) for n in sorted(self.sizes)]
 
     def _unstacked(self, tensor: Tensor) -> Tensor:
         return tensor if self.replicas > 1 else tensor[0]
