@@ -64,6 +64,15 @@ def build(source: str, header: str, vectorize: bool = False) -> ctypes.CDLL:
     return library
 
 
+def check_compiler() -> None:
+    """Check that there is a C compiler and that it works.
+
+    Raises:
+        NotCompiled: when there is none, or it fails.
+    """
+    build("int works(void) { return 1; }", "")
+
+
 def compiler() -> list[str]:
     """Return the command of the C compiler: $CC, cc, gcc, clang, or the one of the package ziglang.
 

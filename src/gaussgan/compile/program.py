@@ -76,7 +76,15 @@ class Program:
         self.source: Source = c_source(graph, len(state), watched, finite, single)
         self.sizes = [tensor.numel() for tensor in state]
         self.outputs = self.source.outputs
-        self._run = getattr(build(self.source.text, header(), vectorize=single), ENTRY)
+        self.single = single
+
+    def build(self) -> None:
+        """Compile the program, or read it from the cache.
+
+        Raises:
+            NotCompiled: when there is no C compiler, or it fails.
+        """
+        self._run = getattr(build(self.source.text, header(), vectorize=self.single), ENTRY)
         pointer, number = ctypes.c_void_p, ctypes.c_int64
         self._run.argtypes, self._run.restype = [*[pointer] * 8, *[number] * 3], None
 

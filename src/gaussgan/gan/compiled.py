@@ -11,6 +11,7 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from gaussgan.compile.build import check_compiler
 from gaussgan.compile.errors import NotCompiled
 from gaussgan.compile.program import GOES_ON, Program, Stream
 from gaussgan.data.loader import Batch, Block
@@ -22,19 +23,26 @@ from gaussgan.gan.python_state import attributes_of, changed_attribute
 LOSSES = ("the discriminator's loss", "the generator's loss")  # the outputs that must stay finite
 
 
-def compile_gan(gan: Any, batches: Sequence[Batch], threads: int) -> None:
+def compile_gan(gan: Any, batches: Sequence[Batch], threads: int, build: bool = True) -> None:
     """Let a GAN train with compiled programs, one for each batch size.
 
     Args:
         gan: the GAN.
         batches: for each batch size, a batch of one run.
         threads: the number of threads, for replicas.
+        build: false to check only that the programs can be built.
 
     Raises:
         NotCompiled: when an iteration cannot be compiled.
     """
     with isolate_rng(include_cuda=False):  # a network that draws numbers would change the global generator
-        gan.train_block = CompiledIterations(gan, batches, threads)
+        compiled = CompiledIterations(gan, batches, threads)
+    if not build:
+        check_compiler()
+        return
+    for program in compiled.programs.values():
+        program.build()
+    gan.train_block = compiled
 
 
 def summary(gan: Any) -> str:

@@ -14,7 +14,7 @@ from gaussgan.config.compile_mode import ALL_ITERATIONS, RUN_ITERATIONS, planned
 from gaussgan.gan.compiled import summary
 from gaussgan.gan.module import GAN
 from gaussgan.setup.assemble import assemble
-from gaussgan.setup.compiling import CannotCompile, choose_mode
+from gaussgan.setup.compiling import CannotCompile, Mode, choose_mode, compile_run
 
 
 def explain(cfg: DictConfig) -> Iterator[str]:
@@ -43,14 +43,19 @@ def explain(cfg: DictConfig) -> Iterator[str]:
         yield f"this run cannot be compiled, because {error.reason}{falls_back}"
 
 
-def try_to_compile(cfg: DictConfig) -> GAN:
+def try_to_compile(cfg: DictConfig, build: bool = True) -> GAN:
     """Make the networks of a run, and compile it. The run has no loggers, and cannot write files.
+
+    Args:
+        build: false to check only that it can be compiled.
 
     Raises:
         CannotCompile: when the run cannot be compiled.
         ConfigError: when the run cannot be made.
     """
-    return assemble(_bare(cfg, compile="on", ckpt_path=None))[0]
+    gan, data, trainer = assemble(_bare(cfg, compile="off", ckpt_path=None))
+    compile_run(Mode("on"), gan, data, trainer, build)
+    return gan
 
 
 def _bare(cfg: DictConfig, **own: Any) -> DictConfig:
