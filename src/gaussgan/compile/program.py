@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gaussgan.compile.build import build
-from gaussgan.compile.source import ENTRY, Source, c_source, header
+from gaussgan.compile.template import ENTRY, Source, c_source, header
 from gaussgan.compile.trace import Step, trace
 
 GOES_ON = -1  # as in the C source

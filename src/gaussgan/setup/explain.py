@@ -10,8 +10,9 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 
 from gaussgan.compile.build import compiler, version
 from gaussgan.compile.errors import NotCompiled
+from gaussgan.compile.program import Program
 from gaussgan.config.compile_mode import ALL_ITERATIONS, RUN_ITERATIONS, planned_length
-from gaussgan.gan.compiled import summary
+from gaussgan.gan.compiled import CompiledIterations, summary
 from gaussgan.gan.module import GAN
 from gaussgan.setup.assemble import assemble
 from gaussgan.setup.compiling import CannotCompile, Mode, choose_mode, compile_run
@@ -56,6 +57,15 @@ def try_to_compile(cfg: DictConfig, build: bool = True) -> GAN:
     gan, data, trainer = assemble(_bare(cfg, compile="off", ckpt_path=None))
     compile_run(Mode("on"), gan, data, trainer, build)
     return gan
+
+
+def programs(cfg: DictConfig) -> list[Program]:
+    """Return the programs that train a run, before they are built. For the errors see `try_to_compile`."""
+    gan, data, _ = assemble(_bare(cfg, compile="off", ckpt_path=None))
+    try:
+        return [*CompiledIterations(gan, data.example_batches()).programs.values()]
+    except NotCompiled as error:
+        raise CannotCompile(f"compile must be off for this run, because {error}", str(error)) from error
 
 
 def _bare(cfg: DictConfig, **own: Any) -> DictConfig:
