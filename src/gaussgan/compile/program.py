@@ -77,6 +77,7 @@ class Program:
         self.sizes = [tensor.numel() for tensor in state]
         self.outputs = self.source.outputs
         self.single = single
+        self.dtypes = [tensor.dtype for tensor in (*state, *inputs)]
 
     def build(self) -> None:
         """Compile the program, or read it from the cache.
@@ -108,6 +109,7 @@ class Program:
         """
         replicas = len(stopped)
         stopped, sums = stopped.clone(), torch.zeros(replicas, self.outputs, dtype=torch.float64)
+        self._check([*state, *(each.tensor for each in inputs)])
         shared = [replicas > 1 and not tensor.ndim for tensor in state]
         old = [tensor.clone() if common else tensor for common, tensor in zip(shared, state, strict=True)]
         strides = [0 if common else size for common, size in zip(shared, self.sizes, strict=True)]
@@ -123,6 +125,17 @@ class Program:
             with ThreadPoolExecutor(len(chunks)) as pool:  # ctypes releases Python's lock
                 list(pool.map(lambda chunk: self._run(*arguments, *chunk), chunks))
         return Outcome(sums, stopped)
+
+    def _check(self, tensors: Sequence[Tensor]) -> None:
+        """Check the precisions and layouts of tensors, because C reads their memory as it is.
+
+        Raises:
+            TypeError: when a tensor has another precision than in the trace, or the state is not contiguous.
+        """
+        if [tensor.dtype for tensor in tensors] != self.dtypes:
+            raise TypeError("the tensors have other precisions than those with which the program was traced")
+        if not all(tensor.is_contiguous() for tensor in tensors[: len(self.sizes)]):
+            raise TypeError("the tensors of the state must be contiguous")
 
 
 def _chunks(replicas: int, threads: int) -> list[tuple[int, int]]:

@@ -13,19 +13,21 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from gaussgan.compile.errors import NotCompiled
-from gaussgan.compile.graph import Graph, Node, nodes_in, run
+from gaussgan.compile.graph import Graph, Node, nodes_in, run, signature
 from gaussgan.compile.operations import is_known
 
 Step = Callable[[list[Tensor], list[Tensor]], Sequence[Tensor]]
 
 aten = torch.ops.aten
+CHANGES = "its operations or constants differ between two iterations; what changes must be a tensor of the state"
 BRANCH = "it branches on the value of a tensor; use torch.where instead"
 
 
 def trace(step: Step, state: Sequence[Tensor], inputs: Sequence[Tensor]) -> Graph:
     """Return a graph that maps (*state, *inputs) to (*new state, *outputs) and changes no tensor in place.
 
-    The step is recorded twice: first with all that autograd does, then without operations in place.
+    The step is recorded with all that autograd does, and the record then without operations in place. Before, the
+    step is recorded with other numbers, too: a value that depends on numbers, or on earlier calls, differs then.
 
     Args:
         step: maps (state, inputs) to outputs, and changes the tensors of the state in place. Its operations must not
@@ -46,6 +48,8 @@ def trace(step: Step, state: Sequence[Tensor], inputs: Sequence[Tensor]) -> Grap
     try:
         with torch.enable_grad():
             first = record(functional, tensors)
+            if signature(first) != signature(record(functional, [_other(tensor) for tensor in tensors])):
+                raise NotCompiled(CHANGES)
         with torch.no_grad():
             pure = torch.func.functionalize(lambda *given: run(first, given), remove="mutations")
             return record(pure, tensors, decompose=True)
@@ -123,6 +127,13 @@ class Recorder(TorchDispatchMode):
             self.known[id(value)] = Node(None, value)
             self.nodes.append(self.known[id(value)])
         return self.known[id(value)]
+
+
+def _other(tensor: Tensor) -> Tensor:
+    """Return a tensor like another one with other numbers."""
+    if tensor.dtype == torch.bool:
+        return ~tensor
+    return tensor * 1.25 + 0.0625 if tensor.is_floating_point() else tensor + 1
 
 
 def _changes_in_place(operation: Any) -> bool:

@@ -103,11 +103,13 @@ class CompiledIterations:
         parts = [iteration.update, gan.game.objective, *penalties]
         parts += [iteration.discriminator.module, iteration.generator.module]
         before, values = attributes_of(parts), [slot.get() for slot in numbers]
-        program = Program(step, tensors, inputs, watched, len(LOSSES), single=self.replicas == 1)
-        for slot, value in zip(numbers, values, strict=True):
-            slot.set(value)
-        if changed := changed_attribute(before, attributes_of(parts)):
-            raise NotCompiled(f"the attribute {changed} changes in an iteration, but it is not a part of the state")
+        try:
+            program = Program(step, tensors, inputs, watched, len(LOSSES), single=self.replicas == 1)
+        finally:
+            for slot, value in zip(numbers, values, strict=True):
+                slot.set(value)
+            if changed := changed_attribute(before, attributes_of(parts)):  # also if it is why the trace failed
+                raise NotCompiled(f"the attribute {changed} changes in an iteration, but is not a part of the state")
         size = batch.real.shape[-2]
         self.programs[size], self.counts[size] = program, torch.tensor(counts, dtype=torch.float64)
 
