@@ -12,6 +12,7 @@ from gaussgan.config.compile_mode import MODES, chosen_by_auto, planned_length, 
 from gaussgan.config.errors import ConfigError
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.gan.compiled import compile_gan
+from gaussgan.gan.cuda_graphs import CudaGraphIterations
 from gaussgan.gan.module import GAN
 from gaussgan.runs.checkpoint import expecting_checkpoint, read_checkpoint
 from gaussgan.setup.cores import threads_for
@@ -82,7 +83,10 @@ def compile_run(mode: Mode, gan: GAN, data: GaussianDataModule, trainer: Trainer
     try:
         for reason in _obstacles(gan.config, trainer):
             raise NotCompiled(reason)
-        compile_gan(gan, data.example_batches(), threads_for(gan.replicas, gan.config["threads"]))
+        if (device := trainer.strategy.root_device).type == "cuda":
+            gan.train_block = CudaGraphIterations(gan, data.example_batches(), device)
+        else:
+            compile_gan(gan, data.example_batches(), threads_for(gan.replicas, gan.config["threads"]))
     except NotCompiled as error:
         reason = str(error)
         if mode.kept is not None:
@@ -98,7 +102,7 @@ def _obstacles(config: Mapping[str, Any], trainer: Trainer) -> Iterator[str]:
     """Yield the settings of the trainer because of which a run cannot be compiled, as the end of a sentence."""
     if trainer.world_size > 1:
         yield f"trainer.devices={trainer.world_size} divides it among processes"
-    if (device := trainer.strategy.root_device.type) != "cpu":
+    if (device := trainer.strategy.root_device.type) not in ("cpu", "cuda"):
         yield f"it trains on the device {device}"
     if str(precision := config["trainer"].get("precision")) not in PRECISIONS:
         yield f"its precision is {precision}"
