@@ -116,6 +116,7 @@ def test_auto_is_eager_where_nothing_can_be_compiled(
         ("trainer.precision=bf16-true", "its precision is bf16-true"),
         ("trainer.detect_anomaly=true", "trainer.detect_anomaly=true watches each operation"),
         ("trainer=ddp", "trainer.devices=2 divides it among processes"),
+        ("trainer.strategy=ddp_spawn", "trainer.strategy=ddp_spawn starts processes"),
     ],
 )
 def test_what_the_trainer_forbids_is_not_compiled(

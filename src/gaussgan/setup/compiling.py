@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from pytorch_lightning import Trainer
+from pytorch_lightning.strategies import SingleDeviceStrategy
 
 from gaussgan.compile.errors import NotCompiled
 from gaussgan.config.compile_mode import MODES, chosen_by_auto, planned_length, typed_mode
@@ -102,6 +103,8 @@ def _obstacles(config: Mapping[str, Any], trainer: Trainer) -> Iterator[str]:
     """Yield the settings of the trainer because of which a run cannot be compiled, as the end of a sentence."""
     if trainer.world_size > 1:
         yield f"trainer.devices={trainer.world_size} divides it among processes"
+    if not isinstance(trainer.strategy, SingleDeviceStrategy):
+        yield f"trainer.strategy={config['trainer'].get('strategy')} starts processes"
     if (device := trainer.strategy.root_device.type) not in ("cpu", "cuda"):
         yield f"it trains on the device {device}"
     if str(precision := config["trainer"].get("precision")) not in PRECISIONS:
