@@ -11,14 +11,13 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from gaussgan.compile.build import check_compiler
-from gaussgan.compile.errors import NotCompiled
+from gaussgan.compile.build import check_compiler, compiler, version
 from gaussgan.compile.program import GOES_ON, Program, Stream
 from gaussgan.data.loader import Batch, Block
 from gaussgan.gan.divergence import Diverged
 from gaussgan.gan.eager import Outcome, values_of
 from gaussgan.gan.one_run import groups, iteration_of_one_run, slots
-from gaussgan.gan.python_state import attributes_of, changed_attribute
+from gaussgan.gan.python_state import refusing_changes
 
 LOSSES = ("the discriminator's loss", "the generator's loss")  # the outputs that must stay finite
 
@@ -43,13 +42,6 @@ def compile_gan(gan: Any, batches: Sequence[Batch], threads: int, build: bool = 
     for program in compiled.programs.values():
         program.build()
     gan.train_block = compiled
-
-
-def summary(gan: Any) -> str:
-    """Return a line about the programs of a compiled GAN."""
-    programs = gan.train_block.programs
-    each = (f"{programs[size].source.operations} operations for batches of {size} examples" for size in programs)
-    return ", ".join(each)
 
 
 class CompiledIterations:
@@ -100,16 +92,13 @@ class CompiledIterations:
         inputs = [*(column.to(gan.placed) for column in columns), *rates, *(slot.get() for slot in numbers)]
         thetas = (state.discriminator.theta, state.generator.theta)
         watched = [i for i, tensor in enumerate(tensors) if any(tensor is theta for theta in thetas)]
-        parts = [iteration.update, gan.game.objective, *penalties]
-        parts += [iteration.discriminator.module, iteration.generator.module]
-        before, values = attributes_of(parts), [slot.get() for slot in numbers]
-        try:
-            program = Program(step, tensors, inputs, watched, len(LOSSES), single=self.replicas == 1)
-        finally:
-            for slot, value in zip(numbers, values, strict=True):
-                slot.set(value)
-            if changed := changed_attribute(before, attributes_of(parts)):  # also if it is why the trace failed
-                raise NotCompiled(f"the attribute {changed} changes in an iteration, but is not a part of the state")
+        values = [slot.get() for slot in numbers]
+        with refusing_changes(iteration, gan.game.objective, penalties):
+            try:
+                program = Program(step, tensors, inputs, watched, len(LOSSES), single=self.replicas == 1)
+            finally:
+                for slot, value in zip(numbers, values, strict=True):
+                    slot.set(value)
         size = batch.real.shape[-2]
         self.programs[size], self.counts[size] = program, torch.tensor(counts, dtype=torch.float64)
 
@@ -135,6 +124,11 @@ class CompiledIterations:
             stopped, first = outcome.stopped, first + len(same)
             sums, total = sums + outcome.sums * counts, total + counts * len(same)
         return Outcome(sums if self.replicas > 1 else sums[0], total, diverged)
+
+    @property
+    def backend(self) -> str:
+        each = (f"{one.source.operations} operations for batches of {n} examples" for n, one in self.programs.items())
+        return f"to C, by {version(compiler())}: {', '.join(each)}"
 
     @staticmethod
     def _error(code: int, outputs: int, first: int, iterations: int) -> Diverged:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
 
+from gaussgan.compile.errors import NotCompiled
 from gaussgan.gan.autograd import version
+from gaussgan.gan.iteration import Iteration
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
@@ -36,6 +39,18 @@ def attributes_of(objects: Iterable[Any]) -> dict[str, object]:
     for each in objects:
         visit(type(each).__name__, each)
     return found
+
+
+@contextmanager
+def refusing_changes(iteration: Iteration, objective: Any, penalties: Iterable[Any]) -> Iterator[None]:
+    """Raise NotCompiled if an attribute of a part of an iteration changes inside a with block."""
+    parts = [iteration.update, objective, *penalties, iteration.discriminator.module, iteration.generator.module]
+    before = attributes_of(parts)
+    try:
+        yield
+    finally:
+        if changed := changed_attribute(before, attributes_of(parts)):  # perhaps it is why the block failed
+            raise NotCompiled(f"the attribute {changed} changes in an iteration, but it is not a part of the state")
 
 
 def _parts(value: Any) -> list[tuple[Any, Any]]:

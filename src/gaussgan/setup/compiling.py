@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from pytorch_lightning import Trainer
+from pytorch_lightning.strategies import SingleDeviceStrategy
 
 from gaussgan.compile.errors import NotCompiled
 from gaussgan.config.compile_mode import MODES, chosen_by_auto, planned_length, typed_mode
 from gaussgan.config.errors import ConfigError
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.gan.compiled import compile_gan
+from gaussgan.gan.cuda_graphs import CudaGraphIterations
 from gaussgan.gan.module import GAN
 from gaussgan.runs.checkpoint import expecting_checkpoint, read_checkpoint
 from gaussgan.setup.cores import threads_for
@@ -85,7 +87,11 @@ def compile_run(mode: Mode, gan: GAN, data: GaussianDataModule, trainer: Trainer
     try:
         for reason in _obstacles(gan.config, trainer):
             raise NotCompiled(reason)
-        compile_gan(gan, data.example_batches(), threads_for(gan.replicas, gan.config["threads"]), build)
+        if (device := trainer.strategy.root_device).type == "cuda":
+            if build:
+                gan.train_block = CudaGraphIterations(gan, data.example_batches(), device)
+        else:
+            compile_gan(gan, data.example_batches(), threads_for(gan.replicas, gan.config["threads"]), build)
     except NotCompiled as error:
         reason = str(error)
         if mode.kept is not None:
@@ -101,7 +107,9 @@ def _obstacles(config: Mapping[str, Any], trainer: Trainer) -> Iterator[str]:
     """Yield the settings of the trainer because of which a run cannot be compiled, as the end of a sentence."""
     if trainer.world_size > 1:
         yield f"trainer.devices={trainer.world_size} divides it among processes"
-    if (device := trainer.strategy.root_device.type) != "cpu":
+    if not isinstance(trainer.strategy, SingleDeviceStrategy):
+        yield f"trainer.strategy={config['trainer'].get('strategy')} starts processes"
+    if (device := trainer.strategy.root_device.type) not in ("cpu", "cuda"):
         yield f"it trains on the device {device}"
     if str(precision := config["trainer"].get("precision")) not in PRECISIONS:
         yield f"its precision is {precision}"

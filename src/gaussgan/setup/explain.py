@@ -8,11 +8,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, flag_override
 
-from gaussgan.compile.build import compiler, version
 from gaussgan.compile.errors import NotCompiled
 from gaussgan.compile.program import Program
 from gaussgan.config.compile_mode import ALL_ITERATIONS, RUN_ITERATIONS, planned_length
-from gaussgan.gan.compiled import CompiledIterations, summary
+from gaussgan.gan.compiled import CompiledIterations
 from gaussgan.gan.module import GAN
 from gaussgan.setup.assemble import assemble
 from gaussgan.setup.compiling import CannotCompile, Mode, choose_mode, compile_run
@@ -34,11 +33,7 @@ def explain(cfg: DictConfig) -> Iterator[str]:
     else:
         yield f"auto keeps the mode of the checkpoint, which is {mode.value}"
     try:
-        yield f"compiler: {version(compiler())}"
-    except NotCompiled as error:
-        yield f"compiler: none ({error})"
-    try:
-        yield f"this run can be compiled: {summary(try_to_compile(cfg))}"
+        yield f"this run can be compiled {try_to_compile(cfg).train_block.backend}"
     except CannotCompile as error:
         falls_back = "; auto falls back to off" if mode.value == "on" and not mode.fixed else ""
         yield f"this run cannot be compiled, because {error.reason}{falls_back}"
