@@ -23,22 +23,24 @@ def _convert(call: Call, x: Array, *_: Any, **__: Any) -> Array:
 
 @handles("add")
 def _add(call: Call, x: Any, y: Any, alpha: float = 1) -> Array:
-    return call.elements("({0} + {1})" if alpha == 1 else f"({{0}} + {literal(alpha)} * {{1}})", x, y)
+    if call.dtype == torch.bool:
+        return call.elements("max{k}({0}, {1})", x, y)
+    return call.elements("({0} + {1})" if alpha == 1 else f"({{0}} + all{{k}}({literal(alpha)}) * {{1}})", x, y)
 
 
 @handles("sub")
 def _sub(call: Call, x: Any, y: Any, alpha: float = 1) -> Array:
-    return call.elements("({0} - {1})" if alpha == 1 else f"({{0}} - {literal(alpha)} * {{1}})", x, y)
+    return call.elements("({0} - {1})" if alpha == 1 else f"({{0}} - all{{k}}({literal(alpha)}) * {{1}})", x, y)
 
 
 @handles("rsub")
 def _rsub(call: Call, x: Any, y: Any, alpha: float = 1) -> Array:
-    return _sub(call, y, x) if alpha == 1 else call.elements(f"({{1}} - {literal(alpha)} * {{0}})", x, y)
+    return _sub(call, y, x) if alpha == 1 else call.elements(f"({{1}} - all{{k}}({literal(alpha)}) * {{0}})", x, y)
 
 
 @handles("addcmul")
 def _addcmul(call: Call, x: Array, a: Array, b: Array, value: float = 1) -> Array:
-    return call.elements(f"({{0}} + {literal(value)} * {{1}} * {{2}})", x, a, b)
+    return call.elements(f"({{0}} + all{{k}}({literal(value)}) * {{1}} * {{2}})", x, a, b)
 
 
 @handles("pow")
@@ -62,6 +64,8 @@ def _masked_fill(call: Call, x: Array, mask: Array, value: Any) -> Array:
 def _clamp(call: Call, x: Array, low: Any = None, high: Any = None) -> Array:
     if call.name == "clamp_max":
         low, high = None, low
-    if low is not None:
-        x = call.elements("atleast{k}({0}, {1})", x, low)
-    return x if high is None else call.elements("atmost{k}({0}, {1})", x, high)
+    if low is not None:  # a limit that is NaN counts if it is a tensor's
+        x = call.elements("max{k}({0}, {1})" if isinstance(low, Array) else "atleast{k}({0}, {1})", x, low)
+    if high is not None:
+        x = call.elements("min{k}({0}, {1})" if isinstance(high, Array) else "atmost{k}({0}, {1})", x, high)
+    return x

@@ -98,6 +98,7 @@ class Program:
             its entry is k · outputs + o; the first such k, and then the first such o, counts. If only a watched tensor
             is not finite after the last step, it is K · outputs.
         """
+        given, state = state, [tensor.contiguous() for tensor in state]
         replicas = len(stopped)
         stopped, sums = stopped.clone(), torch.zeros(replicas, self.outputs, dtype=torch.float64)
         shared = [replicas > 1 and not tensor.ndim for tensor in state]
@@ -114,6 +115,9 @@ class Program:
         else:
             with ThreadPoolExecutor(len(chunks)) as pool:  # ctypes releases Python's lock
                 list(pool.map(lambda chunk: self._run(*arguments, *chunk), chunks))
+        for theirs, ours in zip(given, state, strict=True):
+            if ours is not theirs:
+                theirs.copy_(ours)
         return Outcome(sums, stopped)
 
 

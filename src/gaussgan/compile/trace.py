@@ -41,13 +41,36 @@ def trace(step: Step, state: Sequence[Tensor], inputs: Sequence[Tensor]) -> fx.G
     try:
         with torch.enable_grad():
             recorded = make_fx(functional)(*tensors)
+            _check_recorded(functional, recorded, tensors)
         with torch.no_grad():  # the first graph holds gradients; the second one has no operations in place
             pure = torch.func.functionalize(recorded, remove="mutations")
             graph = make_fx(pure, decomposition_table=_decompositions())(*tensors)
+    except NotCompiled:
+        raise
     except Exception as error:
         raise NotCompiled(_reason(error)) from error
     _remove_copies(graph)
     return graph
+
+
+def _check_recorded(
+    function: Callable[..., list[Tensor]], recorded: Callable[..., list[Tensor]], given: Sequence[Tensor]
+) -> None:
+    """Check that recorded operations compute the same as the function itself, on other numbers and bit for bit.
+
+    They do not if the function reads numbers elsewhere: from NumPy, a counter, or Python's random numbers.
+
+    Raises:
+        NotCompiled: when the results differ.
+    """
+    near = [tensor * (0.97 if tensor.is_floating_point() else 1) for tensor in given]
+    results = []
+    with torch.random.fork_rng(devices=[]):
+        for call in (function, recorded):
+            torch.manual_seed(0)
+            results.append(call(*(tensor.to(like.dtype) for tensor, like in zip(near, given, strict=True))))
+    if not all(torch.equal(x.nan_to_num(), y.nan_to_num()) for x, y in zip(*results, strict=True)):
+        raise NotCompiled("it depends on something else than tensors, such as a counter, NumPy, or random numbers")
 
 
 def _decompositions() -> dict[Any, Callable]:

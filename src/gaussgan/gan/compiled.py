@@ -69,6 +69,8 @@ class CompiledIterations:
     def _compile(self, gan: Any, batch: Batch) -> None:
         iteration, state, penalties = iteration_of_one_run(gan)
         tensors = state.tensors()
+        if len({tensor.untyped_storage().data_ptr() for tensor in tensors if tensor.numel()}) < len(tensors):
+            raise NotCompiled("two tensors of its state share their memory")
         leaves, structure = pytree.tree_flatten(state)
         places = [next((i for i, tensor in enumerate(tensors) if tensor is leaf), None) for leaf in leaves]
         columns = [column for column in batch if column is not None]
