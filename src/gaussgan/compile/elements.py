@@ -23,6 +23,8 @@ def _convert(call: Call, x: Array, *_: Any, **__: Any) -> Array:
 
 @handles("add")
 def _add(call: Call, x: Any, y: Any, alpha: float = 1) -> Array:
+    if call.dtype == torch.bool:
+        return call.elements("max{k}({0}, {1})", x, y)
     return call.elements("({0} + {1})" if alpha == 1 else f"({{0}} + all{{k}}({literal(alpha)}) * {{1}})", x, y)
 
 
@@ -62,9 +64,11 @@ def _masked_fill(call: Call, x: Array, mask: Array, value: Any) -> Array:
 def _clamp(call: Call, x: Array, low: Any = None, high: Any = None) -> Array:
     if call.name == "clamp_max":
         low, high = None, low
-    if low is not None:
-        x = call.elements("atleast{k}({0}, {1})", x, low)
-    return x if high is None else call.elements("atmost{k}({0}, {1})", x, high)
+    if low is not None:  # a limit that is NaN counts if it is a tensor's
+        x = call.elements("max{k}({0}, {1})" if isinstance(low, Array) else "atleast{k}({0}, {1})", x, low)
+    if high is not None:
+        x = call.elements("min{k}({0}, {1})" if isinstance(high, Array) else "atmost{k}({0}, {1})", x, high)
+    return x
 
 
 @handles("addcdiv")

@@ -57,21 +57,6 @@ def run(graph: Graph, tensors: Sequence[Tensor]) -> list[Tensor]:
     return [values[id(node)] for node in graph.results]
 
 
-def signature(graph: Graph) -> list[Any]:
-    """Return a value that is equal for graphs with the same operations, arguments and constants."""
-    numbers = {id(node): n for n, node in enumerate((*graph.inputs, *graph.nodes))}
-
-    def plain(value: Any) -> Any:
-        return ("node", numbers[id(value)]) if isinstance(value, Node) else repr(value)
-
-    def contents(node: Node) -> Any:
-        if node.target is None:
-            return repr(node.value.tolist())  # so that a NaN equals itself
-        return str(node.target), tree_map(plain, node.arguments), tree_map(plain, node.options)
-
-    return [*map(contents, graph.nodes), [numbers[id(node)] for node in graph.results]]
-
-
 def nodes_in(arguments: Any) -> Iterator[Node]:
     """Return the nodes among the arguments of an operation."""
     return (each for each in tree_leaves(arguments) if isinstance(each, Node))

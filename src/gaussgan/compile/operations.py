@@ -29,13 +29,26 @@ EXPRESSIONS = {
     "tanh_backward": "({0} * (all{k}(1) - {1} * {1}))", "sigmoid_backward": "({0} * (all{k}(1) - {1}) * {1})",
     "relu": "atleast{k}({0}, all{k}(0))", "mul": "({0} * {1})", "div": "({0} / {1})",
     "maximum": "max{k}({0}, {1})", "minimum": "min{k}({0}, {1})", "atan2": "atan2{k}({0}, {1})",
-    "fmax": "max{k}({0}, {1})", "fmin": "min{k}({0}, {1})",
+    "erfc": "erfc{k}({0})", "asin": "asin{k}({0})", "acos": "acos{k}({0})",
+    "isnan": "ne{k}({0}, {0})", "isinf": "eq{k}(abs{k}({0}), all{k}(INFINITY))",
     "gt": "gt{k}({0}, {1})", "lt": "lt{k}({0}, {1})", "ge": "ge{k}({0}, {1})",
     "le": "le{k}({0}, {1})", "eq": "eq{k}({0}, {1})", "ne": "ne{k}({0}, {1})",
     "logical_not": "eq{k}({0}, all{k}(0))", "logical_and": "(ne{k}({0}, all{k}(0)) * ne{k}({1}, all{k}(0)))",
     "logical_or": "maxF(ne{k}({0}, all{k}(0)), ne{k}({1}, all{k}(0)))",
 }  # fmt: skip
-TRUTHS = ("gt", "lt", "ge", "le", "eq", "ne", "logical_not", "logical_and", "logical_or")  # of truth values, kind F
+TRUTHS = (
+    "gt",
+    "lt",
+    "ge",
+    "le",
+    "eq",
+    "ne",
+    "isnan",
+    "isinf",
+    "logical_not",
+    "logical_and",
+    "logical_or",
+)  # of truth values, kind F
 BITWISE = {"bitwise_not": "logical_not", "bitwise_and": "logical_and", "bitwise_or": "logical_or", "bitwise_xor": "ne"}
 RANDOM = ("bernoulli", "dropout", "rand", "normal", "uniform", "multinomial", "exponential", "cauchy", "geometric")
 
@@ -65,10 +78,12 @@ def compute(emitter: Any, node: Node, arguments: Sequence[Any], options: dict[st
     shape, dtype = (tuple(value.shape), value.dtype) if isinstance(value, Tensor) else ((), torch.float32)
     if name in BITWISE and dtype == torch.bool:
         name = BITWISE[name]
+    if dtype not in KINDS:
+        raise NotCompiled(f"numbers in {str(dtype).removeprefix('torch.')} cannot be compiled")
     call = Call(emitter, name, shape, dtype)
-    if dtype in KINDS and name in HANDLERS:
+    if name in HANDLERS:
         return HANDLERS[name](call, *arguments, **options)
-    if dtype in KINDS and name in EXPRESSIONS and not options:
+    if name in EXPRESSIONS and not options:
         return call.elements(EXPRESSIONS[name], *arguments)
     if any(word in name for word in RANDOM):
         raise NotCompiled(f"{node.target} draws random numbers inside a network or a loss")

@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -77,6 +77,7 @@ class Program:
         self.sizes = [tensor.numel() for tensor in state]
         self.outputs = self.source.outputs
         self.single = single
+        self._run: Any = None
         self.dtypes = [tensor.dtype for tensor in (*state, *inputs)]
 
     def build(self) -> None:
@@ -107,8 +108,11 @@ class Program:
             its entry is k · outputs + o; the first such k, and then the first such o, counts. If only a watched tensor
             is not finite after the last step, it is K · outputs.
         """
+        given, state = state, [tensor.contiguous() for tensor in state]
         replicas = len(stopped)
         stopped, sums = stopped.clone(), torch.zeros(replicas, self.outputs, dtype=torch.float64)
+        if self._run is None:
+            self.build()
         self._check([*state, *(each.tensor for each in inputs)])
         shared = [replicas > 1 and not tensor.ndim for tensor in state]
         old = [tensor.clone() if common else tensor for common, tensor in zip(shared, state, strict=True)]
@@ -124,6 +128,9 @@ class Program:
         else:
             with ThreadPoolExecutor(len(chunks)) as pool:  # ctypes releases Python's lock
                 list(pool.map(lambda chunk: self._run(*arguments, *chunk), chunks))
+        for theirs, ours in zip(given, state, strict=True):
+            if ours is not theirs:
+                theirs.copy_(ours)
         return Outcome(sums, stopped)
 
     def _check(self, tensors: Sequence[Tensor]) -> None:

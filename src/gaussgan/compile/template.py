@@ -26,7 +26,7 @@ static void step(Memory *m) {{
 #define LOAD(type, p, stride, buffer, n) LANES {{ \\
     const type *from = (const type *)(p) + (r + (l < live ? l : 0)) * (stride); \\
     for (int e = 0; e < n; e++) LANE(buffer[e], l) = from[e]; }}
-#define SAVE(type, p, stride, buffer, n) LANES if (l < live && stop[l] == GOES_ON && (stride || r == 0)) {{ \\
+#define SAVE(type, p, stride, buffer, n) LANES if (l < live && stop[l] == GOES_ON) {{ \\
     type *to = (type *)(p) + (r + l) * stride; \\
     for (int e = 0; e < n; e++) to[e] = (type)LANE(buffer[e], l); }}
 #define WATCH(value, code) LANES if (stop[l] == GOES_ON && !(LANE(value, l) - LANE(value, l) == 0)) stop[l] = code;

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from gaussgan.compile.build import check_compiler, compiler, version
+from gaussgan.compile.errors import NotCompiled
 from gaussgan.compile.program import GOES_ON, Program, Stream
 from gaussgan.data.loader import Batch, Block
 from gaussgan.gan.divergence import Diverged
@@ -69,6 +70,8 @@ class CompiledIterations:
     def _compile(self, gan: Any, batch: Batch) -> None:
         iteration, state, penalties = iteration_of_one_run(gan)
         tensors = state.tensors()
+        if len({tensor.untyped_storage().data_ptr() for tensor in tensors if tensor.numel()}) < len(tensors):
+            raise NotCompiled("two tensors of its state share their memory")
         leaves, structure = pytree.tree_flatten(state)
         places = [next((i for i, tensor in enumerate(tensors) if tensor is leaf), None) for leaf in leaves]
         columns = [column for column in batch if column is not None]

@@ -21,7 +21,7 @@ from gaussgan.evaluation.chunked import CHUNK
 from gaussgan.evaluation.evaluator import DIRECTIONS, MOMENT_SAMPLES
 from gaussgan.networks.build import build_networks
 
-PROGRAM_BYTES = 4e8  # memory of Python, torch and Lightning
+PROGRAM_BYTES = 3e8  # memory of Python, torch and Lightning
 BATCH_BYTES = 1_600  # memory of the Python objects of one batch
 COPIES = 4  # at least: each parameter, its gradient, and two copies while a checkpoint is written
 SMALL = 1_000_000  # networks with at most this many parameters are called on the CPU to measure them
