@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gaussgan.compile.build import build
+from gaussgan.compile.build import build, compiler, version
 from gaussgan.compile.source import ENTRY, Source, c_source, header
 from gaussgan.compile.trace import Step, trace
 
@@ -76,6 +76,7 @@ class Program:
         self.source: Source = c_source(graph, len(state), watched, finite, single)
         self.sizes = [tensor.numel() for tensor in state]
         self.outputs = self.source.outputs
+        self.backend = f"to C ({self.source.operations} operations, {version(compiler())})"
         self._run = getattr(build(self.source.text, header(), vectorize=single), ENTRY)
         pointer, number = ctypes.c_void_p, ctypes.c_int64
         self._run.argtypes, self._run.restype = [*[pointer] * 8, *[number] * 3], None

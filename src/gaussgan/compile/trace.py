@@ -19,7 +19,7 @@ aten = torch.ops.aten
 COPIES = {aten.detach.default, aten.alias.default, aten.clone.default, aten.lift_fresh_copy.default}
 
 
-def trace(step: Step, state: Sequence[Tensor], inputs: Sequence[Tensor]) -> fx.GraphModule:
+def trace(step: Step, state: Sequence[Tensor], inputs: Sequence[Tensor], decompose: bool = True) -> fx.GraphModule:
     """Return a graph that maps (*state, *inputs) to (*new state, *outputs) and changes no tensor in place.
 
     Args:
@@ -27,6 +27,7 @@ def trace(step: Step, state: Sequence[Tensor], inputs: Sequence[Tensor]) -> fx.G
             depend on the values of tensors, only on their shapes.
         state: tensors with the shapes and precisions of the state. They are not changed.
         inputs: tensors with the shapes and precisions of the inputs.
+        decompose: true for core ATen operations only; false to keep the operations of the step.
 
     Raises:
         NotCompiled: when the step branches on the value of a tensor, or fails with tensors that only record operations.
@@ -43,7 +44,7 @@ def trace(step: Step, state: Sequence[Tensor], inputs: Sequence[Tensor]) -> fx.G
             recorded = make_fx(functional)(*tensors)
         with torch.no_grad():  # the first graph holds gradients; the second one has no operations in place
             pure = torch.func.functionalize(recorded, remove="mutations")
-            graph = make_fx(pure, decomposition_table=_decompositions())(*tensors)
+            graph = make_fx(pure, decomposition_table=_decompositions() if decompose else {})(*tensors)
     except Exception as error:
         raise NotCompiled(_reason(error)) from error
     _remove_copies(graph)
