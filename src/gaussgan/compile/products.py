@@ -66,7 +66,13 @@ def _side_by_side(product: Product) -> bool:
     same_kind = product.b.kind == product.result.kind == product.kind
     arrays = (product.b, product.result)
     ones = all(not each.is_constant and each.form is not None and each.form[1][1] == 1 for each in arrays)
-    return same_kind and ones and product.result.shape[1] >= VECTOR[product.kind]
+    bias = product.bias is None or _spreads(product.bias) or (product.bias.form or (0, (0, 0)))[1][1] == 1
+    return same_kind and ones and bias and product.result.shape[1] >= VECTOR[product.kind]
+
+
+def _spreads(array: Array) -> bool:
+    """Return whether all numbers of a row are the same."""
+    return array.is_constant or (array.form is not None and array.form[1][1] == 0)
 
 
 def _tiles(numbers: int, most: int, width: int, start: int = 0) -> Iterator[Tile]:
@@ -90,7 +96,7 @@ def _loops(product: Product, i: Tile, j: Tile, read: Read, place: Read) -> str:
     def load(array: Array, row: str, column: str) -> str:
         if not wide:
             return read(array, k, row, column)
-        if array is product.a or array.is_constant or array.form is None or array.form[1][1] == 0:
+        if array is product.a or _spreads(array):
             return f"allV{k}({read(array, k, row, column)})"
         return f"load{kind}(&{place(array, k, row, column)})"
 

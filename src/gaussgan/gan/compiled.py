@@ -11,7 +11,8 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from gaussgan.compile.errors import TooWide
+from gaussgan.compile.build import check_compiler
+from gaussgan.compile.errors import NotCompiled, TooWide
 from gaussgan.compile.inductor import InductorProgram
 from gaussgan.compile.program import GOES_ON, Program, Stream
 from gaussgan.data.loader import Batch, Block
@@ -23,19 +24,26 @@ from gaussgan.gan.python_state import refusing_changes
 LOSSES = ("the discriminator's loss", "the generator's loss")  # the outputs that must stay finite
 
 
-def compile_gan(gan: Any, batches: Sequence[Batch], threads: int) -> None:
+def compile_gan(gan: Any, batches: Sequence[Batch], threads: int, build: bool = True) -> None:
     """Let a GAN train with compiled programs, one for each batch size.
 
     Args:
         gan: the GAN.
         batches: for each batch size, a batch of one run.
         threads: the number of threads, for replicas.
+        build: false to check only that the programs can be built.
 
     Raises:
         NotCompiled: when an iteration cannot be compiled.
     """
     with isolate_rng(include_cuda=False):  # a network that draws numbers would change the global generator
-        gan.train_block = CompiledIterations(gan, batches, threads)
+        compiled = CompiledIterations(gan, batches, threads)
+    if not build:
+        check_compiler()
+        return
+    for program in compiled.programs.values():
+        program.build()
+    gan.train_block = compiled
 
 
 class CompiledIterations:
@@ -63,6 +71,8 @@ class CompiledIterations:
     def _compile(self, gan: Any, batch: Batch) -> None:
         iteration, state, penalties = iteration_of_one_run(gan)
         tensors = state.tensors()
+        if len({tensor.untyped_storage().data_ptr() for tensor in tensors if tensor.numel()}) < len(tensors):
+            raise NotCompiled("two tensors of its state share their memory")
         leaves, structure = pytree.tree_flatten(state)
         places = [next((i for i, tensor in enumerate(tensors) if tensor is leaf), None) for leaf in leaves]
         columns = [column for column in batch if column is not None]
@@ -93,8 +103,9 @@ class CompiledIterations:
                 program = Program(step, tensors, inputs, watched, len(LOSSES), single=self.replicas == 1)
             except TooWide:
                 program = InductorProgram(step, tensors, inputs, watched, len(LOSSES))
-            for slot, value in zip(numbers, values, strict=True):
-                slot.set(value)
+            finally:
+                for slot, value in zip(numbers, values, strict=True):
+                    slot.set(value)
         size = batch.real.shape[-2]
         self.programs[size], self.counts[size] = program, torch.tensor(counts, dtype=torch.float64)
 

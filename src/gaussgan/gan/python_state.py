@@ -46,9 +46,11 @@ def refusing_changes(iteration: Iteration, objective: Any, penalties: Iterable[A
     """Raise NotCompiled if an attribute of a part of an iteration changes inside a with block."""
     parts = [iteration.update, objective, *penalties, iteration.discriminator.module, iteration.generator.module]
     before = attributes_of(parts)
-    yield
-    if changed := changed_attribute(before, attributes_of(parts)):
-        raise NotCompiled(f"the attribute {changed} changes in an iteration, but it is not a part of the state")
+    try:
+        yield
+    finally:
+        if changed := changed_attribute(before, attributes_of(parts)):  # perhaps it is why the block failed
+            raise NotCompiled(f"the attribute {changed} changes in an iteration, but it is not a part of the state")
 
 
 def _parts(value: Any) -> list[tuple[Any, Any]]:

@@ -93,9 +93,13 @@ class SpectralLinear(nn.Module):
 
 @torch.no_grad()
 def draw_parameters(module: nn.Module, std: float, rng: torch.Generator, mean: float = 0.0) -> None:
-    """Draw every parameter of a module from N(mean, std²), in the order of `module.parameters()`."""
+    """Draw every parameter of a module from N(mean, std²), in the order of `module.parameters()`.
+
+    Parameters on torch's meta device hold no numbers, so none are drawn: torch would first import its compiler for it.
+    """
     for parameter in module.parameters():
-        parameter.normal_(mean, std, generator=rng)
+        if not parameter.is_meta:
+            parameter.normal_(mean, std, generator=rng)
 
 
 def check_widths(widths: Sequence[int]) -> None:

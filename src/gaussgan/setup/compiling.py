@@ -73,8 +73,11 @@ def choose_mode(config: Mapping[str, Any]) -> Mode:
     return Mode(kept, path, note=note)
 
 
-def compile_run(mode: Mode, gan: GAN, data: GaussianDataModule, trainer: Trainer) -> Mode:
+def compile_run(mode: Mode, gan: GAN, data: GaussianDataModule, trainer: Trainer, build: bool = True) -> Mode:
     """Compile a run if its mode is "on". Return its mode, which is "off" if it cannot be compiled and need not be.
+
+    Args:
+        build: false to check only that the run can be compiled.
 
     Raises:
         CannotCompile: when the run must be compiled, but cannot be.
@@ -85,9 +88,10 @@ def compile_run(mode: Mode, gan: GAN, data: GaussianDataModule, trainer: Trainer
         for reason in _obstacles(gan.config, trainer):
             raise NotCompiled(reason)
         if (device := trainer.strategy.root_device).type == "cuda":
-            gan.train_block = CudaGraphIterations(gan, data.example_batches(), device)
+            if build:
+                gan.train_block = CudaGraphIterations(gan, data.example_batches(), device)
         else:
-            compile_gan(gan, data.example_batches(), threads_for(gan.replicas, gan.config["threads"]))
+            compile_gan(gan, data.example_batches(), threads_for(gan.replicas, gan.config["threads"]), build)
     except NotCompiled as error:
         reason = str(error)
         if mode.kept is not None:

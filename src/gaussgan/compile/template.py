@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 
-from torch import fx
-
 from gaussgan.compile.arrays import C_TYPES, Array, Operation, literal
 from gaussgan.compile.emit import Lowered, lower
+from gaussgan.compile.graph import Graph
 from gaussgan.compile.limits import check_size, work
 from gaussgan.compile.loops import Loops, Writer
 
@@ -28,7 +27,7 @@ static void step(Memory *m) {{
 #define LOAD(type, p, stride, buffer, n) LANES {{ \\
     const type *from = (const type *)(p) + (r + (l < live ? l : 0)) * (stride); \\
     for (int e = 0; e < n; e++) LANE(buffer[e], l) = from[e]; }}
-#define SAVE(type, p, stride, buffer, n) LANES if (l < live && stop[l] == GOES_ON && (stride || r == 0)) {{ \\
+#define SAVE(type, p, stride, buffer, n) LANES if (l < live && stop[l] == GOES_ON) {{ \\
     type *to = (type *)(p) + (r + l) * stride; \\
     for (int e = 0; e < n; e++) to[e] = (type)LANE(buffer[e], l); }}
 #define WATCH(value, code) LANES if (stop[l] == GOES_ON && !(LANE(value, l) - LANE(value, l) == 0)) stop[l] = code;
@@ -87,7 +86,7 @@ class Source:
     work: int
 
 
-def c_source(graph: fx.GraphModule, states: int, watched: Sequence[int], finite: int, single: bool) -> Source:
+def c_source(graph: Graph, states: int, watched: Sequence[int], finite: int, single: bool) -> Source:
     """Return the C source of a program that repeats the step of a graph.
 
     Args:
@@ -107,7 +106,7 @@ def c_source(graph: fx.GraphModule, states: int, watched: Sequence[int], finite:
     writer = Writer(emitter, {each.buffer for each in results if not each.is_constant})
     step = writer.source()
     outputs = results[states:]
-    types = [C_TYPES[node.meta["val"].dtype] for node in program.nodes[0]]
+    types = [C_TYPES[node.value.dtype] for node in graph.inputs]
     sizes = [each.index.size for each in inputs]
     used = [*range(len(inputs)), *(b for b in sorted(writer.stored) if b >= len(inputs))]
 
