@@ -186,7 +186,7 @@ def test_explain_says_what_auto_does_and_why(
     assert complaint("trainer=cpu compile=explain") == "0"  # it leaves no files
     first, second, last = capsys.readouterr().out.splitlines()
     assert [first, second] == ["auto chooses off for 2,500 iterations", limits]
-    assert re.fullmatch(r"this run can be compiled to C, by .+: \d+ operations for batches of 8 examples", last)
+    assert re.fullmatch(r"this run can be compiled to C \(\d+ operations, .+\) for batches of 8 examples", last)
     lines = [*explain(compose("compile=explain", "replicas=200", "trainer.precision=bf16-true"))]
     assert lines[:2] == ["auto chooses on for 2,500 iterations × 200 replicas", limits]
     reason = "its precision is bf16-true; auto falls back to off"

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gaussgan.compile.build import build
+from gaussgan.compile.build import build, compiler, version
 from gaussgan.compile.template import ENTRY, Source, c_source, header
 from gaussgan.compile.trace import Step, trace
 
@@ -79,6 +79,10 @@ class Program:
         self.single = single
         self._run: Any = None
         self.dtypes = [tensor.dtype for tensor in (*state, *inputs)]
+
+    @property
+    def backend(self) -> str:
+        return f"to C ({self.source.operations} operations, {version(compiler())})"
 
     def build(self) -> None:
         """Compile the program, or read it from the cache.

@@ -22,7 +22,7 @@ aten = torch.ops.aten
 BRANCH = "it branches on the value of a tensor; use torch.where instead"
 
 
-def trace(step: Step, state: Sequence[Tensor], inputs: Sequence[Tensor]) -> Graph:
+def trace(step: Step, state: Sequence[Tensor], inputs: Sequence[Tensor], decompose: bool = True) -> Graph:
     """Return a graph that maps (*state, *inputs) to (*new state, *outputs) and changes no tensor in place.
 
     The step is recorded with all that autograd does. Then the record is repeated and recorded without operations in
@@ -33,6 +33,7 @@ def trace(step: Step, state: Sequence[Tensor], inputs: Sequence[Tensor]) -> Grap
             depend on the values of tensors, only on their shapes.
         state: tensors with the shapes and precisions of the state. They are not changed.
         inputs: tensors with the shapes and precisions of the inputs.
+        decompose: true for core ATen operations only; false to keep the operations of the step.
 
     Raises:
         NotCompiled: when the step branches on the value of a tensor, or fails.
@@ -50,7 +51,7 @@ def trace(step: Step, state: Sequence[Tensor], inputs: Sequence[Tensor]) -> Grap
             _check_recorded(functional, first, tensors)
         with torch.no_grad():
             pure = torch.func.functionalize(lambda *given: run(first, given), remove="mutations")
-            return record(pure, tensors, decompose=True)
+            return record(pure, tensors, decompose)
     except NotCompiled:
         raise
     except Exception as error:

@@ -11,8 +11,9 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from gaussgan.compile.build import check_compiler, compiler, version
-from gaussgan.compile.errors import NotCompiled
+from gaussgan.compile.build import check_compiler
+from gaussgan.compile.errors import NotCompiled, TooWide
+from gaussgan.compile.inductor import InductorProgram
 from gaussgan.compile.program import GOES_ON, Program, Stream
 from gaussgan.data.loader import Batch, Block
 from gaussgan.gan.divergence import Diverged
@@ -62,7 +63,7 @@ class CompiledIterations:
 
     def __init__(self, gan: Any, batches: Sequence[Batch], threads: int = 1) -> None:
         self.replicas, self.threads = gan.replicas, threads
-        self.programs: dict[int, Program] = {}
+        self.programs: dict[int, Program | InductorProgram] = {}
         self.counts: dict[int, Tensor] = {}
         for batch in batches:
             self._compile(gan, batch)
@@ -96,9 +97,12 @@ class CompiledIterations:
         thetas = (state.discriminator.theta, state.generator.theta)
         watched = [i for i, tensor in enumerate(tensors) if any(tensor is theta for theta in thetas)]
         values = [slot.get() for slot in numbers]
+        program: Program | InductorProgram
         with refusing_changes(iteration, gan.game.objective, penalties):
             try:
                 program = Program(step, tensors, inputs, watched, len(LOSSES), single=self.replicas == 1)
+            except TooWide:
+                program = InductorProgram(step, tensors, inputs, watched, len(LOSSES))
             finally:
                 for slot, value in zip(numbers, values, strict=True):
                     slot.set(value)
@@ -130,8 +134,7 @@ class CompiledIterations:
 
     @property
     def backend(self) -> str:
-        each = (f"{one.source.operations} operations for batches of {n} examples" for n, one in self.programs.items())
-        return f"to C, by {version(compiler())}: {', '.join(each)}"
+        return ", ".join(f"{each.backend} for batches of {n} examples" for n, each in self.programs.items())
 
     @staticmethod
     def _error(code: int, outputs: int, first: int, iterations: int) -> Diverged:

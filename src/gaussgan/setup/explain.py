@@ -55,10 +55,11 @@ def try_to_compile(cfg: DictConfig, build: bool = True) -> GAN:
 
 
 def programs(cfg: DictConfig) -> list[Program]:
-    """Return the programs that train a run, before they are built. For the errors see `try_to_compile`."""
+    """Return the C programs that train a run, before they are built. For the errors see `try_to_compile`."""
     gan, data, _ = assemble(_bare(cfg, compile="off", ckpt_path=None))
     try:
-        return [*CompiledIterations(gan, data.example_batches()).programs.values()]
+        compiled = CompiledIterations(gan, data.example_batches())
+        return [each for each in compiled.programs.values() if isinstance(each, Program)]
     except NotCompiled as error:
         raise CannotCompile(f"compile must be off for this run, because {error}", str(error)) from error
 
