@@ -77,6 +77,9 @@ OTHERS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "expansions": lambda x, y: y[:, None].expand(-1, 2, -1).reshape(4, 6)[-2:] + torch.tensor([1.0, 2, 3, 4, 5, 6]),
     "norm of layers": lambda x, y: F.layer_norm(y, (6,)) + F.normalize(y),
     "losses": lambda x, y: F.binary_cross_entropy_with_logits(y, torch.ones_like(y)) + F.huber_loss(y, 2 * y),
+    "constants of several shapes": lambda x, y: torch.stack(
+        [(torch.ones(n, 2).to(y) @ y.abs()).sum() + torch.ones(n).to(y).exp().sum() for n in (3, 5, 4)]
+    ),
     "infinities": lambda x, y: torch.full_like(y, -math.inf) + y,
 }  # fmt: skip
 
@@ -208,6 +211,8 @@ def test_other_operations_are_refused_in_one_line() -> None:
         (lambda x: x if x.sum() > 0 else -x, "it branches on the value of a tensor; use torch.where instead"),
         (lambda x: x * float(x.detach().numpy().sum()), "it depends on something else than tensors"),
         (lambda x: x @ x[:3], "it cannot be traced: "),
+        (lambda x: x + x[:0].sum(), "it takes the sum of no numbers"),
+        (lambda x: x + x[:, :0] @ x[:0], "it multiplies matrices that have no numbers"),
     ]:  # fmt: skip
         with pytest.raises(NotCompiled, match=reason) as error:
             compiled(change(lambda x, f=function: x.copy_(f(x))), [x])
