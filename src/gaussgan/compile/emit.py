@@ -86,6 +86,8 @@ class Emitter:
         over = sorted({d % ndim for d in given} if given else range(ndim)) if ndim else []
         kept = [d for d in range(ndim) if d not in over]
         moved = x.map(lambda index: index.transpose(kept + over).reshape(*(index.shape[d] for d in kept), -1))
+        if not moved.shape[-1]:
+            raise NotCompiled(f"it takes the {name} of no numbers")
         key = (name, kind, moved.key)
         if key not in self._known:
             self._known[key] = target = self.new(moved.shape[:-1], kind)
@@ -95,6 +97,8 @@ class Emitter:
     def product(self, a: Array, b: Array, shape: Sequence[int], kind: str, bias: Array | None = None) -> Array:
         """Add a product of matrices, [I, K] times [K, J], plus a bias if there is one."""
         order = "C"
+        if not a.shape[1]:
+            raise NotCompiled("it multiplies matrices that have no numbers")
         if self.single:
             # Vectors run along rows or along columns. What has to be copied for that decides. A result in column order
             # costs a little, because gradients are flattened in row order.

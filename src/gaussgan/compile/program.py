@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gaussgan.compile.build import build, compiler, version
+from gaussgan.compile.errors import NotCompiled
 from gaussgan.compile.template import ENTRY, Source, c_source, header
 from gaussgan.compile.trace import Step, trace
 
@@ -73,7 +74,12 @@ class Program:
         single: bool,
     ) -> None:
         graph = trace(step, state, inputs)
-        self.source: Source = c_source(graph, len(state), watched, finite, single)
+        try:
+            self.source: Source = c_source(graph, len(state), watched, finite, single)
+        except NotCompiled:
+            raise
+        except Exception as error:  # an operation has arguments that the table does not expect
+            raise NotCompiled(f"it cannot be written as C: {error}") from error
         self.sizes = [tensor.numel() for tensor in state]
         self.outputs = self.source.outputs
         self.single = single

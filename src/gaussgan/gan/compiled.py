@@ -16,10 +16,10 @@ from gaussgan.compile.errors import NotCompiled, TooWide
 from gaussgan.compile.inductor import InductorProgram
 from gaussgan.compile.program import GOES_ON, Program, Stream
 from gaussgan.data.loader import Batch, Block
-from gaussgan.gan.divergence import Diverged
+from gaussgan.gan.divergence import Diverged, freeze
 from gaussgan.gan.eager import Outcome, values_of
-from gaussgan.gan.one_run import groups, iteration_of_one_run, slots
-from gaussgan.gan.python_state import refusing_changes
+from gaussgan.gan.one_run import differs, groups, iteration_of_one_run, slots
+from gaussgan.gan.python_state import check_constants, constants, refusing_changes
 
 LOSSES = ("the discriminator's loss", "the generator's loss")  # the outputs that must stay finite
 
@@ -65,6 +65,7 @@ class CompiledIterations:
         self.replicas, self.threads = gan.replicas, threads
         self.programs: dict[int, Program | InductorProgram] = {}
         self.counts: dict[int, Tensor] = {}
+        self.constants: dict[str, object] = {}
         for batch in batches:
             self._compile(gan, batch)
 
@@ -106,22 +107,29 @@ class CompiledIterations:
             finally:
                 for slot, value in zip(numbers, values, strict=True):
                     slot.set(value)
+        self.constants = constants(iteration, gan.game.objective, penalties)
         size = batch.real.shape[-2]
         self.programs[size], self.counts[size] = program, torch.tensor(counts, dtype=torch.float64)
 
     def __call__(self, gan: Any, block: Block) -> Outcome:
-        """Run the iterations of a block. The state of the GAN changes in place, but not that of a diverged replica."""
+        """Run the iterations of a block. The state of the GAN changes in place, but not that of a diverged replica.
+
+        Raises:
+            ConfigError: when a number that the programs take for a constant has changed.
+        """
+        check_constants(self.constants, constants(gan.iteration, gan.game.objective, gan.game.penalties))
         stopped = torch.full((self.replicas,), GOES_ON)
         stopped[[*gan.diverged]] = 0
-        tensors, numbers = (
-            gan.state.tensors(),
-            [self._stream(slot.get()) for slot in slots(gan.iteration, gan.game.penalties)],
-        )
+        tensors = gan.state.tensors()
+        numbers = [self._stream(slot.get()) for slot in slots(gan.iteration, gan.game.penalties)]
+        by_size = [[*batches] for _, batches in groupby(block, lambda batch: batch.real.shape[-2])]
+        rows = [tensor for tensor in tensors if tensor.ndim] if self.replicas > 1 and len(by_size) > 1 else []
+        before = [tensor.clone() for tensor in rows]
         first = gan.global_step + 1
         sums, total = torch.zeros(self.replicas, 4, dtype=torch.float64), torch.zeros(4, dtype=torch.float64)
         diverged: dict[int, Diverged] = {}
-        for size, batches in groupby(block, lambda batch: batch.real.shape[-2]):
-            same = [*batches]
+        for same in by_size:
+            size = same[0].real.shape[-2]
             program, counts = self.programs[size], self.counts[size]
             columns = [stream_of(column) for column in zip(*same, strict=True) if column[0] is not None]
             rates = [Stream(rate, 0, 1) for rate in gan.next_learning_rates(len(same))]
@@ -130,6 +138,7 @@ class CompiledIterations:
             diverged |= {i: self._error(int(outcome.stopped[i]), program.outputs, first, len(same)) for i in new}
             stopped, first = outcome.stopped, first + len(same)
             sums, total = sums + outcome.sums * counts, total + counts * len(same)
+        freeze(rows, before, diverged)  # a program keeps the state before its own iterations only
         return Outcome(sums if self.replicas > 1 else sums[0], total, diverged)
 
     @property
@@ -139,15 +148,12 @@ class CompiledIterations:
     @staticmethod
     def _error(code: int, outputs: int, first: int, iterations: int) -> Diverged:
         step, output = divmod(code, outputs)
-        return (
-            Diverged(first + step, LOSSES[output])
-            if step < iterations
-            else Diverged(first + iterations - 1, "a parameter")
-        )
+        if step == iterations:
+            return Diverged(first + iterations - 1, "a parameter")
+        return Diverged(first + step, LOSSES[output])
 
     def _stream(self, number: Tensor) -> Stream:
-        own = self.replicas > 1 and number.ndim > 1 and number.numel() == self.replicas
-        return Stream(number.contiguous(), 1 if own else 0, 0)
+        return Stream(number.contiguous(), 1 if differs(number, self.replicas) else 0, 0)
 
     def __deepcopy__(self, memo: dict) -> CompiledIterations:
         return self  # a compiled program has no state of its own

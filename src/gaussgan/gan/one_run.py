@@ -72,15 +72,11 @@ def iteration_of_one_run(gan: Any) -> tuple[Iteration, State, list[Any]]:
     Raises:
         NotCompiled: when an optimizer is not a `VectorOptimizer`.
     """
-    several = gan.replicas > 1
 
     def one(value: Any) -> Any:
         if isinstance(value, tuple):
             return tuple(map(one, value))
-        differs = (
-            several and isinstance(value, Tensor) and value.ndim > 1 and len(value) == value.numel() == gan.replicas
-        )
-        return value[0].squeeze() if differs else value
+        return value[0].squeeze() if isinstance(value, Tensor) and differs(value, gan.replicas) else value
 
     def component(many: Any) -> Any:
         tensors = {
@@ -112,6 +108,11 @@ def iteration_of_one_run(gan: Any) -> tuple[Iteration, State, list[Any]]:
         average = AverageState(players[1].theta.clone(), weight)
     state = State(players[0].state, players[1].state, start(update, *players), average)
     return Iteration(update, *players, rate), state, penalties
+
+
+def differs(tensor: Tensor, replicas: int) -> bool:
+    """Return whether a tensor holds one number for each replica, as [R, 1] or [R, 1, 1]."""
+    return replicas > 1 and tensor.ndim > 1 and len(tensor) == tensor.numel() == replicas
 
 
 def check_optimizers(players: Sequence[Player]) -> None:
