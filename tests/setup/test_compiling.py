@@ -159,6 +159,16 @@ def test_a_resumed_run_keeps_its_mode(
         train(compose(*more, name="elsewhere"))
 
 
+def test_a_checkpoint_from_before_there_were_modes_is_refused_for_its_numbers(compose: Compose, tmp_path: Path) -> None:
+    train(compose(*SHORT))
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    checkpoint = read_checkpoint(last)
+    del checkpoint["config"]["compile"], checkpoint["GaussianDataModule"]["scheme"]
+    torch.save(checkpoint, last)
+    with pytest.raises(ConfigError, match="draws other random numbers for the same seed"):
+        train(compose(*SHORT, f"ckpt_path={last}", name="more"))
+
+
 def test_an_eager_run_stays_eager_without_a_line(
     compose: Compose, tmp_path: Path, compiled: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -30,13 +30,14 @@ class Emitter:
         sizes: the number of elements of each buffer.
         kinds: the kind of each buffer.
         operations: in an order in which they can be computed.
+        tables: the numbers of those buffers that are constants.
     """
 
     single: bool
     sizes: list[int] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
-    tables: dict[int, np.ndarray] = field(default_factory=dict)  # buffers of constants
+    tables: dict[int, np.ndarray] = field(default_factory=dict)
     _known: dict[Any, Array] = field(default_factory=dict)
 
     def new(self, shape: Sequence[int], kind: str, order: str = "C") -> Array:
@@ -149,13 +150,11 @@ class Lowered:
         emitter: the operations and buffers.
         inputs: the array of each argument of the graph.
         results: the array of each result of the graph.
-        graph: the graph.
     """
 
     emitter: Emitter
     inputs: list[Array]
     results: list[Array]
-    graph: Graph
 
 
 def lower(graph: Graph, single: bool) -> Lowered:
@@ -178,7 +177,7 @@ def lower(graph: Graph, single: bool) -> Lowered:
         else:
             options = {name: value for name, value in options.items() if name not in PLACEMENT}
             values[id(node)] = compute(emitter, node, arguments, options)
-    return Lowered(emitter, inputs, [values[id(node)] for node in graph.results], graph)
+    return Lowered(emitter, inputs, [values[id(node)] for node in graph.results])
 
 
 def _kind(tensor: torch.Tensor) -> str:

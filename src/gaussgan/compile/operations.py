@@ -36,28 +36,19 @@ EXPRESSIONS = {
     "logical_not": "eq{k}({0}, all{k}(0))", "logical_and": "(ne{k}({0}, all{k}(0)) * ne{k}({1}, all{k}(0)))",
     "logical_or": "maxF(ne{k}({0}, all{k}(0)), ne{k}({1}, all{k}(0)))",
 }  # fmt: skip
-TRUTHS = (
-    "gt",
-    "lt",
-    "ge",
-    "le",
-    "eq",
-    "ne",
-    "isnan",
-    "isinf",
-    "logical_not",
-    "logical_and",
-    "logical_or",
-)  # of truth values, kind F
+TRUTHS = (  # operations whose results are truth values, of kind F
+    "gt", "lt", "ge", "le", "eq", "ne", "isnan", "isinf", "logical_not", "logical_and", "logical_or",
+)  # fmt: skip
 BITWISE = {"bitwise_not": "logical_not", "bitwise_and": "logical_and", "bitwise_or": "logical_or", "bitwise_xor": "ne"}
 RANDOM = ("bernoulli", "dropout", "rand", "normal", "uniform", "multinomial", "exponential", "cauchy", "geometric")
-
 
 Handler = Callable[..., Any]
 HANDLERS: dict[str, Handler] = {}
 
 
 def handles(*names: str) -> Callable[[Handler], Handler]:
+    """Return a decorator that enters a function in the table, as what computes the operations of these names."""
+
     def register(handler: Handler) -> Handler:
         HANDLERS.update(dict.fromkeys(names, handler))
         return handler
@@ -91,6 +82,7 @@ def compute(emitter: Any, node: Node, arguments: Sequence[Any], options: dict[st
 
 
 def name_of(operation: Any) -> str:
+    """Return the name of an operation without its overload, such as add for aten.add.Tensor."""
     return str(operation).removeprefix("aten.").removeprefix("prims.").partition(".")[0]
 
 
@@ -100,7 +92,10 @@ def is_known(operation: Any) -> bool:
 
 
 class Call:
-    """One operation of a graph: its name, and the shape and precision of its result."""
+    """One operation of a graph: its name, and the shape and precision of its result.
+
+    Handlers get a call, then the arguments of the operation, with an `Array` for each tensor.
+    """
 
     def __init__(self, emitter: Any, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> None:
         self.emitter, self.name, self.shape, self.dtype, self.kind = emitter, name, shape, dtype, KINDS[dtype]

@@ -64,7 +64,7 @@ def choose_mode(config: Mapping[str, Any]) -> Mode:
         return Mode(alone, fixed=False)
     try:
         with expecting_checkpoint(path):
-            kept = read_checkpoint(path)["config"]["compile"]
+            kept = read_checkpoint(path)["config"].get("compile", alone)  # `check_checkpoint` refuses an older one
             if kept not in MODES:
                 raise ValueError(f"compile must be on or off (got {kept})")
     except ConfigError as error:
