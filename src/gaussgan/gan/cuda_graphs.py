@@ -17,7 +17,7 @@ from gaussgan.gan.divergence import freeze
 from gaussgan.gan.eager import Outcome, outcome_of
 from gaussgan.gan.one_run import check_optimizers, groups
 from gaussgan.gan.player import Loss
-from gaussgan.gan.python_state import refusing_changes
+from gaussgan.gan.python_state import check_constants, constants, refusing_changes
 from gaussgan.gan.updates import Losses
 
 Recorded = Callable[[], Losses]
@@ -53,6 +53,7 @@ class CudaGraphIterations:
         self.rates = torch.ones(2, dtype=torch.float64, device=device)
         for group, rate in zip(groups(self.iteration), self.rates.unbind(), strict=True):
             group["lr"] = rate
+        self.constants = constants(self.iteration, twin.game.objective, twin.game.penalties)
         replicas = (gan.replicas,) if gan.replicas > 1 else ()
         self.columns: dict[int, Batch] = {}
         self.graphs: dict[int, Recorded] = {}
@@ -70,6 +71,7 @@ class CudaGraphIterations:
 
     def __call__(self, gan: Any, block: Block) -> Outcome:
         """Run the iterations of a block. The state of the GAN changes in place, but not that of a diverged replica."""
+        check_constants(self.constants, constants(gan.iteration, gan.game.objective, gan.game.penalties))
         ours, theirs = self.state.tensors(), gan.state.tensors()
         for mine, given in zip(ours, theirs, strict=True):
             mine.copy_(given)
