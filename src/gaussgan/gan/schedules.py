@@ -42,5 +42,6 @@ def advance(scheduler: LambdaLR, iterations: int) -> Tensor:
     scheduler.last_epoch += iterations - 1
     if hasattr(scheduler, "_step_count"):
         scheduler._step_count += iterations - 1
+        scheduler.optimizer._opt_called = True  # type: ignore[attr-defined]  # else torch warns that no step was made
     scheduler.step()
     return torch.tensor(rates, dtype=torch.float64)
