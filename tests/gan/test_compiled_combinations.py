@@ -1,19 +1,26 @@
-"""Compiled iterations compute what the eager ones do."""
+"""Compiled iterations compute what the eager ones do, and the same numbers however a run is divided."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from omegaconf import DictConfig
+from torch.utils._pytree import tree_leaves
 
 from gaussgan.compile import build
 from gaussgan.data.loader import Batch
 from gaussgan.gan.compiled import CompiledIterations
 from gaussgan.gan.eager import EagerIterations
 from gaussgan.gan.module import GAN
+from gaussgan.runs.directory import LAST
+from gaussgan.runs.load import read_checkpoint
+from gaussgan.runs.record import read_record
+from gaussgan.runs.replica_checkpoint import single_checkpoint
 from gaussgan.setup.assemble import assemble
+from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]
 TINY = ("data.num_examples=28", "data.batch_size=8", "logger=none", "~callbacks.pictures")
@@ -41,7 +48,8 @@ SETTINGS = [
 # A gradient that is exactly 0 is computed as its rounding error, of which Adam and RMSprop make a step of full length.
 # D's last bias has such a gradient where a loss depends on differences of logits (Wasserstein, relativistic, hinge
 # inside its margins), and a bias of G before batch norm. With this eps such steps are small, so that no number is left out.
-EPS = "1e-3"
+EPS = 1e-3
+PARTS = ("state_dict", "optimizer_states", "memory", "average_weight")
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +94,7 @@ def check_equal(compose: Compose, double: bool, *overrides: str) -> None:
     cfg = compose(*TINY, *overrides)
     for player in ("optimizer_d", "optimizer_g"):
         if "eps" in cfg[player]:
-            cfg[player].eps = float(EPS)
+            cfg[player].eps = EPS
     precise = cfg.copy()
     precise.trainer.precision = "64-true"
     if double:
@@ -138,3 +146,100 @@ def test_each_pair_of_components_is_eager(compose: Compose, row: int, other: boo
 )
 def test_each_combination_is_eager(compose: Compose, number: int, components: tuple[str, ...]) -> None:
     check_equal(compose, number % 3 > 0, *overrides_of(*components))
+
+
+SAME = (
+    "data.num_examples=44", "data.batch_size=8", "trainer.max_epochs=2", "compile=on", "~callbacks.pictures",
+    "logger=none", "ema_half_life=5", "update.d_steps=2", "generator=mlp", "generator.widths=[3]",
+    "generator.batch_norm=true", "discriminator.spectral_norm=true", "data.instance_noise=0.1",
+)  # fmt: skip
+
+
+def ending(cfg: DictConfig, replica: int | None = None) -> list[torch.Tensor]:
+    """The state of a run at its end, from its checkpoint."""
+    checkpoint = read_checkpoint(Path(cfg.run_dir) / LAST)
+    if replica is not None:
+        checkpoint = single_checkpoint(checkpoint, replica)
+    return [leaf for key in PARTS for leaf in tree_leaves(checkpoint[key]) if isinstance(leaf, torch.Tensor)]
+
+
+@pytest.mark.parametrize(
+    ("more", "stops"),
+    [
+        ((), (4, 6)),  # in an epoch of 6 iterations, of which the last has a smaller batch, and at its end
+        pytest.param(("trainer.precision=64-true", "schedule=cosine"), (), marks=pytest.mark.extra),
+    ],
+)
+def test_a_run_has_the_same_bits_however_it_is_divided(
+    compose: Compose, more: tuple[str, ...], stops: tuple[int, ...]
+) -> None:
+    """Alone, as one of R replicas, by several threads, in blocks of any length, and stopped and resumed."""
+    recipe = (*SAME, *more)
+    alone = compose(*recipe, "seed=18", name="alone")
+    train(alone)
+    expected = ending(alone)
+    for replicas, threads, steps in ((33, 3, 1), (17, 1, 125)):
+        many = compose(*recipe, "seed=2", f"replicas={replicas}", f"threads={threads}", name=f"{replicas}-{threads}")
+        many.data.steps_per_execution = steps
+        train(many)
+        ours = ending(many, 16)
+        assert len(ours) == len(expected)
+        assert all(torch.equal(one, other) for one, other in zip(ours, expected, strict=True))
+    for stop in stops:
+        train(compose(*recipe, "seed=18", f"trainer.max_steps={stop}", name=f"part{stop}"))
+        rest = compose(*recipe, "seed=18", "data.steps_per_execution=5", name=f"rest{stop}")
+        rest.ckpt_path = str(Path(rest.run_dir).with_name(f"part{stop}") / LAST)
+        train(rest)
+        assert all(torch.equal(one, other) for one, other in zip(ending(rest), expected, strict=True))
+
+
+def diverging(compose: Compose, mode: str, *rates: float, steps: int = 4) -> DictConfig:
+    """Replicas with learning rates of D. With least squares the largest rates soon give infinite losses."""
+    cfg = compose(
+        "data.num_examples=84", "data.batch_size=8", "trainer.max_epochs=1", "~callbacks.pictures", "logger=none",
+        "objective=least_squares", "optimizer@optimizer_d=sgd", "optimizer@optimizer_g=sgd", f"compile={mode}",
+        "trainer.precision=64-true", f"replicas={len(rates)}", f"optimizer_d.lr={[*rates]}".replace(" ", ""),
+        f"data.steps_per_execution={steps}", name=f"{mode}{len(rates)}-{rates[0]}",
+    )  # fmt: skip
+    return cfg
+
+
+def test_a_diverged_replica_stays_where_its_block_began(compose: Compose) -> None:
+    rates = (0.01, 1e200, 0.02, 1e30, 1e12)
+    runs = [diverging(compose, mode, *rates) for mode in ("on", "off")]
+    for cfg in runs:
+        train(cfg)
+    ours, theirs = (read_checkpoint(Path(cfg.run_dir) / LAST) for cfg in runs)
+    assert ours["diverged"] == theirs["diverged"]  # the same replicas, iterations and losses
+    assert {1, 3} <= ours["diverged"].keys() <= {1, 3, 4}
+    tables = [(Path(cfg.run_dir) / "replicas.csv").read_text().splitlines() for cfg in runs]
+    assert [row.split(",")[:4] for row in tables[0]][0] == [row.split(",")[:4] for row in tables[1]][0]
+    healthy = diverging(compose, "on", 0.01, 0.03, 0.02)
+    train(healthy)
+    for i in (0, 2):
+        assert all(torch.equal(one, other) for one, other in zip(ending(runs[0], i), ending(healthy, i), strict=True))
+
+
+def test_numbers_that_replicas_share_go_on_when_the_first_lanes_have_diverged(compose: Compose) -> None:
+    """Adam's corrections are one number for all replicas, also where the first 16 have stopped."""
+    cfg = diverging(compose, "on", *[1e300] * 16, 0.01)
+    cfg.optimizer_d = compose("optimizer@optimizer_d=adam").optimizer_d
+    cfg.optimizer_d.lr = [1e300] * 16 + [0.01]
+    alone = cfg.copy()
+    alone.optimizer_d.lr, alone.replicas, alone.seed = 0.01, 1, cfg.seed + 16
+    alone.run_dir += "-alone"
+    train(cfg)
+    train(alone)
+    assert [*read_checkpoint(Path(cfg.run_dir) / LAST)["diverged"]] == [*range(16)]
+    assert all(torch.equal(one, other) for one, other in zip(ending(cfg, 16), ending(alone), strict=True))
+
+
+def test_a_run_ends_when_all_replicas_have_diverged(compose: Compose) -> None:
+    errors = []
+    for mode in ("on", "off"):
+        cfg = diverging(compose, mode, 1e200, 1e250)
+        train(cfg)
+        record = read_record(Path(cfg.run_dir))
+        errors.append((record["status"], record["iterations"], record.get("error")))
+    assert errors[0] == errors[1]
+    assert errors[0][0] == "diverged"
