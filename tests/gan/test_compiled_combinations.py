@@ -47,7 +47,7 @@ SETTINGS = [
 ]
 # A gradient that is exactly 0 is computed as its rounding error, of which Adam and RMSprop make a step of full length.
 # D's last bias has such a gradient where a loss depends on differences of logits (Wasserstein, relativistic, hinge
-# inside its margins), and a bias of G before batch norm. With this eps such steps are small, so that no number is left out.
+# inside its margins), and a bias of G before batch norm. With this eps such steps are small.
 EPS = 1e-3
 PARTS = ("state_dict", "optimizer_states", "memory", "average_weight")
 
@@ -213,7 +213,7 @@ def test_a_diverged_replica_stays_where_its_block_began(compose: Compose) -> Non
     assert ours["diverged"] == theirs["diverged"]  # the same replicas, iterations and losses
     assert {1, 3} <= ours["diverged"].keys() <= {1, 3, 4}
     tables = [(Path(cfg.run_dir) / "replicas.csv").read_text().splitlines() for cfg in runs]
-    assert [row.split(",")[:3] for row in tables[0]] == [row.split(",")[:3] for row in tables[1]]  # replica, seed, status
+    assert [row.split(",")[:3] for row in tables[0]] == [row.split(",")[:3] for row in tables[1]]
     healthy = diverging(compose, "on", 0.01, 0.03, 0.02)
     train(healthy)
     for i in (0, 2):
