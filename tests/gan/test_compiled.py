@@ -1,5 +1,6 @@
 """What a compiled run does where a block or a callback is unusual, beside the same run in the eager mode."""
 
+import platform
 from collections.abc import Callable
 
 import pytest
@@ -73,3 +74,19 @@ def test_objects_of_one_class_are_told_apart() -> None:
             self.value = value
 
     assert attributes_of([Number(1), Number(2)]) != attributes_of([Number(3), Number(2)])
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="it compares vectors of x86")
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_the_length_of_vectors_does_not_change_a_bit(
+    compose: Compose, monkeypatch: pytest.MonkeyPatch, replicas: int
+) -> None:
+    """A program for the vectors of this CPU, such as AVX-512, and one for AVX2."""
+    cfg = compose("compile=on", f"replicas={replicas}", "data.num_examples=40", "trainer.max_epochs=2", "logger=none")
+    states = []
+    for architecture in ("-march=native", "-march=haswell"):
+        flags = tuple(architecture if flag == "-march=native" else flag for flag in build.FLAGS)
+        with monkeypatch.context() as patch:
+            patch.setattr(build, "FLAGS", flags)
+            states.append(trained(cfg).state.tensors())
+    assert all(torch.equal(one, other) for one, other in zip(*states, strict=True))
