@@ -1,6 +1,5 @@
 """What a compiled run does where a block or a callback is unusual, beside the same run in the eager mode."""
 
-import platform
 from collections.abc import Callable
 
 import pytest
@@ -76,7 +75,7 @@ def test_objects_of_one_class_are_told_apart() -> None:
     assert attributes_of([Number(1), Number(2)]) != attributes_of([Number(3), Number(2)])
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="it compares vectors of x86")
+@pytest.mark.skipif(not {"avx2", "fma"} <= {*build.cpu().split()}, reason="the CPU has no AVX2")
 @pytest.mark.parametrize("replicas", [1, 3])
 def test_the_length_of_vectors_does_not_change_a_bit(
     compose: Compose, monkeypatch: pytest.MonkeyPatch, replicas: int
