@@ -13,6 +13,7 @@ from torch.utils import _pytree as pytree
 
 from gaussgan.compile.errors import NotCompiled
 from gaussgan.compile.program import GOES_ON, Program, Stream
+from gaussgan.config.errors import one_line
 from gaussgan.data.loader import Batch, Block
 from gaussgan.gan.divergence import Diverged
 from gaussgan.gan.eager import Outcome, values_of
@@ -67,14 +68,19 @@ class CompiledIterations:
             self._compile(gan, batch)
 
     def _compile(self, gan: Any, batch: Batch) -> None:
-        iteration, state, penalties = iteration_of_one_run(gan)
+        try:
+            iteration, state, game = iteration_of_one_run(gan)
+        except NotCompiled:
+            raise
+        except Exception as error:
+            raise NotCompiled(f"it cannot be copied: {one_line(error)}") from error
         tensors = state.tensors()
         if len({tensor.untyped_storage().data_ptr() for tensor in tensors if tensor.numel()}) < len(tensors):
             raise NotCompiled("two tensors of its state share their memory")
         leaves, structure = pytree.tree_flatten(state)
         places = [next((i for i, tensor in enumerate(tensors) if tensor is leaf), None) for leaf in leaves]
         columns = [column for column in batch if column is not None]
-        numbers = slots(iteration, penalties)
+        numbers = slots(iteration, game.penalties)
         counts: list[int] = []
 
         def step(current: list[Tensor], inputs: list[Tensor]) -> list[Tensor]:
@@ -94,7 +100,7 @@ class CompiledIterations:
         inputs = [*(column.to(gan.placed) for column in columns), *rates, *(slot.get() for slot in numbers)]
         thetas = (state.discriminator.theta, state.generator.theta)
         watched = [i for i, tensor in enumerate(tensors) if any(tensor is theta for theta in thetas)]
-        parts = [iteration.update, gan.game.objective, *penalties]
+        parts = [iteration.update, game.objective, *game.penalties]
         parts += [iteration.discriminator.module, iteration.generator.module]
         before, values = attributes_of(parts), [slot.get() for slot in numbers]
         program = Program(step, tensors, inputs, watched, len(LOSSES), single=self.replicas == 1)
