@@ -1,4 +1,4 @@
-"""Each operation of the table equals PyTorch's: for NaN, infinities and −0, in both precisions, alone and in rows."""
+"""Each operation of the table equals PyTorch's, also for NaN, infinities and −0, in a single run and in many."""
 
 import math
 from collections.abc import Callable

@@ -44,7 +44,14 @@ def build(source: str, header: str, vectorize: bool = False) -> ctypes.CDLL:
     directory = cache_directory()
     if directory is not None and (library := _load(directory / f"{key}.so")) is not None:
         return library
-    with tempfile.TemporaryDirectory(dir=directory, prefix="build-") as temporary:
+    try:
+        return _built(source, header, command, directory, key)
+    except OSError as error:
+        raise NotCompiled(f"its program cannot be written: {error}") from error
+
+
+def _built(source: str, header: str, command: list[str], directory: Path | None, key: str) -> ctypes.CDLL:
+    with tempfile.TemporaryDirectory(dir=directory, prefix="build-", ignore_cleanup_errors=True) as temporary:
         work = Path(temporary)
         (work / "lanes.h").write_text(header)
         (work / "program.c").write_text(source)

@@ -15,6 +15,7 @@ from gaussgan.compile.build import check_compiler
 from gaussgan.compile.errors import NotCompiled, TooWide
 from gaussgan.compile.inductor import InductorProgram
 from gaussgan.compile.program import GOES_ON, Program, Stream
+from gaussgan.config.errors import one_line
 from gaussgan.data.loader import Batch, Block
 from gaussgan.gan.divergence import Diverged, freeze
 from gaussgan.gan.eager import Outcome, values_of
@@ -70,14 +71,19 @@ class CompiledIterations:
             self._compile(gan, batch)
 
     def _compile(self, gan: Any, batch: Batch) -> None:
-        iteration, state, penalties = iteration_of_one_run(gan)
+        try:
+            iteration, state, game = iteration_of_one_run(gan)
+        except NotCompiled:
+            raise
+        except Exception as error:
+            raise NotCompiled(f"it cannot be copied: {one_line(error)}") from error
         tensors = state.tensors()
         if len({tensor.untyped_storage().data_ptr() for tensor in tensors if tensor.numel()}) < len(tensors):
             raise NotCompiled("two tensors of its state share their memory")
         leaves, structure = pytree.tree_flatten(state)
         places = [next((i for i, tensor in enumerate(tensors) if tensor is leaf), None) for leaf in leaves]
         columns = [column for column in batch if column is not None]
-        numbers = slots(iteration, penalties)
+        numbers = slots(iteration, game.penalties)
         counts: list[int] = []
 
         def step(current: list[Tensor], inputs: list[Tensor]) -> list[Tensor]:
@@ -99,7 +105,7 @@ class CompiledIterations:
         watched = [i for i, tensor in enumerate(tensors) if any(tensor is theta for theta in thetas)]
         values = [slot.get() for slot in numbers]
         program: Program | InductorProgram
-        with refusing_changes(iteration, gan.game.objective, penalties):
+        with refusing_changes(iteration, game.objective, game.penalties):
             try:
                 program = Program(step, tensors, inputs, watched, len(LOSSES), single=self.replicas == 1)
             except TooWide:
@@ -107,7 +113,7 @@ class CompiledIterations:
             finally:
                 for slot, value in zip(numbers, values, strict=True):
                     slot.set(value)
-        self.constants = constants(iteration, gan.game.objective, penalties)
+        self.constants = constants(iteration, game.objective, game.penalties)
         size = batch.real.shape[-2]
         self.programs[size], self.counts[size] = program, torch.tensor(counts, dtype=torch.float64)
 

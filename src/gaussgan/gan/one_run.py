@@ -66,8 +66,10 @@ def groups(iteration: Iteration) -> list[dict[str, Any]]:
     return [player.optimizer.param_groups[0] for player in (iteration.discriminator, iteration.generator)]
 
 
-def iteration_of_one_run(gan: Any) -> tuple[Iteration, State, list[Any]]:
-    """Return an iteration of one of the runs that a GAN trains, a state like that of the run, and its penalties.
+def iteration_of_one_run(gan: Any) -> tuple[Iteration, State, Game]:
+    """Return an iteration of one of the runs that a GAN trains, a state like that of the run, and its game.
+
+    They are copies: to call the iteration does not change the GAN.
 
     Raises:
         NotCompiled: when an optimizer is not a `VectorOptimizer`.
@@ -84,7 +86,7 @@ def iteration_of_one_run(gan: Any) -> tuple[Iteration, State, list[Any]]:
             for name, value in getattr(many, "__dict__", {}).items()
             if isinstance(value, Tensor)
         }
-        return with_attributes(many, tensors)
+        return with_attributes(deepcopy(many), tensors)  # it may count its calls
 
     def factory(make: Any) -> Any:
         if not isinstance(make, partial):
@@ -95,7 +97,7 @@ def iteration_of_one_run(gan: Any) -> tuple[Iteration, State, list[Any]]:
     networks = [each.network(0) if isinstance(each, Replicas) else deepcopy(each) for each in both]
     placed = next(networks[0].parameters())
     penalties = [component(penalty) for penalty in gan.game.penalties]
-    game = Game(networks[0], networks[1], gan.game.objective, penalties, gan.game.second_order)
+    game = Game(networks[0], networks[1], deepcopy(gan.game.objective), penalties, gan.game.second_order)
     limits = [{key: one(value) for key, value in each.items()} for each in (gan.player_d, gan.player_g)]
     players = game.players(factory(gan.optimizer_d), factory(gan.optimizer_g), 0, *limits)
     check_optimizers(players)
@@ -107,7 +109,7 @@ def iteration_of_one_run(gan: Any) -> tuple[Iteration, State, list[Any]]:
         weight = torch.ones_like(rates[0] if rates.ndim else rates)
         average = AverageState(players[1].theta.clone(), weight)
     state = State(players[0].state, players[1].state, start(update, *players), average)
-    return Iteration(update, *players, rate), state, penalties
+    return Iteration(update, *players, rate), state, game
 
 
 def differs(tensor: Tensor, replicas: int) -> bool:

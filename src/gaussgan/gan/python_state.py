@@ -32,9 +32,8 @@ def attributes_of(objects: Iterable[Any]) -> dict[str, object]:
             found[name] = (id(value), version(value))
         elif id(value) not in seen:
             seen.add(id(value))
-            parts = _parts(value)
-            found[name] = (type(value).__name__, len(parts))
-            for key, part in parts:
+            found[name] = type(value).__name__
+            for key, part in _parts(value):
                 visit(f"{name}.{key}", part)
 
     for i, each in enumerate(objects):
