@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from omegaconf import DictConfig
-from test_compiled import TINY, distance
+from test_compiled_combinations import TINY, distance
 from torch import Tensor, nn
 
 from conftest import ROOT
