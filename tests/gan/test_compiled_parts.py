@@ -56,8 +56,8 @@ def game(compose: Compose, change: Change, *overrides: str) -> tuple[GAN, list[B
     gan.train()
     size, epoch = data.batch_size, data.draw_epoch(0)
     columns = [[None] * 3 if c is None else c.to(gan.placed).split(size, -2)[:3] for c in epoch]
-    one = Batch(*(None if c is None else c[:size] for c in data.sources[0].draw_epoch(0)))
-    return gan, [Batch(*row) for row in zip(*columns, strict=True)], [one]
+    one = [batch for batch in data.example_batches() if len(batch.real) == size]
+    return gan, [Batch(*row) for row in zip(*columns, strict=True)], one
 
 
 def tensors_of(gan: GAN) -> list[Tensor]:
