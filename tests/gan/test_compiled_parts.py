@@ -268,7 +268,7 @@ class Signs(VectorOptimizer):
 def test_penalties_and_optimizers(compose: Compose) -> None:
     assert_equal(compose, with_penalty(Weighted()))
     penalty = Growing()
-    assert_refused(compose, with_penalty(penalty), ELSEWHERE)
+    assert_refused(compose, with_penalty(penalty), "the attribute Growing.weight changes in an iteration")
     assert penalty.weight == 1
     assert_equal(
         compose, lambda gan: setattr(gan, "optimizer_d", lambda params: Signs(params, 0.01)), "optimizer_g.eps=1e-3"
