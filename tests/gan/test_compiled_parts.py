@@ -262,7 +262,7 @@ class Signs(VectorOptimizer):
 
     def update(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
         state["steps"] += 1
-        theta.sub_((gradient / (gradient.abs() + 1e-3)) * (group["lr"] / state["steps"]))
+        theta.sub_((gradient / (gradient.abs() + 1e-3)) * (group["lr"] / state["steps"].double()))
 
 
 def test_penalties_and_optimizers(compose: Compose) -> None:
