@@ -60,7 +60,7 @@ def test_a_wide_network_is_trained_as_in_the_eager_mode(
     caplog.set_level(logging.INFO)
     assert_eager(compose, *RECIPE)
     assert len(interpreted) == 1
-    assert "this run is compiled by Inductor for batches of 8 examples" in caplog.messages
+    assert "this run is compiled by torch.compile for batches of 8 examples" in caplog.messages
 
 
 @pytest.mark.extra

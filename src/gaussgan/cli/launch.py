@@ -162,8 +162,7 @@ def _explain_mode(config: DictConfig) -> NoReturn:
     from gaussgan.setup.explain import explain as lines
 
     with env_override(config.hydra.job.env_set):
-        for line in lines(config):
-            print(line)
+        print("\n".join(lines(config)))  # no line if the configuration is wrong
     sys.exit(0)
 
 

@@ -99,9 +99,7 @@ def compiler() -> list[str]:
             return [path]
     if find_spec("ziglang") is not None:
         return [sys.executable, "-m", "ziglang", "cc"]
-    raise NotCompiled(
-        "there is no C compiler; install gcc or clang, or pip install -c constraints.txt -e '.[compiler]'"
-    )
+    raise NotCompiled("there is no C compiler; install gcc or clang, or pip install -c constraints.txt -e '.[c]'")
 
 
 @cache

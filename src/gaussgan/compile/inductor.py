@@ -38,7 +38,7 @@ class InductorProgram:
         NotCompiled: when the step cannot be compiled; the message says why.
     """
 
-    backend = "by Inductor"
+    backend = "by torch.compile"
 
     def __init__(
         self, step: Step, state: Sequence[Tensor], inputs: Sequence[Tensor], watched: Sequence[int], finite: int
