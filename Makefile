@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-extras lint format tensorboard benchmark benchmark-replicas clean
+.PHONY: help train test test-extras lint format tensorboard benchmark clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 21
@@ -22,7 +22,7 @@ test: $(VENV)/installed ## run the tests
 	$(BIN)/pytest $(ARGS)
 
 test-extras: $(VENV)/installed ## install the extras, and run the tests of what they bring
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,wandb,mlflow,search,joblib,submitit,ray]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,wandb,mlflow,search,joblib,submitit,ray,bench]'
 	$(BIN)/pytest -m extra $(ARGS)
 
 lint: $(VENV)/installed ## check style and types
@@ -37,11 +37,8 @@ format: $(VENV)/installed ## put the code in its style
 tensorboard: $(VENV)/installed ## open the dashboard on logs/
 	$(BIN)/tensorboard --logdir logs
 
-benchmark: $(VENV)/installed ## time this loop beside the textbook's and naive Lightning's
+benchmark: $(VENV)/installed ## time this template beside other loops, JAX and C; less in ARGS="--only steps"
 	$(BIN)/python scripts/benchmark.py $(ARGS)
-
-benchmark-replicas: $(VENV)/installed ## time many runs at once beside one after the other, and a sweep by either launcher
-	$(BIN)/python scripts/benchmark_replicas.py $(ARGS)
 
 clean: ## remove .venv and caches; logs/ stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -12,11 +12,14 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from gaussgan import load_run
+from gaussgan.compile.cuda import CudaGraph
+from gaussgan.compile.errors import NotCompiled
 from gaussgan.config.errors import ConfigError, shortage
 from gaussgan.runs.checkpoint import read_checkpoint
 from gaussgan.runs.directory import LAST
 from gaussgan.runs.replica_checkpoint import single_checkpoint
 from gaussgan.setup.assemble import assemble
+from gaussgan.setup.explain import explain
 from gaussgan.setup.memory import training_needs
 from gaussgan.train import train
 
@@ -68,6 +71,65 @@ def test_a_run_that_stopped_within_an_epoch_resumes_bit_for_bit(compose: Compose
     assert read_checkpoint(Path(part.run_dir) / LAST)["global_step"] % 25 > 0
     train(compose(*recipe, f"ckpt_path={part.run_dir}/{LAST}", name="part"))
     assert_same(part.run_dir, str(Path(part.run_dir).with_name("whole")), 0)
+
+
+EXPLICIT = [name for name in RECIPES if name != "torch's own optimizer"]
+
+
+@pytest.mark.parametrize("precision", ["32-true", "64-true"])
+@pytest.mark.parametrize("name", EXPLICIT)
+def test_cuda_graphs_are_the_eager_mode(compose: Compose, name: str, precision: str) -> None:
+    # The last batch of an epoch is smaller. A graph repeats the kernels of the eager mode.
+    recipe = (*SMALL, "data.num_examples=196", f"trainer.precision={precision}", *RECIPES[name], GPU)
+    on, off = (compose(*recipe, f"compile={mode}", name=mode) for mode in ("on", "off"))
+    assert train(on) == train(off)
+    assert_same(on.run_dir, off.run_dir, 0)
+
+
+@pytest.mark.parametrize("name", EXPLICIT)
+def test_cuda_graphs_resume_bit_for_bit(compose: Compose, name: str) -> None:
+    stop = ("+callbacks.stop._target_=test_resume.Signal", "+callbacks.stop.signum=15", "+callbacks.stop.iteration=40")
+    recipe = (*SMALL, "data.steps_per_execution=4", *RECIPES[name], GPU, "compile=on")
+    train(compose(*recipe, name="whole"))
+    part = compose(*recipe, name="part")
+    with pytest.raises(SystemExit):
+        train(compose(*recipe, *stop, name="part"))
+    train(compose(*recipe, f"ckpt_path={part.run_dir}/{LAST}", name="part"))
+    assert_same(part.run_dir, str(Path(part.run_dir).with_name("whole")), 0)
+
+
+def test_a_replica_diverges_in_a_cuda_graph_as_in_the_eager_mode(compose: Compose) -> None:
+    recipe = (*SMALL, GPU, DOUBLE, "replicas=3", "optimizer_d.lr=[0.05,1e308,0.01]")
+    on, off = (compose(*recipe, f"compile={mode}", name=mode) for mode in ("on", "off"))
+    train(on)
+    train(off)
+    assert_same(on.run_dir, off.run_dir, 0)
+    errors = [read_checkpoint(Path(cfg.run_dir) / LAST)["diverged"] for cfg in (on, off)]
+    assert errors[0] == errors[1]
+    assert [*errors[0]] == [1]
+
+
+def test_what_a_cuda_graph_cannot_hold_is_refused(compose: Compose) -> None:
+    device = torch.device("cuda", torch.cuda.current_device())
+    x = torch.zeros(3, device=device)
+    refused: dict[str, Callable[[], Any]] = {
+        "it waits for the GPU, .*": lambda: x + 1 if x.sum() > 0 else x,
+        "it waits for the GPU, as .*": lambda: x + torch.tensor(1.0, device=device),
+        "it draws random numbers": lambda: x + torch.rand(3, device=device),
+    }
+    for reason, function in refused.items():
+        with pytest.raises(NotCompiled, match=f"^{reason}$"):
+            CudaGraph(function, device)
+    graph = CudaGraph(lambda: x.add_(1), device)  # the process is as it was
+    x.zero_()
+    assert [float(graph()[0]) for _ in range(3)] == [1, 2, 3]
+
+
+def test_explain_names_the_cuda_graph(compose: Compose) -> None:
+    lines = [*explain(compose("compile=explain", GPU))]
+    assert lines[-1] == "this run can be compiled to a CUDA graph for each size of a batch"
+    lines = [*explain(compose("compile=explain", GPU, "optimizer_d._target_=torch.optim.AdamW"))]
+    assert lines[-1].startswith("this run cannot be compiled, because AdamW keeps its own state")
 
 
 @pytest.mark.parametrize("devices", [("gpu", "cpu"), ("cpu", "gpu")], ids=" to ".join)

@@ -252,9 +252,9 @@ def test_a_finished_run_resumed_is_finished(compose: Compose, alone: Path) -> No
 
 
 def test_sigkill_anywhere(compose: Compose, tmp_path: Path) -> None:
-    recipe = ("data.num_examples=200", "data.steps_per_execution=10", "~callbacks.pictures")
-    for attempt in range(2):
-        directory = tmp_path / f"killed{attempt}"
+    for mode in ("off", "on"):
+        recipe = ("data.num_examples=200", "data.steps_per_execution=10", "~callbacks.pictures", f"compile={mode}")
+        directory = tmp_path / f"killed_{mode}"
         with endless(directory, LAST, *recipe) as process:
             delay = random.uniform(0, 0.8)
             print(f"killed after {delay} s")  # of pytest's report, where it fails

@@ -198,7 +198,7 @@ def test_a_defect_is_recorded_as_failed(compose: Compose, monkeypatch: pytest.Mo
     def defect(*_: object) -> None:
         raise RuntimeError("the cat\nate it")
 
-    monkeypatch.setattr(GAN, "_add_to_epoch", defect)
+    monkeypatch.setattr(GAN, "training_step", defect)
     monkeypatch.setattr(GaussianDataModule, "moments", defect)  # such as memory, which the record would lack too
     cfg = compose(*SMALL)
     with pytest.raises(RuntimeError, match="the cat"):

@@ -2,8 +2,12 @@
 
 from typing import Any
 
+from gaussgan import fast_imports
+
 __all__ = ["load_run", "simulate"]
 __version__ = "0.2.0"
+
+fast_imports.install()
 
 
 def __getattr__(name: str) -> Any:

@@ -82,6 +82,8 @@ def fit(gan: GAN, data: GaussianDataModule, trainer: Trainer, ckpt_path: str | N
     Raises:
         ConfigError: when a callback or a logger is configured wrongly.
     """
+    if gan.config.get("compile") == "on" and is_first_process():
+        log.info("this run is compiled %s", gan.train_block.backend)
     if is_first_process():
         log.info("data ~ %s", name_of(data.distribution))
         if hooks := uncalled(trainer.callbacks):  # type: ignore[attr-defined]

@@ -20,7 +20,7 @@ from gaussgan.train import train
 Compose = Callable[..., DictConfig]
 RECIPE = (
     "data.num_examples=40", "data.steps_per_execution=2", "trainer.max_epochs=9", "~callbacks.pictures", "~logger",
-    "optimizer_g.lr=0.05",
+    "optimizer_g.lr=0.05", "seed=3",  # its best epoch is not among the last ones
 )  # fmt: skip
 NEVER = "callbacks.checkpoints.seconds=1000"
 

@@ -64,8 +64,8 @@ def test_errors_are_at_most_a_few_ulp(n: int) -> None:
 
 
 ENDS: dict[str, dict[float, float]] = {
-    "exp": {INF: INF, -INF: 0, 88.73: INF, -87.4: 0, 0.0: 1, -0.0: 1, TINY / 8: 1, 3e38: INF, -3e38: 0},
-    "log": {INF: INF, -INF: NAN, 0.0: -INF, -0.0: -INF, TINY / 8: -INF, -1.0: NAN, 1.0: 0, 3e38: math.log(3e38)},
+    "exp": {INF: INF, -INF: 0, 88.73: INF, -87.4: 0, 0.0: 1, TINY / 8: 1, 3e38: INF, -3e38: 0},
+    "log": {INF: INF, -INF: NAN, 0.0: -INF, TINY / 8: -INF, -1.0: NAN, 1.0: 0, 3e38: math.log(3e38)},
     "log1p": {INF: INF, -INF: NAN, 0.0: 0, -1.0: -INF, -1.5: NAN, TINY: TINY, 3e38: math.log(3e38)},
     "tanh": {INF: 1, -INF: -1, 0.0: 0, 20: 1, -20: -1, 3e38: 1, TINY: TINY, -TINY: -TINY, TINY / 8: 0},
     "sigmoid": {INF: 1, -INF: 0, 0.0: 0.5, 3e38: 1, -3e38: 0, -88: 0},

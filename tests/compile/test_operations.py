@@ -1,4 +1,4 @@
-"""Each operation of the table equals PyTorch's, also for NaN, infinities and −0, in a single run and in many."""
+"""Each operation of the table equals PyTorch's: for NaN, infinities and −0, in both precisions, alone and in rows."""
 
 import math
 from collections.abc import Callable
@@ -66,7 +66,9 @@ OTHERS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "fused": lambda x, y: torch.addcmul(y, x, y, value=0.1) + torch.addcdiv(x, y, y.exp(), value=-0.1) + y.lerp(x, 0.2),
     "products": lambda x, y: torch.addmm(y[:, :1], y, y.mT) + (y @ y[0])[:, None] + y[0] @ y[1],
     "batches of products": lambda x, y: torch.bmm(y.expand(2, 2, 6), y.mT.expand(2, 6, 2)),
-    "a full bias": lambda x, y: torch.addmm(torch.cat([y, y.exp()], 1).reshape(12, 2), y.T.repeat_interleave(2, 0), y[:, :2]),
+    "a full bias": lambda x, y: torch.addmm(
+        torch.cat([y, y.exp()], 1).reshape(12, 2), y.T.repeat_interleave(2, 0), y[:, :2]
+    ),
     "truths": lambda x, y: ((x > 0) & (y > 0)) | ~(x < 0) ^ (y < 1),
     "numbers of truths": lambda x, y: (x > 0).sum() + (x > 0).float().mean() + (x > 0) * y + ((x > 0) + (y > 0)),
     "whole numbers": lambda x, y: (10 * y).int() * (7 * y).long() + (10 * y).long().sum() - (3 * y).int().amax(),
@@ -77,13 +79,22 @@ OTHERS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "expansions": lambda x, y: y[:, None].expand(-1, 2, -1).reshape(4, 6)[-2:] + torch.tensor([1.0, 2, 3, 4, 5, 6]),
     "norm of layers": lambda x, y: F.layer_norm(y, (6,)) + F.normalize(y),
     "losses": lambda x, y: F.binary_cross_entropy_with_logits(y, torch.ones_like(y)) + F.huber_loss(y, 2 * y),
+    "constants of several shapes": lambda x, y: torch.stack(
+        [(torch.ones(n, 2).to(y) @ y.abs()).sum() + torch.ones(n).to(y).exp().sum() for n in (3, 5, 4)]
+    ),
     "infinities": lambda x, y: torch.full_like(y, -math.inf) + y,
 }  # fmt: skip
 
 
 def operations() -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
-    unary = {name: (lambda x, y, f=getattr(torch, name): torch.stack([f(x), f(y)])) for name in UNARY}
-    binary = {name: (lambda x, y, f=getattr(torch, name): torch.stack([f(x, y), f(y, x)])) for name in BINARY}
+    def of_one(f: Callable[..., Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda x, y: torch.stack([f(x), f(y)])
+
+    def of_two(f: Callable[..., Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda x, y: torch.stack([f(x, y), f(y, x)])
+
+    unary = {name: of_one(getattr(torch, name)) for name in UNARY}
+    binary = {name: of_two(getattr(torch, name)) for name in BINARY}
     return {**unary, **binary, **OTHERS}
 
 
@@ -163,7 +174,8 @@ def random_step(seed: int) -> tuple[Callable[..., None], list[Tensor]]:
     unary: list[Callable[[Tensor], Tensor]] = [
         lambda x: x.tanh(), lambda x: x.T, lambda x: x[:, ::2], lambda x: x[-2:], lambda x: x.sum(0, keepdim=True),
         lambda x: x.amax(1, keepdim=True), lambda x: torch.cat([x, 2 * x[:1]]), lambda x: x.reshape(1, -1),
-        lambda x: x.reshape(-1, 1), lambda x: F.softplus(x) - 0.3, lambda x: x.expand(2, *x.shape).reshape(-1, x.shape[1]),
+        lambda x: x.reshape(-1, 1), lambda x: F.softplus(x) - 0.3,
+        lambda x: x.expand(2, *x.shape).reshape(-1, x.shape[1]),
         lambda x: x * (x > 0), lambda x: x.T.contiguous(), lambda x: x / (1 + x.square().mean()),
     ]  # fmt: skip
     plan = [(pick(unary), pick(range(99)), pick(range(99)), pick(range(2))) for _ in range(25)]
@@ -208,6 +220,8 @@ def test_other_operations_are_refused_in_one_line() -> None:
         (lambda x: x if x.sum() > 0 else -x, "it branches on the value of a tensor; use torch.where instead"),
         (lambda x: x * float(x.detach().numpy().sum()), "it depends on something else than tensors"),
         (lambda x: x @ x[:3], "it cannot be traced: "),
+        (lambda x: x + x[:0].sum(), "it takes the sum of no numbers"),
+        (lambda x: x + x[:, :0] @ x[:0], "it multiplies matrices that have no numbers"),
     ]:  # fmt: skip
         with pytest.raises(NotCompiled, match=reason) as error:
             compiled(change(lambda x, f=function: x.copy_(f(x))), [x])

@@ -46,6 +46,33 @@ def test_another_seed_draws_other_numbers() -> None:
         assert not torch.equal(*(getattr(evaluator, name) for evaluator in evaluators)), name
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5, 9])
+def test_a_replica_draws_what_a_run_alone_draws(threads: int) -> None:
+    """Bit for bit, in any number of threads."""
+    more = {"instance_noise": 0.1, "num_examples": 1000}
+    data = data_module(seed=[*range(7)], threads=threads, **more)
+    alone = [data_module(seed=seed, **more) for seed in range(7)]
+    for epoch in (3, 0):
+        columns = zip(*(single.draw_epoch(epoch) for single in alone), strict=True)
+        assert all(map(torch.equal, data.draw_epoch(epoch), map(torch.stack, columns)))
+    for ours, theirs in zip(data.moments(9), zip(*(single.moments(9) for single in alone), strict=True), strict=True):
+        torch.testing.assert_close(ours, torch.stack(theirs), rtol=0, atol=1e-14)
+
+
+def test_without_mix_all_else_is_drawn_alike() -> None:
+    ours, theirs = (data_module(instance_noise=0.1, mix=mix).draw_epoch(1) for mix in (False, True))
+    assert ours.mix is None
+    for name in ("real", "latent", "noise"):
+        assert torch.equal(getattr(ours, name), getattr(theirs, name))
+
+
+def test_examples_are_in_float32_or_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = AffineGaussian.sample
+    for drawn, kept in ((torch.bfloat16, torch.float32), (torch.float64, torch.float64)):
+        monkeypatch.setattr(AffineGaussian, "sample", lambda *args, to=drawn: sample(*args).to(to))
+        assert data_module().draw_epoch(0).real.dtype == kept
+
+
 def test_the_last_smaller_batch_is_kept() -> None:
     batches = flat(list(loader(data_module())))
     assert [len(batch.real) for batch in batches] == [len(batch.latent) for batch in batches] == [6, 6, 6, 2]

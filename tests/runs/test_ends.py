@@ -117,7 +117,7 @@ def test_a_run_that_a_signal_ended_resumes_or_starts_again(
     else:
         action = getattr(*at)
         monkeypatch.setattr(*at, lambda *args: (send_once(signums), action(*args))[1])
-    done = moment == "at the end" and len(signums) == 1
+    done = moment in ("while figures are drawn", "at the end") and len(signums) == 1  # one figure, after the last epoch
     with nullcontext() if done else pytest.raises(SystemExit, match=str(128 + signums[0])):
         train(compose(*RECIPE, *bomb))
     record = json.loads((Path(compose().run_dir) / RECORD).read_text())
@@ -273,11 +273,11 @@ def test_a_run_that_does_not_fit_in_memory_is_refused(
 
 def test_a_run_that_does_not_fit_on_the_gpu_is_refused(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (0, 0.45e9))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (0, 0.35e9))
     for accelerator in ("gpu", "cuda", "auto"):
         config = OmegaConf.to_container(compose("replicas=4096", f"trainer.accelerator={accelerator}"), resolve=True)
         check_memory({**config, "replicas": 16})
-        with pytest.raises(ConfigError, match=r"^the run needs about .* GB of memory, but the GPU has only 0.5 GB"):
+        with pytest.raises(ConfigError, match=r"^the run needs about .* GB of memory, but the GPU has only 0\.\d GB"):
             check_memory(config)
     check_memory(OmegaConf.to_container(compose("replicas=4096"), resolve=True))
 
@@ -295,16 +295,16 @@ def test_a_machine_with_less_memory_refuses_more_runs(compose: Compose, monkeypa
 @pytest.mark.parametrize(
     "gigabytes, overrides",
     [  # measured gigabytes
-        (0.49, ("trainer.max_epochs=2",)),
+        (0.37, ("trainer.max_epochs=2",)),
         (1.66, ("data.num_examples=4000000",)),
         (1.72, ("data.num_examples=20000000", "data.batch_size=10000")),
-        (1.11, ("replicas=4096",)),
+        (0.73, ("replicas=4096",)),
         (1.70, ("replicas=20000", "data.num_examples=100")),
         (1.53, ("generator=mlp", "generator.widths=[6000,6000]", "data.num_examples=16")),
         (0.73, ("data.num_examples=1000000", "data.batch_size=1000000")),
         (1.41, ("data=random_gaussian", "data.distribution.dim=2000", "generator.in_features=2000")),
         (5.86, ("generator.in_features=100000",)),
-        (1.90, ("replicas=500", "data=ring", "generator=mlp")),
+        (0.84, ("replicas=500", "data=ring", "generator=mlp")),
     ],
 )
 def test_the_estimate_is_between_half_of_the_measured_memory_and_all_of_it(

@@ -261,6 +261,14 @@ def test_a_checkpoint_of_another_version_is_refused(forge: Callable[..., Path]) 
         assert f"was written by gaussgan {version}, and gaussgan 0.2" in refusal(lambda c=change: load_run(forge(c)))
 
 
+def test_a_run_that_drew_other_random_numbers_is_loaded_but_not_resumed(forge: Callable[..., Path]) -> None:
+    directory = forge(put("GaussianDataModule", "scheme", 1))
+    load_run(directory)
+    message = refusal(lambda: assemble(configuration(directory, resumed=True)))
+    assert message.startswith("ckpt_path: ")
+    assert "draws other random numbers for the same seed" in message
+
+
 def test_a_run_larger_than_memory_is_refused_in_one_line(forge: Callable[..., Path]) -> None:
     directory = forge(put("config", "data", "num_examples", 10**14))
     assert "cannot be measured" in refusal(lambda: measure(load_run(directory)))

@@ -1,6 +1,7 @@
 """The mode of a run: chosen, kept by a resumed run, recorded, and refused in one line. The compiler is a stand-in."""
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Sequence[int], int]]
     """Pretend that runs are compiled. Return the sizes and the threads of each of them."""
     calls: list[tuple[Sequence[int], int]] = []
 
-    def compile_gan(gan: GAN, batches: Sequence[Batch], threads: int) -> None:
+    def compile_gan(gan: GAN, batches: Sequence[Batch], threads: int, build: bool) -> None:
         calls.append(([batch.real.shape[-2] for batch in batches], threads))
 
     monkeypatch.setattr(compiling, "compile_gan", compile_gan)
@@ -115,6 +116,7 @@ def test_auto_is_eager_where_nothing_can_be_compiled(
         ("trainer.precision=bf16-true", "its precision is bf16-true"),
         ("trainer.detect_anomaly=true", "trainer.detect_anomaly=true watches each operation"),
         ("trainer=ddp", "trainer.devices=2 divides it among processes"),
+        ("trainer.strategy=ddp_spawn", "trainer.strategy=ddp_spawn starts processes"),
     ],
 )
 def test_what_the_trainer_forbids_is_not_compiled(
@@ -157,6 +159,16 @@ def test_a_resumed_run_keeps_its_mode(
         train(compose(*more, name="elsewhere"))
 
 
+def test_a_checkpoint_from_before_there_were_modes_is_refused_for_its_numbers(compose: Compose, tmp_path: Path) -> None:
+    train(compose(*SHORT))
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    checkpoint = read_checkpoint(last)
+    del checkpoint["config"]["compile"], checkpoint["GaussianDataModule"]["scheme"]
+    torch.save(checkpoint, last)
+    with pytest.raises(ConfigError, match="draws other random numbers for the same seed"):
+        train(compose(*SHORT, f"ckpt_path={last}", name="more"))
+
+
 def test_an_eager_run_stays_eager_without_a_line(
     compose: Compose, tmp_path: Path, compiled: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -178,11 +190,13 @@ def test_simulate_has_a_mode_too(compiled: list[Any]) -> None:
 
 
 def test_explain_says_what_auto_does_and_why(
-    complaint: Callable[[str], str], compose: Compose, compiled: list[Any], capsys: pytest.CaptureFixture[str]
+    complaint: Callable[[str], str], compose: Compose, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    limits = "it chooses on for at least 10,000 iterations, or 250,000 iterations × replicas"
+    limits = "it chooses on for at least 10,000 iterations, or 100,000 iterations × replicas"
     assert complaint("trainer=cpu compile=explain") == "0"  # it leaves no files
-    assert capsys.readouterr().out.splitlines()[:2] == ["auto chooses off for 2,500 iterations", limits]
+    first, second, last = capsys.readouterr().out.splitlines()
+    assert [first, second] == ["auto chooses off for 2,500 iterations", limits]
+    assert re.fullmatch(r"this run can be compiled to C \(\d+ operations, .+\) for batches of 8 examples", last)
     lines = [*explain(compose("compile=explain", "replicas=200", "trainer.precision=bf16-true"))]
     assert lines[:2] == ["auto chooses on for 2,500 iterations × 200 replicas", limits]
     reason = "its precision is bf16-true; auto falls back to off"

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.usefixtures("compiler")
 def compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pretend to compile runs, except those with the hinge loss. Five jobs together are long enough for auto."""
 
-    def compile_gan(gan: GAN, batches: Sequence[Batch], threads: int) -> None:
+    def compile_gan(gan: GAN, batches: Sequence[Batch], threads: int, build: bool) -> None:
         if type(gan.game.objective).__name__ == "Hinge":
             raise NotCompiled("hinges squeak")
 

@@ -31,6 +31,7 @@ from omegaconf.base import Container, Node
 
 from conftest import PATIENCE, ROOT
 from gaussgan.config.errors import ConfigError
+from gaussgan.config.resolve import resolved
 from gaussgan.runs.directory import LAST, Busy
 from gaussgan.runs.record import identity, read_record, write_record
 from gaussgan.sweep.closing import end_sweep
@@ -190,7 +191,7 @@ def test_values_that_depend_on_a_number_split_groups(compose: Callable[..., Dict
     def one(*overrides: str) -> str:
         cfg = compose(*overrides)
         cfg.run_dir = "${oc.env:PATH}"
-        return group_key(cfg, OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
+        return group_key(OmegaConf.to_container(cfg, resolve=False), resolved(cfg))  # type: ignore[arg-type]
 
     assert one("seed=1") == one("seed=2")
     assert one("data.num_examples=${seed}", "seed=50") != one("data.num_examples=${seed}", "seed=60")
@@ -538,3 +539,15 @@ def test_numbers_are_set_in_a_copy(application: Hydra, monkeypatch: pytest.Monke
         monkeypatch.setenv("COPIED", value)
         cfg = ours.load_sweep_config(master, ["seed=1", "hydra.job.env_copy=[COPIED]"])
         assert value == cfg.hydra.job.env_set.COPIED
+
+
+def test_a_batch_is_composed_once(application: Hydra) -> None:
+    master = application.compose_config("train", [], RunMode.MULTIRUN)
+    ours = Composer(application.config_loader)
+    batch = [["seed=1"], ["seed=1"], ["seed=2"]]
+    checked = [ours.load_sweep_config(master, job) for job in batch]
+    composed = ours.compose_batch(master, [*batch, ["seed=3"]])
+    assert [cfg.data.seed for cfg in composed] == [1, 1, 2, 3]
+    assert len({id(cfg) for cfg in composed}) == 4  # a job may change its configuration
+    assert composed[2] is checked[2]
+    assert composed[2] is not ours.compose_batch(master, [["seed=2"]])[0]

@@ -28,7 +28,7 @@ JOBS = [
     ("seed=3", "optimizer_g.lr=0.5"),  # its best epoch is not its last
     ("seed=5", "optimizer_d.betas=[0.5,0.9]"),
     ("seed=6", "optimizer_d.lr=1e308"),  # diverges in its first epoch
-    ("seed=7", "penalty.weight=1e160", "optimizer_d.lr=0.03"),  # diverges in its second epoch
+    ("seed=12", "penalty.weight=1e160", "optimizer_d.lr=0.03"),  # diverges in its second epoch, but not if optimistic
 ]
 TIMED = ("seconds", "examples_per_second")
 
@@ -64,7 +64,7 @@ def scalars(directory: str) -> dict[str, list[tuple[int, float]]]:
     "common, diverged",
     [
         ((), {3, 4}),
-        (("data.steps_per_execution=2", "update=optimistic", "ema_half_life=3"), {3, 4}),
+        (("data.steps_per_execution=2", "update=optimistic", "ema_half_life=3"), {3}),
         (("trainer.max_steps=17",), {3, 4}),  # ends within the last epoch
         (("trainer.max_steps=2",), {3}),  # ends within the first epoch
     ],
@@ -137,10 +137,10 @@ def test_a_stopped_group_goes_on_to_the_same_bits(
     both: Callable, monkeypatch: pytest.MonkeyPatch, signals: int, done: int
 ) -> None:
     """The first Ctrl-C ends the group after a block of iterations, the second one at once."""
-    add_to_epoch = GAN._add_to_epoch
+    training_step = GAN.training_step
 
     def interrupted(gan: GAN, *arguments: Any) -> None:
-        add_to_epoch(gan, *arguments)
+        training_step(gan, *arguments)
         if gan.global_step == 8:
             for _ in range(signals):
                 signal.raise_signal(signal.SIGINT)
@@ -149,7 +149,7 @@ def test_a_stopped_group_goes_on_to_the_same_bits(
     undisturbed, joint = both(*options)
     values = train_together(undisturbed)
     with monkeypatch.context() as patch:
-        patch.setattr(GAN, "_add_to_epoch", interrupted)
+        patch.setattr(GAN, "training_step", interrupted)
         with pytest.raises(SystemExit) as ended:
             train_together(joint)
     assert ended.value.code == 130

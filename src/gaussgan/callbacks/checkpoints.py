@@ -71,23 +71,25 @@ class Checkpoints(Checkpoint):
             self._save(trainer)
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        late = self._is_late(trainer)  # all ranks must ask
         stopping = trainer.should_stop or trainer.global_step == trainer.max_steps
-        if data_of(trainer).loader.within_epoch and (stopping or self._is_late(trainer)):
+        if data_of(trainer).loader.within_epoch and (stopping or late):
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         if data_of(trainer).loader.within_epoch:  # on_train_batch_end has saved last.ckpt
             return
+        late = self._is_late(trainer)
         stopping = trainer.should_stop or trainer.global_step >= planned_iterations(trainer)
         error = self._error(trainer, gan)
         if error is None:
-            if stopping or self._is_late(trainer):
+            if stopping or late:
                 self._save(trainer)
             return
         improved = self.saves_best and error < self.least
         first = improved and math.isinf(self.least)  # once best.ckpt exists, other callbacks do not choose its name
         self.least = min(error, self.least)
-        if first or stopping or self.seconds == 0 or self._is_late(trainer) or self._is_large(gan):
+        if first or stopping or late or self.seconds == 0 or self._is_large(gan):
             self._save(trainer, improved)
         else:
             self._keep(trainer, improved)

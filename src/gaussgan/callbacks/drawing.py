@@ -54,8 +54,7 @@ class Snapshot:
 
     def batch(self) -> Batch:
         """Return at most 1,000 examples of the first epoch, the first after shuffling, as one batch in float64."""
-        columns = self.data.draw_epoch(0)
-        return Batch(*(None if column is None else column[:BATCH].double() for column in columns))  # type: ignore[arg-type]
+        return self.data.draw_epoch(0).map(lambda column: column[:BATCH].double())
 
 
 class Picture(NamedTuple):

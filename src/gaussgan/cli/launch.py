@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -37,11 +38,16 @@ class Preflight(Callback):
     If a check fails, the callback prints the error and ends the process; see `_exiting_on_error`. The checks that do
     not import torch come first. Before a sweep, the callback checks only the section `hydra` and the directory of the
     sweep. Each job of a sweep is checked later, when the job begins.
+
+    The callback also turns garbage collection on, which `launch` turns off.
     """
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        if not is_first_process():
-            return
+        if is_first_process():
+            self._prepare(config)
+        gc.enable()
+
+    def _prepare(self, config: DictConfig) -> None:
         with _exiting_on_error():
             directory = _output_directory(config, "hydra.run.dir")
             check(config)
@@ -60,6 +66,7 @@ class Preflight(Callback):
             directory = _output_directory(config, "hydra.sweep.dir")
             check_hydra(config)
             _claims.append(claim_sweep(directory))
+        gc.enable()
 
 
 def launch(task: Callable[[DictConfig], float], config_path: str, config_name: str) -> None:
@@ -90,8 +97,10 @@ def launch(task: Callable[[DictConfig], float], config_path: str, config_name: s
 
     try:
         try:
+            gc.disable()  # until the imports are done: they leave no garbage, and the search for it takes half a second
             main()
         finally:
+            gc.enable()
             failed = _end_sweep()
         sys.exit(1 if failed else 0)
     except KeyboardInterrupt:
@@ -168,7 +177,9 @@ def _assemble(config: DictConfig, directory: Path) -> None:
         directory: the directory of the run.
     """
     from gaussgan.setup.assemble import SLOW_TO_MAKE, assemble_ahead
+    from gaussgan.train import freeze_once
 
+    freeze_once()
     if config.replicas >= SLOW_TO_MAKE:  # not logged, because the log does not exist yet
         print(f"making {config.replicas:,} replicas", file=sys.stderr)
     with flag_override(config, ["struct", "readonly"], False):

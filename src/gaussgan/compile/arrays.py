@@ -92,7 +92,8 @@ class Array:
     def key(self) -> tuple:
         """A value that is equal for arrays with the same elements."""
         if self.is_constant:
-            return (-1, self.kind, "nan" if math.isnan(self.value) else self.value, math.copysign(1, self.value))
+            value = "nan" if math.isnan(self.value) else self.value
+            return (-1, self.shape, self.kind, value, math.copysign(1, self.value))
         return (self.buffer, self.shape, self.form or self.index.tobytes())
 
 

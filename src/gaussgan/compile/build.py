@@ -71,6 +71,15 @@ def _built(source: str, header: str, command: list[str], directory: Path | None,
     return library
 
 
+def check_compiler() -> None:
+    """Check that there is a C compiler and that it works.
+
+    Raises:
+        NotCompiled: when there is none, or it fails.
+    """
+    build("int works(void) { return 1; }", "")
+
+
 def compiler() -> list[str]:
     """Return the command of the C compiler: $CC, cc, gcc, clang, or the one of the package ziglang.
 

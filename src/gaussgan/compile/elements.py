@@ -17,7 +17,7 @@ WHOLE = (torch.int64, torch.int32)
 @handles("_to_copy", "convert_element_type")
 def _convert(call: Call, x: Array, *_: Any, **__: Any) -> Array:
     if call.dtype == torch.bool:
-        return call.elements("ne{k}({0}, all{k}(0))", x, name="ne")
+        return call.elements("ne{k}({0}, all{k}(0))", x, truth=True)
     return call.elements("trunc{k}({0})" if call.dtype in WHOLE else "{0}", x)
 
 
@@ -69,3 +69,32 @@ def _clamp(call: Call, x: Array, low: Any = None, high: Any = None) -> Array:
     if high is not None:
         x = call.elements("min{k}({0}, {1})" if isinstance(high, Array) else "atmost{k}({0}, {1})", x, high)
     return x
+
+
+@handles("addcdiv")
+def _addcdiv(call: Call, x: Array, a: Array, b: Array, value: float = 1) -> Array:
+    return call.elements(f"({{0}} + all{{k}}({literal(value)}) * ({{1}} / {{2}}))", x, a, b)
+
+
+@handles("lerp")
+def _lerp(call: Call, x: Array, y: Array, weight: Any) -> Array:
+    return call.elements("({0} + {2} * ({1} - {0}))", x, y, weight)
+
+
+@handles("softplus")
+def _softplus(call: Call, x: Array, beta: float = 1, threshold: float = 20) -> Array:
+    scaled = call.elements("({0} * {1})", x, beta)
+    soft = call.elements("(log1p{k}({0}) / {1})", call.elements("exp{k}({0})", scaled), beta)
+    return _where(call, call.elements("gt{k}({0}, {1})", scaled, threshold, truth=True), x, soft)
+
+
+@handles("softplus_backward")
+def _softplus_backward(call: Call, gradient: Array, x: Array, beta: float, threshold: float) -> Array:
+    scaled = call.elements("({0} * {1})", x, beta)
+    slope = call.elements("({0} * {1} / ({1} + all{k}(1)))", gradient, call.elements("exp{k}({0})", scaled))
+    return _where(call, call.elements("gt{k}({0}, {1})", scaled, threshold, truth=True), gradient, slope)
+
+
+@handles("threshold_backward")
+def _threshold_backward(call: Call, gradient: Array, x: Array, threshold: float) -> Array:
+    return _where(call, call.elements("le{k}({0}, {1})", x, threshold, truth=True), 0, gradient)

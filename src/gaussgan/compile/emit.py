@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import fx
 
 from gaussgan.compile import elements, reductions, views  # noqa: F401  (they fill the table)
 from gaussgan.compile.arrays import KINDS, Array, Operation, places
 from gaussgan.compile.errors import NotCompiled
+from gaussgan.compile.graph import Graph, Node
 from gaussgan.compile.operations import compute
-from gaussgan.compile.trace import leaves
 
 NARROW = 8  # in a matrix with fewer columns than a vector has lanes, rows are vectorised
 PLACEMENT = ("dtype", "device", "layout", "pin_memory", "memory_format")  # the result shows its precision
@@ -31,13 +30,14 @@ class Emitter:
         sizes: the number of elements of each buffer.
         kinds: the kind of each buffer.
         operations: in an order in which they can be computed.
+        tables: the numbers of those buffers that are constants.
     """
 
     single: bool
     sizes: list[int] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
-    tables: dict[int, np.ndarray] = field(default_factory=dict)  # buffers of constants
+    tables: dict[int, np.ndarray] = field(default_factory=dict)
     _known: dict[Any, Array] = field(default_factory=dict)
 
     def new(self, shape: Sequence[int], kind: str, order: str = "C") -> Array:
@@ -49,7 +49,7 @@ class Emitter:
 
     def table(self, tensor: torch.Tensor) -> Array:
         """Return the array of a constant tensor."""
-        kind = KINDS[tensor.dtype]
+        kind = _kind(tensor)
         if tensor.numel() and bool((tensor == tensor.flatten()[0]).all()):
             return Array.constant(tensor.flatten()[0].item(), kind, tuple(tensor.shape))
         array = self.new(tensor.shape, kind)
@@ -87,6 +87,8 @@ class Emitter:
         over = sorted({d % ndim for d in given} if given else range(ndim)) if ndim else []
         kept = [d for d in range(ndim) if d not in over]
         moved = x.map(lambda index: index.transpose(kept + over).reshape(*(index.shape[d] for d in kept), -1))
+        if not moved.shape[-1]:
+            raise NotCompiled(f"it takes the {name} of no numbers")
         key = (name, kind, moved.key)
         if key not in self._known:
             self._known[key] = target = self.new(moved.shape[:-1], kind)
@@ -96,6 +98,8 @@ class Emitter:
     def product(self, a: Array, b: Array, shape: Sequence[int], kind: str, bias: Array | None = None) -> Array:
         """Add a product of matrices, [I, K] times [K, J], plus a bias if there is one."""
         order = "C"
+        if not a.shape[1]:
+            raise NotCompiled("it multiplies matrices that have no numbers")
         if self.single:
             # Vectors run along rows or along columns. What has to be copied for that decides. A result in column order
             # costs a little, because gradients are flattened in row order.
@@ -146,53 +150,45 @@ class Lowered:
         emitter: the operations and buffers.
         inputs: the array of each argument of the graph.
         results: the array of each result of the graph.
-        nodes: the argument's and the results' nodes, for their shapes and precisions.
     """
 
     emitter: Emitter
     inputs: list[Array]
     results: list[Array]
-    nodes: tuple[list[fx.Node], list[fx.Node]]
 
 
-def lower(graph: fx.GraphModule, single: bool) -> Lowered:
+def lower(graph: Graph, single: bool) -> Lowered:
     """Return the operations of a graph.
 
     Raises:
         NotCompiled: when an operation of the graph is not in the table of `gaussgan.compile.operations`.
     """
-    emitter, values = Emitter(single), dict[fx.Node, Any]()
-    parameters = [node for node in graph.graph.nodes if node.op == "placeholder"]
-    inputs = [emitter.new(node.meta["val"].shape, _kind(node)) for node in parameters]
-    values.update(zip(parameters, inputs, strict=True))
-    for node in graph.graph.nodes:
-        if node.op == "get_attr":
-            values[node] = emitter.table(getattr(graph, node.target).detach())
-        elif node.op == "call_function":
-            if str(node.target).startswith("aten.copy_"):  # functionalize leaves it where an argument changes in place
-                values[node.args[0]] = values[node] = values[node.args[1]].expand(tuple(node.meta["val"].shape))
-                continue
-            arguments, options = _resolve(node.args, values), _resolve(node.kwargs, values)
-            options = {
-                name: value
-                for name, value in options.items()
-                if name not in ("dtype", "device", "layout", "pin_memory")
-            }
-            values[node] = compute(emitter, node, arguments, options)
-    results = leaves(graph)
-    return Lowered(emitter, inputs, [values[node] for node in results], (parameters, results))
+    emitter, values = Emitter(single), dict[int, Any]()
+    inputs = [emitter.new(node.value.shape, _kind(node.value)) for node in graph.inputs]
+    values.update((id(node), array) for node, array in zip(graph.inputs, inputs, strict=True))
+    for node in graph.nodes:
+        if node.target is None:
+            values[id(node)] = emitter.table(node.value.detach())
+            continue
+        arguments, options = _resolve(node.arguments, values), _resolve(node.options, values)
+        if str(node.target).startswith("aten.copy_"):  # functionalize leaves it where an argument changes in place
+            new = arguments[1].expand(tuple(node.value.shape))
+            values[id(node.arguments[0])] = values[id(node)] = new
+        else:
+            options = {name: value for name, value in options.items() if name not in PLACEMENT}
+            values[id(node)] = compute(emitter, node, arguments, options)
+    return Lowered(emitter, inputs, [values[id(node)] for node in graph.results])
 
 
-def _kind(node: fx.Node) -> str:
-    dtype = node.meta["val"].dtype
-    if dtype not in KINDS:
-        raise NotCompiled(f"numbers in {str(dtype).removeprefix('torch.')} cannot be compiled")
-    return KINDS[dtype]
+def _kind(tensor: torch.Tensor) -> str:
+    if tensor.dtype not in KINDS:
+        raise NotCompiled(f"numbers in {str(tensor.dtype).removeprefix('torch.')} cannot be compiled")
+    return KINDS[tensor.dtype]
 
 
-def _resolve(argument: Any, values: Mapping[fx.Node, Any]) -> Any:
-    if isinstance(argument, fx.Node):
-        return values[argument]
+def _resolve(argument: Any, values: Mapping[int, Any]) -> Any:
+    if isinstance(argument, Node):
+        return values[id(argument)]
     if isinstance(argument, list | tuple):
         return [_resolve(each, values) for each in argument]
     if isinstance(argument, Mapping):

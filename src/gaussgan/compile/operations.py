@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor
 
 from gaussgan.compile.arrays import KINDS, Array, Operation
 from gaussgan.compile.errors import NotCompiled
+from gaussgan.compile.graph import Node
 
 EXPRESSIONS = {
     "neg": "(-{0})", "abs": "abs{k}({0})", "sign": "sign{k}({0})", "sgn": "sign{k}({0})",
@@ -25,6 +26,7 @@ EXPRESSIONS = {
     "sin": "sin{k}({0})", "cos": "cos{k}({0})", "tan": "tan{k}({0})", "atan": "atan{k}({0})", "erf": "erf{k}({0})",
     "sinh": "sinh{k}({0})", "cosh": "cosh{k}({0})", "tanh": "tanh{k}({0})", "sigmoid": "sigmoid{k}({0})",
     "floor": "floor{k}({0})", "ceil": "ceil{k}({0})", "round": "round{k}({0})", "trunc": "trunc{k}({0})",
+    "tanh_backward": "({0} * (all{k}(1) - {1} * {1}))", "sigmoid_backward": "({0} * (all{k}(1) - {1}) * {1})",
     "relu": "atleast{k}({0}, all{k}(0))", "mul": "({0} * {1})", "div": "({0} / {1})",
     "maximum": "max{k}({0}, {1})", "minimum": "min{k}({0}, {1})", "atan2": "atan2{k}({0}, {1})",
     "erfc": "erfc{k}({0})", "asin": "asin{k}({0})", "acos": "acos{k}({0})",
@@ -34,28 +36,19 @@ EXPRESSIONS = {
     "logical_not": "eq{k}({0}, all{k}(0))", "logical_and": "(ne{k}({0}, all{k}(0)) * ne{k}({1}, all{k}(0)))",
     "logical_or": "maxF(ne{k}({0}, all{k}(0)), ne{k}({1}, all{k}(0)))",
 }  # fmt: skip
-TRUTHS = (
-    "gt",
-    "lt",
-    "ge",
-    "le",
-    "eq",
-    "ne",
-    "isnan",
-    "isinf",
-    "logical_not",
-    "logical_and",
-    "logical_or",
-)  # of truth values, kind F
+TRUTHS = (  # operations whose results are truth values, of kind F
+    "gt", "lt", "ge", "le", "eq", "ne", "isnan", "isinf", "logical_not", "logical_and", "logical_or",
+)  # fmt: skip
 BITWISE = {"bitwise_not": "logical_not", "bitwise_and": "logical_and", "bitwise_or": "logical_or", "bitwise_xor": "ne"}
 RANDOM = ("bernoulli", "dropout", "rand", "normal", "uniform", "multinomial", "exponential", "cauchy", "geometric")
-
 
 Handler = Callable[..., Any]
 HANDLERS: dict[str, Handler] = {}
 
 
 def handles(*names: str) -> Callable[[Handler], Handler]:
+    """Return a decorator that enters a function in the table, as what computes the operations of these names."""
+
     def register(handler: Handler) -> Handler:
         HANDLERS.update(dict.fromkeys(names, handler))
         return handler
@@ -63,7 +56,7 @@ def handles(*names: str) -> Callable[[Handler], Handler]:
     return register
 
 
-def compute(emitter: Any, node: fx.Node, arguments: Sequence[Any], options: dict[str, Any]) -> Any:
+def compute(emitter: Any, node: Node, arguments: Sequence[Any], options: dict[str, Any]) -> Any:
     """Return the result of one operation of a graph: an `Array`, or a list of them.
 
     Raises:
@@ -71,8 +64,8 @@ def compute(emitter: Any, node: fx.Node, arguments: Sequence[Any], options: dict
     """
     if node.target is operator.getitem:
         return arguments[0][arguments[1]]
-    value = node.meta.get("val")
-    name = str(node.target).removeprefix("aten.").removeprefix("prims.").partition(".")[0]
+    value = node.value
+    name = name_of(node.target)
     shape, dtype = (tuple(value.shape), value.dtype) if isinstance(value, Tensor) else ((), torch.float32)
     if name in BITWISE and dtype == torch.bool:
         name = BITWISE[name]
@@ -88,13 +81,26 @@ def compute(emitter: Any, node: fx.Node, arguments: Sequence[Any], options: dict
     raise NotCompiled(f"{node.target} is not among the operations that can be compiled")
 
 
+def name_of(operation: Any) -> str:
+    """Return the name of an operation without its overload, such as add for aten.add.Tensor."""
+    return str(operation).removeprefix("aten.").removeprefix("prims.").partition(".")[0]
+
+
+def is_known(operation: Any) -> bool:
+    """Return whether an operation is in the table."""
+    return name_of(operation) in HANDLERS or name_of(operation) in EXPRESSIONS
+
+
 class Call:
-    """One operation of a graph: its name, and the shape and precision of its result."""
+    """One operation of a graph: its name, and the shape and precision of its result.
+
+    Handlers get a call, then the arguments of the operation, with an `Array` for each tensor.
+    """
 
     def __init__(self, emitter: Any, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> None:
         self.emitter, self.name, self.shape, self.dtype, self.kind = emitter, name, shape, dtype, KINDS[dtype]
 
-    def elements(self, expression: str, *operands: Any, name: str | None = None, truths: int = 0) -> Array:
+    def elements(self, expression: str, *operands: Any, truth: bool = False, truths: int = 0) -> Array:
         """Add an operation on single elements, and return its result.
 
         It is computed in the precision of the result. If the result is a truth value, it is computed in that of the
@@ -103,11 +109,11 @@ class Call:
         Args:
             expression: C in the operands.
             operands: arrays and numbers.
-            name: the name of the operation that the expression computes, if it is another one.
+            truth: true if the value of the expression is a truth value, but not that of the operation.
             truths: how many of the first operands are truth values.
         """
         kinds = [each.kind for each in operands if isinstance(each, Array)]
-        is_truth = (name or self.name) in TRUTHS
+        is_truth = truth or self.name in TRUTHS
         kind = ("D" if "D" in kinds else "F") if is_truth else self.kind
         arrays = tuple(each if isinstance(each, Array) else Array.constant(float(each), kind) for each in operands)
         value = "F" if is_truth else kind

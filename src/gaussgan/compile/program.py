@@ -6,13 +6,14 @@ import ctypes
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from gaussgan.compile.build import build
-from gaussgan.compile.source import ENTRY, Source, c_source, header
+from gaussgan.compile.build import build, compiler, version
+from gaussgan.compile.errors import NotCompiled
+from gaussgan.compile.template import ENTRY, Source, c_source, header
 from gaussgan.compile.trace import Step, trace
 
 GOES_ON = -1  # as in the C source
@@ -73,10 +74,29 @@ class Program:
         single: bool,
     ) -> None:
         graph = trace(step, state, inputs)
-        self.source: Source = c_source(graph, len(state), watched, finite, single)
+        try:
+            self.source: Source = c_source(graph, len(state), watched, finite, single)
+        except NotCompiled:
+            raise
+        except Exception as error:  # an operation has arguments that the table does not expect
+            raise NotCompiled(f"it cannot be written as C: {error}") from error
         self.sizes = [tensor.numel() for tensor in state]
         self.outputs = self.source.outputs
-        self._run = getattr(build(self.source.text, header(), vectorize=single), ENTRY)
+        self.single = single
+        self._run: Any = None
+        self.dtypes = [tensor.dtype for tensor in (*state, *inputs)]
+
+    @property
+    def backend(self) -> str:
+        return f"to C ({self.source.operations} operations, {version(compiler())})"
+
+    def build(self) -> None:
+        """Compile the program, or read it from the cache.
+
+        Raises:
+            NotCompiled: when there is no C compiler, or it fails.
+        """
+        self._run = getattr(build(self.source.text, header(), vectorize=self.single), ENTRY)
         pointer, number = ctypes.c_void_p, ctypes.c_int64
         self._run.argtypes, self._run.restype = [*[pointer] * 8, *[number] * 3], None
 
@@ -101,6 +121,9 @@ class Program:
         given, state = state, [tensor.contiguous() for tensor in state]
         replicas = len(stopped)
         stopped, sums = stopped.clone(), torch.zeros(replicas, self.outputs, dtype=torch.float64)
+        if self._run is None:
+            self.build()
+        self._check([*state, *(each.tensor for each in inputs)])
         shared = [replicas > 1 and not tensor.ndim for tensor in state]
         old = [tensor.clone() if common else tensor for common, tensor in zip(shared, state, strict=True)]
         strides = [0 if common else size for common, size in zip(shared, self.sizes, strict=True)]
@@ -119,6 +142,17 @@ class Program:
             if ours is not theirs:
                 theirs.copy_(ours)
         return Outcome(sums, stopped)
+
+    def _check(self, tensors: Sequence[Tensor]) -> None:
+        """Check the precisions and layouts of tensors, because C reads their memory as it is.
+
+        Raises:
+            TypeError: when a tensor has another precision than in the trace, or the state is not contiguous.
+        """
+        if [tensor.dtype for tensor in tensors] != self.dtypes:
+            raise TypeError("the tensors have other precisions than those with which the program was traced")
+        if not all(tensor.is_contiguous() for tensor in tensors[: len(self.sizes)]):
+            raise TypeError("the tensors of the state must be contiguous")
 
 
 def _chunks(replicas: int, threads: int) -> list[tuple[int, int]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
@@ -15,6 +15,7 @@ from gaussgan.config.dotted import flatten
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.keys import did_you_mean, is_component, unknown_to_hydra, unread_keys
 from gaussgan.config.per_replica import entries, may_vary
+from gaussgan.config.resolve import resolved
 from gaussgan.config.schema import (
     ANY,
     CLASS,
@@ -54,11 +55,15 @@ def as_config_error(error: OmegaConfBaseException, key: str | None) -> ConfigErr
 
 
 @translating_omegaconf_errors()
-def check(cfg: DictConfig) -> None:
+def check(cfg: DictConfig, task: Mapping[str, Any] | None = None) -> None:
     """Check that a configuration has no unknown keys, and that the values for which there are rules are valid.
 
     The arguments of components are not searched for unknown keys; `check_arguments` does this. An unknown key is
     accepted if an interpolation in a known key refers to it.
+
+    Args:
+        cfg: the configuration.
+        task: the same configuration as plain dicts and lists with interpolations resolved, if it is known.
 
     Raises:
         ConfigError: for the first key that is unknown or has a wrong value. For a wrong value, the message says what is
@@ -75,9 +80,11 @@ def check(cfg: DictConfig) -> None:
     optional = OPTIONAL | {f"{term}.weight": number(0) for term in terms} | prefixed(" ".join(loggers), LOGGER_RULES)
     optional |= {f"{component}._partial_": NO_PARTIAL for component in components}
     rules = {key: rule for key, rule in (required | optional).items() if rule is not ANY}
+    if task is None:
+        with suppress(Exception):  # `_value` then raises the error for the first key that cannot be resolved
+            task = resolved(cfg)
     for key, (text, holds) in rules.items():
-        value = OmegaConf.select(cfg, key, default=_MISSING)
-        value = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+        value = _value(cfg, task or {}, key)
         if value is _MISSING and key in required:
             raise ConfigError(f"{key} must be {text} (it was removed)")
         values = [] if value is _MISSING else entries(key, value, cfg.replicas)
@@ -102,6 +109,17 @@ def check(cfg: DictConfig) -> None:
 
 
 _MISSING = object()
+
+
+def _value(cfg: DictConfig, task: Mapping[str, Any], key: str) -> Any:
+    """Return the value of a dotted key, or _MISSING. OmegaConf is asked only if `task` does not have the key."""
+    value: Any = task
+    for name in key.split("."):
+        value = value.get(name, _MISSING) if isinstance(value, Mapping) else _MISSING
+    if value is _MISSING or value == "???":
+        value = OmegaConf.select(cfg, key, default=_MISSING)
+        value = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    return value
 
 
 def check_sections(cfg: DictConfig) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
+from operator import itemgetter
 
 import torch
 from pytorch_lightning import LightningDataModule
@@ -13,7 +14,8 @@ from torch import Tensor
 from gaussgan.data.distributions import Distribution
 from gaussgan.data.intervals import steps_to_end_at
 from gaussgan.data.loader import Batch, Block, BlockLoader
-from gaussgan.data.sampler import Source
+from gaussgan.data.sampler import Sampler
+from gaussgan.rng import SCHEME
 
 
 @dataclass(eq=False, repr=False)
@@ -36,6 +38,8 @@ class GaussianDataModule(LightningDataModule):
             and generated examples (Sønderby et al. 2017, arXiv 1610.04490). New noise is drawn in every epoch. Pass a
             list of R numbers if the replicas differ.
         validation_samples: n; an evaluation uses n real examples and n generated examples.
+        mix: false to draw no `mix` for the batches. Only penalties use it.
+        threads: the number of threads that draw the replicas of an epoch.
 
     Raises:
         ValueError: when num_examples, batch_size, batches_per_iteration, steps_per_execution or latent_dim is below 1,
@@ -53,6 +57,8 @@ class GaussianDataModule(LightningDataModule):
     batches_per_iteration: int = 1
     instance_noise: float | Sequence[float] = 0.0
     validation_samples: int = 2_500
+    mix: bool = True
+    threads: int = 1
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -71,11 +77,17 @@ class GaussianDataModule(LightningDataModule):
             )
         self.seeds = [self.seed] if isinstance(self.seed, int) else [*self.seed]
         noise = self.instance_noise
-        noises = noise if isinstance(noise, Sequence) else [noise] * len(self.seeds)
-        self.sources = [
-            Source(self.distribution, n, self.fresh, self.latent_dim, seed, noise if any(noises) else None)
-            for seed, noise in zip(self.seeds, noises, strict=True)
-        ]
+        noises = [*noise] if isinstance(noise, Sequence) else [noise] * len(self.seeds)
+        self._sampler = Sampler(
+            self.distribution,
+            n,
+            self.fresh,
+            self.latent_dim,
+            self.seeds,
+            noises if any(noises) else None,
+            self.mix,
+            self.threads,
+        )
         self._loader_state: dict[str, int] = {}
 
     def examples(self, epoch: int = 0) -> Tensor:
@@ -83,7 +95,7 @@ class GaussianDataModule(LightningDataModule):
 
         Shape: [num_examples, d]; for R replicas [R, num_examples, d].
         """
-        return self._stack([source.examples(epoch) for source in self.sources])
+        return self._unstacked(self._sampler.examples(epoch))
 
     def moments(self, iterations: int) -> tuple[Tensor, Tensor]:
         """Fit a Gaussian by maximum likelihood to the examples of a run's first `iterations` iterations.
@@ -93,9 +105,8 @@ class GaussianDataModule(LightningDataModule):
         Returns:
             The mean, [d], and the covariance, [d, d], of the fit; for R replicas [R, d] and [R, d, d].
         """
-        epochs = max(1, ceil(iterations / self.iterations))
-        means, covs = zip(*(source.moments(epochs) for source in self.sources), strict=True)
-        return self._stack(means), self._stack(covs)
+        mean, cov = self._sampler.moments(max(1, ceil(iterations / self.iterations)))
+        return self._unstacked(mean), self._unstacked(cov)
 
     @property
     def replicas(self) -> int:
@@ -114,11 +125,17 @@ class GaussianDataModule(LightningDataModule):
 
     def draw_epoch(self, epoch: int) -> Batch:
         """Return all tensors of an epoch as one `Batch`. The examples are shuffled."""
-        columns = zip(*(source.draw_epoch(epoch) for source in self.sources), strict=True)
-        return Batch(*(None if column[0] is None else self._stack(column) for column in columns))  # type: ignore[arg-type]
+        return self._sampler.draw_epoch(epoch).map(self._unstacked)
 
-    def _stack(self, tensors: Sequence[Tensor]) -> Tensor:
-        return torch.stack([*tensors]) if self.replicas > 1 else tensors[0]
+    def example_batches(self) -> list[Batch]:
+        """Return batches of one run, the one with the first seed: one for each number of examples in an iteration."""
+        noise = self._sampler.instance_noise
+        alone = replace(self._sampler, seeds=self.seeds[:1], instance_noise=noise and noise[:1])
+        epoch = alone.draw_epoch(0).map(lambda tensor: tensor[0])
+        return [epoch.map(itemgetter(slice(n))) for n in sorted(self.sizes)]
+
+    def _unstacked(self, tensor: Tensor) -> Tensor:
+        return tensor if self.replicas > 1 else tensor[0]
 
     def train_dataloader(self) -> BlockLoader:
         """Return a data loader for this process.
@@ -130,11 +147,11 @@ class GaussianDataModule(LightningDataModule):
         self.check_shards(trainer.world_size)
         parameter = next(trainer.lightning_module.parameters())
 
-        def place(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor.to(trainer.strategy.root_device, parameter.dtype)
+        def place(tensor: Tensor) -> Tensor:
+            return tensor.to(trainer.strategy.root_device, parameter.dtype)
 
         self.loader = BlockLoader(
-            lambda epoch: Batch(*map(place, self.draw_epoch(epoch))),  # type: ignore[arg-type]
+            lambda epoch: self.draw_epoch(epoch).map(place),
             iterations=self.iterations,
             batch_size=self.batch_size,
             steps_per_execution=self.steps_per_execution,
@@ -170,7 +187,7 @@ class GaussianDataModule(LightningDataModule):
     # Lightning restores the state of a loader only if the run stopped within an epoch. It always restores the state of
     # a data module. So the data module saves the state of its loader.
     def state_dict(self) -> dict[str, int]:
-        return self.loader.state_dict()
+        return {**self.loader.state_dict(), "scheme": SCHEME}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         self._loader_state = state

@@ -159,6 +159,8 @@ def random_gaussian(dim: int, condition_number: float, seed: int) -> AffineGauss
 def examples_of(distribution: Distribution, n: int, rng: torch.Generator) -> Tensor:
     """Draw n examples of a distribution, [n, d], and check that they are finite. All random numbers come from `rng`.
 
+    The examples are in float32, or in float64 if the distribution draws in float64.
+
     Raises:
         ConfigError: when the distribution does not return n rows of d finite numbers.
     """
@@ -169,7 +171,7 @@ def examples_of(distribution: Distribution, n: int, rng: torch.Generator) -> Ten
         raise ConfigError(f"{what} must be a tensor of floats, {[n, distribution.dim]} (got {got})")
     if not x.isfinite().all():
         raise ConfigError(f"{what} must be finite (got NaN or infinity)")
-    return x
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def has_density(distribution: Distribution) -> bool:

@@ -19,14 +19,18 @@ class Batch(NamedTuple):
         real: real examples, [..., B, d]. If the run uses instance noise, it is already added.
         latent: latents of the generated examples, [..., B, k].
         mix: uniform numbers in [0, 1), [..., B, 1]. Penalties use them to choose points between real and generated
-            examples.
+            examples; None in a run without penalties.
         noise: instance noise for the generated examples, [..., B, d]; None without instance noise.
     """
 
     real: Tensor
     latent: Tensor
-    mix: Tensor
+    mix: Tensor | None = None
     noise: Tensor | None = None
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        """Return a batch with the results of a function of each tensor."""
+        return Batch(*(None if column is None else function(column) for column in self))  # type: ignore[arg-type]
 
     def split(self, n: int) -> list[Batch]:
         """Split this batch into n batches whose sizes differ by at most 1."""

@@ -132,7 +132,7 @@ class Evaluator:
 
     @cached_property
     def sample_latents(self) -> Tensor:
-        """The first `samples` rows of `latents`, [..., samples, k]. A copy, so that `latents` need not be in memory."""
+        """The generator's inputs for `generated`, [..., samples, k]. They are other draws than `latents`."""
         return self._draw_latents(self.samples)
 
     @cached_property
@@ -148,10 +148,7 @@ class Evaluator:
         return directions / directions.norm(dim=-1, keepdim=True)
 
     def _draw_latents(self, n: int) -> Tensor:
-        def draw(seed: int) -> Tensor:
-            return normal(MOMENT_SAMPLES, self.latent_dim, generator=stream(seed, "validation"))[:n].clone()
-
-        return self._draw(draw)
+        return self._draw(lambda seed: normal(n, self.latent_dim, generator=stream(seed, "validation", n)))
 
     def _draw(self, draw: Callable[[int], Tensor]) -> Tensor:
         return draw(self.seed) if isinstance(self.seed, int) else torch.stack([draw(seed) for seed in self.seed])

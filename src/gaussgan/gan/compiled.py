@@ -11,38 +11,40 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from gaussgan.compile.errors import NotCompiled
+from gaussgan.compile.build import check_compiler
+from gaussgan.compile.errors import NotCompiled, TooWide
+from gaussgan.compile.inductor import InductorProgram
 from gaussgan.compile.program import GOES_ON, Program, Stream
 from gaussgan.config.errors import one_line
 from gaussgan.data.loader import Batch, Block
-from gaussgan.gan.divergence import Diverged
+from gaussgan.gan.divergence import Diverged, freeze
 from gaussgan.gan.eager import Outcome, values_of
-from gaussgan.gan.one_run import groups, iteration_of_one_run, slots
-from gaussgan.gan.python_state import attributes_of, changed_attribute
+from gaussgan.gan.one_run import differs, groups, iteration_of_one_run, slots
+from gaussgan.gan.python_state import check_constants, constants, refusing_changes
 
 LOSSES = ("the discriminator's loss", "the generator's loss")  # the outputs that must stay finite
 
 
-def compile_gan(gan: Any, batches: Sequence[Batch], threads: int) -> None:
+def compile_gan(gan: Any, batches: Sequence[Batch], threads: int, build: bool = True) -> None:
     """Let a GAN train with compiled programs, one for each batch size.
 
     Args:
         gan: the GAN.
         batches: for each batch size, a batch of one run.
         threads: the number of threads, for replicas.
+        build: false to check only that the programs can be built.
 
     Raises:
         NotCompiled: when an iteration cannot be compiled.
     """
     with isolate_rng(include_cuda=False):  # a network that draws numbers would change the global generator
-        gan.train_block = CompiledIterations(gan, batches, threads)
-
-
-def summary(gan: Any) -> str:
-    """Return a line about the programs of a compiled GAN."""
-    programs = gan.train_block.programs
-    each = (f"{programs[size].source.operations} operations for batches of {size} examples" for size in programs)
-    return ", ".join(each)
+        compiled = CompiledIterations(gan, batches, threads)
+    if not build:
+        check_compiler()
+        return
+    for program in compiled.programs.values():
+        program.build()
+    gan.train_block = compiled
 
 
 class CompiledIterations:
@@ -62,8 +64,9 @@ class CompiledIterations:
 
     def __init__(self, gan: Any, batches: Sequence[Batch], threads: int = 1) -> None:
         self.replicas, self.threads = gan.replicas, threads
-        self.programs: dict[int, Program] = {}
+        self.programs: dict[int, Program | InductorProgram] = {}
         self.counts: dict[int, Tensor] = {}
+        self.constants: dict[str, object] = {}
         for batch in batches:
             self._compile(gan, batch)
 
@@ -100,30 +103,39 @@ class CompiledIterations:
         inputs = [*(column.to(gan.placed) for column in columns), *rates, *(slot.get() for slot in numbers)]
         thetas = (state.discriminator.theta, state.generator.theta)
         watched = [i for i, tensor in enumerate(tensors) if any(tensor is theta for theta in thetas)]
-        parts = [iteration.update, game.objective, *game.penalties]
-        parts += [iteration.discriminator.module, iteration.generator.module]
-        before, values = attributes_of(parts), [slot.get() for slot in numbers]
-        program = Program(step, tensors, inputs, watched, len(LOSSES), single=self.replicas == 1)
-        for slot, value in zip(numbers, values, strict=True):
-            slot.set(value)
-        if changed := changed_attribute(before, attributes_of(parts)):
-            raise NotCompiled(f"the attribute {changed} changes in an iteration, but it is not a part of the state")
+        values = [slot.get() for slot in numbers]
+        program: Program | InductorProgram
+        with refusing_changes(iteration, game.objective, game.penalties):
+            try:
+                program = Program(step, tensors, inputs, watched, len(LOSSES), single=self.replicas == 1)
+            except TooWide:
+                program = InductorProgram(step, tensors, inputs, watched, len(LOSSES))
+            finally:
+                for slot, value in zip(numbers, values, strict=True):
+                    slot.set(value)
+        self.constants = constants(iteration, game.objective, game.penalties)
         size = batch.real.shape[-2]
         self.programs[size], self.counts[size] = program, torch.tensor(counts, dtype=torch.float64)
 
     def __call__(self, gan: Any, block: Block) -> Outcome:
-        """Run the iterations of a block. The state of the GAN changes in place, but not that of a diverged replica."""
+        """Run the iterations of a block. The state of the GAN changes in place, but not that of a diverged replica.
+
+        Raises:
+            ConfigError: when a number that the programs take for a constant has changed.
+        """
+        check_constants(self.constants, constants(gan.iteration, gan.game.objective, gan.game.penalties))
         stopped = torch.full((self.replicas,), GOES_ON)
         stopped[[*gan.diverged]] = 0
-        tensors, numbers = (
-            gan.state.tensors(),
-            [self._stream(slot.get()) for slot in slots(gan.iteration, gan.game.penalties)],
-        )
+        tensors = gan.state.tensors()
+        numbers = [self._stream(slot.get()) for slot in slots(gan.iteration, gan.game.penalties)]
+        by_size = [[*batches] for _, batches in groupby(block, lambda batch: batch.real.shape[-2])]
+        rows = [tensor for tensor in tensors if tensor.ndim] if self.replicas > 1 and len(by_size) > 1 else []
+        before = [tensor.clone() for tensor in rows]
         first = gan.global_step + 1
         sums, total = torch.zeros(self.replicas, 4, dtype=torch.float64), torch.zeros(4, dtype=torch.float64)
         diverged: dict[int, Diverged] = {}
-        for size, batches in groupby(block, lambda batch: batch.real.shape[-2]):
-            same = [*batches]
+        for same in by_size:
+            size = same[0].real.shape[-2]
             program, counts = self.programs[size], self.counts[size]
             columns = [stream_of(column) for column in zip(*same, strict=True) if column[0] is not None]
             rates = [Stream(rate, 0, 1) for rate in gan.next_learning_rates(len(same))]
@@ -132,20 +144,22 @@ class CompiledIterations:
             diverged |= {i: self._error(int(outcome.stopped[i]), program.outputs, first, len(same)) for i in new}
             stopped, first = outcome.stopped, first + len(same)
             sums, total = sums + outcome.sums * counts, total + counts * len(same)
+        freeze(rows, before, diverged)  # a program keeps the state before its own iterations only
         return Outcome(sums if self.replicas > 1 else sums[0], total, diverged)
+
+    @property
+    def backend(self) -> str:
+        return ", ".join(f"{each.backend} for batches of {n} examples" for n, each in self.programs.items())
 
     @staticmethod
     def _error(code: int, outputs: int, first: int, iterations: int) -> Diverged:
         step, output = divmod(code, outputs)
-        return (
-            Diverged(first + step, LOSSES[output])
-            if step < iterations
-            else Diverged(first + iterations - 1, "a parameter")
-        )
+        if step == iterations:
+            return Diverged(first + iterations - 1, "a parameter")
+        return Diverged(first + step, LOSSES[output])
 
     def _stream(self, number: Tensor) -> Stream:
-        own = self.replicas > 1 and number.ndim > 1 and number.numel() == self.replicas
-        return Stream(number.contiguous(), 1 if own else 0, 0)
+        return Stream(number.contiguous(), 1 if differs(number, self.replicas) else 0, 0)
 
     def __deepcopy__(self, memo: dict) -> CompiledIterations:
         return self  # a compiled program has no state of its own

@@ -88,6 +88,7 @@ def freeze(tensors: Sequence[Tensor], before: Sequence[Tensor], diverged: Mappin
         before: the values of these tensors before the block.
         diverged: maps the number of each diverged replica to its error.
     """
-    rows = [*diverged]
+    if not (rows := [*diverged]):
+        return
     for tensor, value in zip(tensors, before, strict=True):
         tensor[rows] = value[rows]

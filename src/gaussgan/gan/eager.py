@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -31,24 +31,45 @@ class Outcome(NamedTuple):
     diverged: dict[int, Diverged]
 
 
+class TrainBlock(Protocol):
+    """Runs a block of iterations, and changes the state of a GAN in place.
+
+    Attributes:
+        backend: by what it runs them, as the end of "this run is compiled …".
+    """
+
+    @property
+    def backend(self) -> str: ...
+
+    def __call__(self, gan: Any, block: Block) -> Outcome: ...
+
+
 class EagerIterations:
     """Runs a block of iterations. A replica that diverges gets the state back that it had before the block."""
+
+    backend = "by nothing, it is eager"
 
     def __call__(self, gan: Any, block: Block) -> Outcome:
         before = [tensor.clone() for tensor in _replica_tensors(gan)]
         losses = [_iterate(gan, batch) for batch in block]
-        losses_d, losses_g = ([*chain.from_iterable(each)] for each in zip(*losses, strict=True))
-        values = values_of(losses_d, losses_g, gan.logistic)
-        new: dict[int, Diverged] = {}
-        finite = all_finite([*values[:2], gan.state.discriminator.theta, gan.state.generator.theta], gan.replicas)
-        # If a loss is finite on this rank but not on another rank, all ranks must stop.
-        if gan.diverged or not gan.trainer.strategy.reduce_boolean_decision(bool(finite.all())):
-            by_player = {"discriminator": losses_d, "generator": losses_g}
-            each = {player: [loss.values for loss in losses] for player, losses in by_player.items()}
-            new = newly_diverged(each, finite, gan.diverged, gan.global_step + 1, len(block))
-            if gan.replicas > 1:
-                freeze(_replica_tensors(gan), before, {**gan.diverged, **new})
-        return Outcome(*sums_of(values), new)
+        outcome = outcome_of(gan, losses, (gan.state.discriminator.theta, gan.state.generator.theta))
+        if gan.replicas > 1:
+            freeze(_replica_tensors(gan), before, {**gan.diverged, **outcome.diverged})
+        return outcome
+
+
+def outcome_of(gan: Any, losses: Sequence[Losses], thetas: Sequence[Tensor]) -> Outcome:
+    """Return the outcome of a block from the losses of its iterations and from both players' θ after it."""
+    losses_d, losses_g = ([*chain.from_iterable(each)] for each in zip(*losses, strict=True))
+    values = values_of(losses_d, losses_g, gan.logistic)
+    new: dict[int, Diverged] = {}
+    finite = all_finite([*values[:2], *thetas], gan.replicas)
+    # If a loss is finite on this rank but not on another rank, all ranks must stop.
+    if gan.diverged or not gan.trainer.strategy.reduce_boolean_decision(bool(finite.all())):
+        by_player = {"discriminator": losses_d, "generator": losses_g}
+        each = {player: [loss.values for loss in losses] for player, losses in by_player.items()}
+        new = newly_diverged(each, finite, gan.diverged, gan.global_step + 1, len(losses))
+    return Outcome(*sums_of(values), new)
 
 
 def values_of(losses_d: Sequence[Loss], losses_g: Sequence[Loss], logistic: bool) -> list[Tensor]:

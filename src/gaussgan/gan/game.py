@@ -50,7 +50,7 @@ class Game:
         real_logits, fake_logits = self.discriminator(torch.cat([batch.real, fake], -2)).chunk(2, -2)
         losses = self.objective.discriminator_loss(real_logits, fake_logits)
         for penalty in self.penalties:
-            losses = losses + penalty(self.discriminator, batch.real, fake, batch.mix) / 2
+            losses = losses + penalty(self.discriminator, batch.real, fake, batch.mix) / 2  # type: ignore[arg-type]
         return Loss(losses, real_logits, fake_logits)
 
     def generator_loss(self, batch: Batch) -> Loss:

@@ -16,9 +16,8 @@ from gaussgan import __version__
 from gaussgan.data.iterations import data_of, planned_iterations
 from gaussgan.data.loader import Block
 from gaussgan.gan.averaging import averaging_rate
-from gaussgan.gan.compiled import CompiledIterations
 from gaussgan.gan.divergence import Diverged
-from gaussgan.gan.eager import EagerIterations
+from gaussgan.gan.eager import EagerIterations, TrainBlock
 from gaussgan.gan.game import Game, OptimizerFactory
 from gaussgan.gan.iteration import Iteration
 from gaussgan.gan.lightning_loop import count_iterations, set_epoch_length
@@ -87,7 +86,7 @@ class GAN(LightningModule):
         self.generator_ema = None if ema_half_life is None else deepcopy(generator).requires_grad_(False)
         self.config = config or {}
         self.replicas = len(generator) if isinstance(generator, Replicas) else 1
-        self.train_block: EagerIterations | CompiledIterations = EagerIterations()
+        self.train_block: TrainBlock = EagerIterations()
         self.saved: dict[str, Any] = {}  # the checkpoint of a resumed run, until the state exists
 
     def on_fit_start(self) -> None:

@@ -15,6 +15,7 @@ from gaussgan.gan.averaging import averaging_rate
 from gaussgan.gan.game import Game
 from gaussgan.gan.iteration import Iteration
 from gaussgan.gan.optimizers import VectorOptimizer
+from gaussgan.gan.player import Player
 from gaussgan.gan.state import AverageState, State
 from gaussgan.gan.updates import start
 from gaussgan.networks.replicas import Replicas
@@ -73,15 +74,11 @@ def iteration_of_one_run(gan: Any) -> tuple[Iteration, State, Game]:
     Raises:
         NotCompiled: when an optimizer is not a `VectorOptimizer`.
     """
-    several = gan.replicas > 1
 
     def one(value: Any) -> Any:
         if isinstance(value, tuple):
             return tuple(map(one, value))
-        differs = (
-            several and isinstance(value, Tensor) and value.ndim > 1 and len(value) == value.numel() == gan.replicas
-        )
-        return value[0].squeeze() if differs else value
+        return value[0].squeeze() if isinstance(value, Tensor) and differs(value, gan.replicas) else value
 
     def component(many: Any) -> Any:
         tensors = {
@@ -103,10 +100,7 @@ def iteration_of_one_run(gan: Any) -> tuple[Iteration, State, Game]:
     game = Game(networks[0], networks[1], deepcopy(gan.game.objective), penalties, gan.game.second_order)
     limits = [{key: one(value) for key, value in each.items()} for each in (gan.player_d, gan.player_g)]
     players = game.players(factory(gan.optimizer_d), factory(gan.optimizer_g), 0, *limits)
-    for player in players:
-        if not isinstance(player.optimizer, VectorOptimizer):
-            name = type(player.optimizer).__name__
-            raise NotCompiled(f"{name} keeps its own state; the optimizers of gaussgan.gan.optimizers do not")
+    check_optimizers(players)
     update = component(gan.update)
     average, rate = None, None
     if gan.generator_ema is not None:
@@ -116,6 +110,19 @@ def iteration_of_one_run(gan: Any) -> tuple[Iteration, State, Game]:
         average = AverageState(players[1].theta.clone(), weight)
     state = State(players[0].state, players[1].state, start(update, *players), average)
     return Iteration(update, *players, rate), state, game
+
+
+def differs(tensor: Tensor, replicas: int) -> bool:
+    """Return whether a tensor holds one number for each replica, as [R, 1] or [R, 1, 1]."""
+    return replicas > 1 and tensor.ndim > 1 and len(tensor) == tensor.numel() == replicas
+
+
+def check_optimizers(players: Sequence[Player]) -> None:
+    """Raise NotCompiled if an optimizer is not a `VectorOptimizer`: its state is not a part of the GAN's state."""
+    for player in players:
+        if not isinstance(player.optimizer, VectorOptimizer):
+            name = type(player.optimizer).__name__
+            raise NotCompiled(f"{name} keeps its own state; the optimizers of gaussgan.gan.optimizers do not")
 
 
 def with_attributes(component: Any, attributes: dict[str, Any]) -> Any:

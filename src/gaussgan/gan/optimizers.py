@@ -9,6 +9,7 @@ shows the difference.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from inspect import unwrap
 from typing import Any
 
 import torch
@@ -53,6 +54,10 @@ class VectorOptimizer(torch.optim.Optimizer):
     # This attribute stops torch.optim from wrapping `step` for its profiler and hooks. The wrapper takes half as long
     # as the step.
     step.hooked = True  # type: ignore[attr-defined]
+
+    # The wrappers around these methods of torch.optim only serve torch.compile, and import it, which takes a second.
+    add_param_group = unwrap(torch.optim.Optimizer.add_param_group)
+    state_dict = unwrap(torch.optim.Optimizer.state_dict)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Copy a saved state into the state of this optimizer.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import torch
 from torch import Tensor
@@ -42,6 +43,7 @@ def advance(scheduler: LambdaLR, iterations: int) -> Tensor:
     scheduler.last_epoch += iterations - 1
     if hasattr(scheduler, "_step_count"):
         scheduler._step_count += iterations - 1
-        scheduler.optimizer._opt_called = True  # type: ignore[attr-defined]  # else torch warns that no step was made
-    scheduler.step()
+    with warnings.catch_warnings():  # torch does not see the steps of a compiled program
+        warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step\\(\\)`")
+        scheduler.step()
     return torch.tensor(rates, dtype=torch.float64)

@@ -105,11 +105,22 @@ def log_finished_run(
     """
     with closing(loggers):
         log_configuration(loggers, config, distances, 0, first_keys)
-        for row in history:
-            numbers = {tag: value for tag, value in row.items() if tag not in ("iteration", "epoch")}
-            log_numbers(loggers, numbers, int(row["iteration"]))
-        for logger in loggers:
+        for logger, node in zip(loggers, (config.get("logger") or {}).values(), strict=True):
+            for row in history:
+                numbers = {tag: value for tag, value in row.items() if tag not in ("iteration", "epoch")}
+                if type(logger) is TensorBoardLogger and not node.get("prefix"):
+                    _log_to_tensorboard(logger, numbers, int(row["iteration"]))
+                else:
+                    log_numbers([logger], numbers, int(row["iteration"]))
             logger.finalize("success")
+
+
+def _log_to_tensorboard(logger: TensorBoardLogger, numbers: Mapping[str, float], step: int) -> None:
+    """Write the numbers of an iteration as one event. Lightning writes an event for each, in four times the time."""
+    from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
+
+    values = [Summary.Value(tag=tag, simple_value=number) for tag, number in numbers.items()]
+    logger.experiment.file_writer.add_summary(Summary(value=values), step)
 
 
 def typed() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from hydra.utils import instantiate
@@ -35,13 +36,15 @@ def build_networks(config: Mapping[str, Any], dim: int) -> dict[str, nn.Module]:
         own = {key: value for key, value in varying(config).items() if key.startswith(f"{name}.")}
         numbers = [{key.rpartition(".")[2]: value[i] for key, value in own.items()} for i in range(config["replicas"])]
         try:
-            make = instantiate(config[name], **widths, _partial_=True)
+            make = instantiate(config[name], **widths, _partial_=True, _convert_="all")
             again = partial(make.func, *make.args, **make.keywords)  # calling Hydra's partial takes twice as long
-            each = enumerate(zip(seeds(config), numbers, strict=True))
-            copies = [(again if i else make)(rng=stream(seed, f"init_{name}"), **own) for i, (seed, own) in each]
-            if not isinstance(copies[0], nn.Module) or not [*copies[0].parameters()]:
-                raise TypeError(f"it must be a torch.nn.Module with parameters (got {type(copies[0]).__name__})")
+            rngs = (stream(seed, f"init_{name}") for seed in seeds(config))
+            each = ({"rng": rng, **own} for rng, own in zip(rngs, numbers, strict=True))
+            first = make(**next(each))
+            if not isinstance(first, nn.Module) or not [*first.parameters()]:
+                raise TypeError(f"it must be a torch.nn.Module with parameters (got {type(first).__name__})")
+            rest = (again(**arguments) for arguments in each)
+            networks[name] = Replicas(chain([first], rest)) if config["replicas"] > 1 else first
         except Exception as error:  # a network may raise anything
             raise ConfigError(f"{name}: {one_line(error)}") from error
-        networks[name] = Replicas(copies) if len(copies) > 1 else copies[0]
     return networks

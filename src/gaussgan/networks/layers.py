@@ -40,6 +40,9 @@ class Linear(nn.Linear):
         super().__init__(in_features, out_features, bias)
         draw_parameters(self, std, rng, mean)
 
+    def reset_parameters(self) -> None:
+        """Draw nothing, where `nn.Linear` would draw parameters from torch's global generator."""
+
     def forward(self, x: Tensor) -> Tensor:
         return affine(x, self.weight, self.bias)
 
@@ -90,9 +93,13 @@ class SpectralLinear(nn.Module):
 
 @torch.no_grad()
 def draw_parameters(module: nn.Module, std: float, rng: torch.Generator, mean: float = 0.0) -> None:
-    """Draw every parameter of a module from N(mean, std²), in the order of `module.parameters()`."""
+    """Draw every parameter of a module from N(mean, std²), in the order of `module.parameters()`.
+
+    Parameters on torch's meta device hold no numbers, so none are drawn: torch would first import its compiler for it.
+    """
     for parameter in module.parameters():
-        parameter.copy_(mean + normal(*parameter.shape, generator=rng) * std)
+        if not parameter.is_meta:
+            parameter.normal_(mean, std, generator=rng)
 
 
 def check_widths(widths: Sequence[int]) -> None:

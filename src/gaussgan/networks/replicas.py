@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -25,13 +25,16 @@ class Replicas(nn.Module):
     Otherwise `stacked` runs under torch.vmap, which is slower. Both ways give the same numbers up to rounding.
 
     Args:
-        networks: R networks of one architecture, in float32, on the CPU. They must not share parameters.
+        networks: R networks of one architecture, in float32, on the CPU. They must not share parameters. Only their
+            tensors are kept.
     """
 
-    def __init__(self, networks: Sequence[nn.Module]) -> None:
+    def __init__(self, networks: Iterable[nn.Module]) -> None:
         super().__init__()
-        self.stacked = deepcopy(networks[0])
-        states = [dict(_tensors(network)) for network in networks]
+        states = []
+        for network in networks:
+            states.append(dict(_tensors(network)))
+        self.stacked = deepcopy(network)
         _replace(self.stacked, lambda path, _: torch.stack([state[path].detach() for state in states]))
         self.replicable = all(
             vars(type(module)).get("replicable") or type(module) in TRANSPARENT for module in self.stacked.modules()

@@ -22,7 +22,7 @@ from gaussgan.gan.state import TAGS
 from gaussgan.runs.files import replacing
 
 # The config keys that `load_run` reads, and prefixes of such keys.
-READ = ("seed", "replicas", "compile", "threads", "ema_half_life", "data.", "generator.", "discriminator.")
+READ = ("seed", "replicas", "threads", "ema_half_life", "data.", "generator.", "discriminator.")
 MAX_ENTRIES = 2_000_000  # largest number of values in a checkpoint, including those inside lists and dicts
 FORM: dict[str, Any] = {  # the required entries of a checkpoint and their types; callbacks may add other entries
     "epoch": int,

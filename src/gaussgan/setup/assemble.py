@@ -84,10 +84,10 @@ def _assemble(cfg: DictConfig, given: dict[str, Any]) -> _Assembled:
     check_arguments(config)
     check_memory(config)
     try:
-        data = _make_data(cfg, config)
+        lists, terms = varying(config), [str(name) for name, term in cfg.penalty.items() if OmegaConf.is_dict(term)]
+        data = _make_data(cfg, config, mix=bool(terms))
         check_distribution(data.distribution)
         networks = build_networks(config, data.distribution.dim)
-        lists, terms = varying(config), [str(name) for name, term in cfg.penalty.items() if OmegaConf.is_dict(term)]
         gan = GAN(
             **networks,
             objective=instantiate(cfg.objective),
@@ -128,10 +128,10 @@ def assemble_ahead(cfg: DictConfig) -> None:
     _assembled[:] = [_assemble(cfg, _plain(cfg))]
 
 
-def _make_data(cfg: DictConfig, config: dict[str, Any]) -> GaussianDataModule:
+def _make_data(cfg: DictConfig, config: dict[str, Any], mix: bool) -> GaussianDataModule:
     make = instantiate(cfg.data, _partial_=True)  # seeds are passed below, because OmegaConf copies long lists slowly
     try:
-        return make(**({"seed": seeds(config)} if cfg.replicas > 1 else {}))
+        return make(mix=mix, threads=torch.get_num_threads(), **({"seed": seeds(config)} if cfg.replicas > 1 else {}))
     except (TypeError, ValueError) as error:
         raise ConfigError(f"data: {one_line(error)}") from error
 
@@ -192,7 +192,7 @@ def _check_objects(gan: GAN, data: GaussianDataModule, terms: Sequence[str]) -> 
         check_objective(gan.game.objective, gan.replicas)
         check_penalties(dict(zip(terms, gan.game.penalties, strict=True)), twin, d)
         check_optimizers(gan)
-        check_update(twin, data.latent_dim, d, data.batches_per_iteration)
+        check_update(twin, data)
         if gan.schedule is not None:
             check_schedule(gan.schedule)
-    data.sources[0].examples()  # raises an error if an example is not finite
+    data.examples()  # raises an error if an example is not finite

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.schema import is_number
+from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.loader import Batch
 from gaussgan.gan.game import OptimizerFactory
 from gaussgan.gan.module import GAN
@@ -69,19 +70,18 @@ def check_penalties(penalties: Mapping[str, Any], gan: GAN, d: int) -> None:
             check_numbers(where, penalty(gan.discriminator, real, fake, mix), (*leading, ROWS, 1), finite=False)
 
 
-def check_update(gan: GAN, latent_dim: int, d: int, d_steps: int) -> None:
+def check_update(gan: GAN, data: GaussianDataModule) -> None:
     """Check that the update rule of a game follows the protocol `Update`.
 
     Args:
         gan: a copy of the game. The check trains this copy for one iteration.
-        latent_dim: the dimension of the latents.
-        d: the dimension of the data.
-        d_steps: the number of discriminator steps in an iteration.
+        data: the data of the run. The iteration uses a batch of its form.
     """
     name, schedule = type(gan.update).__name__, gan.schedule
     gan.schedule = None  # a schedule needs the length of the run, which is not known here
     leading, rng = [gan.replicas] if gan.replicas > 1 else [], stream(0, "protocol")
-    rows = (normal(*leading, ROWS * d_steps, width, generator=rng).to(gan.placed) for width in (d, latent_dim, 1))
+    n, widths = ROWS * data.batches_per_iteration, (data.distribution.dim, data.latent_dim, *[1] * data.mix)
+    rows = [normal(*leading, n, width, generator=rng).to(gan.placed) for width in widths]
     with naming_key("update"):
         gan.configure_optimizers()
         attributes = repr(vars(gan.update))

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from pytorch_lightning import Trainer
+from pytorch_lightning.strategies import SingleDeviceStrategy
 
 from gaussgan.compile.errors import NotCompiled
 from gaussgan.config.compile_mode import MODES, chosen_by_auto, planned_length, typed_mode
 from gaussgan.config.errors import ConfigError
 from gaussgan.data.datamodule import GaussianDataModule
-from gaussgan.data.loader import Batch
 from gaussgan.gan.compiled import compile_gan
+from gaussgan.gan.cuda_graphs import CudaGraphIterations
 from gaussgan.gan.module import GAN
 from gaussgan.runs.checkpoint import expecting_checkpoint, read_checkpoint
 from gaussgan.setup.cores import threads_for
@@ -63,7 +64,7 @@ def choose_mode(config: Mapping[str, Any]) -> Mode:
         return Mode(alone, fixed=False)
     try:
         with expecting_checkpoint(path):
-            kept = read_checkpoint(path)["config"]["compile"]
+            kept = read_checkpoint(path)["config"].get("compile", alone)  # `check_checkpoint` refuses an older one
             if kept not in MODES:
                 raise ValueError(f"compile must be on or off (got {kept})")
     except ConfigError as error:
@@ -72,8 +73,11 @@ def choose_mode(config: Mapping[str, Any]) -> Mode:
     return Mode(kept, path, note=note)
 
 
-def compile_run(mode: Mode, gan: GAN, data: GaussianDataModule, trainer: Trainer) -> Mode:
+def compile_run(mode: Mode, gan: GAN, data: GaussianDataModule, trainer: Trainer, build: bool = True) -> Mode:
     """Compile a run if its mode is "on". Return its mode, which is "off" if it cannot be compiled and need not be.
+
+    Args:
+        build: false to check only that the run can be compiled.
 
     Raises:
         CannotCompile: when the run must be compiled, but cannot be.
@@ -83,9 +87,11 @@ def compile_run(mode: Mode, gan: GAN, data: GaussianDataModule, trainer: Trainer
     try:
         for reason in _obstacles(gan.config, trainer):
             raise NotCompiled(reason)
-        epoch = data.sources[0].draw_epoch(0)
-        batches = [Batch(*(None if column is None else column[:n] for column in epoch)) for n in sorted(data.sizes)]  # type: ignore[arg-type]
-        compile_gan(gan, batches, threads_for(gan.replicas, gan.config["threads"]))
+        if (device := trainer.strategy.root_device).type == "cuda":
+            if build:
+                gan.train_block = CudaGraphIterations(gan, data.example_batches(), device)
+        else:
+            compile_gan(gan, data.example_batches(), threads_for(gan.replicas, gan.config["threads"]), build)
     except NotCompiled as error:
         reason = str(error)
         if mode.kept is not None:
@@ -101,7 +107,9 @@ def _obstacles(config: Mapping[str, Any], trainer: Trainer) -> Iterator[str]:
     """Yield the settings of the trainer because of which a run cannot be compiled, as the end of a sentence."""
     if trainer.world_size > 1:
         yield f"trainer.devices={trainer.world_size} divides it among processes"
-    if (device := trainer.strategy.root_device.type) != "cpu":
+    if not isinstance(trainer.strategy, SingleDeviceStrategy):
+        yield f"trainer.strategy={config['trainer'].get('strategy')} starts processes"
+    if (device := trainer.strategy.root_device.type) not in ("cpu", "cuda"):
         yield f"it trains on the device {device}"
     if str(precision := config["trainer"].get("precision")) not in PRECISIONS:
         yield f"its precision is {precision}"

@@ -8,13 +8,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, flag_override
 
-from gaussgan.compile.build import compiler, version
 from gaussgan.compile.errors import NotCompiled
+from gaussgan.compile.program import Program
 from gaussgan.config.compile_mode import ALL_ITERATIONS, RUN_ITERATIONS, planned_length
-from gaussgan.gan.compiled import summary
+from gaussgan.gan.compiled import CompiledIterations
 from gaussgan.gan.module import GAN
 from gaussgan.setup.assemble import assemble
-from gaussgan.setup.compiling import CannotCompile, choose_mode
+from gaussgan.setup.compiling import CannotCompile, Mode, choose_mode, compile_run
 
 
 def explain(cfg: DictConfig) -> Iterator[str]:
@@ -33,24 +33,35 @@ def explain(cfg: DictConfig) -> Iterator[str]:
     else:
         yield f"auto keeps the mode of the checkpoint, which is {mode.value}"
     try:
-        yield f"compiler: {version(compiler())}"
-    except NotCompiled as error:
-        yield f"compiler: none ({error})"
-    try:
-        yield f"this run can be compiled: {summary(try_to_compile(cfg))}"
+        yield f"this run can be compiled {try_to_compile(cfg).train_block.backend}"
     except CannotCompile as error:
         falls_back = "; auto falls back to off" if mode.value == "on" and not mode.fixed else ""
         yield f"this run cannot be compiled, because {error.reason}{falls_back}"
 
 
-def try_to_compile(cfg: DictConfig) -> GAN:
+def try_to_compile(cfg: DictConfig, build: bool = True) -> GAN:
     """Make the networks of a run, and compile it. The run has no loggers, and cannot write files.
+
+    Args:
+        build: false to check only that it can be compiled.
 
     Raises:
         CannotCompile: when the run cannot be compiled.
         ConfigError: when the run cannot be made.
     """
-    return assemble(_bare(cfg, compile="on", ckpt_path=None))[0]
+    gan, data, trainer = assemble(_bare(cfg, compile="off", ckpt_path=None))
+    compile_run(Mode("on"), gan, data, trainer, build)
+    return gan
+
+
+def programs(cfg: DictConfig) -> list[Program]:
+    """Return the C programs that train a run, before they are built. For the errors see `try_to_compile`."""
+    gan, data, _ = assemble(_bare(cfg, compile="off", ckpt_path=None))
+    try:
+        compiled = CompiledIterations(gan, data.example_batches())
+        return [each for each in compiled.programs.values() if isinstance(each, Program)]
+    except NotCompiled as error:
+        raise CannotCompile(f"compile must be off for this run, because {error}", str(error)) from error
 
 
 def _bare(cfg: DictConfig, **own: Any) -> DictConfig:

@@ -21,9 +21,10 @@ from gaussgan.evaluation.chunked import CHUNK
 from gaussgan.evaluation.evaluator import DIRECTIONS, MOMENT_SAMPLES
 from gaussgan.networks.build import build_networks
 
-PROGRAM_BYTES = 4e8  # memory of Python, torch and Lightning
+PROGRAM_BYTES = 3e8  # memory of Python, torch and Lightning
 BATCH_BYTES = 1_600  # memory of the Python objects of one batch
 COPIES = 4  # at least: each parameter, its gradient, and two copies while a checkpoint is written
+SMALL = 1_000_000  # networks with at most this many parameters are called on the CPU to measure them
 MATRICES = 10  # number of d × d matrices in float64 during an evaluation
 SIZE_POWERS = {"dim": 2, "side": 2, "modes": 1}  # argument n of a distribution → p; its memory grows as n^p
 
@@ -118,9 +119,8 @@ def training_needs(config: Mapping[str, Any], distribution: Distribution) -> Nee
     n, batch, k, d = data["num_examples"], data["batch_size"], data["latent_dim"], distribution.dim
     width = 8 if str(config["trainer"].get("precision")).startswith("64") else 4
     noise = data.get("instance_noise")
-    row = width * (d + k + 1 + (d if noise else 0))
-    # The last epoch is kept while the next one is drawn. Replicas are drawn one by one and then stacked.
-    draws = n * (row * (2 if replicas == 1 else 3) + (0 if data["fresh"] else 4 * d))
+    row = width * (d + k + (d if noise else 0))
+    draws = n * (2 * row + 4 * d)  # the last epoch is kept while the next one is drawn from the unshuffled examples
     lists = BATCH_BYTES * math.ceil(n / max(1, batch * data.get("batches_per_iteration", 1)))
     parameters, activations = _network_sizes(config, d)
     times = f"replicas={replicas}, " if replicas > 1 else ""
@@ -160,16 +160,22 @@ def _network_sizes(config: Mapping[str, Any], dim: int) -> tuple[dict[str, int],
     """Return the number of parameters of each network, and the number of floats that autograd saves for one example.
 
     The networks are built on torch's meta device, which allocates no memory. If the networks cannot be built there, the
-    numbers of parameters are missing. If the networks cannot be built or called there, the number of floats is 0.
+    numbers of parameters are missing. If the networks cannot be built or called, the number of floats is 0. Small
+    networks are called on the CPU: for the first call on the meta device, torch would import its compiler for a second.
 
     Args:
         dim: the dimension of the data.
     """
     parameters: dict[str, int] = {}
-    with suppress(Exception), torch.device("meta"):
-        networks = build_networks(of_replica(config, 0), dim)
+    first = of_replica(config, 0)
+    with suppress(Exception), torch.random.fork_rng(devices=[]):
+        with torch.device("meta"):
+            networks = build_networks(first, dim)
         parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
-        few, more = (_saved_numbers(networks, n, config["data"]["latent_dim"]) for n in (2, 4))
+        small = sum(parameters.values()) <= SMALL
+        with torch.device("cpu" if small else "meta"):
+            networks = build_networks(first, dim) if small else networks
+            few, more = (_saved_numbers(networks, n, config["data"]["latent_dim"]) for n in (2, 4))
         return parameters, (more - few) / 2
     return parameters, 0
 

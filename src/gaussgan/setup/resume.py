@@ -22,6 +22,7 @@ from gaussgan.config.recipe import differences
 from gaussgan.data.datamodule import GaussianDataModule
 from gaussgan.data.iterations import iteration_limits
 from gaussgan.gan.module import GAN
+from gaussgan.rng import SCHEME
 from gaussgan.runs.checkpoint import check_form, expecting_checkpoint, read_checkpoint
 
 
@@ -34,6 +35,11 @@ def check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, traine
     path = cfg.ckpt_path
     with naming_ckpt_path():
         checkpoint = read_checkpoint(path)
+    if checkpoint["GaussianDataModule"].get("scheme") != SCHEME:
+        raise ConfigError(
+            f"ckpt_path: {path} comes from a version of gaussgan that draws other random numbers for the same seed;"
+            " finish the run with that version, or start a new run"
+        )
     if differing := differences(checkpoint["config"], gan.config):
         typed = flatten(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
         key = min(differing, key=lambda key: "${" in str(typed.get(key)))  # prefer a key that the user set directly

@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
@@ -57,8 +58,18 @@ def make_trainer(cfg: DictConfig, callbacks: Mapping[str, Callback]) -> Trainer:
         log_every_n_steps=1 if log_every == 0 else log_every,
         default_root_dir=cfg.run_dir,
         enable_autolog_hparams=False,
+        deterministic=cfg.trainer.deterministic or _off_or_none(),
         _convert_="all",
     )
+
+
+def _off_or_none() -> bool | None:
+    """Return False if torch's deterministic algorithms are on, as an earlier run of this process may leave them.
+
+    Otherwise return None, so that Lightning does not switch them off again: torch would import its compiler for that,
+    which takes a second.
+    """
+    return False if torch.are_deterministic_algorithms_enabled() else None
 
 
 def check_machine(trainer: DictConfig) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
-from gaussgan.config.dotted import flatten
 from gaussgan.config.per_replica import may_vary, structure
 
 VALUES: dict[str, tuple[Any, ...]] = {  # key → allowed values; a job with any other value is trained alone
@@ -61,7 +58,7 @@ def reason_alone(config: Mapping[str, Any]) -> str | None:
     return None
 
 
-def group_key(cfg: DictConfig, config: Mapping[str, Any]) -> str:
+def group_key(config: Mapping[str, Any], task: Mapping[str, Any]) -> str:
     """Return a text that identifies the group of jobs with which a job can be trained together.
 
     Two jobs belong to the same group if their texts are equal. The text consists of two parts. The first part is the
@@ -71,16 +68,11 @@ def group_key(cfg: DictConfig, config: Mapping[str, Any]) -> str:
     may differ between replicas.
 
     Args:
-        cfg: the job's configuration.
-        config: the same configuration as plain dicts and lists with unresolved interpolations.
+        config: the job's configuration as plain dicts and lists with unresolved interpolations.
+        task: the same configuration with interpolations resolved.
     """
     config = {key: value for key, value in config.items() if key != "hydra"}
-    derived = [
-        key
-        for key, value in flatten(config).items()
-        if "${" in (text := str(value)) and not may_vary(key) and "${run_dir}" not in text and "${hydra:" not in text
-    ]
-    return structure(config) + str({key: _resolved(cfg, key) for key in derived})
+    return structure(config) + str(dict(_derived(config, task)))
 
 
 def job_ranges(numbers: Sequence[int]) -> str:
@@ -89,9 +81,11 @@ def job_ranges(numbers: Sequence[int]) -> str:
     return ", ".join(f"#{run[0]}" if len(run) == 1 else f"#{run[0]}–#{run[-1]}" for run in runs)
 
 
-def _resolved(cfg: DictConfig, key: str) -> Any:
-    try:
-        value = OmegaConf.select(cfg, key)
-        return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-    except Exception:  # the job is run alone and reports the error
-        return None
+def _derived(config: Mapping[str, Any], task: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted key and the value of each interpolation that `group_key` does not ignore."""
+    for name, value in config.items():
+        key, text = f"{prefix}{name}", str(value)
+        if isinstance(value, Mapping):
+            yield from _derived(value, task[name], f"{key}.")
+        elif "${" in text and not may_vary(key) and "${run_dir}" not in text and "${hydra:" not in text:
+            yield key, task[name]

@@ -135,7 +135,7 @@ def _why_not(config: DictConfig) -> str | None:
     freeze_once()  # what is made from here on can be freed
     try:
         with hydra_config(config), env_override(config.hydra.job.env_set):
-            try_to_compile(config)
+            try_to_compile(config, build=False)
     except CannotCompile as error:
         return error.reason
     except Exception:

@@ -13,7 +13,7 @@ from typing import Any
 
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus, configure_log, setup_globals
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
@@ -68,7 +68,9 @@ class Sweep:
         setup_globals()
         self._log_as_sweep()
         with no_garbage_collection():
-            jobs = [self._compose(first + i, each) for i, each in enumerate(overrides)]
+            loader: Any = self.context.config_loader  # a `Composer`
+            configs = loader.compose_batch(self.config, overrides)
+            jobs = [Job(first + i, *each) for i, each in enumerate(zip(overrides, configs, strict=True))]
             settle_modes(jobs, self.directory, not self.dry_run)
             grows = bool(first or self.jobs) or self.config.hydra.sweeper._target_ != BASIC_SWEEPER
             if not self.dry_run:
@@ -113,9 +115,6 @@ class Sweep:
 
     def _log_as_sweep(self) -> None:
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-
-    def _compose(self, number: int, overrides: Sequence[str]) -> Job:
-        return Job(number, overrides, self.context.config_loader.load_sweep_config(self.config, list(overrides)))
 
     def _tasks(self, jobs: Sequence[Job]) -> list[Task]:
         """Divide the jobs that are not done into tasks. The tasks are in the order of their first jobs."""
@@ -184,13 +183,12 @@ def _groups(jobs: Sequence[Job], left: Collection[Job]) -> list[list[Job]]:
     for i, job in enumerate(jobs):
         group: str | int = i
         try:
-            check(job.config)
-            config: dict[str, Any] = OmegaConf.to_container(job.config, resolve=False)  # type: ignore[assignment]
-            reason = reason_alone(config)
+            check(job.config, job.task)
+            reason = reason_alone(job.plain)
             if job.task is None:
                 log.debug("#%d cannot be resolved; it is run alone and reports the error", job.number)
             elif reason is None:
-                group = group_key(job.config, config)
+                group = group_key(job.plain, job.task)
             if job in left and (reason := "it goes on from its checkpoint" if job.goes_on else reason):
                 alone.setdefault(reason, []).append(job.number)
         except Exception:

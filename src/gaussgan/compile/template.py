@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 
-from torch import fx
-
 from gaussgan.compile.arrays import C_TYPES, Array, Operation, literal
 from gaussgan.compile.emit import Lowered, lower
+from gaussgan.compile.graph import Graph
+from gaussgan.compile.limits import check_size, work
 from gaussgan.compile.loops import Loops, Writer
 
 ENTRY = "run"
@@ -86,7 +86,7 @@ class Source:
     work: int
 
 
-def c_source(graph: fx.GraphModule, states: int, watched: Sequence[int], finite: int, single: bool) -> Source:
+def c_source(graph: Graph, states: int, watched: Sequence[int], finite: int, single: bool) -> Source:
     """Return the C source of a program that repeats the step of a graph.
 
     Args:
@@ -96,13 +96,17 @@ def c_source(graph: fx.GraphModule, states: int, watched: Sequence[int], finite:
         watched: the numbers of the tensors of the state that must stay finite.
         finite: how many of the outputs, from the first, must be finite.
         single: true for a program of one run, which is vectorised over elements; false for a program of many replicas.
+
+    Raises:
+        NotCompiled: when an operation cannot be compiled, or when the step is too large for a program to be faster.
     """
     program = _without_overlap(lower(graph, single), states)
     emitter, inputs, results = program.emitter, program.inputs, program.results
+    check_size(emitter, single)
     writer = Writer(emitter, {each.buffer for each in results if not each.is_constant})
     step = writer.source()
     outputs = results[states:]
-    types = [C_TYPES[node.meta["val"].dtype] for node in program.nodes[0]]
+    types = [C_TYPES[node.value.dtype] for node in graph.inputs]
     sizes = [each.index.size for each in inputs]
     used = [*range(len(inputs)), *(b for b in sorted(writer.stored) if b >= len(inputs))]
 
@@ -127,9 +131,8 @@ def c_source(graph: fx.GraphModule, states: int, watched: Sequence[int], finite:
         watch=_indent([_watch(inputs[i]) for i in watched], 4),
         save=_indent([load(i, f"new[{i}]", f"state_stride[{i}]").replace("LOAD", "SAVE", 1) for i in state], 4),
     )
-    operations = [operation for group in writer.groups for operation in group]
-    work = sum(each.result.index.size * each.operands[0].shape[1] for each in operations if each.how == "product")
-    return Source(text, len(outputs), len(operations), work)
+    operations = sum(map(len, writer.groups))
+    return Source(text, len(outputs), operations, work(emitter))
 
 
 def header() -> str:
