@@ -1,5 +1,6 @@
 """Compiled iterations compute what the eager ones do, and the same numbers however a run is divided."""
 
+import csv
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from omegaconf import DictConfig
+from scipy.stats import ks_2samp
 from torch.utils._pytree import tree_leaves
 
 from gaussgan.compile import build
@@ -247,3 +249,32 @@ def test_a_run_ends_when_all_replicas_have_diverged(compose: Compose) -> None:
         errors.append((record["status"], record["iterations"], record.get("error")))
     assert errors[0] == errors[1]
     assert errors[0][0] == "diverged"
+
+
+@pytest.mark.extra  # it takes long
+@pytest.mark.parametrize("replicas", [1000])
+def test_many_runs_have_the_statistics_of_eager_ones(
+    compose: Compose, replicas: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The distributions of w2 and of D's loss agree, and so do median, 90% quantile and the share at 0.693/0.693."""
+    monkeypatch.undo()  # the flags of real programs
+    values: dict[str, list[torch.Tensor]] = {"val/w2": [], "train/loss_d": [], "train/loss_g": []}
+    for mode in ("on", "off"):
+        cfg = compose(f"replicas={replicas}", f"compile={mode}", "~callbacks.pictures", "logger=none", name=mode)
+        train(cfg)
+        with (Path(cfg.run_dir) / "replicas.csv").open() as file:
+            table = [*csv.DictReader(file)]
+        for tag, found in values.items():
+            found.append(torch.tensor([float(row[tag]) for row in table]))
+    for ours, theirs in values.values():
+        assert ks_2samp(ours.numpy(), theirs.numpy()).pvalue > 1e-3
+    for q in (0.5, 0.9):  # a quantile lies between two sample quantiles, 3.3 standard errors away
+        error = 3.3 * (2 * q * (1 - q) / replicas) ** 0.5
+        low, high = torch.quantile(values["val/w2"][1], torch.tensor([q - error, min(q + error, 1)]))
+        assert low <= torch.quantile(values["val/w2"][0], q) <= high
+    shares = [
+        float(((d - 0.693).abs() < 5e-4).logical_and((g - 0.693).abs() < 5e-4).double().mean())
+        for d, g in zip(values["train/loss_d"], values["train/loss_g"], strict=True)
+    ]
+    share = sum(shares) / 2
+    assert abs(shares[0] - shares[1]) <= 3.3 * (2 * share * (1 - share) / replicas) ** 0.5 + 1 / replicas
