@@ -1,4 +1,4 @@
-"""Each operation of the table equals PyTorch's, also for NaN, infinities and −0, in a single run and in many."""
+"""Each operation of the table equals PyTorch's: for NaN, infinities and −0, in both precisions, alone and in rows."""
 
 import math
 from collections.abc import Callable
@@ -126,6 +126,26 @@ def test_the_table_is_pytorch(precision: torch.dtype, flags: str) -> None:
             one, ours, equal_nan=True, **tolerance, msg=lambda text, name=name: f"{name}: {text}"
         )
         torch.testing.assert_close(row[1], one, rtol=0, atol=0, equal_nan=True)
+
+
+def test_products_are_pytorch_whatever_their_shape_and_bias() -> None:
+    rng = torch.Generator().manual_seed(0)
+    cases = [(i, j, k, bias) for i in (1, 3, 8) for j in (1, 2, 9) for k in (1, 5) for bias in ((i, j), (i, 1), (j,))]
+    state = [
+        torch.randn(*shape, generator=rng) for i, j, k, b in cases for shape in ((i, k), (k, j), b, (i, j), (i, j))
+    ]
+
+    def step(*state: Tensor) -> None:
+        for n in range(0, len(state), 5):
+            a, b, bias, result, turned = state[n : n + 5]
+            result.copy_(torch.addmm(bias, a, b))
+            turned.copy_(torch.addmm(bias, a.T.contiguous().T, b.T.contiguous().T))
+
+    single, expected = compiled(change(step), state), eager(step, state)
+    rows = compiled_rows(step, [torch.stack([tensor] * 2) for tensor in state])
+    for one, row, ours in zip(single, rows, expected, strict=True):
+        torch.testing.assert_close(one, ours, rtol=1e-5, atol=1e-5)
+        assert torch.equal(row[1], one)
 
 
 def test_states_are_written_as_if_at_once() -> None:

@@ -1,5 +1,6 @@
 """Compiled iterations compute what the eager ones do, and the same numbers however a run is divided."""
 
+import csv
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from omegaconf import DictConfig
+from scipy.stats import ks_2samp
 from torch.utils._pytree import tree_leaves
 
 from gaussgan.compile import build
@@ -58,14 +60,18 @@ def fast_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "FLAGS", tuple("-O0" if flag == "-O2" else flag for flag in build.FLAGS))
 
 
-def game(cfg: DictConfig, block: int = 3) -> tuple[GAN, list[Batch], list[Batch]]:
-    """A GAN before its first iteration, the batches of its first iterations, and a batch of one run."""
+def game(cfg: DictConfig, change: Callable[[GAN], None] = lambda _: None) -> tuple[GAN, list[Batch], list[Batch]]:
+    """A GAN before its first iteration, the batches of its first three iterations, and a batch of one run.
+
+    Parts of the GAN may be changed before it has a state.
+    """
     gan, data, trainer = assemble(cfg)
+    change(gan)
     trainer.datamodule, gan.trainer = data, trainer
     gan.configure_optimizers()
     gan.train()
     size, epoch = data.batch_size, data.draw_epoch(0)
-    columns = [[None] * block if c is None else c.to(gan.placed).split(size, -2)[:block] for c in epoch]
+    columns = [[None] * 3 if c is None else c.to(gan.placed).split(size, -2)[:3] for c in epoch]
     one = [batch for batch in data.example_batches() if len(batch.real) == size]
     return gan, [Batch(*row) for row in zip(*columns, strict=True)], one
 
@@ -243,3 +249,32 @@ def test_a_run_ends_when_all_replicas_have_diverged(compose: Compose) -> None:
         errors.append((record["status"], record["iterations"], record.get("error")))
     assert errors[0] == errors[1]
     assert errors[0][0] == "diverged"
+
+
+@pytest.mark.extra  # it takes long
+@pytest.mark.parametrize("replicas", [1000])
+def test_many_runs_have_the_statistics_of_eager_ones(
+    compose: Compose, replicas: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The distributions of w2 and of D's loss agree, and so do median, 90% quantile and the share at 0.693/0.693."""
+    monkeypatch.undo()  # the flags of real programs
+    values: dict[str, list[torch.Tensor]] = {"val/w2": [], "train/loss_d": [], "train/loss_g": []}
+    for mode in ("on", "off"):
+        cfg = compose(f"replicas={replicas}", f"compile={mode}", "~callbacks.pictures", "logger=none", name=mode)
+        train(cfg)
+        with (Path(cfg.run_dir) / "replicas.csv").open() as file:
+            table = [*csv.DictReader(file)]
+        for tag, found in values.items():
+            found.append(torch.tensor([float(row[tag]) for row in table]))
+    for ours, theirs in values.values():
+        assert ks_2samp(ours.numpy(), theirs.numpy()).pvalue > 1e-3
+    for q in (0.5, 0.9):  # a quantile lies between two sample quantiles, 3.3 standard errors away
+        error = 3.3 * (2 * q * (1 - q) / replicas) ** 0.5
+        low, high = torch.quantile(values["val/w2"][1], torch.tensor([q - error, min(q + error, 1)]))
+        assert low <= torch.quantile(values["val/w2"][0], q) <= high
+    shares = [
+        float(((d - 0.693).abs() < 5e-4).logical_and((g - 0.693).abs() < 5e-4).double().mean())
+        for d, g in zip(values["train/loss_d"], values["train/loss_g"], strict=True)
+    ]
+    share = sum(shares) / 2
+    assert abs(shares[0] - shares[1]) <= 3.3 * (2 * share * (1 - share) / replicas) ** 0.5 + 1 / replicas

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from omegaconf import DictConfig
-from test_compiled_combinations import TINY, distance
+from test_compiled_combinations import TINY, distance, game
 from torch import Tensor, nn
 
 from conftest import ROOT
@@ -23,7 +23,6 @@ from gaussgan.gan.penalties import input_gradient
 from gaussgan.gan.state import State
 from gaussgan.gan.updates import Alternating
 from gaussgan.networks.layers import draw_parameters
-from gaussgan.setup.assemble import assemble
 
 Compose = Callable[..., DictConfig]
 Change = Callable[[GAN], None]
@@ -47,17 +46,8 @@ def mine() -> dict[str, Any]:
     return names
 
 
-def game(compose: Compose, change: Change, *overrides: str) -> tuple[GAN, list[Batch], list[Batch]]:
-    gan, data, trainer = assemble(compose(*TINY, DOUBLE, *overrides))
-    change(gan)
-    gan.to(torch.float64)
-    trainer.datamodule, gan.trainer = data, trainer
-    gan.configure_optimizers()
-    gan.train()
-    size, epoch = data.batch_size, data.draw_epoch(0)
-    columns = [[None] * 3 if c is None else c.to(gan.placed).split(size, -2)[:3] for c in epoch]
-    one = [batch for batch in data.example_batches() if len(batch.real) == size]
-    return gan, [Batch(*row) for row in zip(*columns, strict=True)], one
+def changed(compose: Compose, change: Change, *overrides: str) -> tuple[GAN, list[Batch], list[Batch]]:
+    return game(compose(*TINY, DOUBLE, *overrides), lambda gan: (change(gan), gan.to(torch.float64)))
 
 
 def tensors_of(gan: GAN) -> list[Tensor]:
@@ -67,7 +57,7 @@ def tensors_of(gan: GAN) -> list[Tensor]:
 
 
 def assert_equal(compose: Compose, change: Change, *overrides: str, times: int = 1) -> None:
-    (ours, batches, one), (theirs, _, _) = game(compose, change, *overrides), game(compose, change, *overrides)
+    (ours, batches, one), (theirs, _, _) = changed(compose, change, *overrides), changed(compose, change, *overrides)
     before = [tensor.clone() for tensor in tensors_of(ours)]
     compiled, eager = CompiledIterations(ours, one), EagerIterations()
     assert all(torch.equal(a, b) for a, b in zip(before, tensors_of(ours), strict=True))
@@ -79,7 +69,7 @@ def assert_equal(compose: Compose, change: Change, *overrides: str, times: int =
 
 
 def assert_refused(compose: Compose, change: Change, reason: str, *overrides: str) -> None:
-    gan, _, one = game(compose, change, *overrides)
+    gan, _, one = changed(compose, change, *overrides)
     with pytest.raises(NotCompiled, match=reason) as error:
         CompiledIterations(gan, one)
     assert "\n" not in str(error.value)
@@ -262,7 +252,7 @@ class Signs(VectorOptimizer):
 
     def update(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
         state["steps"] += 1
-        theta.sub_((gradient / (gradient.abs() + 1e-3)) * (group["lr"] / state["steps"].double()))
+        theta.sub_(group["lr"] * gradient / (gradient.abs() + 1e-3) / state["steps"])
 
 
 def test_penalties_and_optimizers(compose: Compose) -> None:
