@@ -92,6 +92,7 @@ def complaint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
         monkeypatch.setattr(sys, "argv", ["train.py", *shlex.split(arguments)])
         monkeypatch.setattr(sys, "path", [*sys.path])
         monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+        monkeypatch.setattr("gaussgan.sweep.sweep.sweeps", [])  # those of earlier tests
         before = files()
         with pytest.raises(SystemExit) as stop:
             launch(task, str(ROOT / "conf"), "train")

@@ -54,7 +54,7 @@ def run(directory: Path, launcher: str, *overrides: str) -> subprocess.Completed
 
 def test_a_sweep_with_failing_and_killed_jobs(launcher: str, tmp_path: Path) -> None:
     kill = f"+callbacks.kill={{_target_: killing.KillOnce, file: '{tmp_path / 'begun'}'}}"
-    jobs = ("seed=0,1", "optimizer_d.lr=0.05,-1", kill)
+    jobs = ("seed=0,1", "optimizer_d.lr=0.05,-1", kill, "callbacks.checkpoints.seconds=0")
     first = run(tmp_path, launcher, *jobs)
     assert first.returncode == 1, first.stderr
     assert "Traceback" not in first.stdout + first.stderr
