@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from gaussgan.compile.errors import NotCompiled
+from gaussgan.compile.errors import NotCompiled, first_line
 
 
 class CudaGraph:
@@ -71,7 +71,6 @@ def _without_waiting() -> Iterator[None]:
 
 
 def _reason(error: RuntimeError) -> str:
-    text = str(error)
-    if "synchronizing CUDA operation" in text:
+    if "synchronizing CUDA operation" in str(error):
         return "it waits for the GPU, as a branch on the value of a tensor does; use torch.where instead"
-    return f"it cannot be recorded as a CUDA graph: {next(iter(text.splitlines()), type(error).__name__)}"
+    return f"it cannot be recorded as a CUDA graph: {first_line(error)}"

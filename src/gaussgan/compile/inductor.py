@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from gaussgan.compile.errors import NotCompiled
+from gaussgan.compile.errors import NotCompiled, first_line
 from gaussgan.compile.program import GOES_ON, Outcome, Stream
 from gaussgan.compile.trace import Step, run, trace
 
@@ -61,7 +61,7 @@ class InductorProgram:
                 self._step = torch.compile(operations, fullgraph=True, dynamic=False, options=OPTIONS)
                 self._step(*self.examples)
         except Exception as error:
-            raise NotCompiled(f"Inductor fails: {next(iter(str(error).splitlines()), type(error).__name__)}") from error
+            raise NotCompiled(f"Inductor fails: {first_line(error)}") from error
 
     def __call__(
         self, state: Sequence[Tensor], inputs: Sequence[Stream], steps: int, stopped: Tensor, threads: int = 1

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gaussgan.compile.build import build, compiler, version
-from gaussgan.compile.errors import NotCompiled
+from gaussgan.compile.errors import NotCompiled, first_line
 from gaussgan.compile.template import ENTRY, Source, c_source, header
 from gaussgan.compile.trace import Step, trace
 
@@ -79,7 +79,7 @@ class Program:
         except NotCompiled:
             raise
         except Exception as error:  # an operation has arguments that the table does not expect
-            raise NotCompiled(f"it cannot be written as C: {error}") from error
+            raise NotCompiled(f"it cannot be written as C: {first_line(error)}") from error
         self.sizes = [tensor.numel() for tensor in state]
         self.outputs = self.source.outputs
         self.single = single

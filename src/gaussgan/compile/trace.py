@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from gaussgan.compile.errors import NotCompiled
+from gaussgan.compile.errors import NotCompiled, first_line
 from gaussgan.compile.graph import Graph, Node, nodes_in, run
 from gaussgan.compile.operations import is_known
 
@@ -55,8 +55,7 @@ def trace(step: Step, state: Sequence[Tensor], inputs: Sequence[Tensor], decompo
     except NotCompiled:
         raise
     except Exception as error:
-        line = next(iter(str(error).splitlines()), type(error).__name__)
-        raise NotCompiled(f"it cannot be traced: {line}") from error
+        raise NotCompiled(f"it cannot be traced: {first_line(error)}") from error
 
 
 def _check_recorded(function: Callable[..., list[Tensor]], recorded: Graph, given: Sequence[Tensor]) -> None:
