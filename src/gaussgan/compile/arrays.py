@@ -10,12 +10,25 @@ from functools import cache, cached_property
 import numpy as np
 import torch
 
+from gaussgan.compile.errors import NotCompiled
+
 # F: float lanes, also for truth values; D: double lanes, also for whole numbers, which are exact below 2^53.
 KINDS = {torch.float32: "F", torch.bool: "F", torch.float64: "D", torch.int64: "D", torch.int32: "D"}
 C_TYPES = {
     torch.float32: "float", torch.float64: "double",
     torch.bool: "uint8_t", torch.int64: "int64_t", torch.int32: "int32_t",
 }  # fmt: skip
+
+
+def kind_of(dtype: torch.dtype) -> str:
+    """Return the kind of the numbers of a precision.
+
+    Raises:
+        NotCompiled: when there is no such kind.
+    """
+    if dtype not in KINDS:
+        raise NotCompiled(f"numbers in {str(dtype).removeprefix('torch.')} cannot be compiled")
+    return KINDS[dtype]
 
 
 @cache

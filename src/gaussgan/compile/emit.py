@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from gaussgan.compile import elements, reductions, views  # noqa: F401  (they fill the table)
-from gaussgan.compile.arrays import KINDS, Array, Operation, places
+from gaussgan.compile.arrays import Array, Operation, kind_of, places
 from gaussgan.compile.errors import NotCompiled
 from gaussgan.compile.graph import Graph, Node
 from gaussgan.compile.operations import compute
@@ -49,7 +49,7 @@ class Emitter:
 
     def table(self, tensor: torch.Tensor) -> Array:
         """Return the array of a constant tensor."""
-        kind = _kind(tensor)
+        kind = kind_of(tensor.dtype)
         if tensor.numel() and bool((tensor == tensor.flatten()[0]).all()):
             return Array.constant(tensor.flatten()[0].item(), kind, tuple(tensor.shape))
         array = self.new(tensor.shape, kind)
@@ -164,7 +164,7 @@ def lower(graph: Graph, single: bool) -> Lowered:
         NotCompiled: when an operation of the graph is not in the table of `gaussgan.compile.operations`.
     """
     emitter, values = Emitter(single), dict[int, Any]()
-    inputs = [emitter.new(node.value.shape, _kind(node.value)) for node in graph.inputs]
+    inputs = [emitter.new(node.value.shape, kind_of(node.value.dtype)) for node in graph.inputs]
     values.update((id(node), array) for node, array in zip(graph.inputs, inputs, strict=True))
     for node in graph.nodes:
         if node.target is None:
@@ -178,12 +178,6 @@ def lower(graph: Graph, single: bool) -> Lowered:
             options = {name: value for name, value in options.items() if name not in PLACEMENT}
             values[id(node)] = compute(emitter, node, arguments, options)
     return Lowered(emitter, inputs, [values[id(node)] for node in graph.results])
-
-
-def _kind(tensor: torch.Tensor) -> str:
-    if tensor.dtype not in KINDS:
-        raise NotCompiled(f"numbers in {str(tensor.dtype).removeprefix('torch.')} cannot be compiled")
-    return KINDS[tensor.dtype]
 
 
 def _resolve(argument: Any, values: Mapping[int, Any]) -> Any:

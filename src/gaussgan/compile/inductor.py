@@ -46,7 +46,7 @@ class InductorProgram:
         self.shapes = [tensor.shape for tensor in inputs]
         self.watched, self.finite = watched, finite
         self.examples = [tensor.detach().clone() for tensor in (*state, *inputs)]
-        self.states, self.graph = len(state), trace(step, state, inputs, decompose=False)
+        self.graph = trace(step, state, inputs, decompose=False)
         self.outputs = len(self.graph.results) - len(state)
 
     def build(self) -> None:
@@ -74,10 +74,8 @@ class InductorProgram:
             for k in range(steps):
                 numbers = [_at(k, stream, shape) for stream, shape in zip(inputs, self.shapes, strict=True)]
                 results = self._step(*now, *numbers)
-                now, outputs[k] = (
-                    results[: len(state)],
-                    torch.stack([value.double() for value in results[len(state) :]]),
-                )
+                now = results[: len(state)]
+                outputs[k] = torch.stack([value.double() for value in results[len(state) :]])
             lost = outputs[:, : self.finite].isfinite().logical_not().nonzero().tolist()
             if lost:
                 (k, output), *_ = lost

@@ -25,8 +25,6 @@
 #define INLINE static inline __attribute__((always_inline))
 #define LANES for (int l = 0; l < W; l++)
 
-typedef float F1;
-typedef double D1;
 #if W > 1
 typedef float F __attribute__((vector_size(4 * W), aligned(4 * W)));
 typedef double D __attribute__((vector_size(8 * W), aligned(8 * W)));
@@ -61,7 +59,15 @@ INLINE F chooseF(I holds, F x, F z) { return holds ? x : z; }
 INLINE D chooseD(J holds, D x, D z) { return holds ? x : z; }
 #endif
 
-/* x y + z, rounded once. */
+/* x y + z, rounded once where the CPU can; and square roots. */
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#define FMA(T, t) \
+  INLINE T fma##T(T x, T y, T z) { T r; LANES LANE(r, l) = __builtin_fma##t(LANE(x, l), LANE(y, l), LANE(z, l)); return r; }
+#else
+#define FMA(T, t) INLINE T fma##T(T x, T y, T z) { return x * y + z; }
+#endif
+#define SQRT(T, t) INLINE T sqrt##T(T x) { T r; LANES LANE(r, l) = __builtin_sqrt##t(LANE(x, l)); return r; }
+FMA(D, ) SQRT(D, )
 #if W == 16 && defined(__AVX512F__)
 INLINE F fmaF(F x, F y, F z) { return (F)_mm512_fmadd_ps((__m512)x, (__m512)y, (__m512)z); }
 INLINE F sqrtF(F x) { return (F)_mm512_sqrt_ps((__m512)x); }
@@ -69,19 +75,8 @@ INLINE F sqrtF(F x) { return (F)_mm512_sqrt_ps((__m512)x); }
 INLINE F fmaF(F x, F y, F z) { return (F)_mm256_fmadd_ps((__m256)x, (__m256)y, (__m256)z); }
 INLINE F sqrtF(F x) { return (F)_mm256_sqrt_ps((__m256)x); }
 #else
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-INLINE F fmaF(F x, F y, F z) { F r; LANES LANE(r, l) = __builtin_fmaf(LANE(x, l), LANE(y, l), LANE(z, l)); return r; }
-#else
-INLINE F fmaF(F x, F y, F z) { return x * y + z; }
+FMA(F, f) SQRT(F, f)
 #endif
-INLINE F sqrtF(F x) { F r; LANES LANE(r, l) = __builtin_sqrtf(LANE(x, l)); return r; }
-#endif
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-INLINE D fmaD(D x, D y, D z) { D r; LANES LANE(r, l) = __builtin_fma(LANE(x, l), LANE(y, l), LANE(z, l)); return r; }
-#else
-INLINE D fmaD(D x, D y, D z) { return x * y + z; }
-#endif
-INLINE D sqrtD(D x) { D r; LANES LANE(r, l) = __builtin_sqrt(LANE(x, l)); return r; }
 
 /* A truth value is 1.0f or 0.0f, whatever is compared. A NaN stays one in max and min. */
 #define COMPARE(name, op) \
@@ -114,7 +109,7 @@ INLINE D sigmoidD(D x) { return allD(1) / (allD(1) + expD(-x)); }
 
 #if W == 1
 /* Vectors of 32 bytes, for the products of matrices of a program of one run. */
-#define VECTOR(V, T, n, expression) \
+#define VECTOR(V, T, expression) \
   typedef T V __attribute__((vector_size(32))); \
   typedef T V##_in_memory __attribute__((vector_size(32), aligned(4), may_alias)); \
   INLINE V all##V(T x) { return x - (V){0}; } \
@@ -122,12 +117,12 @@ INLINE D sigmoidD(D x) { return allD(1) / (allD(1) + expD(-x)); }
   INLINE void store##V(T *p, V x) { *(V##_in_memory *)p = x; } \
   INLINE V fma##V(V x, V y, V z) { return expression; }
 #if defined(__AVX__) && defined(__FMA__)
-VECTOR(VF, float, 8, (VF)_mm256_fmadd_ps((__m256)x, (__m256)y, (__m256)z))
-VECTOR(VD, double, 4, (VD)_mm256_fmadd_pd((__m256d)x, (__m256d)y, (__m256d)z))
+VECTOR(VF, float, (VF)_mm256_fmadd_ps((__m256)x, (__m256)y, (__m256)z))
+VECTOR(VD, double, (VD)_mm256_fmadd_pd((__m256d)x, (__m256d)y, (__m256d)z))
 #else
 #define EACH(f, n) ({ for (int l = 0; l < n; l++) z[l] = f(x[l], y[l], z[l]); z; })
-VECTOR(VF, float, 8, EACH(fmaF, 8))
-VECTOR(VD, double, 4, EACH(fmaD, 4))
+VECTOR(VF, float, EACH(fmaF, 8))
+VECTOR(VD, double, EACH(fmaD, 4))
 #endif
 #endif
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gaussgan.compile.arrays import KINDS, Array, Operation
+from gaussgan.compile.arrays import Array, Operation, kind_of
 from gaussgan.compile.errors import NotCompiled
 from gaussgan.compile.graph import Node
 
@@ -60,7 +60,7 @@ def compute(emitter: Any, node: Node, arguments: Sequence[Any], options: dict[st
     """Return the result of one operation of a graph: an `Array`, or a list of them.
 
     Raises:
-        NotCompiled: when the operation is not in the table.
+        NotCompiled: when the operation is not in the table, or its numbers have a precision that C programs lack.
     """
     if node.target is operator.getitem:
         return arguments[0][arguments[1]]
@@ -69,8 +69,6 @@ def compute(emitter: Any, node: Node, arguments: Sequence[Any], options: dict[st
     shape, dtype = (tuple(value.shape), value.dtype) if isinstance(value, Tensor) else ((), torch.float32)
     if name in BITWISE and dtype == torch.bool:
         name = BITWISE[name]
-    if dtype not in KINDS:
-        raise NotCompiled(f"numbers in {str(dtype).removeprefix('torch.')} cannot be compiled")
     call = Call(emitter, name, shape, dtype)
     if name in HANDLERS:
         return HANDLERS[name](call, *arguments, **options)
@@ -98,7 +96,7 @@ class Call:
     """
 
     def __init__(self, emitter: Any, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> None:
-        self.emitter, self.name, self.shape, self.dtype, self.kind = emitter, name, shape, dtype, KINDS[dtype]
+        self.emitter, self.name, self.shape, self.dtype, self.kind = emitter, name, shape, dtype, kind_of(dtype)
 
     def elements(self, expression: str, *operands: Any, truth: bool = False, truths: int = 0) -> Array:
         """Add an operation on single elements, and return its result.

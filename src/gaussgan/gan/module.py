@@ -22,7 +22,7 @@ from gaussgan.gan.game import Game, OptimizerFactory
 from gaussgan.gan.iteration import Iteration
 from gaussgan.gan.lightning_loop import count_iterations, set_epoch_length
 from gaussgan.gan.objectives import Objective
-from gaussgan.gan.one_run import with_attributes
+from gaussgan.gan.one_run import groups, with_attributes
 from gaussgan.gan.penalties import Penalty
 from gaussgan.gan.player import flatten
 from gaussgan.gan.schedules import advance
@@ -134,8 +134,8 @@ class GAN(LightningModule):
     def next_learning_rates(self, iterations: int) -> list[Tensor]:
         """Return both learning rates of the next iterations, [iterations] each, and advance the schedulers."""
         if not self.schedulers:
-            groups = [player.optimizer.param_groups[0] for player in (self.discriminator_player, self.generator_player)]
-            return [torch.full((iterations,), group["lr"], dtype=torch.float64) for group in groups]
+            rates = (group["lr"] for group in groups(self.iteration))
+            return [torch.full((iterations,), rate, dtype=torch.float64) for rate in rates]
         return [advance(scheduler, iterations) for scheduler in self.schedulers]
 
     @property
