@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+
+from gaussgan.setup.cgroups import control_groups
 
 LIMIT = "OMP_NUM_THREADS"  # the usual variable for the number of threads of a process; Ray sets it for each task
 LIMITS = (LIMIT, "SLURM_CPUS_PER_TASK")
+QUOTA_FILES = {1: ("cpu.cfs_quota_us", "cpu.cfs_period_us"), 2: ("cpu.max",)}  # version of cgroups → quota and period
 
 
 def threads_for(replicas: int, given: int | None) -> int:
@@ -38,15 +40,9 @@ def available_cores() -> int:
 
 def _quotas() -> Iterator[int]:
     """Yield the quotas of the control groups of this process, and of their parents, as numbers of cores."""
-    with suppress(OSError):
-        for line in Path("/proc/self/cgroup").read_text().splitlines():
-            _, controllers, group = line.split(":", 2)
-            names = [("", "cpu.max")] if not controllers else []  # version 2 of cgroups
-            names += [("cpu", "cpu.cfs_quota_us cpu.cfs_period_us")] if "cpu" in controllers.split(",") else []
-            for top, files in names:
-                for path in [PurePosixPath(group), *PurePosixPath(group).parents]:
-                    with suppress(OSError, ValueError):  # there is no such file, or it says "max"
-                        texts = [Path(f"/sys/fs/cgroup/{top}{path}", file).read_text() for file in files.split()]
-                        quota, period = map(int, " ".join(texts).split())
-                        if quota > 0:
-                            yield -(-quota // period)
+    for version, group in control_groups("cpu"):
+        with suppress(OSError, ValueError):  # there is no such file, or it says "max"
+            texts = [(group / file).read_text() for file in QUOTA_FILES[version]]
+            quota, period = map(int, " ".join(texts).split())
+            if quota > 0:
+                yield -(-quota // period)

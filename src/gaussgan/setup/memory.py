@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
@@ -20,9 +19,11 @@ from gaussgan.data.distributions import Distribution
 from gaussgan.evaluation.chunked import CHUNK
 from gaussgan.evaluation.evaluator import DIRECTIONS, MOMENT_SAMPLES
 from gaussgan.networks.build import build_networks
+from gaussgan.setup.cgroups import control_groups
 
 PROGRAM_BYTES = 3e8  # memory of Python, torch and Lightning
 BATCH_BYTES = 1_600  # memory of the Python objects of one batch
+LIMIT_FILES = {1: "memory.limit_in_bytes", 2: "memory.max"}  # version of cgroups → file with the limit
 COPIES = 4  # at least: each parameter, its gradient, and two copies while a checkpoint is written
 SMALL = 1_000_000  # networks with at most this many parameters are called on the CPU to measure them
 MATRICES = 10  # number of d × d matrices in float64 during an evaluation
@@ -83,29 +84,15 @@ def available() -> float:
     limits = [math.inf]
     with suppress(AttributeError, ValueError, OSError):  # some systems lack these names
         limits.append(float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")))
-    for file in _cgroup_limits():
-        with suppress(OSError, ValueError):
-            limits.append(float(file.read_text()))
+    for version, group in control_groups("memory"):
+        with suppress(OSError, ValueError):  # there is no such file, or it says "max"
+            limits.append(float((group / LIMIT_FILES[version]).read_text()))
     with suppress(ImportError):
         import resource
 
         soft = (resource.getrlimit(name)[0] for name in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
         limits += [float(limit) for limit in soft if limit != resource.RLIM_INFINITY]
     return min(limits)
-
-
-def _cgroup_limits() -> Iterator[Path]:
-    """Yield the files with the memory limits of this process: one for each of its control groups and their parents.
-
-    The control groups may be those of version 1 or of version 2 of cgroups.
-    """
-    with suppress(OSError):
-        for line in Path("/proc/self/cgroup").read_text().splitlines():
-            _, controllers, group = line.split(":", 2)
-            name = {"": "memory.max", "memory": "memory/memory.limit_in_bytes"}.get(controllers)
-            for path in [PurePosixPath(group), *PurePosixPath(group).parents] if name else ():
-                top, _, file = f"/{name}".rpartition("/")
-                yield Path(f"/sys/fs/cgroup{top}{path}", file)
 
 
 def training_needs(config: Mapping[str, Any], distribution: Distribution) -> Needs:
