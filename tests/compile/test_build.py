@@ -67,7 +67,9 @@ def test_a_library_is_built_once(cache: Path, counted: Callable[[], int], monkey
 
 
 @pytest.mark.parametrize("damage", ["truncated", "changed", "empty", "no digest", "digest of another", "not a text"])
-def test_a_damaged_file_of_the_cache_is_built_again(cache: Path, counted: Callable[[], int], damage: str) -> None:
+def test_a_damaged_file_of_the_cache_is_built_again(
+    cache: Path, counted: Callable[[], int], caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
     assert result() == 7
     (library,), (digest,) = cache.glob("*.so"), cache.glob("*.sha256")
     whole = library.read_bytes()
@@ -81,11 +83,16 @@ def test_a_damaged_file_of_the_cache_is_built_again(cache: Path, counted: Callab
     assert counted() == 2
     assert result() == 7
     assert counted() == 2
+    assert caplog.messages == [f"{library} is damaged, and is built again"]
 
 
 @pytest.mark.parametrize("home", ["file", "relative", ""])
 def test_without_a_cache_it_is_built_each_time(
-    tmp_path: Path, counted: Callable[[], int], monkeypatch: pytest.MonkeyPatch, home: str
+    tmp_path: Path,
+    counted: Callable[[], int],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    home: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "file"))
@@ -95,6 +102,9 @@ def test_without_a_cache_it_is_built_each_time(
     assert result() == result() == 7
     assert counted() == 2
     assert not (tmp_path / "relative").exists()
+    (line,) = caplog.messages  # of three calls
+    place = tmp_path / "file" / ("gaussgan" if home == "file" else ".cache/gaussgan")
+    assert line == f"compiled programs are not kept in {place}: Not a directory"
 
 
 def test_the_default_cache_is_in_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

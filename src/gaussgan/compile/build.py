@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import logging
 import os
 import platform
 import shlex
@@ -28,6 +29,8 @@ FLAGS = (
 # once (a 2 × 2 product in double precision, at -O1).
 VECTORIZE = ("-ftree-vectorize", "-fvect-cost-model=dynamic", "-fno-tree-slp-vectorize")
 LAST = 250  # characters of a compiler's message
+
+log = logging.getLogger(__name__)
 
 
 def build(source: str, header: str, vectorize: bool = False) -> ctypes.CDLL:
@@ -129,18 +132,28 @@ def cpu() -> str:
 
 
 def cache_directory() -> Path | None:
-    """Return the directory of built libraries, in the user's cache directory; None if it cannot be written."""
+    """Return the directory of built libraries, in the user's cache directory; None if it cannot be used."""
     home = Path(os.environ.get("XDG_CACHE_HOME", ""))
     if not home.is_absolute():  # its specification says to ignore it then
         home = Path("~/Library/Caches" if sys.platform == "darwin" else "~/.cache")
+    directory = home / "gaussgan"
     try:
-        directory = home.expanduser() / "gaussgan"
+        directory = directory.expanduser()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):
             pass
-    except (OSError, RuntimeError):  # RuntimeError: there is no home directory
-        return None
-    return directory if directory.stat().st_uid == os.getuid() else None
+        if directory.stat().st_uid == os.getuid():
+            return directory
+        reason = "it belongs to another user"
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home directory
+        reason = getattr(error, "strerror", None) or str(error)
+    _warn(f"compiled programs are not kept in {directory}: {reason}")
+    return None
+
+
+@cache
+def _warn(line: str) -> None:
+    log.warning(line)  # once in a process
 
 
 def _run(command: list[str], directory: Path) -> None:
@@ -160,11 +173,15 @@ def _digest(path: Path) -> str:
 def _load(path: Path) -> ctypes.CDLL | None:
     """Return a library of the cache; None if it is missing or damaged. A damaged file could stop the process."""
     try:
-        if path.with_suffix(".sha256").read_text() != _digest(path):
-            return None
-    except (OSError, ValueError):
+        intact = path.with_suffix(".sha256").read_text() == _digest(path)
+    except FileNotFoundError:
         return None
-    return _open(path)
+    except (OSError, ValueError):
+        intact = False
+    library = _open(path) if intact else None
+    if library is None:
+        _warn(f"{path} is damaged, and is built again")
+    return library
 
 
 def _open(path: Path) -> ctypes.CDLL | None:

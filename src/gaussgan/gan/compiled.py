@@ -149,7 +149,7 @@ class CompiledIterations:
 
     @property
     def backend(self) -> str:
-        return ", ".join(f"{each.backend} for batches of {n} examples" for n, each in self.programs.items())
+        return ", ".join(f"{each.backend} for batches of {n} example{'s' * (n > 1)}" for n, each in self.programs.items())
 
     @staticmethod
     def _error(code: int, outputs: int, first: int, iterations: int) -> Diverged:
