@@ -149,7 +149,8 @@ class CompiledIterations:
 
     @property
     def backend(self) -> str:
-        return ", ".join(f"{each.backend} for batches of {n} example{'s' * (n > 1)}" for n, each in self.programs.items())
+        lines = (f"{each.backend} for batches of {n} example{'s' * (n > 1)}" for n, each in self.programs.items())
+        return ", ".join(lines)
 
     @staticmethod
     def _error(code: int, outputs: int, first: int, iterations: int) -> Diverged:
