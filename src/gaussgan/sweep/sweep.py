@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -77,14 +77,15 @@ class Sweep:
                 record_killed(self.directory)
             place_jobs(jobs, self.directory, grows)
             self.jobs += jobs
-            in_groups = {job for members in self._groups_that_go_on(jobs).values() for job in members}
+            going_on = self._groups_that_go_on(jobs)
+            in_groups = {job for members in going_on.values() for job in members}
             for job in jobs:
                 job.goes_on = not job.is_done and (job in in_groups or (job.run_dir / LAST).exists())
             if self.dry_run:
                 for job in jobs:
                     job.finish(math.inf)
                 return [job.returned for job in jobs]
-            tasks = self._tasks(jobs)
+            tasks = self._tasks(jobs, going_on)
         done = [job for job in jobs if job.is_done]
         for job in done:
             job.conclude()
@@ -116,11 +117,16 @@ class Sweep:
     def _log_as_sweep(self) -> None:
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
 
-    def _tasks(self, jobs: Sequence[Job]) -> list[Task]:
-        """Divide the jobs that are not done into tasks. The tasks are in the order of their first jobs."""
+    def _tasks(self, jobs: Sequence[Job], going_on: Mapping[Path, Sequence[Job]]) -> list[Task]:
+        """Divide the jobs that are not done into tasks. The tasks are in the order of their first jobs.
+
+        Args:
+            jobs: all jobs.
+            going_on: the jobs of each group that goes on from a checkpoint, by its directory.
+        """
         todo = [job for job in jobs if not job.is_done]
-        self._remove_groups(jobs, todo)
-        tasks = [self._task(members, group) for group, members in self._groups_that_go_on(jobs).items()]
+        self._remove_groups(jobs, todo, going_on)
+        tasks = [self._task(members, group) for group, members in going_on.items()]
         left = {*todo}.difference(*(task.jobs for task in tasks))
         workers = getattr(self.executor, "workers", 1)
         # All jobs are divided, also those that are done: the last digits of a run depend on how many train together.
@@ -148,9 +154,8 @@ class Sweep:
         found = {group: members for group, members in self._stopped_groups(jobs) if (group / LAST).exists()}
         return {group: [job for job in members if job] for group, members in found.items() if members and all(members)}
 
-    def _remove_groups(self, jobs: Sequence[Job], todo: Sequence[Job]) -> None:
+    def _remove_groups(self, jobs: Sequence[Job], todo: Sequence[Job], going_on: Collection[Path]) -> None:
         """Remove the directories of those groups that cannot go on, because their jobs begin again."""
-        going_on = self._groups_that_go_on(jobs)
         for group, members in self._stopped_groups(jobs):
             if group not in going_on and any(job in todo for job in members):
                 if is_locked(group):
