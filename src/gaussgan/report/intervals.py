@@ -40,7 +40,8 @@ def median_interval(values: Array) -> Interval:
     else:
         first, second, probability = _middle_pairs(n)
         a, b = ordered[first], ordered[second]
-        means = np.where(a == -b, 0.0, np.where(a == -b, 0.0, a) / 2 + np.where(a == -b, 0.0, b) / 2)  # also for ±∞
+        with np.errstate(invalid="ignore"):  # ∞ − ∞, which counts as 0
+            means = np.where(a == -b, 0.0, a / 2 + b / 2)
         order = np.argsort(means)
         places = np.searchsorted(np.cumsum(probability[order]), [LEVEL / 2, 1 - LEVEL / 2])
         low, high = means[order][places.clip(0, len(means) - 1)]
