@@ -192,14 +192,14 @@ def test_the_limit_that_ends_a_run_is_the_one_that_is_reached(
 
 
 def test_a_defect_is_recorded_as_failed(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gaussgan.data.datamodule import GaussianDataModule
+    from gaussgan.data.datamodule import DataModule
     from gaussgan.gan.module import GAN
 
     def defect(*_: object) -> None:
         raise RuntimeError("the cat\nate it")
 
     monkeypatch.setattr(GAN, "training_step", defect)
-    monkeypatch.setattr(GaussianDataModule, "moments", defect)  # such as memory, which the record would lack too
+    monkeypatch.setattr(DataModule, "moments", defect)  # such as memory, which the record would lack too
     cfg = compose(*SMALL)
     with pytest.raises(RuntimeError, match="the cat"):
         train(cfg)

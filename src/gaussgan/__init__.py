@@ -5,7 +5,7 @@ from typing import Any
 from gaussgan import fast_imports
 
 __all__ = ["load_run", "simulate"]
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 fast_imports.install()
 

@@ -29,7 +29,7 @@ from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.cli.hints import explain
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
-from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.datamodule import DataModule
 from gaussgan.evaluation.baseline import mle_w2
 from gaussgan.gan.module import GAN
 from gaussgan.runs.signals import noting, received, stopped_by
@@ -107,7 +107,7 @@ def simulate(overrides: Sequence[str] = (), seeds: Iterable[int] = (0,)) -> Simu
     return _results(gan, data, trainer)
 
 
-def _results(gan: GAN, data: GaussianDataModule, trainer: Trainer) -> Simulation:
+def _results(gan: GAN, data: DataModule, trainer: Trainer) -> Simulation:
     history = evaluation_of(trainer).history
     tags = [tag for tag in history[0] if not tag.startswith(("iteration", "epoch", "perf/"))] if history else []
     rows = {tag: [torch.as_tensor(row[tag], dtype=torch.float64).reshape(-1).cpu() for row in history] for tag in tags}

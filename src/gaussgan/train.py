@@ -20,7 +20,7 @@ from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.per_replica import pairing_seeds
-from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.datamodule import DataModule
 from gaussgan.data.distributions import name_of
 from gaussgan.data.iterations import iteration_limits
 from gaussgan.evaluation.scores import final_score
@@ -68,7 +68,7 @@ def train(cfg: DictConfig) -> float:
             raise
 
 
-def fit(gan: GAN, data: GaussianDataModule, trainer: Trainer, ckpt_path: str | None = None) -> None:
+def fit(gan: GAN, data: DataModule, trainer: Trainer, ckpt_path: str | None = None) -> None:
     """Train a run. The trainer's callbacks write the run's files, even if the run fails.
 
     If the run diverges, training ends, but no error is raised.
@@ -117,7 +117,7 @@ def freeze_once() -> None:
         gc.freeze()
 
 
-def conclude(gan: GAN, data: GaussianDataModule, trainer: Trainer, directory: Path) -> float:
+def conclude(gan: GAN, data: DataModule, trainer: Trainer, directory: Path) -> float:
     """Print a table with the results of a run that has ended, and return the score of the run.
 
     The function `final_score` defines the score.

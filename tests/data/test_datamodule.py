@@ -4,7 +4,7 @@ from math import ceil
 import pytest
 import torch
 
-from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.datamodule import DataModule
 from gaussgan.data.distributions import AffineGaussian
 from gaussgan.data.gaussian import sample_moments
 from gaussgan.data.loader import Batch, BlockLoader
@@ -13,15 +13,15 @@ from gaussgan.evaluation.chunked import evaluator_of
 DISTRIBUTION = AffineGaussian([[1, 2], [-0.1, 0.5]], [1, 2])
 
 
-def data_module(**changes: object) -> GaussianDataModule:
+def data_module(**changes: object) -> DataModule:
     defaults = {
         "distribution": DISTRIBUTION, "num_examples": 20, "batch_size": 6, "steps_per_execution": 3, "fresh": False,
         "latent_dim": 3, "seed": 0,
     }  # fmt: skip
-    return GaussianDataModule(**{**defaults, **changes})  # type: ignore[arg-type]
+    return DataModule(**{**defaults, **changes})  # type: ignore[arg-type]
 
 
-def loader(data: GaussianDataModule, **changes: int) -> BlockLoader:
+def loader(data: DataModule, **changes: int) -> BlockLoader:
     defaults = {"iterations": data.iterations, "batch_size": data.batch_size, "steps_per_execution": 3}
     return BlockLoader(data.draw_epoch, **{**defaults, **changes})
 

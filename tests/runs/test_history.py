@@ -9,7 +9,7 @@ import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.datamodule import DataModule
 from gaussgan.runs.directory import LAST
 from gaussgan.runs.history import pack, unpack, write_history
 from gaussgan.runs.record import read_record
@@ -105,14 +105,14 @@ def test_runs_that_are_trained_together_have_their_own_histories(compose: Compos
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, SystemExit])
 def test_any_end_leaves_a_history(compose: Compose, monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
-    draw = GaussianDataModule.draw_epoch
+    draw = DataModule.draw_epoch
 
-    def stop(data: GaussianDataModule, epoch: int) -> object:
+    def stop(data: DataModule, epoch: int) -> object:
         if epoch == 2:
             raise error
         return draw(data, epoch)
 
-    monkeypatch.setattr(GaussianDataModule, "draw_epoch", stop)
+    monkeypatch.setattr(DataModule, "draw_epoch", stop)
     cfg = compose(*SMALL, "~callbacks.pictures")
     with pytest.raises((error, RuntimeError)):  # a call of sys.exit, which Lightning makes here too, is an error
         train(cfg)

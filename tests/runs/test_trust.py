@@ -233,7 +233,7 @@ OF_A_RESUMED_RUN: dict[str, Callable[[Checkpoint], Any]] = {
     "the number of tensors of the update rule": put("memory", lambda memory: memory[:1]),
     "a schedule": put("lr_schedulers", []),
     "a loop": put("loops", "fit_loop", "epoch_progress", "current", "completed", None),
-    "a position in the data": put("GaussianDataModule", "position", 3),
+    "a position in the data": put("DataModule", "position", 3),
     "a callback": put("callbacks", "Checkpoints", "least", "least"),
     "a measure": put("history", "names", 6, "val/other"),
     "Lightning's version": put("pytorch-lightning_version", "1.2.0"),
@@ -257,12 +257,12 @@ def test_it_is_not_resumed_either_and_nothing_is_written(forge: Callable[..., Pa
 
 
 def test_a_checkpoint_of_another_version_is_refused(forge: Callable[..., Path]) -> None:
-    for change, version in ((put("epoch_account", ()), "0.1"), (put("gaussgan_version", "0.3.1"), "0.3.1")):
-        assert f"was written by gaussgan {version}, and gaussgan 0.2" in refusal(lambda c=change: load_run(forge(c)))
+    for change, version in ((put("epoch_account", ()), "0.1"), (put("gaussgan_version", "0.4.1"), "0.4.1")):
+        assert f"was written by gaussgan {version}, and gaussgan 0.3" in refusal(lambda c=change: load_run(forge(c)))
 
 
 def test_a_run_that_drew_other_random_numbers_is_loaded_but_not_resumed(forge: Callable[..., Path]) -> None:
-    directory = forge(put("GaussianDataModule", "scheme", 1))
+    directory = forge(put("DataModule", "scheme", 1))
     load_run(directory)
     message = refusal(lambda: assemble(configuration(directory, resumed=True)))
     assert message.startswith("ckpt_path: ")

@@ -163,7 +163,7 @@ def test_a_checkpoint_from_before_there_were_modes_is_refused_for_its_numbers(co
     train(compose(*SHORT))
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
     checkpoint = read_checkpoint(last)
-    del checkpoint["config"]["compile"], checkpoint["GaussianDataModule"]["scheme"]
+    del checkpoint["config"]["compile"], checkpoint["DataModule"]["scheme"]
     torch.save(checkpoint, last)
     with pytest.raises(ConfigError, match="draws other random numbers for the same seed"):
         train(compose(*SHORT, f"ckpt_path={last}", name="more"))

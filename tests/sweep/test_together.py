@@ -89,7 +89,7 @@ def test_each_run_equals_a_run_alone(both: Callable, common: tuple[str, ...], di
             assert theirs.keys() - {"diverged"} == mine.keys() - {"diverged"}
             for key in ("state_dict", "optimizer_states", "memory", "epoch_sums"):
                 torch.testing.assert_close(mine[key], theirs[key], rtol=1e-9, atol=1e-9, equal_nan=True)
-            for key in ("global_step", "epoch", "loops", "lr_schedulers", "GaussianDataModule"):
+            for key in ("global_step", "epoch", "loops", "lr_schedulers", "DataModule"):
                 assert mine[key] == theirs[key], key
             assert mine["callbacks"].keys() == theirs["callbacks"].keys()
             least = [each["callbacks"]["Checkpoints"]["least"] for each in (mine, theirs)]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gaussgan import figures
 from gaussgan.config.per_replica import replica_groups
-from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.datamodule import DataModule
 from gaussgan.data.loader import Batch
 from gaussgan.evaluation.baseline import mle_w2
 from gaussgan.evaluation.chunked import ChunkedEvaluator
@@ -42,7 +42,7 @@ class Snapshot:
     """The state of a run after `iterations` iterations, from which pictures are drawn."""
 
     gan: GAN
-    data: GaussianDataModule
+    data: DataModule
     evaluator: Evaluator | ChunkedEvaluator
     iterations: int
     history: Sequence[Row] = ()  # one row of measures for each evaluated epoch

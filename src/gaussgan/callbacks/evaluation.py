@@ -11,7 +11,7 @@ from pytorch_lightning import Callback, Trainer
 from torch import Tensor, nn
 
 from gaussgan.callbacks.epochs import is_evaluated, monitored, passes, series
-from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.datamodule import DataModule
 from gaussgan.data.distributions import Distribution
 from gaussgan.data.intervals import logs_at_this_step
 from gaussgan.data.iterations import data_of, planned_iterations
@@ -58,7 +58,7 @@ class Evaluation(Callback):
         self.skipped: list[str] = []  # the measures that are NaN in the last row of `history` because of the epoch
         self._evaluator: Evaluator | ChunkedEvaluator | None = None
 
-    def evaluator(self, data: GaussianDataModule) -> Evaluator | ChunkedEvaluator:
+    def evaluator(self, data: DataModule) -> Evaluator | ChunkedEvaluator:
         """Return the object that measures the distances. The first call creates it; later calls return the same one."""
         if self._evaluator is None:
             self._evaluator = evaluator_of(data)
@@ -137,11 +137,11 @@ class Evaluation(Callback):
                 measure = self.evaluator(data_of(trainer)).optimality
                 self._add(trainer, gan, measure(gan.generator, gan.discriminator, gan.logistic))
 
-    def names(self, gan: GAN, data: GaussianDataModule) -> list[str]:
+    def names(self, gan: GAN, data: DataModule) -> list[str]:
         """Return the keys of a row of `history`. The keys are known before training."""
         return ["iteration", "epoch", *self._example_row(gan, data)]
 
-    def metrics(self, gan: GAN, data: GaussianDataModule) -> list[str]:
+    def metrics(self, gan: GAN, data: DataModule) -> list[str]:
         """Return the names of the numbers that this callback logs after each epoch.
 
         For a run with replicas, each measure is logged as a mean over the replicas, and as quantiles with names such as
@@ -149,11 +149,11 @@ class Evaluation(Callback):
         """
         return [*aggregate(self._example_row(gan, data))]
 
-    def _example_row(self, gan: GAN, data: GaussianDataModule) -> dict[str, Any]:
+    def _example_row(self, gan: GAN, data: DataModule) -> dict[str, Any]:
         means = dict.fromkeys(TAGS, torch.zeros(gan.replicas).squeeze())
         return {**means, **self._measure(gan, data), "perf/examples_per_second": 0.0}
 
-    def _measure(self, gan: GAN, data: GaussianDataModule, densities: bool = True) -> dict[str, Tensor]:
+    def _measure(self, gan: GAN, data: DataModule, densities: bool = True) -> dict[str, Tensor]:
         evaluator = self.evaluator(data)
         with gan.evaluating():
             values = distances_with_average(evaluator, gan.generator, gan.generator_ema)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.config.errors import ConfigError
-from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.datamodule import DataModule
 from gaussgan.data.iterations import data_of, planned_iterations
 from gaussgan.evaluation.baseline import mle_w2
 from gaussgan.evaluation.summary import group_rows, replica_rows, summary
@@ -51,7 +51,7 @@ class Ending(NamedTuple):
 def record_run(
     directory: Path,
     config: Mapping[str, Any],
-    data: GaussianDataModule,
+    data: DataModule,
     ending: Ending,
     history: Sequence[dict[str, Any]],
     diverged: Mapping[int, Diverged],

@@ -19,7 +19,7 @@ from gaussgan.rng import SCHEME
 
 
 @dataclass(eq=False, repr=False)
-class GaussianDataModule(LightningDataModule):
+class DataModule(LightningDataModule):
     """Draws examples from a distribution and shuffles them in each epoch. The last batch of an epoch may be smaller.
 
     Args:

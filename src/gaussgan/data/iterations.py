@@ -5,15 +5,15 @@ from __future__ import annotations
 from omegaconf import DictConfig
 from pytorch_lightning import Trainer
 
-from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.datamodule import DataModule
 
 
-def data_of(trainer: Trainer) -> GaussianDataModule:
+def data_of(trainer: Trainer) -> DataModule:
     """Return the data module of a trainer; None in a process that only starts other processes."""
     return trainer.datamodule  # type: ignore[attr-defined]
 
 
-def iteration_limits(trainer: Trainer | DictConfig, data: GaussianDataModule) -> dict[str, int]:
+def iteration_limits(trainer: Trainer | DictConfig, data: DataModule) -> dict[str, int]:
     """Return the number of iterations after which each of the settings "max_epochs" and "max_steps" ends a run.
 
     The result maps the name of a setting to this number. A setting that sets no limit has no entry.

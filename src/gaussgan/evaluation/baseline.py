@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.datamodule import DataModule
 from gaussgan.evaluation.gaussian import gaussian_w2
 
 
-def mle_w2(data: GaussianDataModule, iterations: int) -> Tensor | None:
+def mle_w2(data: DataModule, iterations: int) -> Tensor | None:
     """Return the 2-Wasserstein distance between a maximum-likelihood fit and the true distribution.
 
     The fit is the Gaussian that maximises the likelihood of the examples of a run's first iterations.

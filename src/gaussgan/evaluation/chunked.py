@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.datamodule import DataModule
 from gaussgan.data.distributions import Distribution, has_density
 from gaussgan.evaluation.evaluator import Evaluator
 from gaussgan.evaluation.scores import score
@@ -17,7 +17,7 @@ from gaussgan.networks.moments import has_closed_form
 CHUNK = 32  # number of replicas that are measured at once; their tensors fit in the cache of a core
 
 
-def evaluator_of(data: GaussianDataModule) -> Evaluator | ChunkedEvaluator:
+def evaluator_of(data: DataModule) -> Evaluator | ChunkedEvaluator:
     """Return an evaluator for a run with these data: a `ChunkedEvaluator` for replicas, otherwise an `Evaluator`."""
     if data.replicas > 1:
         return ChunkedEvaluator(data.distribution, data.latent_dim, data.seeds, data.validation_samples)

@@ -33,7 +33,7 @@ FORM: dict[str, Any] = {  # the required entries of a checkpoint and their types
     "state_dict": dict[str, Tensor],
     "optimizer_states": list[dict[str, Any]],
     "lr_schedulers": list[dict[str, Any]],
-    "GaussianDataModule": {"epoch": int, "position": int, "blocks": int},
+    "DataModule": {"epoch": int, "position": int, "blocks": int},
     "loops": {"fit_loop": {"epoch_loop.manual_optimization.optim_step_progress": {"total": {"completed": int}}}},
     "callbacks": dict[str, dict[str, Any]],
     "memory": list[Tensor],

@@ -12,7 +12,7 @@ from torch import nn
 from gaussgan import networks
 from gaussgan.config.errors import ConfigError
 from gaussgan.data import distributions
-from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.datamodule import DataModule
 
 DISTRIBUTIONS = (
     distributions.AffineGaussian, distributions.Dirac, distributions.GaussianMixture, distributions.grid,
@@ -26,7 +26,7 @@ ACTIVATIONS = (
     nn.SiLU, nn.Softplus, nn.Softsign, nn.Tanh,
 )  # fmt: skip
 ALLOWED = {  # config key → the classes and functions that its _target_ may name
-    "data": (GaussianDataModule,),
+    "data": (DataModule,),
     "data.distribution": DISTRIBUTIONS,
     "generator": NETWORKS,
     "generator.activation": ACTIVATIONS,

@@ -21,7 +21,7 @@ from gaussgan.callbacks.checkpoints import AtomicCheckpointIO
 from gaussgan.config.check import translating_omegaconf_errors
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.per_replica import of_replica, seeds, varying
-from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.datamodule import DataModule
 from gaussgan.gan.module import GAN
 from gaussgan.loggers.make import make_loggers
 from gaussgan.networks.build import build_networks
@@ -38,7 +38,7 @@ from gaussgan.setup.trial import naming_key
 
 log = logging.getLogger(__name__)
 
-Run = tuple[GAN, GaussianDataModule, Trainer]
+Run = tuple[GAN, DataModule, Trainer]
 SLOW_TO_MAKE = 10_000  # making this many replicas takes seconds
 
 
@@ -128,7 +128,7 @@ def assemble_ahead(cfg: DictConfig) -> None:
     _assembled[:] = [_assemble(cfg, _plain(cfg))]
 
 
-def _make_data(cfg: DictConfig, config: dict[str, Any], mix: bool) -> GaussianDataModule:
+def _make_data(cfg: DictConfig, config: dict[str, Any], mix: bool) -> DataModule:
     make = instantiate(cfg.data, _partial_=True)  # seeds are passed below, because OmegaConf copies long lists slowly
     try:
         return make(mix=mix, threads=torch.get_num_threads(), **({"seed": seeds(config)} if cfg.replicas > 1 else {}))
@@ -175,7 +175,7 @@ def _replica_tensors(lists: Mapping[str, Any], component: str, ndim: int = 2) ->
     return {key: tuple(map(tensor, value)) if key == "betas" else tensor(value) for key, value in numbers.items()}
 
 
-def _check_objects(gan: GAN, data: GaussianDataModule, terms: Sequence[str]) -> None:
+def _check_objects(gan: GAN, data: DataModule, terms: Sequence[str]) -> None:
     """Call the networks, losses, penalties, optimizers, update rule and schedule of a run, to find errors before it.
 
     The calls that could change an object use a copy of the object. The global random number generators keep their

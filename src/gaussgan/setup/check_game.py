@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.schema import is_number
-from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.datamodule import DataModule
 from gaussgan.data.loader import Batch
 from gaussgan.gan.game import OptimizerFactory
 from gaussgan.gan.module import GAN
@@ -70,7 +70,7 @@ def check_penalties(penalties: Mapping[str, Any], gan: GAN, d: int) -> None:
             check_numbers(where, penalty(gan.discriminator, real, fake, mix), (*leading, ROWS, 1), finite=False)
 
 
-def check_update(gan: GAN, data: GaussianDataModule) -> None:
+def check_update(gan: GAN, data: DataModule) -> None:
     """Check that the update rule of a game follows the protocol `Update`.
 
     Args:

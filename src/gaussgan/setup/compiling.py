@@ -11,7 +11,7 @@ from pytorch_lightning.strategies import SingleDeviceStrategy
 from gaussgan.compile.errors import NotCompiled
 from gaussgan.config.compile_mode import MODES, chosen_by_auto, planned_length, typed_mode
 from gaussgan.config.errors import ConfigError
-from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.datamodule import DataModule
 from gaussgan.gan.compiled import compile_gan
 from gaussgan.gan.cuda_graphs import CudaGraphIterations
 from gaussgan.gan.module import GAN
@@ -73,7 +73,7 @@ def choose_mode(config: Mapping[str, Any]) -> Mode:
     return Mode(kept, path, note=note)
 
 
-def compile_run(mode: Mode, gan: GAN, data: GaussianDataModule, trainer: Trainer, build: bool = True) -> Mode:
+def compile_run(mode: Mode, gan: GAN, data: DataModule, trainer: Trainer, build: bool = True) -> Mode:
     """Compile a run if its mode is "on". Return its mode, which is "off" if it cannot be compiled and need not be.
 
     Args:

@@ -19,14 +19,14 @@ from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.config.dotted import flatten
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.recipe import differences
-from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.datamodule import DataModule
 from gaussgan.data.iterations import iteration_limits
 from gaussgan.gan.module import GAN
 from gaussgan.rng import SCHEME
 from gaussgan.runs.checkpoint import check_form, expecting_checkpoint, read_checkpoint
 
 
-def check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, trainer: Trainer) -> int:
+def check_checkpoint(cfg: DictConfig, gan: GAN, data: DataModule, trainer: Trainer) -> int:
     """Check that a run can resume from the checkpoint to which `ckpt_path` points. Return the checkpoint's iteration.
 
     Raises:
@@ -35,7 +35,7 @@ def check_checkpoint(cfg: DictConfig, gan: GAN, data: GaussianDataModule, traine
     path = cfg.ckpt_path
     with naming_ckpt_path():
         checkpoint = read_checkpoint(path)
-    if checkpoint["GaussianDataModule"].get("scheme") != SCHEME:
+    if checkpoint["DataModule"].get("scheme") != SCHEME:
         raise ConfigError(
             f"ckpt_path: {path} comes from a version of gaussgan that draws other random numbers for the same seed;"
             " finish the run with that version, or start a new run"
@@ -78,7 +78,7 @@ def naming_ckpt_path() -> Iterator[None]:
         raise ConfigError(f"ckpt_path: {error}") from error
 
 
-def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModule, trainer: Trainer) -> None:
+def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: DataModule, trainer: Trainer) -> None:
     """Check that the entries of a checkpoint have the same types and shapes as the entries that this run would save.
 
     Also check the version of Lightning, the names in the history, and the counts of iterations.
@@ -126,13 +126,13 @@ def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: GaussianDataModul
             callback.load_state_dict(deepcopy(saved))
 
 
-def _check_counts(checkpoint: Mapping[str, Any], data: GaussianDataModule) -> None:
+def _check_counts(checkpoint: Mapping[str, Any], data: DataModule) -> None:
     """Check that the entries of a checkpoint do not contradict each other about the number of finished iterations.
 
     Raises:
         ValueError: when they do.
     """
-    done, place, history = checkpoint["global_step"], checkpoint["GaussianDataModule"], checkpoint["history"]
+    done, place, history = checkpoint["global_step"], checkpoint["DataModule"], checkpoint["history"]
     loop = checkpoint["loops"]["fit_loop"]["epoch_loop.manual_optimization.optim_step_progress"]
     rows = history["rows"]
     recorded = rows[:, history["names"].index("iteration")].max().item() if len(rows) else 0

@@ -21,7 +21,7 @@ from gaussgan.callbacks.check import check_monitors
 from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.callbacks.progress import IterationsBar
 from gaussgan.config.errors import ConfigError
-from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.datamodule import DataModule
 from gaussgan.data.iterations import iteration_limits
 from gaussgan.gan.module import GAN
 
@@ -111,7 +111,7 @@ def _check_gpus(trainer: DictConfig, here: Sequence[str]) -> None:
         )
 
 
-def check_trainer(trainer: Trainer, callbacks: Mapping[str, Callback], gan: GAN, data: GaussianDataModule) -> None:
+def check_trainer(trainer: Trainer, callbacks: Mapping[str, Callback], gan: GAN, data: DataModule) -> None:
     """Check that a Trainer, the callbacks, the networks and the data of a run fit each other.
 
     Raises:
@@ -145,7 +145,7 @@ def _check_strategy(trainer: Trainer, replicas: int) -> None:
         )
 
 
-def _check_minimum_length(trainer: Trainer, data: GaussianDataModule) -> None:
+def _check_minimum_length(trainer: Trainer, data: DataModule) -> None:
     """Check that trainer.min_epochs and trainer.min_steps ask for no more iterations than the run has."""
     planned = min(iteration_limits(trainer, data).values())
     for key, iterations in (("min_epochs", data.iterations), ("min_steps", 1)):
@@ -156,7 +156,7 @@ def _check_minimum_length(trainer: Trainer, data: GaussianDataModule) -> None:
             )
 
 
-def _check_batch_norm(trainer: Trainer, gan: GAN, data: GaussianDataModule) -> None:
+def _check_batch_norm(trainer: Trainer, gan: GAN, data: DataModule) -> None:
     if not any(isinstance(module, nn.BatchNorm1d) for module in gan.modules()):
         return
     if trainer.world_size > 1:

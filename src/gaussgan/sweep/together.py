@@ -20,7 +20,7 @@ from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.callbacks.record import Ending, record_run
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.per_replica import together
-from gaussgan.data.datamodule import GaussianDataModule
+from gaussgan.data.datamodule import DataModule
 from gaussgan.evaluation.baseline import mle_w2
 from gaussgan.evaluation.scores import final_score, score
 from gaussgan.gan.module import GAN
@@ -127,7 +127,7 @@ def _write_runs(
     loggers: Mapping[int, Sequence[Logger]],
     directory: Path,
     gan: GAN,
-    data: GaussianDataModule,
+    data: DataModule,
     trainer: Trainer,
     start: Mapping[str, Tensor],
 ) -> list[float | Exception | None]:
