@@ -22,7 +22,7 @@ test: $(VENV)/installed ## run the tests
 	$(BIN)/pytest $(ARGS)
 
 test-extras: $(VENV)/installed ## install the extras, and run the tests of what they bring
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,wandb,mlflow,search,joblib,submitit,ray,bench]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,wandb,mlflow,search,joblib,submitit,ray,bench,parquet,images]'
 	$(BIN)/pytest -m extra $(ARGS)
 
 lint: $(VENV)/installed ## check style and types

@@ -265,7 +265,7 @@ TOO_MUCH = (
 def test_a_run_that_does_not_fit_in_memory_is_refused(
     compose: Compose, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr(memory, "available", lambda: 24e9)
+    monkeypatch.setattr(memory, "available_memory", lambda: 24e9)
     config = OmegaConf.to_container(compose(*overrides), resolve=True)
     with pytest.raises(ConfigError, match=r"^the run needs about .* GB of memory, but this machine has only .* GB"):
         check_memory(config)
@@ -285,7 +285,7 @@ def test_a_run_that_does_not_fit_on_the_gpu_is_refused(compose: Compose, monkeyp
 def test_a_machine_with_less_memory_refuses_more_runs(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     cfg = compose("replicas=4096")
     config = OmegaConf.to_container(cfg, resolve=True)
-    monkeypatch.setattr(memory, "available", lambda: 0.5e9)
+    monkeypatch.setattr(memory, "available_memory", lambda: 0.5e9)
     check_memory({**config, "replicas": 2})
     with pytest.raises(ConfigError, match="replicas=4096"):
         training.train(cfg)

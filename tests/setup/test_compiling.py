@@ -17,7 +17,7 @@ from gaussgan.data.loader import Batch
 from gaussgan.gan.module import GAN
 from gaussgan.runs.checkpoint import read_checkpoint
 from gaussgan.runs.record import read_record
-from gaussgan.setup import compiling, cores
+from gaussgan.setup import compiling
 from gaussgan.setup.explain import explain
 from gaussgan.simulation import simulate
 from gaussgan.train import train
@@ -86,18 +86,6 @@ def test_a_program_has_every_size_of_batch_and_its_threads(
     assert torch.get_num_threads() == 2  # as given; without a number it is 1
     train(compose(*SHORT, name="last"))
     assert torch.get_num_threads() == 1
-
-
-def test_cores_are_those_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(cores, "_quotas", lambda: iter(()))
-    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda _: {0, 2, 5}, raising=False)
-    assert cores.available_cores() == 3
-    monkeypatch.setattr(cores, "_quotas", lambda: iter([2, 8]))
-    assert cores.available_cores() == 2
-    for given, count in (("5", 5), ("4,2", 4), ("none", 2), ("0", 2)):
-        monkeypatch.setenv("OMP_NUM_THREADS", given)
-        assert cores.available_cores() == count
 
 
 def test_auto_is_eager_where_nothing_can_be_compiled(

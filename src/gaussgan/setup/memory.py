@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -18,12 +17,11 @@ from gaussgan.config.units import gigabytes
 from gaussgan.data.distributions import Distribution
 from gaussgan.evaluation.chunked import CHUNK
 from gaussgan.evaluation.evaluator import DIRECTIONS, MOMENT_SAMPLES
+from gaussgan.machine import available_memory
 from gaussgan.networks.build import build_networks
-from gaussgan.setup.cgroups import control_groups
 
 PROGRAM_BYTES = 3e8  # memory of Python, torch and Lightning
 BATCH_BYTES = 1_600  # memory of the Python objects of one batch
-LIMIT_FILES = {1: "memory.limit_in_bytes", 2: "memory.max"}  # version of cgroups → file with the limit
 COPIES = 4  # at least: each parameter, its gradient, and two copies while a checkpoint is written
 SMALL = 1_000_000  # networks with at most this many parameters are called on the CPU to measure them
 MATRICES = 10  # number of d × d matrices in float64 during an evaluation
@@ -56,7 +54,7 @@ def check_memory(config: Mapping[str, Any]) -> None:
 
 
 def _check_fits(needs: Needs, limit: float | None = None, where: str = "this machine") -> None:
-    limit, total = available() if limit is None else limit, needed(needs)
+    limit, total = available_memory() if limit is None else limit, needed(needs)
     if total > limit:
         what, size = max(needs.items(), key=lambda item: item[1])
         raise ConfigError(
@@ -73,26 +71,6 @@ def needed(needs: Needs) -> float:
             in this dict; the function adds it to the total.
     """
     return PROGRAM_BYTES + sum(needs.values())
-
-
-def available() -> float:
-    """Return how many bytes of memory this process may use.
-
-    This is the smallest of three numbers: the memory of the machine, the memory limit of the container in which the
-    process runs, and the resource limit (ulimit) of the process.
-    """
-    limits = [math.inf]
-    with suppress(AttributeError, ValueError, OSError):  # some systems lack these names
-        limits.append(float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")))
-    for version, group in control_groups("memory"):
-        with suppress(OSError, ValueError):  # there is no such file, or it says "max"
-            limits.append(float((group / LIMIT_FILES[version]).read_text()))
-    with suppress(ImportError):
-        import resource
-
-        soft = (resource.getrlimit(name)[0] for name in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
-        limits += [float(limit) for limit in soft if limit != resource.RLIM_INFINITY]
-    return min(limits)
 
 
 def training_needs(config: Mapping[str, Any], distribution: Distribution) -> Needs:

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 from hydra.core.utils import env_override
 
+from gaussgan.machine import THREADS, available_cores
 from gaussgan.runs.job_errors import FULL
 from gaussgan.runs.signals import NOTED
-from gaussgan.setup.cores import LIMIT, available_cores
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def _environment(together: int) -> dict[str, str]:
         together: the number of these tasks; 1 if tasks run one after the other, or on other machines.
     """
     places = [str(Path(place).absolute()) for place in sys.path]
-    own = {LIMIT: str(max(1, available_cores() // together))} if together > 1 and LIMIT not in os.environ else {}
+    own = {THREADS: str(max(1, available_cores() // together))} if together > 1 and THREADS not in os.environ else {}
     return {"PYTHONPATH": os.pathsep.join(places), "HYDRA_FULL_ERROR": str(int(FULL)), **own}
 
 

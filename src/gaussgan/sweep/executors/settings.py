@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from gaussgan.config import extras
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.keys import did_you_mean
 from gaussgan.config.schema import Rule
@@ -39,18 +39,13 @@ def check_settings(settings: Mapping[str, Any], rules: Mapping[str, Rule]) -> No
 
 
 def import_extra(name: str) -> ModuleType:
-    """Import a library that only some users need.
+    """Import a library of a launcher. The extra that installs it has the name of the library.
 
     Raises:
         ConfigError: when the library is not installed. The message names the extra that installs it.
     """
-    try:
-        return import_module(name)
-    except ImportError as error:
-        extra = name.partition(".")[0]
-        raise ConfigError(
-            f"hydra/launcher needs the package {extra}: pip install -c constraints.txt -e '.[{extra}]' ({error})"
-        ) from error
+    package = name.partition(".")[0]
+    return extras.import_extra(name, "hydra/launcher", package, package)
 
 
 def _flatten(settings: Mapping[str, Any], rules: Mapping[str, Rule], prefix: str = "") -> dict[str, Any]:

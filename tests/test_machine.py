@@ -1,11 +1,12 @@
 """Limits are those of all control groups of this process, and of the groups around them."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from gaussgan.setup import cores
-from gaussgan.setup.cgroups import control_groups
+import gaussgan.machine
+from gaussgan.machine import available_cores, control_groups
 
 GROUPS = "9:memory:/job/step\n5:cpu,cpuacct:/job\n2:pids:/\n0::/user\n"
 TOP = Path("/sys/fs/cgroup")
@@ -39,9 +40,21 @@ def test_quotas_are_rounded_up_to_cores(machine: dict[Path, str]) -> None:
     machine[TOP / "cpu" / "job" / "cpu.cfs_period_us"] = "100000\n"
     machine[TOP / "cpu" / "cpu.cfs_quota_us"] = "-1\n"  # no limit
     machine[TOP / "cpu" / "cpu.cfs_period_us"] = "100000\n"
-    assert [*cores._quotas()] == [3, 2]
+    assert [*gaussgan.machine._quotas()] == [3, 2]
 
 
 def test_a_system_without_control_groups_has_no_limits(machine: dict[Path, str]) -> None:
     machine.clear()
-    assert [*control_groups("memory")] == [*cores._quotas()] == []
+    assert [*control_groups("memory")] == [*gaussgan.machine._quotas()] == []
+
+
+def test_cores_are_those_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(gaussgan.machine, "_quotas", lambda: iter(()))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2, 5}, raising=False)
+    assert available_cores() == 3
+    monkeypatch.setattr(gaussgan.machine, "_quotas", lambda: iter([2, 8]))
+    assert available_cores() == 2
+    for given, count in (("5", 5), ("4,2", 4), ("none", 2), ("0", 2)):
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+        assert available_cores() == count
