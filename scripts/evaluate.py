@@ -31,7 +31,7 @@ def main() -> None:
     from gaussgan.runs.directory import BEST, LAST
     from gaussgan.runs.evaluate import compare, measure, smallest_rejected_n
     from gaussgan.runs.load import load_run
-    from gaussgan.runs.record import RECORD, read_record, read_replicas
+    from gaussgan.runs.record import how_it_ended
     from gaussgan.runs.table import measures
 
     run = load_run(arguments.run, BEST if arguments.best else LAST, arguments.replica, arguments.trust)
@@ -39,15 +39,11 @@ def main() -> None:
     measured = measure(run)
     of = "" if arguments.replica is None else f"replica {arguments.replica}, seed {run.config['seed']}, of "
     print(f"{of}{Path(arguments.run)} after {run.iterations:,} iterations")
-    record = read_record(run.directory) if (run.directory / RECORD).exists() else {"status": "unfinished"}
-    if arguments.replica is not None and (replicas := read_replicas(Path(arguments.run))[arguments.replica :]):
-        record["status"] = replicas[0]["status"]
-        if record["status"] == "diverged":
-            record["error"] = f"replica {arguments.replica} diverged"
-    if record["status"] == "diverged":
-        print(f"{record.get('error')}: the numbers below are from the last checkpoint before that")
-    elif record["status"] != "completed":
-        print(f"the run is {record['status']}" + (f": {record['error']}" if record.get("error") else ""))
+    status, error = how_it_ended(run.directory, arguments.replica)
+    if status == "diverged":
+        print(f"{error}: the numbers below are from the last checkpoint before that")
+    elif status != "completed":
+        print(f"the run is {status}" + (f": {error}" if error else ""))
     print(f"{'':45}{'learned':>9}   true")
     for name, value, true in measures(measured, run.distribution, has_closed_form(run.generator)):
         print(f"{name:45}{value:>9}   {true}")

@@ -100,6 +100,22 @@ def read_replicas(directory: Path) -> list[dict[str, str]]:
     return read_table(directory / REPLICAS, "status")
 
 
+def how_it_ended(directory: Path, replica: int | None = None) -> tuple[str, str | None]:
+    """Return the status of a run, or of one of its replicas, and the error that its record names, or None.
+
+    A run without a record is "unfinished".
+
+    Raises:
+        ConfigError: when the record or replicas.csv is damaged.
+    """
+    record = read_record(directory) if (directory / RECORD).exists() else {"status": "unfinished"}
+    status, error = record["status"], record.get("error")
+    if replica is not None and (replicas := read_replicas(directory)[replica:]):
+        status = replicas[0]["status"]
+        error = f"replica {replica} diverged" if status == "diverged" else error
+    return status, error
+
+
 def identity(config: Mapping[str, Any] | DictConfig) -> dict[str, Any]:
     """Return the entries of a record that follow from the configuration. Every record of the run contains them.
 
