@@ -2,12 +2,14 @@
 
 import math
 
+import numpy as np
 import ot
 import pytest
+import scipy.linalg
 import torch
 
 from gaussgan.data.distributions import grid, ring
-from gaussgan.evaluation.samples import mode_metrics, sliced_w2
+from gaussgan.evaluation.samples import fid, frechet, mode_metrics, sliced_w2
 from gaussgan.rng import normal, stream
 
 
@@ -66,3 +68,29 @@ def test_samples_that_are_not_finite(bad: float) -> None:
     values = mode_metrics(torch.full((10, 2), bad), distribution.modes, distribution.std)
     assert (values["val/modes"], values["val/high_quality"]) == (0, 0)
     assert values["val/reverse_kl"].isnan()
+
+
+def test_the_frechet_distance_of_a_shift_is_its_length() -> None:
+    x, shift = normal(500, 2, generator=stream(0, "x")), torch.tensor([3.0, 4.0])
+    torch.testing.assert_close(frechet(x, torch.stack([x + shift, x + 2 * shift])), torch.tensor([5.0, 10.0]).double())
+    assert frechet(x, x.index_fill(0, torch.tensor([0]), torch.inf)).isnan()
+
+
+@pytest.mark.parametrize(("n", "m"), [(400, 400), (300, 1200)])
+def test_the_bias_of_the_frechet_distance(n: int, m: int) -> None:
+    values = torch.tensor([0.5, 1.0, 1.0, 4.0])
+    x, y = (normal(400, k, 4, generator=stream(0, name)) * values.sqrt() for k, name in ((n, "x"), (m, "y")))
+    pairs = (values.unsqueeze(-1) * values / (values.unsqueeze(-1) + values)).sum()
+    expected = (1 / n + 1 / m) * (1.25 * values.sum() + pairs / 2)
+    squares = frechet(x, y).square()
+    error = squares.std().item() / math.sqrt(400)
+    assert squares.mean().item() == pytest.approx(expected.item(), abs=4 * error)
+    assert error < 0.05 * expected
+
+
+def test_the_fid_agrees_with_the_formula_of_other_software() -> None:
+    """‖m_p − m_q‖² + tr(C_p + C_q − 2 (C_p C_q)^½), with covariances divided by n − 1."""
+    x, y = normal(60, 5, generator=stream(0, "x")).double(), 2 * normal(40, 5, generator=stream(0, "y")).double() + 1
+    p, q = np.cov(x.numpy(), rowvar=False), np.cov(y.numpy(), rowvar=False)
+    theirs = ((x.mean(0) - y.mean(0)) ** 2).sum() + np.trace(p + q - 2 * scipy.linalg.sqrtm(p @ q).real)
+    assert fid(x, y).item() == pytest.approx(float(theirs))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gaussgan.data.gaussian import sample_moments
+from gaussgan.evaluation.gaussian import gaussian_w2
+
 
 def sliced_w2(x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
     """Return the sliced 2-Wasserstein distance SW₂ (not squared) of two samples x and y, in units of the data.
@@ -25,6 +28,36 @@ def sliced_w2(x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
     """
     x, y = (torch.sort(sample.double() @ directions.double().mT, dim=-2).values for sample in (x, y))
     return (x - y).square().mean((-2, -1)).sqrt()
+
+
+def frechet(x: Tensor, y: Tensor) -> Tensor:
+    """Return the Fréchet distance F (not squared) of two samples, in units of the data.
+
+    F is the 2-Wasserstein distance of the two Gaussians that have the means and covariances of the samples; see
+    `gaussian_w2`. It does not see differences beyond the second moments.
+
+    F is biased. If both samples come from one Gaussian whose covariance has the eigenvalues λ, then for large n and m
+
+        E F² ≈ (1/n + 1/m) (5/4 Σ_i λ_i + 1/2 Σ_ij λ_i λ_j / (λ_i + λ_j))
+
+    instead of 0. So F grows like n^−½ as n falls; with d equal eigenvalues λ, F² ≈ (1/n + 1/m) λ d (d + 5) / 4. Compare
+    two values only if they have the same n and m, as a value and its baseline have.
+
+    Shapes: x [..., n, d], y [..., m, d] → distance [...], in float64. NaN or infinity in a sample gives NaN.
+    """
+    return gaussian_w2(*sample_moments(x), *sample_moments(y))
+
+
+def fid(x: Tensor, y: Tensor) -> Tensor:
+    """Return the Fréchet inception distance of features of the Inception network, as other software computes it.
+
+    It is the square of `frechet`, but covariances are divided by n − 1. Heusel et al. 2017, arXiv 1706.08500.
+
+    Shapes: x [..., n, f], y [..., m, f] → distance [...], in float64. NaN or infinity in a sample gives NaN.
+    """
+    (mean_x, cov_x), (mean_y, cov_y) = sample_moments(x), sample_moments(y)
+    n, m = x.shape[-2], y.shape[-2]
+    return gaussian_w2(mean_x, cov_x * n / (n - 1), mean_y, cov_y * m / (m - 1)).square()
 
 
 def mode_metrics(x: Tensor, modes: Tensor, std: float) -> dict[str, Tensor]:
