@@ -106,19 +106,19 @@ def test_the_last_epoch_is_evaluated_and_best_is_the_best_of_all_rows(compose: C
 
 @pytest.mark.parametrize("name", ["Stop", "LateStop", "Send"])
 def test_a_run_that_ends_elsewhere_is_evaluated_there_and_goes_on_as_if_it_had_not(compose: Compose, name: str) -> None:
-    recipe = (*TINY, "evaluate_every=4", "trainer.max_epochs=8")
-    whole, part = compose(*recipe, name="whole"), compose(*recipe, stop(name, 6), name="part")
+    recipe = (*TINY, "evaluate_every=8", "trainer.max_epochs=16")
+    whole, part = compose(*recipe, name="whole"), compose(*recipe, stop(name, 13), name="part")  # one block
     train(whole)
     if name == "Send":
         with pytest.raises(SystemExit):
             train(part)
     else:
         train(part)
-    assert epochs(part) == [4, 6]
+    assert epochs(part) == [8, 13]
     directory = Path(part.run_dir)
     assert read_record(directory)["val/w2"] == float(table(part)[-1]["val/w2"])
-    assert read_checkpoint(directory / LAST)["global_step"] == 18
-    assert read_checkpoint(directory / BEST)["global_step"] == 12
+    assert read_checkpoint(directory / LAST)["global_step"] == 39
+    assert read_checkpoint(directory / BEST)["global_step"] == 24
     train(compose(*recipe, f"ckpt_path={directory / LAST}", name="part"))
     ours, theirs = (read_checkpoint(Path(cfg.run_dir) / LAST) for cfg in (part, whole))
     assert all(torch.equal(value, theirs["state_dict"][key]) for key, value in ours["state_dict"].items())

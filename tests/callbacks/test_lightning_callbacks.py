@@ -176,7 +176,7 @@ def test_the_others_work(compose: Compose, caplog: pytest.LogCaptureFixture, cap
         add("Checkpoint"), add("Callback"), add("Bar"),
     )  # fmt: skip
     train(cfg)
-    assert Bar.seen == [10, 20, 30]
+    assert {10, 20, 30} <= {*Bar.seen}
     assert "discriminator" in caplog.text
     assert "Trainer object" in capsys.readouterr().out
     scalars = EventAccumulator(cfg.run_dir).Reload().Tags()["scalars"]

@@ -86,7 +86,7 @@ def test_each_run_equals_a_run_alone(both: Callable, common: tuple[str, ...], di
         assert names[0] == names[1]
         for name in names[0]:
             theirs, mine = (read_checkpoint(path / name) for path in (one, other))
-            assert theirs.keys() - {"diverged"} == mine.keys() - {"diverged"}
+            assert theirs.keys() - {"diverged", "frames"} == mine.keys() - {"diverged"}
             for key in ("state_dict", "optimizer_states", "memory", "epoch_sums"):
                 torch.testing.assert_close(mine[key], theirs[key], rtol=1e-9, atol=1e-9, equal_nan=True)
             for key in ("global_step", "epoch", "loops", "lr_schedulers", "DataModule"):

@@ -6,9 +6,10 @@ files that these callbacks write.
 
 from gaussgan.callbacks.checkpoints import Checkpoints
 from gaussgan.callbacks.evaluation import Evaluation
+from gaussgan.callbacks.frames import Frames
 from gaussgan.callbacks.learning_rates import LearningRateMonitor
 from gaussgan.callbacks.pictures import Pictures
 from gaussgan.callbacks.record import Record
 from gaussgan.callbacks.trajectory import Trajectory
 
-__all__ = ["Checkpoints", "Evaluation", "LearningRateMonitor", "Pictures", "Record", "Trajectory"]
+__all__ = ["Checkpoints", "Evaluation", "Frames", "LearningRateMonitor", "Pictures", "Record", "Trajectory"]

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from pytorch_lightning import Callback, Trainer
+
+PER_OCTAVE = 6  # log-spaced iterations while the number of iterations doubles
+
+
+def log_spaced(first: int, last: int, per_octave: int = PER_OCTAVE) -> list[int]:
+    """Return the iterations from `first` to `last` that are round(2^(j / per_octave)) for a whole number j ≥ 0.
+
+    They do not depend on the length of a run, so a run that is made longer goes on with the same iterations.
+    """
+    if last < max(first, 1):
+        return []
+    js = range(max(0, _nearest(max(first, 1), per_octave) - per_octave), _nearest(last, per_octave) + per_octave)
+    return sorted({i for i in (round(2 ** (j / per_octave)) for j in js) if first <= i <= last})
+
+
+def _nearest(iteration: int, per_octave: int) -> int:
+    return round(per_octave * math.log2(iteration))
 
 
 def steps_to_end_at(trainer: Trainer) -> list[int]:

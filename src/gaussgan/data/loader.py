@@ -47,8 +47,8 @@ class BlockLoader:
 
     Each call of `iter` starts the next epoch, or resumes the current epoch if it is not over. The tensors of an epoch
     are drawn and moved to the device once. Batches are views of these tensors, so a batch costs almost nothing. A block
-    ends after `steps_per_execution` iterations, at the end of the epoch, at `max_steps`, and at each multiple of a
-    number in `every`. So a checkpoint never falls inside a block.
+    ends after `steps_per_execution` iterations, at the end of the epoch, at `max_steps`, at each multiple of a number
+    in `every`, and at each of `marks`. So neither a checkpoint nor a frame falls inside a block.
 
     Args:
         draw_epoch: maps the number of an epoch to one `Batch` with all tensors of that epoch, already shuffled.
@@ -58,6 +58,8 @@ class BlockLoader:
         max_steps: the iteration at which the run ends; -1 for no limit.
         every: intervals in iterations. A block ends at each multiple of each interval, counted from the start of the
             run.
+        marks: maps two iterations to those iterations from the first to the second at which a block ends, counted from
+            the start of the run.
         shard: (r, n) for process r of n. This process gets every n-th row of each batch, starting at row r.
     """
 
@@ -67,6 +69,7 @@ class BlockLoader:
     steps_per_execution: int
     max_steps: int = -1
     every: Sequence[int] = ()
+    marks: Callable[[int, int], Iterable[int]] = lambda first, last: ()
     shard: tuple[int, int] = (0, 1)
 
     def __post_init__(self) -> None:
@@ -117,6 +120,7 @@ class BlockLoader:
         start = epoch * self.iterations
         marks = {self.max_steps - start, self.iterations}
         marks = marks.union(*(range(-start % n, self.iterations, n) for n in self.every))
+        marks = marks.union(mark - start for mark in self.marks(start + 1, start + self.iterations))
         cuts = [position, *sorted(mark for mark in marks if position < mark <= self.iterations)]
         ends: list[int] = []
         for begin, stop in pairwise(cuts):

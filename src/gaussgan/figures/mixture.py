@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gaussgan.figures.colors import FAKE, MUTED, REAL
 from gaussgan.figures.curves import History, draw_history, over_iterations
-from gaussgan.figures.plane import Plane, widen
+from gaussgan.figures.plane import plane_of, window_of
 from gaussgan.figures.style import WIDTH, aspect, background_axes, indented, legend, panel, seen_of, sheet
 from gaussgan.figures.verdict import GAME, Verdict
 
@@ -80,12 +80,7 @@ def _draw_plane(
     verdict: Verdict,
     modes: tuple[Tensor, float] | None,
 ) -> None:
-    axes, plane = panel(figure, GAME), Plane(real.mean(0), real.T.cov())
-    low, high = _window(plane.project(real), plane.project(fake))
-    plane.low, plane.high = widen(low, high, ratio=aspect(GAME))
-    # Move the window so that all added space is on the left and at the top, where the legend is.
-    shift = (low - plane.low) * low.new_tensor([-1, 1])
-    plane.low, plane.high = plane.low + shift, plane.high + shift
+    axes, plane = panel(figure, GAME), plane_of(real, fake, ratio=aspect(GAME))
     verdict.draw_surface(figure, axes, plane, real, fake)
     for cloud, color, name in ((real, REAL, "real"), (fake, FAKE, "generated")):
         points = plane.project(cloud)
@@ -115,7 +110,7 @@ def _draw_densities(
     figure: Figure, real: Tensor, fake: Tensor, log_density: LogDensity | None, verdict: Verdict
 ) -> None:
     axes = panel(figure, indented(GAME))
-    low, high = (end.item() for end in _window(real, fake))
+    low, high = (end.item() for end in window_of(real, fake))
     x = torch.linspace(low, high, 600, dtype=torch.float64)
     bins = np.linspace(low, high, 81)
     for cloud, color, style, name in ((real, REAL, "-", "real"), (fake, FAKE, "--", "generated")):
@@ -132,17 +127,3 @@ def _draw_densities(
     axes.set_ylim(0, 1.25 * axes.get_ylim()[1])  # leaves space for the legend
     verdict.draw_curve(figure, axes, x, real, fake)
     legend(axes, **LEGEND)
-
-
-def _window(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the lower and upper corner of a window around the real examples; in one dimension, its two ends.
-
-    If the real examples are all equal, the window also contains the generated examples.
-
-    Shapes: real [n, k], fake [m, k] → low [k], high [k].
-    """
-    if (real == real[0]).all():
-        real = torch.cat([real, fake[fake.isfinite().all(-1)].clamp(-1e30, 1e30)])
-    low, high = real.amin(0), real.amax(0)
-    margin = 0.12 * ((high - low).max().item() or 1.0)
-    return low - margin, high + margin

@@ -60,6 +60,20 @@ class Plane:
         self.spread = spread.clamp(min=1e-3 * (spread.max().item() or 1.0))
         self.low, self.high = self.centre - reach * self.spread, self.centre + reach * self.spread
 
+    @classmethod
+    def framed(cls, origin: Tensor, axes: Tensor, window: Tensor) -> Plane:
+        """Return a plane through `origin`, [d], along the columns of `axes`, [d, 2].
+
+        Args:
+            window: the lower left and the upper right corner of its window, [2, 2], in coordinates of the plane.
+        """
+        plane = cls.__new__(cls)
+        plane.mean, plane.given, plane.basis = origin, len(origin) == 2, axes
+        (plane.low, plane.high), plane.centre = window, origin @ axes
+        plane.spread = (plane.high - plane.low) / 7.2
+        plane.cov = plane.spread.square().diag()
+        return plane
+
     def project(self, points: Tensor) -> Tensor:
         """Project points onto the plane, [..., d] → [..., 2]."""
         return points.double() @ self.basis
@@ -103,6 +117,38 @@ class Plane:
         frame(axes, self.low, self.high)
         names = ("x₁", "x₂") if self.given else ("first principal axis", "second principal axis")
         axes.set(xlabel=names[0], ylabel=names[1])
+
+
+def plane_of(real: Tensor, fake: Tensor, ratio: float) -> Plane:
+    """Return the plane of real examples, with a window that contains them; see `window_of`.
+
+    The window has space for a legend: what widens it is added on the left and at the top.
+
+    Args:
+        real: real examples, [n, d].
+        fake: generated examples, [m, d].
+        ratio: the window's width / height.
+    """
+    plane = Plane(real.double().mean(0), real.double().T.cov())
+    low, high = window_of(plane.project(real), plane.project(fake))
+    plane.low, plane.high = widen(low, high, ratio)
+    shift = (low - plane.low) * low.new_tensor([-1, 1])
+    plane.low, plane.high = plane.low + shift, plane.high + shift
+    return plane
+
+
+def window_of(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the lower and upper corner of a window around the real examples; in one dimension, its two ends.
+
+    If the real examples are all equal, the window also contains the generated examples.
+
+    Shapes: real [n, k], fake [m, k] → low [k], high [k].
+    """
+    if (real == real[0]).all():
+        real = torch.cat([real, fake[fake.isfinite().all(-1)].clamp(-1e30, 1e30)])
+    low, high = real.amin(0), real.amax(0)
+    margin = 0.12 * ((high - low).max().item() or 1.0)
+    return low - margin, high + margin
 
 
 def paint(axes: Axes, values: np.ndarray, ends: tuple[float, float, float, float], **style: object) -> AxesImage:

@@ -53,8 +53,11 @@ class Replicas(nn.Module):
     def __len__(self) -> int:
         return len(next(self.stacked.parameters()))
 
-    def __getitem__(self, rows: slice) -> Replicas:
-        """Return a module with the networks in `rows`. It holds views of the parameters and buffers of this module."""
+    def __getitem__(self, rows: slice | Tensor) -> Replicas:
+        """Return a module with the networks in `rows`, a slice or a tensor of indices.
+
+        With a slice, the module holds views of the parameters and buffers of this module; with indices, copies.
+        """
         chosen = deepcopy(self, {id(tensor): tensor for _, tensor in _tensors(self)})
         _replace(chosen.stacked, lambda _, tensor: tensor[rows])
         return chosen

@@ -20,6 +20,7 @@ from gaussgan.config.per_replica import entries
 from gaussgan.config.schema import OPTIONAL, RULES
 from gaussgan.gan.state import TAGS
 from gaussgan.runs.files import replacing
+from gaussgan.runs.frames import check_frames
 
 # The config keys that `load_run` reads, and prefixes of such keys.
 READ = ("seed", "replicas", "threads", "ema_half_life", "data.", "generator.", "discriminator.")
@@ -58,6 +59,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         _check_tensors(checkpoint)
         _check_config(checkpoint["config"])
         _check_sizes(checkpoint)
+        if "frames" in checkpoint:
+            check_frames(checkpoint["frames"], checkpoint["global_step"])
     return checkpoint
 
 

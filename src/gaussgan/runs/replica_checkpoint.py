@@ -14,6 +14,8 @@ from gaussgan.runs import history
 def single_checkpoint(checkpoint: dict[str, Any], i: int, config: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return the checkpoint that replica i would have saved as a single run. All tensors of the result are copies.
 
+    It has no frames, because those of a single run hold more.
+
     Args:
         checkpoint: the checkpoint of R replicas.
         i: the index of the replica, from 0 to R − 1.
@@ -23,7 +25,7 @@ def single_checkpoint(checkpoint: dict[str, Any], i: int, config: dict[str, Any]
     sums, counts, number = checkpoint["epoch_sums"]
     weight = checkpoint["average_weight"]
     return {
-        **deepcopy({key: value for key, value in checkpoint.items() if key not in REPLICATED}),
+        **deepcopy({key: value for key, value in checkpoint.items() if key not in (*REPLICATED, "frames")}),
         "state_dict": {
             key.replace("stacked.", "", 1): _row(value, i) for key, value in checkpoint["state_dict"].items()
         },

@@ -16,6 +16,7 @@ from pytorch_lightning.callbacks import Timer
 from torch.optim.lr_scheduler import LambdaLR
 
 from gaussgan.callbacks.evaluation import evaluation_of
+from gaussgan.callbacks.frames import frames_of
 from gaussgan.config.dotted import flatten
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.recipe import differences
@@ -116,6 +117,9 @@ def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: DataModule, train
     for key, form in own.items():
         check_form(checkpoint[key], form, key)
     check_form([*path], [thetas] * len(path), "trajectory")
+    recorder = frames_of(trainer)
+    if recorder is not None and "frames" in checkpoint:
+        recorder.check(checkpoint["frames"], checkpoint["global_step"], twin, data)
     for optimizer, saved in zip(optimizers, checkpoint["optimizer_states"], strict=True):
         optimizer.load_state_dict(deepcopy(saved))
     if checkpoint["history"]["names"] not in ([], names):

@@ -19,7 +19,8 @@ VALUES: dict[str, tuple[Any, ...]] = {  # key → allowed values; a job with any
     "trainer.max_time": (None,),  # it limits the time of one job
     "trainer.profiler": (None,),
 }
-CALLBACKS = tuple(f"gaussgan.callbacks.{name}" for name in ("Evaluation", "Checkpoints", "Record"))
+# Frames are not recorded of jobs that are trained together.
+CALLBACKS = tuple(f"gaussgan.callbacks.{name}" for name in ("Evaluation", "Frames", "Checkpoints", "Record"))
 # A job with the default picture may be trained together with other jobs. In this case the picture is not drawn.
 PICTURES, GAME = "gaussgan.callbacks.Pictures", "gaussgan.callbacks.drawing.game"
 LOGGERS = ("pytorch_lightning", "gaussgan")  # packages whose loggers can log a whole run after its end

@@ -46,7 +46,7 @@ def train_together(
     """Train single runs that differ only in numbers as the replicas of one run.
 
     Afterwards the directory of each run contains the same files as if `gaussgan.train.train` had trained the run alone,
-    except figures. Figures are not drawn, because drawing them would take most of the time.
+    except figures, and frames in the checkpoints. To draw and record them would take most of the time.
 
     The run with replicas has a directory of its own while it trains. If this process is stopped or killed, the
     directory stays, and the next call with the same arguments goes on from its last checkpoint, to the same numbers.
