@@ -184,7 +184,7 @@ def test_the_others_work(compose: Compose, caplog: pytest.LogCaptureFixture, cap
     cfg = compose(*SMALL, add("RichModelSummary"), add("Timer", "duration: {microseconds: 1}"), name="timer")
     train(cfg)
     assert "discriminator" in capsys.readouterr().out
-    assert iterations(cfg) == 10
+    assert iterations(cfg) == 1  # the first block
 
 
 @pytest.mark.parametrize("monitor", [add("DeviceStatsMonitor"), "callbacks=[default,lr_monitor]"])
