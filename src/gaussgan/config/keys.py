@@ -38,7 +38,7 @@ REFERENCE = re.compile(
 )
 
 
-def did_you_mean(key: str, known: Iterable[str]) -> str:
+def did_you_mean(key: str, known: Iterable[str], foreign: Mapping[str, str] = FOREIGN_NAMES) -> str:
     """Return a text such as "; did you mean seed?" that suggests similar known keys, or "" if there are none.
 
     If the key is a name that other programs use, such as learning_rate, the text suggests our key with this meaning,
@@ -47,6 +47,7 @@ def did_you_mean(key: str, known: Iterable[str]) -> str:
     Args:
         key: the unknown key.
         known: the known keys.
+        foreign: names of the same setting in other programs; {} if `key` is not a key of gaussgan.
     """
     parent, _, name = key.rpartition(".")
     similarity = {}
@@ -57,7 +58,7 @@ def did_you_mean(key: str, known: Iterable[str]) -> str:
     best = sorted(similarity, key=lambda other: -similarity[other])[:3]
     best = [other for other in best if similarity[other] > similarity[best[0]] - 0.2]
     if not best or similarity[best[0]] < 1:
-        best = [other for other, words in FOREIGN_NAMES.items() if name in words.split()] or best
+        best = [other for other, words in foreign.items() if name in words.split()] or best
     return f"; did you mean {' or '.join(best)}?" if best else ""
 
 
