@@ -37,6 +37,7 @@ def run_script(*arguments: str, cwd: Path, script: str = "train.py", **env: str)
         (["objective=nosuch"], ["objective must be one of", "nonsaturating", "(got nosuch)"]),
         (["~optimizer_d.lr"], ["optimizer_d.lr must be a finite number above 0 (it was removed)"]),
         (["ckpt_path=nosuch.ckpt"], ["ckpt_path must be null, or the path of an existing checkpoint", "'nosuch.ckpt'"]),
+        (["init_from=nosuch"], ["init_from must be null, or the path of a run or of a checkpoint", "'nosuch'"]),
         (["optimizer_d.lr=abc"], ["optimizer_d.lr must be a finite number above 0", "'abc'"]),
         (["-m", "optimizer_d.lr=abc,-1"], ["optimizer_d.lr must be a finite number above 0", "'abc'", "-1"]),
         (["seed"], ["seed"]),

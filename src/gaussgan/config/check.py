@@ -13,6 +13,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from gaussgan.config.dotted import flatten
 from gaussgan.config.errors import ConfigError
+from gaussgan.config.init_from import check_init_from
 from gaussgan.config.keys import did_you_mean, is_component, unknown_to_hydra, unread_keys
 from gaussgan.config.per_replica import entries, may_vary
 from gaussgan.config.resolve import resolved
@@ -95,6 +96,7 @@ def check(cfg: DictConfig, task: Mapping[str, Any] | None = None) -> None:
                 is_list = isinstance(single, list) and len(single) > 1 and may_vary(key) and not key.endswith(".betas")
                 hint = f"; a list needs replicas={len(single)}" if is_list else ""
                 raise ConfigError(f"{key} must be {text} (got {single!r}){hint}")
+    check_init_from(cfg)
     if cfg.data.batch_size > cfg.data.num_examples:
         raise ConfigError(
             f"data.batch_size must be at most data.num_examples = {cfg.data.num_examples} (got {cfg.data.batch_size})"

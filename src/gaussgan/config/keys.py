@@ -25,6 +25,7 @@ FOREIGN_NAMES = {  # what to type in gaussgan → the names of the same setting 
     "penalty": "gp lambda_gp gradient_penalty",
     "ema_half_life": "ema ema_decay",
     "ckpt_path": "ckpt checkpoint resume",
+    "init_from": "pretrained pretrained_path warm_start finetune finetune_from load_from init",
     "tags or hydra.run.dir": "name task_name",
     "hydra.run.dir": "log_dir output_dir",
     "hydra.sweeper.batch": "n_jobs",

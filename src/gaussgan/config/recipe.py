@@ -9,6 +9,7 @@ from typing import Any
 
 from gaussgan.config.compile_mode import typed_mode
 from gaussgan.config.dotted import flatten, whole_as_int
+from gaussgan.config.init_from import without_defaults
 from gaussgan.config.schema import KEYS
 
 NO_EFFECT = (
@@ -22,9 +23,11 @@ def recipe(config: Mapping[str, Any]) -> dict[str, Any]:
 
     The result is the trained networks. `evaluate_every` does not affect it: it chooses the epochs that are measured,
     and so the rows of history.csv and the epochs of which best.ckpt is the best. A resumed run may change it.
+    A run that starts from another run is identified by the path of that run, not by its content.
     """
     flat = flatten({key: value for key, value in config.items() if key in KEYS})  # only interpolations use other keys
     flat |= {"compile": typed_mode(flat["compile"])} if "compile" in flat else {}
+    flat = without_defaults(flat)
     return {key: flat[key] for key in flat if key == "trainer.precision" or not key.startswith(NO_EFFECT)}
 
 

@@ -23,10 +23,11 @@ from gaussgan.gan.iteration import Iteration
 from gaussgan.gan.lightning_loop import count_iterations, set_epoch_length
 from gaussgan.gan.objectives import Objective
 from gaussgan.gan.one_run import groups, with_attributes
+from gaussgan.gan.optimizers import load_tensors
 from gaussgan.gan.penalties import Penalty
 from gaussgan.gan.player import flatten
 from gaussgan.gan.schedules import advance
-from gaussgan.gan.state import TAGS, AverageState, EpochSums, State
+from gaussgan.gan.state import TAGS, AverageState, EpochSums, Start, State
 from gaussgan.gan.updates import Update, start
 from gaussgan.networks.replicas import Replicas
 
@@ -88,6 +89,7 @@ class GAN(LightningModule):
         self.replicas = len(generator) if isinstance(generator, Replicas) else 1
         self.train_block: TrainBlock = EagerIterations()
         self.saved: dict[str, Any] = {}  # the checkpoint of a resumed run, until the state exists
+        self.start: Start | None = None  # what is taken from another run, until the state exists
 
     def on_fit_start(self) -> None:
         # When a player stops moving, Adam's moments fall below 1e-38. Arithmetic with such numbers is very slow.
@@ -123,6 +125,12 @@ class GAN(LightningModule):
             sums = EpochSums(*self.saved["epoch_sums"])
             self._restore(self.saved["memory"], self.saved["average_weight"], sums, diverged)
             self.saved = {}
+        elif self.start is not None:
+            for player, state in zip(players, self.start.optimizers, strict=False):  # none if they start anew
+                load_tensors(player.optimizer, state)
+            if self.start.averaged and average is not None and rate is not None:
+                average.weight.copy_(rate)  # otherwise the first update would forget the average
+            self.start = None
         self.iteration = Iteration(self.update, *players, rate)
         optimizers = [player.optimizer for player in players]
         self.schedulers: list[LambdaLR] = []

@@ -155,6 +155,18 @@ class SGD(VectorOptimizer):
         theta.sub_(gradient * _like(theta, _rate(group)))
 
 
+def load_tensors(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Copy the saved state of one tensor of parameters into an optimizer. Its hyperparameters stay as they are.
+
+    Args:
+        optimizer: an optimizer of one tensor.
+        state: maps the names of the state's tensors to their values, such as those of `initial_state`. If it is empty,
+            nothing changes.
+    """
+    if state:
+        optimizer.load_state_dict({"state": {0: state}, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
 def _placed(value: Any, device: torch.device) -> Any:
     if isinstance(value, tuple):
         return tuple(_placed(entry, device) for entry in value)

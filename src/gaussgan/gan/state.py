@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -70,6 +70,19 @@ class EpochSums(NamedTuple):
 
 
 TAGS = ("train/loss_d", "train/loss_g", "train/d_real", "train/d_fake")
+
+
+class Start(NamedTuple):
+    """What a new run takes from another run, in addition to the parameters and buffers of the networks.
+
+    Attributes:
+        optimizers: the states of D's and of G's optimizer: for each, a map from names to tensors. It is empty if the
+            optimizers start anew.
+        averaged: true if the generator_ema of this run begins as the moving average of the other run.
+    """
+
+    optimizers: list[dict[str, Any]]
+    averaged: bool
 
 
 class State(NamedTuple):

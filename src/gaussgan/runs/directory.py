@@ -12,10 +12,11 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
 from gaussgan.config.errors import ConfigError
+from gaussgan.config.init_from import LAST
 from gaussgan.runs.files import writing
 from gaussgan.runs.record import RECORD, ending, identity, read_record, write_record
 
-LAST, BEST = "checkpoints/last.ckpt", "checkpoints/best.ckpt"
+BEST = "checkpoints/best.ckpt"
 SWEEP, LOCK = "multirun.yaml", ".lock"  # Hydra writes the first in the directory of a sweep
 
 

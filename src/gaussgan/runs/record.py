@@ -27,6 +27,7 @@ from gaussgan.runs.files import write_whole
 from gaussgan.runs.signals import Exited, by_signal, received, stopped_by
 
 RECORD, HISTORY = "metrics.json", "history.csv"
+STARTED_FROM = "started_from"  # in the configuration of a run with init_from: the checkpoint that was read
 REPLICAS, GROUPS = "replicas.csv", "groups.csv"
 
 FIELDS = (
@@ -34,7 +35,15 @@ FIELDS = (
     "compile", "val/w2", "val/kl", "mle/w2", "train/loss_d", "train/loss_g",
 )  # fmt: skip
 ORIGIN = ("git_commit", "git_dirty", "settings")  # they come last, because they are long
-OPTIONAL = ("val/", "mle/w2_", "train/loss_d_", "train/loss_g_", "efficiency", "share_")  # prefixes of optional fields
+OPTIONAL = (
+    "val/",
+    "mle/w2_",
+    "train/loss_d_",
+    "train/loss_g_",
+    "efficiency",
+    "share_",
+    STARTED_FROM,
+)  # prefixes of optional fields
 PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "numpy")
 
 
@@ -123,6 +132,8 @@ def identity(config: Mapping[str, Any] | DictConfig) -> dict[str, Any]:
     """
     known = {key: config.get(key) for key in ("seed", "tags", "replicas")}
     known["compile"] = mode if (mode := typed_mode(config.get("compile"))) in MODES else None  # not chosen yet
+    if start := config.get(STARTED_FROM):
+        known[STARTED_FROM] = start
     try:
         plain: Any = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else config
         own = settings(plain)

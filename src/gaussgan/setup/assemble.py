@@ -20,6 +20,7 @@ from gaussgan.callbacks.check import check_callbacks
 from gaussgan.callbacks.checkpoints import AtomicCheckpointIO
 from gaussgan.config.check import translating_omegaconf_errors
 from gaussgan.config.errors import ConfigError, one_line
+from gaussgan.config.init_from import canonical
 from gaussgan.config.per_replica import of_replica, seeds, varying
 from gaussgan.data.datamodule import DataModule
 from gaussgan.gan.module import GAN
@@ -31,6 +32,7 @@ from gaussgan.setup.check_distribution import check_distribution
 from gaussgan.setup.check_game import check_objective, check_optimizers, check_penalties, check_schedule, check_update
 from gaussgan.setup.check_networks import check_networks
 from gaussgan.setup.compiling import choose_mode, compile_run
+from gaussgan.setup.init_from import start_from
 from gaussgan.setup.memory import check_memory
 from gaussgan.setup.resume import check_checkpoint
 from gaussgan.setup.trainer import check_machine, check_trainer, make_trainer
@@ -45,7 +47,7 @@ SLOW_TO_MAKE = 10_000  # making this many replicas takes seconds
 class _Assembled(NamedTuple):
     config: dict[str, Any]  # as it was given; the run's own says which mode it has
     run: Run
-    note: str | None
+    notes: list[str]  # lines for the log
 
 
 _assembled: list[_Assembled] = []  # at most one run, made by assemble_ahead
@@ -64,8 +66,8 @@ def assemble(cfg: DictConfig) -> Run:
     config = _plain(cfg)
     if not (_assembled and (made := _assembled.pop()).config == config):
         made = _assemble(cfg, config)
-    if made.note is not None and is_first_process():
-        log.info(made.note)
+    for note in made.notes if is_first_process() else []:
+        log.info(note)
     return made.run
 
 
@@ -79,7 +81,8 @@ def _assemble(cfg: DictConfig, given: dict[str, Any]) -> _Assembled:
     if cfg.replicas >= SLOW_TO_MAKE:
         log.info("making %s replicas", f"{cfg.replicas:,}")
     mode = choose_mode(given)
-    config = {**given, "compile": mode.value}
+    start = given["init_from"]
+    config = {**given, "compile": mode.value, "init_from": None if start is None else canonical(start)}
     check_machine(cfg.trainer)
     check_arguments(config)
     check_memory(config)
@@ -112,11 +115,12 @@ def _assemble(cfg: DictConfig, given: dict[str, Any]) -> _Assembled:
     # be rounded to float32 first.
     trainer.precision_plugin.convert_module(gan)
     step = None if cfg.ckpt_path is None else check_checkpoint(cfg, gan, data, trainer)
+    notes = [start_from(config, gan, trainer)] if step is None and start is not None else []
     mode = compile_run(mode, gan, data, trainer)
     gan.config["compile"] = mode.value
     if not cfg.trainer.get("fast_dev_run"):  # a fast_dev_run logs nothing
         trainer.loggers = make_loggers(config, step)  # made last, because MLflow's logger creates its database at once
-    return _Assembled(given, (gan, data, trainer), mode.note)
+    return _Assembled(given, (gan, data, trainer), [*notes, *([] if mode.note is None else [mode.note])])
 
 
 def assemble_ahead(cfg: DictConfig) -> None:

@@ -49,14 +49,14 @@ def try_to_compile(cfg: DictConfig, build: bool = True) -> GAN:
         CannotCompile: when the run cannot be compiled.
         ConfigError: when the run cannot be made.
     """
-    gan, data, trainer = assemble(_bare(cfg, compile="off", ckpt_path=None))
+    gan, data, trainer = assemble(_bare(cfg, compile="off", ckpt_path=None, init_from=None))
     compile_run(Mode("on"), gan, data, trainer, build)
     return gan
 
 
 def programs(cfg: DictConfig) -> list[Program]:
     """Return the C programs that train a run, before they are built. For the errors see `try_to_compile`."""
-    gan, data, _ = assemble(_bare(cfg, compile="off", ckpt_path=None))
+    gan, data, _ = assemble(_bare(cfg, compile="off", ckpt_path=None, init_from=None))
     try:
         compiled = CompiledIterations(gan, data.example_batches())
         return [each for each in compiled.programs.values() if isinstance(each, Program)]

@@ -25,10 +25,13 @@ from gaussgan.data.iterations import iteration_limits
 from gaussgan.gan.module import GAN
 from gaussgan.rng import SCHEME
 from gaussgan.runs.checkpoint import check_form, expecting_checkpoint, read_checkpoint
+from gaussgan.runs.record import STARTED_FROM
 
 
 def check_checkpoint(cfg: DictConfig, gan: GAN, data: DataModule, trainer: Trainer) -> int:
     """Check that a run can resume from the checkpoint to which `ckpt_path` points. Return the checkpoint's iteration.
+
+    If the run started from another run, note in its configuration from which checkpoint, as the checkpoint says.
 
     Raises:
         ConfigError: for the first reason why the run cannot resume, such as another learning rate in the checkpoint.
@@ -49,6 +52,8 @@ def check_checkpoint(cfg: DictConfig, gan: GAN, data: DataModule, trainer: Train
             f"ckpt_path: {path} comes from a run with {key}={theirs!s:.200}; a resumed run must keep it"
             f" (got {ours!s:.200})"
         )
+    if start := checkpoint["config"].get(STARTED_FROM):
+        gan.config[STARTED_FROM] = start
     done: int = checkpoint["global_step"]
     for key, end in iteration_limits(trainer, data).items():
         if end < done:
@@ -79,6 +84,24 @@ def naming_ckpt_path() -> Iterator[None]:
         raise ConfigError(f"ckpt_path: {error}") from error
 
 
+def twin_with_optimizers(gan: GAN, trainer: Trainer, stepped: bool) -> tuple[GAN, list[torch.optim.Optimizer]]:
+    """Return a copy of a GAN, and the optimizers of its discriminator and of its generator.
+
+    Args:
+        gan: the GAN.
+        trainer: the trainer of the run.
+        stepped: true to make a step with a gradient of 0. The first step creates the state of a torch optimizer.
+    """
+    twin = deepcopy(gan)
+    twin.schedule = None
+    optimizers, _ = twin.configure_optimizers()
+    if stepped:  # the step count has the default precision of the run
+        with trainer.precision_plugin.train_step_context():
+            for player in (twin.discriminator_player, twin.generator_player):
+                player.apply(torch.zeros_like(player.theta))
+    return twin, optimizers
+
+
 def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: DataModule, trainer: Trainer) -> None:
     """Check that the entries of a checkpoint have the same types and shapes as the entries that this run would save.
 
@@ -91,14 +114,7 @@ def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: DataModule, train
     """
     if Version(checkpoint["pytorch-lightning_version"]).major != Version(pytorch_lightning.__version__).major:
         raise ValueError("another major version of Lightning wrote it")
-    twin = deepcopy(gan)
-    twin.schedule = None
-    optimizers, _ = twin.configure_optimizers()
-    if checkpoint["global_step"]:
-        # The first step creates the state of a torch optimizer. Its step count has the default precision of the run.
-        with trainer.precision_plugin.train_step_context():
-            for player in (twin.discriminator_player, twin.generator_player):
-                player.apply(torch.zeros_like(player.theta))
+    twin, optimizers = twin_with_optimizers(gan, trainer, stepped=checkpoint["global_step"] > 0)
     state, scheduled = twin.state, [] if gan.schedule is None else optimizers
     loops = ("fit_loop", "validate_loop", "test_loop", "predict_loop")
     path = checkpoint.get("trajectory", torch.empty(0))

@@ -11,6 +11,7 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import Logger
@@ -30,10 +31,11 @@ from gaussgan.runs.checkpoint import read_checkpoint, save_checkpoint
 from gaussgan.runs.directory import BEST, LAST, claim, record_failure, record_running
 from gaussgan.runs.files import writing
 from gaussgan.runs.history import of_replica, pack, unpack
-from gaussgan.runs.record import ending, identity, read_record, write_record
+from gaussgan.runs.record import STARTED_FROM, ending, identity, read_record, write_record
 from gaussgan.runs.replica_checkpoint import single_checkpoint
 from gaussgan.runs.signals import Exited, by_signal, exit_code, noting
 from gaussgan.setup.assemble import assemble
+from gaussgan.setup.init_from import check_single_start
 from gaussgan.sweep.kept_epochs import KeptEpochs
 from gaussgan.train import fit, freeze_once
 
@@ -74,11 +76,16 @@ def train_together(
                 run_dir.mkdir(parents=True, exist_ok=True)
             record_running(run_dir, config)
         try:
+            if checkpoint is None:
+                check_single_start(configs[0])
             gan, data, trainer = assemble(_joint_config(configs, directory, checkpoint))
-            configs = [{**config, "compile": gan.config["compile"]} for config in configs]
+            known = {key: gan.config[key] for key in ("compile", "init_from", STARTED_FROM) if key in gan.config}
+            configs = [{**config, **known} for config in configs]
             loggers = {i: make_loggers(configs[i]) for i in todo}  # made before training, so that an error comes early
             with gan.evaluating():
                 start = evaluation_of(trainer).evaluator(data).distances(gan.generator) if checkpoint else None
+            if start and configs[0]["init_from"] is not None:  # the run from which they started may have changed
+                start = {tag: torch.full_like(value, math.nan) for tag, value in start.items()}
             with noting():
                 fit(gan, data, trainer, checkpoint)
             if read_record(directory)["status"] == "interrupted":
@@ -118,7 +125,9 @@ def _joint_config(configs: Sequence[dict[str, Any]], directory: Path, checkpoint
     callbacks = {"evaluation": {**joint["callbacks"]["evaluation"], "all_densities": True}}
     callbacks |= {name: {"_target_": target, "directory": str(directory)} for name, target in targets.items()}
     callbacks["checkpoints"]["seconds"] = 0  # `KeptEpochs` needs the checkpoint of each evaluated epoch
-    own = {"callbacks": callbacks, "logger": None, "run_dir": str(directory)}
+    own: dict[str, Any] = {"callbacks": callbacks, "logger": None, "run_dir": str(directory)}
+    if joint["init_from"] is not None and joint["init_replica"] is None:
+        own["init_replica"] = 0  # each single run starts from the same single run
     return OmegaConf.create({**joint, **own, "ckpt_path": checkpoint})
 
 
