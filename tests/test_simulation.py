@@ -132,7 +132,7 @@ def test_ctrl_c_ends_it_and_python_goes_on(monkeypatch: pytest.MonkeyPatch) -> N
         (["no=1"], [0], "unknown key no"),
         (["+no=1"], [0], "unknown key no"),
         (["optimizer_d.lr=abc"], [0], "optimizer_d.lr must be a finite number above 0 (got 'abc')"),
-        (["generator=mpl"], [0], "generator must be one of linear, location, mlp (got mpl)"),
+        (["generator=mpl"], [0], "generator must be one of conv, linear, location, mlp (got mpl)"),
         (["optimizer_d.lr=[1,2]"], [0, 1, 2], "optimizer_d.lr must have one entry for each of replicas=3 (got 2)"),
         (["optimizer_d.lr=1,2"], [0], "optimizer_d.lr=1,2 gives several values: put a list with"),
         (["a b"], [0], "a b must be key=value"),

@@ -103,7 +103,7 @@ OPTIMIZERS = "one of adam, rmsprop, sgd"
             f"as optimizer@optimizer_d=NAME or optimizer@optimizer_g=NAME, {OPTIMIZERS} (got optimizer",
         ),
         ("optimizer@optimizer_d=foo", "optimizer@optimizer_d must be one of adam, rmsprop, sgd (got foo)"),
-        ("generator=foo", "generator must be one of linear, location, mlp (got foo)"),
+        ("generator=foo", "generator must be one of conv, linear, location, mlp (got foo)"),
         ("generatr=mlp", f"{UNKNOWN} generatr; did you mean generator?"),
         ("data=3", "data must be one of affine_gaussian, .* (got 3)"),
         ("logger=null", "logger must be one of csv, mlflow, none, tensorboard, wandb (got null)"),
@@ -113,7 +113,7 @@ OPTIMIZERS = "one of adam, rmsprop, sgd"
         ),
         ("penalty=[r1,nosuch]", "penalty must be one of none, r1, r1_r2, r2, wgan_gp, zero_centred (got "),
         ("+penalty=r1", "penalty is already chosen: leave out the + (got +penalty=r1)"),
-        ("-m seed=0,1 generator=mlp,foo", "generator must be one of linear, location, mlp (got foo)"),
+        ("-m seed=0,1 generator=mlp,foo", "generator must be one of conv, linear, location, mlp (got foo)"),
         # directories, launchers and strategies
         ("-m seed=0,1 hydra.sweep.dir=/dev/null/x", "hydra.sweep.dir: cannot write to /dev/null/x (Not a directory)"),
         ("-m seed=0,1 hydra.sweep.dir=", "hydra.sweep.dir must be the name of a directory (got '')"),

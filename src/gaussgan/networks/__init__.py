@@ -4,6 +4,17 @@ Losses and training belong in `gan`.
 """
 
 from gaussgan.networks.architectures import MLP, Location, Maxout, Quadratic
+from gaussgan.networks.conv import ConvDiscriminator, ConvGenerator
 from gaussgan.networks.layers import Linear, SpectralLinear, draw_parameters
 
-__all__ = ["MLP", "Linear", "Location", "Maxout", "Quadratic", "SpectralLinear", "draw_parameters"]
+__all__ = [
+    "MLP",
+    "ConvDiscriminator",
+    "ConvGenerator",
+    "Linear",
+    "Location",
+    "Maxout",
+    "Quadratic",
+    "SpectralLinear",
+    "draw_parameters",
+]

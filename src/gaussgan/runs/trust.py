@@ -19,7 +19,8 @@ DISTRIBUTIONS = (
     distributions.random_gaussian, distributions.ring,
 )  # fmt: skip
 NETWORKS = (
-    networks.Linear, networks.Location, networks.Maxout, networks.MLP, networks.Quadratic, networks.SpectralLinear,
+    networks.ConvDiscriminator, networks.ConvGenerator, networks.Linear, networks.Location, networks.Maxout,
+    networks.MLP, networks.Quadratic, networks.SpectralLinear,
 )  # fmt: skip
 ACTIVATIONS = (
     nn.CELU, nn.ELU, nn.GELU, nn.Hardtanh, nn.Identity, nn.LeakyReLU, nn.Mish, nn.ReLU, nn.ReLU6, nn.SELU, nn.Sigmoid,

@@ -36,6 +36,8 @@ def check_networks(gan: GAN, latent_dim: int, d: int, rebuilt: Mapping[str, nn.M
     with gan.evaluating(), torch.enable_grad():
         fake = _forward(gan, "generator", latents, "data.latent_dim")
         if fake.shape != (*leading, ROWS, d):
+            if "shape" in (own := gan.config["generator"]):
+                raise ConfigError(f"generator.shape must be data.shape, [C,H,W] with C·H·W = {d} (got {own['shape']})")
             raise ConfigError(f"generator.out_features must be {d}, the data's dimension (got {fake.shape[-1]})")
         _check_parameters("generator", gan.generator, fake)
         logits = _forward(gan, "discriminator", fake.detach(), "the data's dimension")
