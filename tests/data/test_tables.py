@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import QuotedString
 
 from gaussgan.data import table_csv, tables
 from gaussgan.data.tables import count_rows, fingerprint, read_table
@@ -288,6 +290,19 @@ def test_a_position_is_told_from_a_name(text: Callable[..., Path]) -> None:
 def test_what_is_left_out_is_added_to(text: Callable[..., Path]) -> None:
     line = refusal(text("a,b,c\n1,x,y\n2,x,y\n"), exclude=["b"])
     assert line.endswith("to leave out: data.exclude=[b,c]")
+    assert refusal(text("1,2\n3,x\n")).endswith("to leave out: data.exclude=[1]")
+    assert refusal(text("b,it's,c\n1,x,2\nx,2,2\n"), exclude=[0]).endswith("to leave out: data.exclude=[b,1]")
+
+
+@pytest.mark.parametrize(
+    "name", ["a b (cm)", "a,b", "c]d", "é", "a-b", "null", "1", "a.b", "a:b=c", "x\\", "nan", "-1"]
+)
+def test_the_hint_can_be_typed(name: str, text: Callable[..., Path]) -> None:
+    path = text(f'a,"{name}",c\n1,x,2\n3,4,5\n')
+    override = refusal(path).partition("to leave out: ")[2].strip('"')
+    exclude = OverridesParser.create().parse_override(override).value()
+    typed = [column.text if isinstance(column, QuotedString) else column for column in exclude]
+    assert read_table(path, exclude=typed).names == ("a", "c")
 
 
 @pytest.mark.parametrize(

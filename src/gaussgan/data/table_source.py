@@ -14,6 +14,8 @@ from gaussgan.config.errors import ConfigError, one_line, shortage
 
 PLAIN = re.compile(r"(?!(?:true|false|null|nan|inf)$)[A-Za-z_][\w-]*", re.ASCII | re.IGNORECASE)
 
+QUOTABLE = re.compile(r"""[^'"\\$`!\n]+""")
+
 
 def row_and_index(row: int) -> str:
     """Return the number of a row in words, for a reader who may count from 1 or from 0."""
@@ -79,9 +81,13 @@ def listed(texts: Sequence[str]) -> str:
     return ", ".join(texts) if len(texts) <= 8 else f"{', '.join(texts[:5])} and {len(texts) - 5:,} more"
 
 
-def override(key: str, columns: Sequence[str | int]) -> str:
-    """Return a command-line override that sets `key` to a list of columns, such as data.exclude=[a,b]."""
-    if all(isinstance(column, int) or PLAIN.fullmatch(column) for column in columns):
-        return f"{key}=[{','.join(map(str, columns))}]"
-    escaped = (column if isinstance(column, int) else "'{}'".format(column.replace("'", r"\'")) for column in columns)
-    return f'"{key}=[{",".join(map(str, escaped))}]"'
+def override(key: str, names: Sequence[str], columns: Sequence[int]) -> str:
+    """Return a command-line override that sets `key` to columns at given positions, such as data.exclude=[a,b].
+
+    A name that cannot be typed easily is replaced by the position.
+    """
+    shown = [i if names[i] == str(i) or not QUOTABLE.fullmatch(names[i]) else names[i] for i in columns]
+    if all(isinstance(column, int) or PLAIN.fullmatch(column) for column in shown):
+        return f"{key}=[{','.join(map(str, shown))}]"
+    quoted = (str(column) if isinstance(column, int) else f"'{column}'" for column in shown)
+    return f'"{key}=[{",".join(quoted)}]"'

@@ -65,7 +65,8 @@ def read_table(
     """
     path = Path(path).expanduser()
     source = _open(path, key)
-    chosen = _chosen(path, source, columns, exclude)
+    left_out = _positions("data.exclude", path, source.names, () if exclude is None else exclude)
+    chosen = _chosen(path, source, columns, left_out)
     with reading(path):
         n = source.count()
     if n < 2:
@@ -82,7 +83,7 @@ def read_table(
         with reading(path):
             rows = torch.from_numpy(source.read(chosen))
     except NotNumbers as error:
-        raise _not_numbers(path, source.names, error.columns, exclude) from None
+        raise _not_numbers(path, source.names, error.columns, left_out) from None
     names = tuple(source.names[i] or str(i) for i in chosen)
     _check_numbers(path, source, rows, names)
     return Table(rows, names)
@@ -146,21 +147,19 @@ def _open(path: Path, key: str | None) -> Source:
     return source
 
 
-def _chosen(
-    path: Path, source: Source, columns: Sequence[str | int] | None, exclude: Sequence[str | int] | None
-) -> list[int]:
+def _chosen(path: Path, source: Source, columns: Sequence[str | int] | None, left_out: list[int]) -> list[int]:
     """Return the positions of the columns to read."""
-    left_out = _positions("data.exclude", path, source.names, exclude or ())
+    refused = {*left_out}
     if columns is None:
-        chosen = [i for i in range(len(source.names)) if i not in {*left_out}]
+        chosen = [i for i in range(len(source.names)) if i not in refused]
         if nameless := [i for i in chosen if i in source.nameless]:
-            i = nameless[0]
+            hint = override("data.exclude", source.names, [*left_out, *nameless])
             raise ConfigError(
-                f"data.path: {path}: column {i} has no name, so it may be the row numbers that pandas writes; leave it"
-                f" out with {_exclude_hint(source.names, nameless, exclude)}, or choose it in data.columns"
+                f"data.path: {path}: column {nameless[0]} has no name, so it may be the row numbers that pandas writes;"
+                f" leave it out with {hint}, or choose it in data.columns"
             )
     else:
-        chosen = [i for i in _positions("data.columns", path, source.names, columns) if i not in {*left_out}]
+        chosen = [i for i in _positions("data.columns", path, source.names, columns) if i not in refused]
     if not chosen:
         key = "data.exclude" if left_out else "data.path" if columns is None else "data.columns"
         raise ConfigError(f"{key} must leave at least one column of {path}")
@@ -193,18 +192,11 @@ def _positions(key: str, path: Path, names: Sequence[str], wanted: Sequence[str 
     return positions
 
 
-def _not_numbers(
-    path: Path, names: Sequence[str], columns: Mapping[int, str], exclude: Sequence[str | int] | None
-) -> ConfigError:
+def _not_numbers(path: Path, names: Sequence[str], columns: Mapping[int, str], left_out: list[int]) -> ConfigError:
     found = [f"{names[i] or i} ({what})" for i, what in columns.items()]
     which = "a column is" if len(found) == 1 else f"{len(found):,} columns are"
-    hint = _exclude_hint(names, [*columns], exclude)
+    hint = override("data.exclude", names, [*left_out, *columns])
     return ConfigError(f"data.path: {path}: {which} not numbers: {listed(found)}; to leave out: {hint}")
-
-
-def _exclude_hint(names: Sequence[str], columns: Sequence[int], exclude: Sequence[str | int] | None) -> str:
-    """Return the override that excludes more columns."""
-    return override("data.exclude", [*(exclude or ()), *(names[i] if names[i] else i for i in columns)])
 
 
 def _check_numbers(path: Path, source: Source, rows: Tensor, names: Sequence[str]) -> None:
