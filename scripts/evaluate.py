@@ -36,7 +36,7 @@ def main() -> None:
 
     run = load_run(arguments.run, BEST if arguments.best else LAST, arguments.replica, arguments.trust)
     torch.set_num_threads(run.config["threads"] or 1)
-    measured = measure(run)
+    measured = measure(run, arguments.trust)
     of = "" if arguments.replica is None else f"replica {arguments.replica}, seed {run.config['seed']}, of "
     print(f"{of}{Path(arguments.run)} after {run.iterations:,} iterations")
     status, error = how_it_ended(run.directory, arguments.replica)
@@ -44,7 +44,7 @@ def main() -> None:
         print(f"{error}: the numbers below are from the last checkpoint before that")
     elif status != "completed":
         print(f"the run is {status}" + (f": {error}" if error else ""))
-    print(f"{'':45}{'learned':>9}   true")
+    print(f"{'':45}{'learned':>9}   {'true' if run.layout is None else 'baseline'}")
     for name, value, true in measures(measured, run.distribution, has_closed_form(run.generator)):
         print(f"{name:45}{value:>9}   {true}")
     print("\nFresh samples, n real and n generated:")

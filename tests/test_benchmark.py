@@ -41,7 +41,7 @@ def test_jax_follows_the_eager_run(compose: Callable[..., DictConfig]) -> None:
     cfg = compose("trainer.precision=64-true", "seed=3", "trainer.max_epochs=1", "~callbacks.pictures")
     networks, (_, data, _) = build_networks(cfg, dim=2), assemble(cfg)
     state = State(*(player(jax.tree.map(jax.numpy.asarray, layers(networks[name]))) for name in State._fields))
-    batches = [each.double().numpy().reshape(-1, BATCH, 2) for each in data.draw_epoch(0)[:2]]
+    batches = [each.double().numpy().reshape(-1, BATCH, 2) for each in data.draw(0)[:2]]
     state, losses = jax.lax.scan(iteration, state, tuple(batches))
     train(cfg)
     run = load_run(cfg.run_dir)

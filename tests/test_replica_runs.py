@@ -111,7 +111,7 @@ def test_draws_are_equal_exactly_and_float32_agrees(compose: Compose, tmp_path: 
         alone = compose(f"seed={4 + i}", *short, name=f"{i}")
         gan_alone, data_alone, _ = assemble(alone)
         for epoch in range(2):
-            for ours, theirs in zip(data.draw_epoch(epoch), data_alone.draw_epoch(epoch), strict=True):
+            for ours, theirs in zip(data.draw(epoch), data_alone.draw(epoch), strict=True):
                 assert (ours is None and theirs is None) or torch.equal(ours[i], theirs)
         assert torch.equal(data.examples()[i], data_alone.examples())
         for name in ("generator", "discriminator"):
@@ -261,7 +261,7 @@ def test_numbers_of_replicas_are_in_the_networks_precision(compose: Compose) -> 
     trainer.fit(gan, data)
     numbers = (gan.update.weight, gan.game.penalties[0].weight, gan.discriminator_player.clip_gradient)  # type: ignore[attr-defined]
     assert all(number.dtype == torch.float32 for number in numbers)
-    assert gan.game.discriminator_loss(data.draw_epoch(0)).values.dtype == torch.float32
+    assert gan.game.discriminator_loss(data.draw(0)).values.dtype == torch.float32
 
 
 def test_tensorboard_shows_their_median_and_band(compose: Compose) -> None:
@@ -293,7 +293,7 @@ def test_seeds_may_repeat_so_that_settings_share_them(compose: Compose, tmp_path
     check(cfg)
     gan, data, _ = assemble(cfg)
     for one, other in ((0, 1), (2, 3)):
-        for column in data.draw_epoch(1):
+        for column in data.draw(1):
             assert column is None or torch.equal(column[one], column[other])
         for network in (gan.generator, gan.discriminator):
             torch.testing.assert_close(network.network(one).state_dict(), network.network(other).state_dict())

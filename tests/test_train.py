@@ -117,7 +117,7 @@ def test_the_losses_are_means_over_the_epochs_examples(compose: Compose) -> None
     )  # fmt: skip
     train(cfg)
     run, (_, data, _) = load_run(cfg.run_dir), assemble(cfg)
-    real, latent, *_ = data.draw_epoch(0)
+    real, latent, *_ = data.draw(0)
     with torch.no_grad():
         on_real, on_fake = run.discriminator(real), run.discriminator(run.generator(latent))
     softplus = torch.nn.functional.softplus

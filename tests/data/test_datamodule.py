@@ -23,7 +23,7 @@ def data_module(**changes: object) -> DataModule:
 
 def loader(data: DataModule, **changes: int) -> BlockLoader:
     defaults = {"iterations": data.iterations, "batch_size": data.batch_size, "steps_per_execution": 3}
-    return BlockLoader(data.draw_epoch, **{**defaults, **changes})
+    return BlockLoader(data.draw, **{**defaults, **changes})
 
 
 def flat(blocks: list[list[Batch]]) -> list[Batch]:
@@ -39,7 +39,7 @@ def test_an_epoch_has_every_example_once_in_a_new_order() -> None:
 
 
 def test_another_seed_draws_other_numbers() -> None:
-    first, second = (data_module(seed=seed, instance_noise=0.1).draw_epoch(0) for seed in (0, 1))
+    first, second = (data_module(seed=seed, instance_noise=0.1).draw(0) for seed in (0, 1))
     assert not any(torch.equal(ours, theirs) for ours, theirs in zip(first, second, strict=True))
     evaluators = [evaluator_of(data_module(seed=seed)) for seed in (0, 1)]
     for name in ("real", "latents", "sample_latents", "directions"):
@@ -53,14 +53,14 @@ def test_a_replica_draws_what_a_run_alone_draws(threads: int) -> None:
     data = data_module(seed=[*range(7)], threads=threads, **more)
     alone = [data_module(seed=seed, **more) for seed in range(7)]
     for epoch in (3, 0):
-        columns = zip(*(single.draw_epoch(epoch) for single in alone), strict=True)
-        assert all(map(torch.equal, data.draw_epoch(epoch), map(torch.stack, columns)))
+        columns = zip(*(single.draw(epoch) for single in alone), strict=True)
+        assert all(map(torch.equal, data.draw(epoch), map(torch.stack, columns)))
     for ours, theirs in zip(data.moments(9), zip(*(single.moments(9) for single in alone), strict=True), strict=True):
         torch.testing.assert_close(ours, torch.stack(theirs), rtol=0, atol=1e-14)
 
 
 def test_without_mix_all_else_is_drawn_alike() -> None:
-    ours, theirs = (data_module(instance_noise=0.1, mix=mix).draw_epoch(1) for mix in (False, True))
+    ours, theirs = (data_module(instance_noise=0.1, mix=mix).draw(1) for mix in (False, True))
     assert ours.mix is None
     for name in ("real", "latent", "noise"):
         assert torch.equal(getattr(ours, name), getattr(theirs, name))
@@ -70,7 +70,7 @@ def test_examples_are_in_float32_or_float64(monkeypatch: pytest.MonkeyPatch) -> 
     sample = AffineGaussian.sample
     for drawn, kept in ((torch.bfloat16, torch.float32), (torch.float64, torch.float64)):
         monkeypatch.setattr(AffineGaussian, "sample", lambda *args, to=drawn: sample(*args).to(to))
-        assert data_module().draw_epoch(0).real.dtype == kept
+        assert data_module().draw(0).real.dtype == kept
 
 
 def test_the_last_smaller_batch_is_kept() -> None:

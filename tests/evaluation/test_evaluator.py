@@ -160,8 +160,11 @@ def test_sample_moments_of_an_affine_generator_are_close_to_the_exact_moments() 
 def test_chunks_follow_the_networks_and_equal_single_runs(compose: Callable[..., DictConfig], generator: str) -> None:
     """The networks of a chunk are made once. They share the numbers of all networks, also after these have changed."""
     gan, data, _ = assemble(compose("replicas=3", f"generator={generator}"))
-    evaluator = ChunkedEvaluator(data.distribution, data.latent_dim, data.seeds, 1_000, chunk=2)
     singles = [Evaluator(data.distribution, data.latent_dim, seed, 1_000) for seed in data.seeds]
+    parts = [slice(0, 2), slice(2, 3)]
+    evaluator = ChunkedEvaluator(
+        [(rows, Evaluator(data.distribution, data.latent_dim, data.seeds[rows], 1_000)) for rows in parts]
+    )
     for change in (
         lambda p: p.mul_(9),
         lambda p: p.add_(0.1),

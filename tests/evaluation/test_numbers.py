@@ -187,7 +187,7 @@ def test_samples_of_other_distributions_have_their_moments(distribution: AffineG
 def test_the_verdict_of_a_critic_is_logged_unchanged(compose: Compose, objective: str, probability: bool) -> None:
     short = ("data.num_examples=16", "trainer.max_epochs=1", "trainer.max_steps=1", "~callbacks.pictures")
     gan, data, trainer = assemble(compose(f"objective={objective}", *short, "discriminator.std=1"))
-    logits = gan.discriminator(data.draw_epoch(0).real[:8])  # of the first step, before any update
+    logits = gan.discriminator(data.draw(0).real[:8])  # of the first step, before any update
     expected = logits.sigmoid().mean() if probability else logits.mean()
     trainer.fit(gan, data)
     assert evaluation_of(trainer).history[-1]["train/d_real"] == pytest.approx(expected.item(), rel=1e-4)

@@ -70,7 +70,7 @@ def game(cfg: DictConfig, change: Callable[[GAN], None] = lambda _: None) -> tup
     trainer.datamodule, gan.trainer = data, trainer
     gan.configure_optimizers()
     gan.train()
-    size, epoch = data.batch_size, data.draw_epoch(0)
+    size, epoch = data.batch_size, data.draw(0)
     columns = [[None] * 3 if c is None else c.to(gan.placed).split(size, -2)[:3] for c in epoch]
     one = [batch for batch in data.example_batches() if len(batch.real) == size]
     return gan, [Batch(*row) for row in zip(*columns, strict=True)], one

@@ -47,7 +47,7 @@ def game(cfg: DictConfig) -> tuple[GAN, list[Batch]]:
     gan, data, _ = assemble(cfg)
     gan.configure_optimizers()
     gan.train()
-    columns = [[None] * 5 if column is None else column.split(data.batch_size, -2)[:5] for column in data.draw_epoch(0)]
+    columns = [[None] * 5 if column is None else column.split(data.batch_size, -2)[:5] for column in data.draw(0)]
     return gan, [Batch(*rows) for rows in zip(*columns, strict=True)]
 
 

@@ -83,7 +83,7 @@ def test_an_interrupted_schedule_resumes(compose: Compose, overrides: list[str])
 def test_instance_noise_is_on_all_examples_that_the_discriminator_sees(compose: Compose) -> None:
     plain, noisy = (assemble(compose("data.num_examples=20000", f"data.instance_noise={s}")) for s in (0, 0.5))
     for epoch in (0, 1):
-        clean, batch = plain[1].draw_epoch(epoch), noisy[1].draw_epoch(epoch)
+        clean, batch = plain[1].draw(epoch), noisy[1].draw(epoch)
         assert clean.noise is None
         assert batch.noise is not None
         assert torch.equal(clean.latent, batch.latent)
@@ -91,7 +91,7 @@ def test_instance_noise_is_on_all_examples_that_the_discriminator_sees(compose: 
         for noise in (on_real, on_fake.detach()):
             assert noise.std().item() == pytest.approx(0.5, rel=0.02)
         assert abs((on_real * on_fake).mean().item()) < 5 * 0.25 / 40_000**0.5
-    assert not torch.equal(noisy[1].draw_epoch(0).noise, noisy[1].draw_epoch(1).noise)  # type: ignore[arg-type]
+    assert not torch.equal(noisy[1].draw(0).noise, noisy[1].draw(1).noise)  # type: ignore[arg-type]
 
 
 def test_the_means_of_an_epoch_are_over_its_own_examples(compose: Compose) -> None:
@@ -200,7 +200,7 @@ def test_both_players_use_the_same_generated_examples(
 def test_generated_examples_are_not_used_after_the_generator_moves(compose: Compose, fused: tuple[str, ...]) -> None:
     gan, data, trainer = assemble(compose(*SMALL, *fused))
     trainer.fit(gan, data)
-    batch = Batch(*(column[:8] for column in data.draw_epoch(0) if column is not None))
+    batch = Batch(*(column[:8] for column in data.draw(0) if column is not None))
     gan.game.discriminator_loss(batch)
     gan.generator_player.apply(torch.ones_like(gan.generator_player.theta))
     loss = gan.game.generator_loss(batch).values

@@ -21,7 +21,7 @@ def textbook_loop(cfg: DictConfig, epochs: int) -> dict[str, nn.Module]:
     optimizer_d = torch.optim.Adam(discriminator.parameters(), lr=0.05, eps=1e-8)
     optimizer_g = torch.optim.Adam(generator.parameters(), lr=0.005, eps=1e-8)
     for epoch in range(epochs):
-        examples, latents, *_ = data.draw_epoch(epoch)
+        examples, latents, *_ = data.draw(epoch)
         for x, z in zip(examples.double().split(8), latents.double().split(8), strict=True):
             ones, zeros = torch.ones(8, 1).double(), torch.zeros(8, 1).double()
             optimizer_d.zero_grad()

@@ -105,14 +105,14 @@ def test_runs_that_are_trained_together_have_their_own_histories(compose: Compos
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, SystemExit])
 def test_any_end_leaves_a_history(compose: Compose, monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
-    draw = DataModule.draw_epoch
+    draw = DataModule.draw
 
     def stop(data: DataModule, epoch: int) -> object:
         if epoch == 2:
             raise error
         return draw(data, epoch)
 
-    monkeypatch.setattr(DataModule, "draw_epoch", stop)
+    monkeypatch.setattr(DataModule, "draw", stop)
     cfg = compose(*SMALL, "~callbacks.pictures")
     with pytest.raises((error, RuntimeError)):  # a call of sys.exit, which Lightning makes here too, is an error
         train(cfg)

@@ -54,7 +54,7 @@ class Snapshot:
 
     def batch(self) -> Batch:
         """Return at most 1,000 examples of the first epoch, the first after shuffling, as one batch in float64."""
-        return self.data.draw_epoch(0).map(lambda column: column[:BATCH].double())
+        return self.data.draw(0, slice(BATCH)).map(Tensor.double)
 
 
 class Picture(NamedTuple):
@@ -105,7 +105,7 @@ def _mixture(run: Snapshot, real: Tensor, fake: Tensor, verdict: Verdict) -> Fig
 
 def _replicas(run: Snapshot) -> Figure:
     gan, true, history = run.gan, run.data.distribution, run.history
-    tag = "val/w2" if true.gaussian else "val/sliced_w2"
+    tag = score(history[-1]) if history else "val/w2" if true.gaussian else "val/sliced_w2"
     scores = [row[tag] for row in history]
     last = scores[-1] if scores else torch.full((gan.replicas,), torch.inf, dtype=torch.float64)
     moments = learned = None

@@ -17,6 +17,7 @@ from gaussgan.data.intervals import logs_at_this_step
 from gaussgan.data.iterations import data_of, planned_iterations
 from gaussgan.evaluation.chunked import ChunkedEvaluator, distances_with_average, evaluator_of
 from gaussgan.evaluation.evaluator import Evaluator
+from gaussgan.evaluation.held_out import Features
 from gaussgan.evaluation.summary import aggregate
 from gaussgan.gan.module import GAN
 from gaussgan.gan.state import TAGS
@@ -46,22 +47,35 @@ class Evaluation(Callback):
         measures: functions that measure more numbers, such as `gaussgan.evaluation.dirac.equilibrium_distance`. Each
             function maps (distribution, generator, discriminator) to a dict, and the dict maps names to tensors. Each
             tensor has the shape [], or the shape [R] for a run with R replicas.
-        all_densities: in a run with replicas, the measures of `Evaluator.optimality` take most of the time of an
-            evaluation. If false, they are measured after epochs 1, 2, 5, 10, 20, … and at the end, and are NaN in the
-            other rows of `history`. If true, they are measured in every evaluation, as they always are in a single run.
+        all_densities: the measures of `Evaluator.quality` take most of the time of an evaluation, and in a run with
+            replicas those of `Evaluator.optimality` do. If false, they are measured after epochs 1, 2, 5, 10, 20, … and
+            at the end, and are NaN in the other rows of `history`. If true, they are measured in every evaluation. In a
+            single run, those of `optimality` always are.
+        quality: whether the measures of `Quality`, such as coverage, are wanted. None for those data of which only
+            examples are known.
+        features: maps examples to features, in which the measures of samples are computed; None for none.
     """
 
-    def __init__(self, exact: bool = False, measures: Sequence[Measure] = (), all_densities: bool = False) -> None:
+    def __init__(
+        self,
+        exact: bool = False,
+        measures: Sequence[Measure] = (),
+        all_densities: bool = False,
+        quality: bool | None = None,
+        features: Features | None = None,
+    ) -> None:
         self.exact, self.measures, self.all_densities = exact, measures, all_densities
+        self.quality, self.features = quality, features or None
         self.seconds = 0.0
         self.history: list[Row] = []  # one row for each evaluated epoch
         self.skipped: list[str] = []  # the measures that are NaN in the last row of `history` because of the epoch
         self._evaluator: Evaluator | ChunkedEvaluator | None = None
+        self._final: tuple[int, dict[str, Tensor]] | None = None  # an iteration, and what was measured there
 
     def evaluator(self, data: DataModule) -> Evaluator | ChunkedEvaluator:
         """Return the object that measures the distances. The first call creates it; later calls return the same one."""
         if self._evaluator is None:
-            self._evaluator = evaluator_of(data)
+            self._evaluator = evaluator_of(data, self.quality, self.features)
         return self._evaluator
 
     def check(self, generator: nn.Module, distribution: Distribution) -> None:
@@ -108,9 +122,9 @@ class Evaluation(Callback):
         seen = data.examples_seen(step) - data.examples_seen(self.epoch_start)
         speed = gan.replicas * seen / (now - self.epoch_started)
         self.history.append({"iteration": step, "epoch": data.loader.epoch + 1})
-        wanted = all_densities or self.all_densities or gan.replicas == 1 or passes(self.history, series)
+        wanted = all_densities or self.all_densities or passes(self.history, series)
         measured = {**gan.epoch_means(), **self._measure(gan, data, wanted)}
-        self.skipped = [] if wanted else self.evaluator(data).optimality_names(gan.generator, gan.logistic)
+        self.skipped = [] if wanted else self._slow_names(gan, data)
         self._add(trainer, gan, {**measured, "perf/examples_per_second": torch.tensor(speed)})
         self.epoch_started, self.epoch_start = now, step
 
@@ -134,8 +148,28 @@ class Evaluation(Callback):
         elif self.skipped:
             self.skipped = []
             with gan.evaluating():
-                measure = self.evaluator(data_of(trainer)).optimality
-                self._add(trainer, gan, measure(gan.generator, gan.discriminator, gan.logistic))
+                self._add(trainer, gan, self._slow_measures(gan, data_of(trainer)))
+        self._log_final(trainer, gan)
+
+    def _log_final(self, trainer: Trainer, gan: GAN) -> None:
+        """Log the measures of `final`, unless the run has diverged."""
+        if trainer.is_global_zero and (values := self.final(gan, data_of(trainer))):
+            log_numbers(trainer.loggers, aggregate(values, gan.diverged), trainer.global_step)
+
+    def final(self, gan: GAN, data: DataModule) -> dict[str, Tensor]:
+        """Return what is measured when a run has ended, against the examples to report by. Tags are like test/coverage.
+
+        The dict is empty for a known distribution. Diverged replicas have NaN.
+        """
+        step = gan.trainer.global_step
+        if self._final is None or self._final[0] != step:
+            with gan.evaluating():
+                values = {tag: value.cpu() for tag, value in self.evaluator(data).reported(gan.generator).items()}
+            for value in values.values():
+                if value.ndim:
+                    value[[*gan.diverged]] = torch.nan
+            self._final = step, values
+        return self._final[1]
 
     def names(self, gan: GAN, data: DataModule) -> list[str]:
         """Return the keys of a row of `history`. The keys are known before training."""
@@ -153,15 +187,29 @@ class Evaluation(Callback):
         means = dict.fromkeys(TAGS, torch.zeros(gan.replicas).squeeze())
         return {**means, **self._measure(gan, data), "perf/examples_per_second": 0.0}
 
-    def _measure(self, gan: GAN, data: DataModule, densities: bool = True) -> dict[str, Tensor]:
+    def _slow_measures(self, gan: GAN, data: DataModule) -> dict[str, Tensor]:
+        """Return the measures that take most of the time of an evaluation."""
+        evaluator = self.evaluator(data)
+        densities = evaluator.optimality(gan.generator, gan.discriminator, gan.logistic)
+        return densities | evaluator.quality(gan.generator)
+
+    def _slow_names(self, gan: GAN, data: DataModule) -> list[str]:
+        """Return the tags of those slow measures that are not measured in each evaluation."""
+        evaluator = self.evaluator(data)
+        densities = evaluator.optimality_names(gan.generator, gan.logistic) if gan.replicas > 1 else []
+        return [*densities, *evaluator.quality_names()]
+
+    def _measure(self, gan: GAN, data: DataModule, slow: bool = True) -> dict[str, Tensor]:
         evaluator = self.evaluator(data)
         with gan.evaluating():
             values = distances_with_average(evaluator, gan.generator, gan.generator_ema)
-            if densities:
-                values |= evaluator.optimality(gan.generator, gan.discriminator, gan.logistic)
+            if slow:
+                values |= self._slow_measures(gan, data)
             else:
-                names = evaluator.optimality_names(gan.generator, gan.logistic)
-                values |= {name: torch.full((gan.replicas,), torch.nan, dtype=torch.float64) for name in names}
+                if gan.replicas == 1:
+                    values |= evaluator.optimality(gan.generator, gan.discriminator, gan.logistic)
+                unknown = torch.full((gan.replicas,), torch.nan, dtype=torch.float64).squeeze()
+                values |= {name: unknown.clone() for name in self._slow_names(gan, data)}
             for measure in self.measures:
                 values |= measure(data.distribution, gan.generator, gan.discriminator)
         return {name: value.cpu() for name, value in values.items()}

@@ -16,7 +16,7 @@ from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.config.errors import ConfigError
 from gaussgan.data.datamodule import DataModule
 from gaussgan.data.iterations import data_of, planned_iterations
-from gaussgan.evaluation.baseline import mle_w2
+from gaussgan.evaluation.baseline import baselines_of
 from gaussgan.evaluation.summary import group_rows, replica_rows, summary
 from gaussgan.gan.divergence import PRUNED, Diverged
 from gaussgan.gan.module import GAN
@@ -55,7 +55,7 @@ def record_run(
     ending: Ending,
     history: Sequence[dict[str, Any]],
     diverged: Mapping[int, Diverged],
-    baseline: Tensor | None,
+    further: Mapping[str, Tensor],
     history_file: bool = True,
 ) -> dict[str, Any]:
     """Write metrics.json, history.csv and, for several replicas, replicas.csv and groups.csv. Return the record.
@@ -70,14 +70,12 @@ def record_run(
         history: one row of measures for each evaluated epoch. The last row is written to metrics.json if it was
             measured at iteration `ending.iterations`.
         diverged: maps the number of each diverged replica to the error of that replica.
-        baseline: the W₂ distance of a maximum-likelihood fit to the same examples from the true distribution. Pass None
-            if this distance was not measured.
+        further: further measures at the end of the run, such as baselines, as a dict from tags to values.
         history_file: false to write no history.csv.
     """
     iterations, replicas = ending.iterations, config["replicas"]
     row = next((row for row in history[-1:] if row["iteration"] == iterations), {})
-    if baseline is not None:
-        row = {**row, "mle/w2": baseline}
+    row = {**row, **further}
     if replicas > 1 and iterations:
         write_table(directory / REPLICAS, replica_rows(row, ending.status, diverged, config))
         write_table(directory / GROUPS, group_rows(row, diverged, config))
@@ -164,6 +162,9 @@ class Record(Callback):
             status, error, step if iterations is None else iterations, step, evaluation_of(trainer).total_seconds()
         )
         measured = end.iterations and status != "failed"  # after a failure, memory may be full
-        baseline = mle_w2(data, end.iterations) if measured else None
-        history = evaluation_of(trainer).history
-        record_run(self.directory, gan.config, data, end, history, gan.diverged, baseline, self.history_file)
+        evaluation = evaluation_of(trainer)
+        further = baselines_of(data, end.iterations, evaluation.evaluator(data)) if measured else {}
+        if measured and status != "diverged":
+            further |= evaluation.final(gan, data)
+        history = evaluation.history
+        record_run(self.directory, gan.config, data, end, history, gan.diverged, further, self.history_file)

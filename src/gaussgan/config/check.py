@@ -21,6 +21,7 @@ from gaussgan.config.schema import (
     ANY,
     CLASS,
     KEYS,
+    KNOWN_DATA,
     LOGGER_RULES,
     NO_PARTIAL,
     OPTIONAL,
@@ -97,7 +98,9 @@ def check(cfg: DictConfig, task: Mapping[str, Any] | None = None) -> None:
                 hint = f"; a list needs replicas={len(single)}" if is_list else ""
                 raise ConfigError(f"{key} must be {text} (got {single!r}){hint}")
     check_init_from(cfg)
-    if cfg.data.batch_size > cfg.data.num_examples:
+    if cfg.data.num_examples is None and "distribution" in cfg.data:
+        raise ConfigError("data.num_examples must be a whole number of at least 1 for a known distribution (got null)")
+    if cfg.data.num_examples is not None and cfg.data.batch_size > cfg.data.num_examples:
         raise ConfigError(
             f"data.batch_size must be at most data.num_examples = {cfg.data.num_examples} (got {cfg.data.batch_size})"
         )
@@ -130,7 +133,8 @@ def check_sections(cfg: DictConfig) -> None:
     Raises:
         ConfigError: for the first section or logger that is not a mapping. The message says what to type instead.
     """
-    for section in SECTIONS:
+    known = OmegaConf.select(cfg, "data._target_") == KNOWN_DATA  # other data do not have a distribution
+    for section in (*SECTIONS, *["data.distribution"] * known):
         if not OmegaConf.is_dict(value := OmegaConf.select(cfg, section)):
             got = "nothing" if value is None else value
             raise ConfigError(f"{section} must be {_choices_for(section, cfg)} (got {got})")

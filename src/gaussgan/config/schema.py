@@ -72,6 +72,16 @@ def _is_duration(value: Any) -> bool:
         return False
 
 
+def _is_columns(value: Any) -> bool:
+    if not isinstance(value, list) or not value:
+        return False
+    return all(isinstance(column, str) or type(column) is int for column in value)
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(type(size) is int and size >= 1 for size in value)
+
+
 BOOLEAN: Rule = ("true or false", lambda v: isinstance(v, bool))
 FINITE: Rule = ("a finite number", is_number)
 POSITIVE = number(0, strict=True)
@@ -93,6 +103,10 @@ COMPILE: Rule = ("auto, on, off or explain", lambda v: typed_mode(v) in CHOICES)
 TAGS: Rule = (
     "a list of words, such as [a,b]",
     lambda v: isinstance(v, list) and all(isinstance(tag, str) and tag.strip() for tag in v),
+)
+COLUMNS: Rule = (
+    "null, or a list of names or numbers of columns, such as [a,b] or [0,1]",
+    lambda v: v is None or _is_columns(v),
 )
 CHECKPOINT: Rule = ("null, or the path of an existing checkpoint", lambda v: v is None or Path(str(v)).is_file())
 
@@ -147,9 +161,10 @@ TRAINER: dict[str, Rule] = {  # all arguments of Lightning's Trainer
 }
 
 COMPONENTS = (  # sections that have a _target_
-    "data", "data.distribution", "generator", "discriminator", "objective", "update", "optimizer_d", "optimizer_g",
+    "data", "generator", "discriminator", "objective", "update", "optimizer_d", "optimizer_g",
     "trainer", "callbacks.evaluation", "callbacks.checkpoints", "callbacks.record",
 )  # fmt: skip
+KNOWN_DATA = "gaussgan.data.datamodule.DataModule"  # the _target_ of data from a known distribution
 SECTIONS = ("callbacks", "penalty", "schedule", "player_d", "player_g", *COMPONENTS)
 RULES: dict[str, Rule] = {
     "replicas": whole(1),  # checked first, because the lengths of lists in other keys depend on it
@@ -164,7 +179,8 @@ RULES: dict[str, Rule] = {
     "ema_half_life": or_null(POSITIVE),
     "evaluate_every": or_null(whole(1)),
     **{f"{name}._target_": CLASS for name in COMPONENTS},
-    **prefixed("data", dict.fromkeys(("num_examples", "batch_size", "steps_per_execution", "latent_dim"), whole(1))),
+    **prefixed("data", dict.fromkeys(("batch_size", "steps_per_execution", "latent_dim"), whole(1))),
+    "data.num_examples": or_null(whole(1)),  # null: all that a file has
     "data.fresh": BOOLEAN,
     "data.seed": whole(0),
     **prefixed("optimizer_d optimizer_g", {"lr": POSITIVE, "_partial_": ("true", lambda v: v is True)}),
@@ -174,9 +190,22 @@ KEYS = {*(key.partition(".")[0] for key in (*SECTIONS, *RULES)), "logger", "run_
 OPTIONAL: dict[str, Rule] = {  # rules for keys that may be missing
     **{f"{name}._partial_": NO_PARTIAL for name in COMPONENTS if not name.startswith("optimizer_")},
     **dict.fromkeys(("callbacks.evaluation.exact", "callbacks.evaluation.all_densities"), BOOLEAN),
+    "callbacks.evaluation.quality": or_null(BOOLEAN),
     **dict.fromkeys(("callbacks.checkpoints.best", "callbacks.record.history"), BOOLEAN),
     "callbacks.checkpoints.seconds": number(0),
+    "data.distribution._target_": CLASS,
+    "data.distribution._partial_": NO_PARTIAL,
     "data.instance_noise": number(0),
+    "data.path": ("the path of a file, or of a directory of images", lambda v: isinstance(v, str) and v != ""),
+    "data.columns": COLUMNS,
+    "data.exclude": COLUMNS,
+    "data.key": or_null(("the name of an array in the file", lambda v: isinstance(v, str))),
+    "data.standardize": BOOLEAN,
+    "data.holdout": ("a number above 0 and below 1", lambda v: is_number(v) and 0 < v < 1),
+    "data.split_seed": whole(0),
+    "data.shape": or_null(("[C, H, W], three whole numbers of at least 1", _is_shape)),
+    "data.size": whole(1),
+    "data.channels": ("1 (grey) or 3 (colours)", lambda v: type(v) is int and v in (1, 3)),
     "data.validation_samples": ("a whole number from 1 to 10,000", lambda v: type(v) is int and 1 <= v <= 10_000),
     "data.distribution.seed": whole(0),
     "update.d_steps": whole(1),

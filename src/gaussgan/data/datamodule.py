@@ -1,4 +1,4 @@
-"""The data module of a run, which draws examples from a known distribution."""
+"""The data module of a run, which draws its examples, latents and noise."""
 
 from __future__ import annotations
 
@@ -6,30 +6,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from operator import itemgetter
+from typing import Any
 
 import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
 from gaussgan.data.distributions import Distribution
+from gaussgan.data.examples import Examples
 from gaussgan.data.intervals import log_spaced, steps_to_end_at
 from gaussgan.data.loader import Batch, Block, BlockLoader
-from gaussgan.data.sampler import Sampler
+from gaussgan.data.sampler import ALL, CHUNK, Sampler
 from gaussgan.rng import SCHEME
 
 
 @dataclass(eq=False, repr=False)
 class DataModule(LightningDataModule):
-    """Draws examples from a distribution and shuffles them in each epoch. The last batch of an epoch may be smaller.
+    """Draws examples and shuffles them in each epoch. The last batch of an epoch may be smaller.
 
     Args:
-        distribution: the distribution of the data.
-        num_examples: the number of examples in an epoch.
+        distribution: the distribution of the data, or given examples.
+        num_examples: the number of examples in an epoch. Of given examples, an epoch has all that are to train on.
         batch_size: the number of examples in one step of the discriminator.
         steps_per_execution: K, the largest number of iterations in a call of `training_step`. K changes only the speed,
             unless a replica diverges: then it goes back to its state before that call.
         fresh: true to draw new examples in every epoch; false to draw one training set at the start and to use it in
-            every epoch.
+            every epoch. Given examples cannot be fresh.
         latent_dim: k, the number of entries of a latent, the input of the generator.
         seed: the run's seed, or a list of R seeds for R replicas. If R > 1, every tensor that is drawn has a first
             dimension R.
@@ -43,8 +45,8 @@ class DataModule(LightningDataModule):
 
     Raises:
         ValueError: when num_examples, batch_size, batches_per_iteration, steps_per_execution or latent_dim is below 1,
-            when one iteration needs more than num_examples examples, or when the last iteration of an epoch would have
-            less than one example for each step of the discriminator.
+            when one iteration needs more than num_examples examples, when the last iteration of an epoch would have
+            less than one example for each step of the discriminator, or when given examples are to be fresh.
     """
 
     distribution: Distribution
@@ -65,6 +67,8 @@ class DataModule(LightningDataModule):
         for name in ("num_examples", "batch_size", "batches_per_iteration", "steps_per_execution", "latent_dim"):
             if (count := getattr(self, name)) < 1:
                 raise ValueError(f"{name} must be at least 1 (got {count})")
+        if self.fresh and isinstance(self.distribution, Examples):
+            raise ValueError("fresh must be false: a file has no new examples (got true)")
         n, steps = self.num_examples, self.batches_per_iteration
         if self.batch_size * steps > n:
             limit, size = n // steps, self.batch_size
@@ -123,15 +127,20 @@ class DataModule(LightningDataModule):
         epochs, rest = divmod(iterations, self.iterations)
         return epochs * self.num_examples + rest * self.batch_size
 
-    def draw_epoch(self, epoch: int) -> Batch:
-        """Return all tensors of an epoch as one `Batch`. The examples are shuffled."""
-        return self._sampler.draw_epoch(epoch).map(self._unstacked)
+    def draw(self, epoch: int, rows: slice = ALL) -> Batch:
+        """Return the tensors of some rows of an epoch as one `Batch`; see `Sampler.draw`. The examples are shuffled."""
+        return self._sampler.draw(epoch, rows).map(self._unstacked)
+
+    @property
+    def chunk(self) -> int | None:
+        """The number of iterations whose rows are drawn at once; None for those of an epoch."""
+        return max(1, CHUNK // self.batch_size) if isinstance(self.distribution, Examples) else None
 
     def example_batches(self) -> list[Batch]:
         """Return batches of one run, the one with the first seed: one for each number of examples in an iteration."""
         noise = self._sampler.instance_noise
         alone = replace(self._sampler, seeds=self.seeds[:1], instance_noise=noise and noise[:1])
-        epoch = alone.draw_epoch(0).map(lambda tensor: tensor[0])
+        epoch = alone.draw(0, slice(max(self.sizes))).map(lambda tensor: tensor[0])
         return [epoch.map(itemgetter(slice(n))) for n in sorted(self.sizes)]
 
     def _unstacked(self, tensor: Tensor) -> Tensor:
@@ -151,7 +160,7 @@ class DataModule(LightningDataModule):
             return tensor.to(trainer.strategy.root_device, parameter.dtype)
 
         self.loader = BlockLoader(
-            lambda epoch: self.draw_epoch(epoch).map(place),
+            lambda epoch, rows: self.draw(epoch, rows).map(place),
             iterations=self.iterations,
             batch_size=self.batch_size,
             steps_per_execution=self.steps_per_execution,
@@ -159,6 +168,7 @@ class DataModule(LightningDataModule):
             every=steps_to_end_at(trainer),
             marks=log_spaced,  # with or without frames, so that to record them changes no bit of a mean loss
             shard=(trainer.global_rank, trainer.world_size),
+            chunk=self.chunk,
         )
         self.loader.load_state_dict(self._loader_state)
         return self.loader
@@ -187,8 +197,11 @@ class DataModule(LightningDataModule):
 
     # Lightning restores the state of a loader only if the run stopped within an epoch. It always restores the state of
     # a data module. So the data module saves the state of its loader.
-    def state_dict(self) -> dict[str, int]:
-        return {**self.loader.state_dict(), "scheme": SCHEME}
+    def state_dict(self) -> dict[str, Any]:
+        state: dict[str, Any] = {**self.loader.state_dict(), "scheme": SCHEME}
+        if isinstance(self.distribution, Examples):
+            state |= {"layout": self.distribution.layout.state(), "fingerprint": self.distribution.fingerprint}
+        return state
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         self._loader_state = state

@@ -45,13 +45,15 @@ Block = list[Batch]
 class BlockLoader:
     """Yields an epoch in blocks. A block is a list of batches, one for each iteration.
 
-    Each call of `iter` starts the next epoch, or resumes the current epoch if it is not over. The tensors of an epoch
-    are drawn and moved to the device once. Batches are views of these tensors, so a batch costs almost nothing. A block
-    ends after `steps_per_execution` iterations, at the end of the epoch, at `max_steps`, at each multiple of a number
-    in `every`, and at each of `marks`. So neither a checkpoint nor a frame falls inside a block.
+    Each call of `iter` starts the next epoch, or resumes the current epoch if it is not over. The tensors of an epoch,
+    or of a chunk of it, are drawn and moved to the device once. Batches are views of these tensors, so a batch costs
+    almost nothing. A block ends after `steps_per_execution` iterations, at the end of the epoch and of a chunk, at
+    `max_steps`, at each multiple of a number in `every`, and at each of `marks`. So neither a checkpoint nor a frame
+    falls inside a block.
 
     Args:
-        draw_epoch: maps the number of an epoch to one `Batch` with all tensors of that epoch, already shuffled.
+        draw: maps the number of an epoch, and a slice of the rows of the epoch, to one `Batch` with the tensors of
+            these rows, already shuffled.
         iterations: the number of batches in an epoch.
         batch_size: the number of examples in one iteration.
         steps_per_execution: the largest number of iterations in a block.
@@ -61,9 +63,10 @@ class BlockLoader:
         marks: maps two iterations to those iterations from the first to the second at which a block ends, counted from
             the start of the run.
         shard: (r, n) for process r of n. This process gets every n-th row of each batch, starting at row r.
+        chunk: the number of batches in a chunk; None to draw a whole epoch at once.
     """
 
-    draw_epoch: Callable[[int], Batch]
+    draw: Callable[[int, slice], Batch]
     iterations: int
     batch_size: int
     steps_per_execution: int
@@ -71,6 +74,7 @@ class BlockLoader:
     every: Sequence[int] = ()
     marks: Callable[[int, int], Iterable[int]] = lambda first, last: ()
     shard: tuple[int, int] = (0, 1)
+    chunk: int | None = None
 
     def __post_init__(self) -> None:
         self.epoch = self.position = self.blocks = 0
@@ -80,12 +84,23 @@ class BlockLoader:
         return self._blocks()
 
     def _blocks(self) -> Iterator[Block]:
-        columns = [self._cut(column) for column in self.draw_epoch(self.epoch)]
-        epoch = [Batch(*rows) for rows in zip(*columns, strict=True)]
+        length = self.chunk or self.iterations
+        batches: list[Batch] = []
+        drawn = -1
         for end in self._ends(self.epoch, self.position):
             start, self.position = self.position, end
+            if start // length != drawn:
+                drawn, batches = start // length, []  # frees the last chunk
+                batches = self._draw(self.epoch, drawn * length, length)
             self.blocks += 1
-            yield epoch[start:end]
+            yield batches[start - drawn * length : end - drawn * length]
+
+    def _draw(self, epoch: int, first: int, length: int) -> list[Batch]:
+        """Return `length` batches of an epoch, fewer at its end. The first of them has the number `first`."""
+        rows = slice(first * self.batch_size, (first + length) * self.batch_size)
+        n = min(length, self.iterations - first)
+        columns = [self._cut(column, n) for column in self.draw(epoch, rows)]
+        return [Batch(*each) for each in zip(*columns, strict=True)]
 
     def __len__(self) -> int:
         """Return the number of blocks in the current epoch, or in the next epoch if the current one is over."""
@@ -104,10 +119,10 @@ class BlockLoader:
         """
         return (self.epoch, self.position, self.blocks) if self.within_epoch else (self.epoch + 1, 0, 0)
 
-    def _cut(self, column: Tensor | None) -> Iterable:
-        """Split a tensor of a whole epoch into batches. Return this process's shard of each batch."""
+    def _cut(self, column: Tensor | None, n: int) -> Iterable:
+        """Split a tensor into n batches. Return this process's shard of each batch."""
         if column is None:
-            return repeat(None, self.iterations)
+            return repeat(None, n)
         batches = column.split(self.batch_size, -2)
         rank, processes = self.shard
         return batches if processes == 1 else [batch[..., rank::processes, :] for batch in batches]
@@ -118,7 +133,7 @@ class BlockLoader:
         The ends and `position` are iterations, counted from the start of the epoch.
         """
         start = epoch * self.iterations
-        marks = {self.max_steps - start, self.iterations}
+        marks = {self.max_steps - start, self.iterations, *range(0, self.iterations, self.chunk or self.iterations)}
         marks = marks.union(*(range(-start % n, self.iterations, n) for n in self.every))
         marks = marks.union(mark - start for mark in self.marks(start + 1, start + self.iterations))
         cuts = [position, *sorted(mark for mark in marks if position < mark <= self.iterations)]

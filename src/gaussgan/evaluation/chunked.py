@@ -9,41 +9,58 @@ import torch
 from torch import Tensor, nn
 
 from gaussgan.data.datamodule import DataModule
-from gaussgan.data.distributions import Distribution, has_density
+from gaussgan.data.examples import Examples
 from gaussgan.evaluation.evaluator import Evaluator
+from gaussgan.evaluation.held_out import Features, HeldOut, held_out_of
 from gaussgan.evaluation.scores import score
 from gaussgan.networks.moments import has_closed_form
 
 CHUNK = 32  # number of replicas that are measured at once; their tensors fit in the cache of a core
 
 
-def evaluator_of(data: DataModule) -> Evaluator | ChunkedEvaluator:
-    """Return an evaluator for a run with these data: a `ChunkedEvaluator` for replicas, otherwise an `Evaluator`."""
-    if data.replicas > 1:
-        return ChunkedEvaluator(data.distribution, data.latent_dim, data.seeds, data.validation_samples)
-    return Evaluator(data.distribution, data.latent_dim, data.seeds[0], data.validation_samples)
+def evaluator_of(
+    data: DataModule, quality: bool | None = None, features: Features | None = None
+) -> Evaluator | ChunkedEvaluator:
+    """Return an evaluator for a run with these data: a `ChunkedEvaluator` for replicas, otherwise an `Evaluator`.
+
+    Args:
+        data: the data of the run.
+        quality: whether the measures of `Quality` are wanted; None for those data of which only examples are known.
+        features: maps examples to features, in which the measures of samples are computed; None for none.
+    """
+    source, n = data.distribution, data.validation_samples
+    shared = wanted = None
+    if isinstance(source, Examples):
+        n = min(n, len(source.report), len(source.train))
+        shared = held_out_of(source, n, features)
+    elif not source.gaussian and (quality or features is not None):
+        wanted = data.examples()
+
+    def make(seed: int | Sequence[int], rows: slice) -> Evaluator:
+        evaluator = Evaluator(source, data.latent_dim, seed, n, shared)
+        if wanted is not None:
+            train = wanted[rows] if data.replicas > 1 else wanted
+            evaluator.held_out = HeldOut(train, {"val": evaluator.real}, n, features=features)
+        return evaluator
+
+    if data.replicas == 1:
+        return make(data.seeds[0], slice(None))
+    slices = [slice(start, start + CHUNK) for start in range(0, data.replicas, CHUNK)]
+    return ChunkedEvaluator([(rows, make(data.seeds[rows], rows)) for rows in slices])
 
 
 class ChunkedEvaluator:
     """Measures R replicas, one chunk of replicas at a time, so that the measures need less memory.
 
-    The methods `distances`, `optimality`, `optimality_names` and `moments` return the same values as those of an
-    `Evaluator`.
+    The methods return the same values as those of an `Evaluator`.
 
     Args:
-        distribution: the distribution of the data.
-        latent_dim: the number of entries of each latent vector, the generator's input.
-        seeds: the seeds of the R replicas.
-        samples: the argument `samples` of `Evaluator`.
-        chunk: the largest number of replicas in a chunk.
+        chunks: for each chunk, its replicas and its evaluator.
     """
 
-    def __init__(
-        self, distribution: Distribution, latent_dim: int, seeds: Sequence[int], samples: int, chunk: int = CHUNK
-    ) -> None:
-        slices = [slice(start, start + chunk) for start in range(0, len(seeds), chunk)]
-        self.chunks = [(rows, Evaluator(distribution, latent_dim, seeds[rows], samples)) for rows in slices]
-        self.has_density = has_density(distribution)
+    def __init__(self, chunks: Sequence[tuple[slice, Evaluator]]) -> None:
+        self.chunks = chunks
+        self.has_density = chunks[0][1].has_density
         self._parts: dict[int, tuple[list[int], list[Any]]] = {}  # id of `Replicas` → places in memory, chunks
 
     def distances(self, generator: Any) -> dict[str, Tensor]:
@@ -56,6 +73,22 @@ class ChunkedEvaluator:
     def optimality(self, generator: Any, discriminator: Any, logistic: bool) -> dict[str, Tensor]:
         triples = zip(self.chunks, self._split(generator), self._split(discriminator), strict=True)
         return _joined([each.optimality(g, d, logistic) for (_, each), g, d in triples])
+
+    def quality(self, generator: Any) -> dict[str, Tensor]:
+        pairs = zip(self.chunks, self._split(generator), strict=True)
+        return _joined([each.quality(part) for (_, each), part in pairs])
+
+    def quality_names(self) -> list[str]:
+        return self.chunks[0][1].quality_names()
+
+    def reported(self, generator: Any) -> dict[str, Tensor]:
+        pairs = zip(self.chunks, self._split(generator), strict=True)
+        return _joined([each.reported(part) for (_, each), part in pairs])
+
+    def baselines(self) -> dict[str, Tensor]:
+        values = [each.baselines() for _, each in self.chunks]
+        own = any(value.ndim for value in values[0].values())  # given examples are shared, and so are their baselines
+        return _joined(values) if own else values[0]
 
     def optimality_names(self, generator: Any, logistic: bool) -> list[str]:
         return self.chunks[0][1].optimality_names(generator, logistic)

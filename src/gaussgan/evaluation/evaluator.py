@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from gaussgan.data.distributions import Distribution, examples_of, has_density
+from gaussgan.data.examples import Examples
 from gaussgan.data.gaussian import gaussian_log_prob, is_singular, rounding, sample_moments
 from gaussgan.evaluation.gaussian import gaussian_kl, gaussian_w2
+from gaussgan.evaluation.held_out import HeldOut
 from gaussgan.evaluation.samples import mode_metrics, sliced_w2
 from gaussgan.gan.objectives import logistic_loss
 from gaussgan.networks.moments import has_closed_form
@@ -26,20 +28,30 @@ class Evaluator:
     """Measures the networks of a run. Every evaluation uses the same random latents and the same real examples.
 
     Args:
-        distribution: the distribution of the data.
+        distribution: the distribution of the data, or given examples.
         latent_dim: k, the number of entries of each latent vector, the generator's input.
         seed: the run's seed, or a list of R seeds for R replicas. With a list, the networks must be `Replicas`, and
             each measure has the shape [R] instead of [].
         samples: the number of real examples, and also the number of generated examples, for measures that compare real
             with generated examples. At most MOMENT_SAMPLES.
+        held_out: the measures of samples; None for data whose distance is known, and to measure the distance alone.
     """
 
     def __init__(
-        self, distribution: Distribution, latent_dim: int, seed: int | Sequence[int], samples: int = 2_500
+        self,
+        distribution: Distribution,
+        latent_dim: int,
+        seed: int | Sequence[int],
+        samples: int = 2_500,
+        held_out: HeldOut | None = None,
     ) -> None:
         self.distribution, self.latent_dim, self.seed, self.samples = distribution, latent_dim, seed, samples
-        self.real = self._draw(lambda seed: examples_of(distribution, samples, stream(seed, "validation_real")))
+        if isinstance(distribution, Examples):
+            self.real = distribution.select[:samples]
+        else:
+            self.real = self._draw(lambda seed: examples_of(distribution, samples, stream(seed, "validation_real")))
         self.has_density = has_density(distribution)
+        self.held_out = held_out
 
     @torch.no_grad()
     def distances(self, generator: nn.Module) -> dict[str, Tensor]:
@@ -50,8 +62,8 @@ class Evaluator:
         with the mean and covariance of generated examples. Then val/w2 is a lower bound of the generator's true
         distance, up to sampling error (Gelbrich 1990), and val/kl is no bound.
 
-        For other data the distance is val/sliced_w2, between real and generated examples. If the distribution of the
-        data has the attribute `modes`, the dict also has the measures of `mode_metrics`.
+        For other data the distance is val/sliced_w2, between real and generated examples; for images val/frechet. If
+        the distribution of the data has the attribute `modes`, the dict also has the measures of `mode_metrics`.
         """
         true = self.distribution
         if true.gaussian:
@@ -62,7 +74,10 @@ class Evaluator:
                 "val/kl": gaussian_kl(true.mean, true.cov, mean, cov, noise),
             }
         fake = self.generated(generator).double()
-        values = {"val/sliced_w2": sliced_w2(self.real.double(), fake, self.directions)}
+        if self.held_out is not None:
+            values = self.held_out.distance(fake)
+        else:
+            values = {"val/sliced_w2": sliced_w2(self.real.double(), fake, self.directions)}
         modes = getattr(true, "modes", None)
         return values if modes is None else values | mode_metrics(fake, modes, true.std)  # type: ignore[attr-defined]
 
@@ -105,6 +120,35 @@ class Evaluator:
             return js
         error = (logit - ratio).double().square().mean(-1).sqrt()  # float32 cannot always hold the squares
         return {**js, "val/logit_error": error, "val/d_gap": loss - best}
+
+    @torch.no_grad()
+    def quality(self, generator: nn.Module) -> dict[str, Tensor]:
+        """Return all measures of `Quality` with tags such as val/coverage, but not those of `distances` again.
+
+        The dict is empty if only distances are measured.
+        """
+        if self.held_out is None:
+            return {}
+        values = self.held_out.quality(self.generated(generator))
+        return {tag: values[tag] for tag in self.quality_names()}
+
+    def quality_names(self) -> list[str]:
+        """Return the tags of the result of `quality`."""
+        return [] if self.held_out is None else self.held_out.quality_names()
+
+    @torch.no_grad()
+    def reported(self, generator: nn.Module) -> dict[str, Tensor]:
+        """Measure against the examples to report by, which nothing was chosen by. Tags are like test/sliced_w2.
+
+        The dict is empty for a known distribution.
+        """
+        if self.held_out is None or "test" not in self.held_out.parts:
+            return {}
+        return self.held_out.quality(self.generated(generator), "test")
+
+    def baselines(self) -> dict[str, Tensor]:
+        """Return the measures of training examples, with tags like baseline/val/coverage; see `HeldOut.baselines`."""
+        return {} if self.held_out is None else self.held_out.baselines
 
     def optimality_names(self, generator: nn.Module, logistic: bool) -> list[str]:
         """Return the names of the measures that `optimality` returns."""

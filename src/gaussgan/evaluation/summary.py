@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gaussgan.config.per_replica import entries, replica_groups, seeds, varying
-from gaussgan.evaluation.scores import SCORES
+from gaussgan.evaluation.scores import is_score
 from gaussgan.gan.divergence import PRUNED, Diverged
 
 ROUNDING = 5e-4  # largest rounding error of a number with three digits after the point
@@ -37,9 +37,8 @@ def aggregate(row: Mapping[str, Any], diverged: Collection[int] = ()) -> dict[st
 
     A tensor with the name TAG becomes four numbers: the mean TAG, and the quantiles TAG_p10, TAG_median and TAG_p90.
     The means and quantiles ignore diverged replicas, with one exception: in the quantiles of a score, a diverged
-    replica counts as infinity. The scores are val/w2, val/sliced_w2 and the same measures of the moving average, whose
-    names end in _ema. A score that is NaN was too large for a float, and counts as infinity. NaN in any other measure
-    means that the replica has no value, and is ignored.
+    replica counts as infinity. For the scores, see `is_score`. A score that is NaN was too large for a float, and
+    counts as infinity. NaN in any other measure means that the replica has no value, and is ignored.
 
     Args:
         row: maps the name of each measure to a number, or to a tensor [R].
@@ -64,10 +63,10 @@ def _statistics(tag: str, values: Tensor, lost: Tensor) -> dict[str, Tensor]:
         values: the values, [n, ...].
         lost: True for each diverged replica, [n, ...].
     """
-    is_score = tag.removesuffix("_ema") in SCORES
-    values = infinite_for_nan(values) if is_score else values
+    scored = is_score(tag)
+    values = infinite_for_nan(values) if scored else values
     known = values.where(~lost, torch.nan)
-    ranked = infinite_for_nan(known) if is_score else known
+    ranked = infinite_for_nan(known) if scored else known
     names = (f"{tag}_{name}" for name in QUANTILES)
     return {tag: known.nanmean(0), **dict(zip(names, _known_quantiles(ranked, [*QUANTILES.values()]), strict=True))}
 
@@ -225,4 +224,4 @@ def group_rows(
 def _measures(row: Mapping[str, Any]) -> list[str]:
     """Return the names of the columns with measures: those that each table has, then the other distances of the row."""
     first = ("val/w2", "val/kl", "mle/w2", "train/loss_d", "train/loss_g")
-    return [*first, *(tag for tag in row if tag.startswith("val/") and tag not in first)]
+    return [*first, *(tag for tag in row if tag.startswith(("val/", "test/")) and tag not in first)]

@@ -11,12 +11,14 @@ from torch import Tensor
 
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.data.distributions import examples_of, has_density
-from gaussgan.evaluation.baseline import mle_w2
+from gaussgan.data.examples import Examples
+from gaussgan.evaluation.baseline import baselines_of
 from gaussgan.evaluation.chunked import distances_with_average, evaluator_of
 from gaussgan.evaluation.two_sample import Accuracy, best_accuracy, classifier_test, energy_test
 from gaussgan.networks.moments import gaussian_density
 from gaussgan.rng import normal, stream
 from gaussgan.runs.load import Run
+from gaussgan.runs.trust import check_trusted
 
 SIZES = (100, 300, 1_000, 3_000, 10_000)
 
@@ -40,29 +42,43 @@ class Verdict(NamedTuple):
     best: Accuracy | None
 
 
-def measure(run: Run) -> dict[str, float]:
-    """Measure the distances of a run's generator from the true distribution.
+def measure(run: Run, trust: bool = False) -> dict[str, float]:
+    """Measure the distances of a run's generator from the true distribution, or from held-out examples.
 
-    Return a dict from names such as val/w2 to distances. If the run kept a moving average of the generator, the dict
-    also has the distance of the moving average, such as val/w2_ema. For Gaussian data, it also has mle/w2, the distance
-    of a maximum-likelihood fit.
+    Return a dict from names such as val/w2 to measures; see `Evaluator.distances`, `quality` and `reported`. If the run
+    kept a moving average of the generator, the dict also has the distance of the moving average, such as val/w2_ema. It
+    also has the baselines; see `baselines_of`.
+
+    Args:
+        run: the run.
+        trust: true to call the network of the run's setting `features`, whatever it is.
 
     Raises:
-        ConfigError: when the data or the distances cannot be computed: the configuration is wrong, or memory is short.
+        ConfigError: when the data or the distances cannot be computed: the configuration is wrong, the file of the
+            examples is gone or has changed, memory is short, or the network of `features` is not trusted.
     """
+    if not trust:
+        check_trusted(run.config, run.directory, ["features"])
     try:
-        data = instantiate(run.config["data"])
-        distances = distances_with_average(evaluator_of(data), run.generator, run.generator_ema)
-        values = {name: value.item() for name, value in distances.items()}
-        mle = mle_w2(data, run.iterations)
+        if run.layout is not None:
+            _ = run.distribution  # checks that the examples are the same
+        data, evaluation = instantiate(run.config["data"]), run.config["callbacks"]["evaluation"]
+        evaluator = evaluator_of(data, evaluation.get("quality"), instantiate(run.config.get("features")) or None)
+        values = distances_with_average(evaluator, run.generator, run.generator_ema)
+        values |= {**evaluator.quality(run.generator), **evaluator.reported(run.generator)}
+        values |= baselines_of(data, run.iterations, evaluator)
+    except ConfigError:
+        raise
     except Exception as error:  # a wrong configuration, or too little memory
         raise ConfigError(f"{run.directory} cannot be measured: {one_line(error)}") from error
-    return values if mle is None else {**values, "mle/w2": mle.item()}
+    return {name: value.item() for name, value in values.items()}
 
 
 @torch.no_grad()
 def compare(run: Run, sizes: Sequence[int] = SIZES, permutations: int = 199, seed: int = 0) -> Iterator[Verdict]:
     """For each n in `sizes`, draw n new real and n new generated examples, and yield the results of two-sample tests.
+
+    Of given examples, the real ones are those to report by. A size above their number becomes their number.
 
     Args:
         run: the run whose data and generator are compared.
@@ -70,7 +86,8 @@ def compare(run: Run, sizes: Sequence[int] = SIZES, permutations: int = 199, see
         permutations: the number of permutations in the permutation test.
         seed: the seed of the new examples and of the tests.
     """
-    for n in sizes:
+    limit = len(run.distribution.report) if isinstance(run.distribution, Examples) else max(sizes)
+    for n in dict.fromkeys(min(n, limit) for n in sizes):
         real = examples_of(run.distribution, n, stream(seed, "evaluation_real", n))
         latents = normal(n, run.config["data"]["latent_dim"], generator=stream(seed, "evaluation_fake", n))
         fake = run.generator(latents.to(next(run.generator.parameters()))).float()

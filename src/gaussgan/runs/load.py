@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from torch import nn
 
-from gaussgan.config.errors import ConfigError, one_line
+from gaussgan.config.errors import ConfigError
 from gaussgan.data.distributions import Distribution
+from gaussgan.data.examples import Examples
+from gaussgan.data.layout import Layout
+from gaussgan.data.source import source_of
 from gaussgan.networks.build import build_networks
 from gaussgan.runs.checkpoint import expecting_checkpoint, read_checkpoint
 from gaussgan.runs.directory import LAST
@@ -25,15 +27,31 @@ from gaussgan.runs.trust import check_trusted
 
 @dataclass(frozen=True)
 class Run:
-    """A run loaded from its directory: trained networks as torch modules, distribution of the data, configuration."""
+    """A run loaded from its directory: trained networks as torch modules, data, configuration."""
 
     directory: Path
     config: dict[str, Any]
     generator: nn.Module
     discriminator: nn.Module
     generator_ema: nn.Module | None  # the generator's moving average, if the run kept one
-    distribution: Distribution
     iterations: int  # for a replica that diverged, the iteration at which it diverged
+    known: Distribution | None  # the distribution of the data; None for given examples
+    layout: Layout | None = None  # the meaning of the columns of given examples; None for a known distribution
+    fingerprint: str = ""  # of the given examples
+
+    @cached_property
+    def distribution(self) -> Distribution:
+        """The distribution of the data, or the given examples. These are read from their file.
+
+        Raises:
+            ConfigError: when the file cannot be read, or has other rows than when the run was trained.
+        """
+        if self.known is not None:
+            return self.known
+        examples = source_of(self.config["data"])
+        assert isinstance(examples, Examples)
+        examples.check_same(self.fingerprint)
+        return examples
 
 
 def load_run(directory: str | Path, checkpoint: str = LAST, replica: int | None = None, trust: bool = False) -> Run:
@@ -73,14 +91,23 @@ def _load(directory: Path, state: dict[str, Any], replica: int | None, trust: bo
     config = state["config"]
     if not trust:
         check_trusted(config, directory)
-    try:
-        distribution = instantiate(config["data"]["distribution"])
-    except InstantiationException as error:
-        raise ConfigError(f"data.distribution: {one_line(error)}") from error
-    modules = trained_networks(state, distribution.dim, on_meta=not trust)
-    _check_widths(modules, config["data"]["latent_dim"], distribution.dim)
-    average = modules.pop("generator_ema", None)
-    return Run(directory, config, **modules, generator_ema=average, distribution=distribution, iterations=iterations)
+    of_data = state["DataModule"]
+    layout = Layout.from_state(of_data["layout"]) if "layout" in of_data else None
+    known = source_of(config["data"]) if layout is None else None
+    dim = layout.dim if layout is not None else known.dim  # type: ignore[union-attr]
+    modules = trained_networks(state, dim, on_meta=not trust)
+    _check_widths(modules, config["data"]["latent_dim"], dim)
+    return Run(
+        directory,
+        config,
+        modules["generator"],
+        modules["discriminator"],
+        modules.get("generator_ema"),
+        iterations,
+        known,
+        layout,
+        of_data.get("fingerprint", ""),
+    )
 
 
 def trained_networks(checkpoint: Mapping[str, Any], dim: int, on_meta: bool) -> dict[str, nn.Module]:

@@ -37,6 +37,8 @@ FIELDS = (
 ORIGIN = ("git_commit", "git_dirty", "settings")  # they come last, because they are long
 OPTIONAL = (
     "val/",
+    "test/",
+    "baseline/",
     "mle/w2_",
     "train/loss_d_",
     "train/loss_g_",

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.special import gammainc
 
 from gaussgan.data.distributions import Distribution, has_density
+from gaussgan.data.examples import Examples
 from gaussgan.evaluation.scores import score
 from gaussgan.runs.record import GROUPS, read_table
 
@@ -22,8 +23,9 @@ MEASURES = {
     "val/w2": "w2 to the true distribution",
     "val/w2_ema": "w2 of the moving average",
     "val/kl": "KL(true ‖ learned), nats",
-    "val/sliced_w2": "sliced w2 to fresh examples",
+    "val/sliced_w2": "sliced w2 to other examples",
     "val/sliced_w2_ema": "sliced w2 of the moving average",
+    "val/frechet_ema": "Fréchet distance of the moving average",
     "val/modes": "modes covered",
     "val/high_quality": "samples within 3 std of a mode",
     "val/reverse_kl": "reverse KL over modes, nats",
@@ -31,6 +33,18 @@ MEASURES = {
     "val/d_gap": "D's loss above its optimum",
     "val/logit_error": "error of D's logit",
     "val/distance": "distance from equilibrium",
+}
+SAMPLES = {  # measures of samples; after val/ they are to choose by, after test/ to report by
+    "sliced_w2": "sliced w2",
+    "frechet": "Fréchet distance",
+    "fid": "FID",
+    "energy": "energy distance",
+    "precision": "precision",
+    "recall": "recall",
+    "density": "density",
+    "coverage": "coverage",
+    "memorisation": "memorisation: z, below −2 if it copies",
+    "memorisation_p": "memorisation: p",
 }
 LOSSES = {"train/loss_d": "discriminator's loss", "train/loss_g": "generator's loss"}
 MAX_GROUPS = 20  # number of groups of replicas in the table
@@ -55,7 +69,7 @@ def print_run(
 
     Args:
         record: the run's record, which is the content of metrics.json.
-        distribution: the true distribution.
+        distribution: the true distribution, or the given examples.
         directory: the directory of the run.
         exact: true if the mean and covariance of the generator's output are known in closed form, false if they are
             estimated from samples.
@@ -69,7 +83,7 @@ def print_run(
         lines += [f"{len(groups) - MAX_GROUPS:,} more groups in {GROUPS}"] if len(groups) > MAX_GROUPS else []
         lines += [f"examples/s {speed}"]
     elif learned is None:
-        names = {**MEASURES, "mle/w2": "w2 of the baseline", **LOSSES}
+        names = {**MEASURES, "mle/w2": "w2 of the baseline", **_sample_names(values), **LOSSES}
         what, columns = f"{record['replicas']:,} replicas, ", ["", "median", "90% below", "mean, not diverged"]
         rows = [
             (name + _note(tag, exact), *(_number(values.get(key)) for key in (f"{tag}_median", f"{tag}_p90", tag)))
@@ -79,8 +93,8 @@ def print_run(
         lines += [f"{name:36}{values[tag]:7.1%}" for tag, name in SHARES.items() if values.get(tag) is not None]
         lines += [f"{'examples/s':36}{speed}"]
     else:
-        moments = zip(("mean", "covariance"), learned, (distribution.mean, distribution.cov), strict=True)
-        what, columns = "", ["", "learned", "true"]
+        moments = zip(("mean", "covariance"), *_moments(distribution, learned), strict=True)
+        what, columns = "", ["", "learned", "training rows" if isinstance(distribution, Examples) else "true"]
         rows = [(name, _matrix(ours), _matrix(theirs)) for name, ours, theirs in moments]
         rows += measures(record, distribution, exact)
         rows += [(name, _number(record[tag]), "") for tag, name in LOSSES.items()]
@@ -112,7 +126,7 @@ def _group_table(groups: Sequence[Mapping[str, str]]) -> tuple[list[str], list[t
     shown = {
         "n": ("n", "{:.0f}"),
         "share_diverged": ("diverged", "{:.1%}"),
-        f"{tag}_median": (f"{MEASURES[tag].partition(' to')[0]}:\nmedian", ""),
+        f"{tag}_median": (f"{tag.partition('/')[2].replace('_', ' ')}:\nmedian", ""),
         "mle/w2_median": ("baseline", ""),
         "efficiency": ("efficiency", "{:.1%}"),
     }
@@ -128,24 +142,51 @@ def _group_table(groups: Sequence[Mapping[str, str]]) -> tuple[list[str], list[t
     return [",\n".join(settings), *(name for name, _ in shown.values())], rows
 
 
+def _moments(distribution: Distribution, learned: tuple[Tensor, Tensor]) -> tuple[tuple, tuple]:
+    """Return learned and true mean and covariance; those of given examples in the units of their file."""
+    true = distribution.mean, distribution.cov
+    if not isinstance(distribution, Examples):
+        return learned, true
+    layout = distribution.layout
+    outer = layout.scale.unsqueeze(-1) * layout.scale
+    ours, theirs = ((layout.original(mean), cov * outer) for mean, cov in (learned, true))
+    return ours, theirs
+
+
+def _sample_names(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tags of measures of samples that are not in `MEASURES`, and their names.
+
+    Of a measure that both held-out parts have, only the one to report by is named. The score is named twice.
+    """
+    first, names = score(values), {}
+    for part in ("val", "test"):
+        for name, text in SAMPLES.items():
+            tag, reported = f"{part}/{name}", f"test/{name}" in values
+            if tag in values and tag not in MEASURES and (part == "test" or not reported or tag == first):
+                names[tag] = f"{text}, to report by" if part == "test" and f"val/{name}" == first else text
+    return names
+
+
 def measures(values: Mapping[str, Any], distribution: Distribution, exact: bool) -> Iterator[tuple[str, str, str]]:
     """For each measure, yield three texts: its name, its value and its value for a perfect generator.
 
-    For val/w2, the third text is the value of the maximum-likelihood baseline instead.
+    For val/w2, the third text is the value of the maximum-likelihood baseline instead. For given examples it is that of
+    the training rows.
 
     Args:
         values: maps tags such as val/w2 to numbers. A measure without a number is left out.
-        distribution: the true distribution.
+        distribution: the true distribution, or the given examples.
         exact: true if the mean and covariance of the generator's output are known in closed form, false if they are
             estimated from samples.
     """
     values = _with_infinities(values, distribution)
-    best = {
+    best = {tag.removeprefix("baseline/"): _number(values[tag]) for tag in values if tag.startswith("baseline/")}
+    best |= {
         "val/w2": f"{_number(values.get('mle/w2'))} (baseline)",
         "val/modes": f"{len(getattr(distribution, 'modes', ()))}",
         "val/high_quality": f"{gammainc(torch.tensor(distribution.dim / 2), torch.tensor(9 / 2)):.4f}",  # P(χ²_d ≤ 3²)
     }
-    for tag, name in MEASURES.items():
+    for tag, name in {**MEASURES, **_sample_names(values)}.items():
         if values.get(tag) is not None:
             value = f"{values[tag]:.0f}" if tag == "val/modes" else _number(values[tag])
             yield name + _note(tag, exact), value, best.get(tag, "0")

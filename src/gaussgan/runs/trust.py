@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from gaussgan import networks
 from gaussgan.config.errors import ConfigError
-from gaussgan.data import distributions
+from gaussgan.data import distributions, files
 from gaussgan.data.datamodule import DataModule
 
 DISTRIBUTIONS = (
@@ -26,8 +26,9 @@ ACTIVATIONS = (
     nn.CELU, nn.ELU, nn.GELU, nn.Hardtanh, nn.Identity, nn.LeakyReLU, nn.Mish, nn.ReLU, nn.ReLU6, nn.SELU, nn.Sigmoid,
     nn.SiLU, nn.Softplus, nn.Softsign, nn.Tanh,
 )  # fmt: skip
+LOADED = ("data", "generator", "discriminator")  # the sections that loading a run instantiates
 ALLOWED = {  # config key → the classes and functions that its _target_ may name
-    "data": (DataModule,),
+    "data": (DataModule, files.file_data),
     "data.distribution": DISTRIBUTIONS,
     "generator": NETWORKS,
     "generator.activation": ACTIVATIONS,
@@ -36,21 +37,22 @@ ALLOWED = {  # config key → the classes and functions that its _target_ may na
 }
 
 
-def check_trusted(config: dict[str, Any], path: Path) -> None:
+def check_trusted(config: dict[str, Any], path: Path, components: Sequence[str] = LOADED) -> None:
     """Check that a run's configuration names only allowed classes and functions.
 
-    The sections data, generator and discriminator are checked. They must also have no interpolations (${…}). Names are
-    compared as strings, because looking up an unknown name would import its module, and so run the module's code.
+    Some sections are checked. They must also have no interpolations (${…}). Names are compared as strings, because
+    looking up an unknown name would import its module, and so run the module's code.
 
     Args:
         config: the run's configuration.
         path: the run's directory, for the error message.
+        components: the sections.
 
     Raises:
         ConfigError: when a value is not allowed. The message names the first such value and its key.
     """
-    for component in ("data", "generator", "discriminator"):
-        for key, value in _leaves(config[component], component):
+    for component in components:
+        for key, value in _leaves(config.get(component, {}), component):
             node, _, name = key.rpartition(".")
             refused = value not in _names(*ALLOWED.get(node, ())) if name == "_target_" else "${" in str(value)
             if refused:

@@ -18,6 +18,7 @@ logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # get_object logs e
 PLAYER = "gaussgan.gan.player.Player"
 RESERVED = ("_target_", "_args_", "_partial_", "_recursive_", "_convert_")  # Hydra reads these itself
 SUPPLIED = {  # component → the arguments that the run supplies; the configuration cannot give them
+    "data": {"mix", "threads"},
     "generator": {"rng"},
     "discriminator": {"rng"},
     "optimizer_d": {"params"},
@@ -26,7 +27,8 @@ SUPPLIED = {  # component → the arguments that the run supplies; the configura
     "player_g": {"module", "loss", "optimizer", "scale", "leading"},
     "trainer": {"callbacks", "logger", "default_root_dir", "enable_autolog_hparams"},
 }
-PASSES_KWARGS_TO = {  # class → the class or function to which it passes its **kwargs during a run
+PASSES_KWARGS_TO = {  # class or function → the class or function to which it passes its **kwargs during a run
+    "gaussgan.data.files.file_data": "gaussgan.data.datamodule.DataModule",
     "pytorch_lightning.callbacks.model_summary.ModelSummary": "pytorch_lightning.utilities.model_summary.ModelSummary",
     "pytorch_lightning.loggers.tensorboard.TensorBoardLogger": "torch.utils.tensorboard.SummaryWriter",
     "pytorch_lightning.loggers.wandb.WandbLogger": "wandb.init",

@@ -23,6 +23,8 @@ from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.init_from import canonical
 from gaussgan.config.per_replica import of_replica, seeds, varying
 from gaussgan.data.datamodule import DataModule
+from gaussgan.data.examples import Examples
+from gaussgan.data.source import data_error
 from gaussgan.gan.module import GAN
 from gaussgan.loggers.make import make_loggers
 from gaussgan.networks.build import build_networks
@@ -89,7 +91,8 @@ def _assemble(cfg: DictConfig, given: dict[str, Any]) -> _Assembled:
     try:
         lists, terms = varying(config), [str(name) for name, term in cfg.penalty.items() if OmegaConf.is_dict(term)]
         data = _make_data(cfg, config, mix=bool(terms))
-        check_distribution(data.distribution)
+        if not isinstance(data.distribution, Examples):
+            check_distribution(data.distribution)
         networks = build_networks(config, data.distribution.dim)
         gan = GAN(
             **networks,
@@ -137,7 +140,7 @@ def _make_data(cfg: DictConfig, config: dict[str, Any], mix: bool) -> DataModule
     try:
         return make(mix=mix, threads=torch.get_num_threads(), **({"seed": seeds(config)} if cfg.replicas > 1 else {}))
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"data: {one_line(error)}") from error
+        raise data_error(error) from error
 
 
 def _make(cfg: DictConfig, lists: Mapping[str, Any], component: str, ndim: int = 2) -> Any:

@@ -12,6 +12,7 @@ from gaussgan.compile.errors import NotCompiled
 from gaussgan.config.compile_mode import MODES, chosen_by_auto, planned_length, typed_mode
 from gaussgan.config.errors import ConfigError
 from gaussgan.data.datamodule import DataModule
+from gaussgan.data.source import counted
 from gaussgan.gan.compiled import compile_gan
 from gaussgan.gan.cuda_graphs import CudaGraphIterations
 from gaussgan.gan.module import GAN
@@ -52,14 +53,14 @@ def choose_mode(config: Mapping[str, Any]) -> Mode:
         config: the run's configuration as plain dicts and lists, with interpolations resolved.
 
     Raises:
-        ConfigError: when the checkpoint cannot be read, or when the configuration asks for an explanation.
+        ConfigError: when the checkpoint or the data cannot be read, or when the configuration asks for an explanation.
     """
     asked, path = typed_mode(config["compile"]), config["ckpt_path"]
     if asked == "explain":
         raise ConfigError("compile must be auto, on or off here: explain works for one run on the command line")
     if asked in MODES:
         return Mode(asked)
-    alone = chosen_by_auto([planned_length(config)])
+    alone = chosen_by_auto([planned_length(counted(config))])
     if path is None:
         return Mode(alone, fixed=False)
     try:

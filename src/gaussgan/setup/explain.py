@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from gaussgan.compile.errors import NotCompiled
 from gaussgan.compile.program import Program
 from gaussgan.config.compile_mode import ALL_ITERATIONS, RUN_ITERATIONS, planned_length
+from gaussgan.data.source import counted
 from gaussgan.gan.compiled import CompiledIterations
 from gaussgan.gan.module import GAN
 from gaussgan.setup.assemble import assemble
@@ -24,7 +25,7 @@ def explain(cfg: DictConfig) -> Iterator[str]:
         ConfigError: when the configuration is wrong.
     """
     config: Any = OmegaConf.to_container(_bare(cfg, compile="auto"), resolve=True)
-    replicas, iterations = planned_length(config)
+    replicas, iterations = planned_length(counted(config))
     mode = choose_mode(config)
     if mode.kept is None:
         of = f" × {replicas:,} replicas" if replicas > 1 else ""

@@ -8,13 +8,15 @@ from contextlib import suppress
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from torch import Tensor, nn
 
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.per_replica import of_replica
 from gaussgan.config.units import gigabytes
 from gaussgan.data.distributions import Distribution
+from gaussgan.data.examples import Examples
+from gaussgan.data.sampler import CHUNK as ROWS
+from gaussgan.data.source import counted, source_of
 from gaussgan.evaluation.chunked import CHUNK
 from gaussgan.evaluation.evaluator import DIRECTIONS, MOMENT_SAMPLES
 from gaussgan.machine import available_memory
@@ -41,11 +43,12 @@ def check_memory(config: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: when the estimate is above the memory of the machine or of the GPU.
     """
-    _check_fits(_distribution_needs(config["data"]["distribution"]))
+    data = config["data"]
+    _check_fits(_distribution_needs(data["distribution"]) if "distribution" in data else {})
     try:
-        distribution = instantiate(config["data"]["distribution"])
+        distribution, config = source_of(data), counted(config)
         on_device, on_host = training_needs(config, distribution), validation_needs(config, distribution)
-    except Exception:  # the distribution is invalid; making the run reports the error
+    except Exception:  # the data are invalid; making the run reports the error
         return
     _check_fits({**on_device, **on_host})
     if config["trainer"]["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available():
@@ -86,6 +89,8 @@ def training_needs(config: Mapping[str, Any], distribution: Distribution) -> Nee
     noise = data.get("instance_noise")
     row = width * (d + k + (d if noise else 0))
     draws = n * (2 * row + 4 * d)  # the last epoch is kept while the next one is drawn from the unshuffled examples
+    if isinstance(distribution, Examples):  # a chunk, and the order of all rows
+        draws = 2 * min(n, ROWS) * row + 4 * n
     lists = BATCH_BYTES * math.ceil(n / max(1, batch * data.get("batches_per_iteration", 1)))
     parameters, activations = _network_sizes(config, d)
     times = f"replicas={replicas}, " if replicas > 1 else ""

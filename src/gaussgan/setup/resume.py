@@ -21,6 +21,7 @@ from gaussgan.config.dotted import flatten
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.recipe import differences
 from gaussgan.data.datamodule import DataModule
+from gaussgan.data.examples import Examples
 from gaussgan.data.iterations import iteration_limits
 from gaussgan.gan.module import GAN
 from gaussgan.rng import SCHEME
@@ -52,6 +53,9 @@ def check_checkpoint(cfg: DictConfig, gan: GAN, data: DataModule, trainer: Train
             f"ckpt_path: {path} comes from a run with {key}={theirs!s:.200}; a resumed run must keep it"
             f" (got {ours!s:.200})"
         )
+    if isinstance(data.distribution, Examples):
+        with naming_ckpt_path(), expecting_checkpoint(path):
+            data.distribution.check_same(checkpoint["DataModule"]["fingerprint"])
     if start := checkpoint["config"].get(STARTED_FROM):
         gan.config[STARTED_FROM] = start
     done: int = checkpoint["global_step"]

@@ -100,7 +100,12 @@ def _kinds(jobs: Sequence[Job]) -> list[Kind]:
 def _lengths(kinds: Sequence[Kind]) -> Iterator[tuple[int, int]]:
     for kind in kinds:
         with suppress(Exception):  # the configuration is wrong, and the job reports that
-            replicas, iterations = planned_length(kind.config)
+            config: Any = kind.config
+            if OmegaConf.select(config, "data.num_examples") is None:
+                from gaussgan.data.source import counted  # it imports torch
+
+                config = counted(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
+            replicas, iterations = planned_length(config)
             yield kind.runs * replicas, iterations
 
 

@@ -22,7 +22,7 @@ from gaussgan.callbacks.record import Ending, record_run
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.per_replica import together
 from gaussgan.data.datamodule import DataModule
-from gaussgan.evaluation.baseline import mle_w2
+from gaussgan.evaluation.baseline import baselines_of
 from gaussgan.evaluation.scores import final_score, score
 from gaussgan.gan.module import GAN
 from gaussgan.loggers.log import log_finished_run, typed
@@ -155,7 +155,9 @@ def _write_runs(
         start: maps tags to the distances before the first iteration, each [R].
     """
     kept = next(callback for callback in trainer.callbacks if isinstance(callback, KeptEpochs))  # type: ignore[attr-defined]
-    read, baselines = lru_cache(maxsize=2)(read_checkpoint), cache(partial(mle_w2, data))
+    read, evaluation = lru_cache(maxsize=2)(read_checkpoint), evaluation_of(trainer)
+    baselines = cache(partial(baselines_of, data, evaluator=evaluation.evaluator(data)))
+    final = evaluation.final(gan, data)
     group, rows, first = read_record(directory), pack(evaluation_of(trainer).history), typed()
     seconds = group["seconds"] / len(configs)
 
@@ -181,9 +183,10 @@ def _write_runs(
         for stale in run_dir.glob("events.out.tfevents.*"):  # of a process that was killed here
             stale.unlink()
         log_finished_run(loggers[i], config, {tag: value[i].item() for tag, value in start.items()}, history, first)
-        baseline = baselines(end.iterations)
+        further = {**baselines(end.iterations), **({} if diverged is not None else final)}
+        further = {tag: value[i] if value.ndim else value for tag, value in further.items()}
         table = config["callbacks"]["record"].get("history", True)
-        record = record_run(run_dir, config, data, end, history, {}, None if baseline is None else baseline[i], table)
+        record = record_run(run_dir, config, data, end, history, {}, further, table)
         return final_score(record)
 
     values: list[float | Exception | None] = [None] * len(configs)
