@@ -73,7 +73,7 @@ class Memorisation:
         self.train, self.queries = train, max(QUERIES, PAIRS // len(train))
         held_out = held_out[: self.queries]
         cells = max(1, len(held_out) // PER_CELL) if cells is None else cells
-        self.centres = _k_means(train[torch.randperm(len(train), generator=rng)[:CELL_ROWS]], cells)
+        self.centres = k_means(train[torch.randperm(len(train), generator=rng)[:CELL_ROWS]], cells)
         self.distances, self.cells = self._distances_and_cells(held_out)
 
     def __call__(self, fake: Tensor) -> Copying:
@@ -110,7 +110,7 @@ def mann_whitney(x: Tensor, y: Tensor) -> float:
     return 0.0 if variance <= 0 else (u - n * m / 2) / variance**0.5
 
 
-def _k_means(rows: Tensor, cells: int, steps: int = 20) -> Tensor:
+def k_means(rows: Tensor, cells: int, steps: int = 20) -> Tensor:
     """Return the centres of k-means, [cells, d], after some steps of Lloyd's algorithm from the first rows."""
     rows = rows.double()
     centres = rows[:cells]
