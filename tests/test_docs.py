@@ -1,16 +1,24 @@
 """What the pages in docs/ say is so: their code runs, their options exist."""
 
 import re
+import runpy
+import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from omegaconf import DictConfig
 
 from conftest import PATIENCE, ROOT
+from gaussgan.config.check import check
+from gaussgan.setup.assemble import assemble
+from gaussgan.train import train
 
-PIECES, EXTENDING = ((ROOT / "docs" / f"{page}.md").read_text() for page in ("pieces", "extending"))
+PAGES = ("pieces", "extending", "afterwards")
+PIECES, EXTENDING, AFTERWARDS = ((ROOT / "docs" / f"{page}.md").read_text() for page in PAGES)
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +66,29 @@ def test_its_other_python_runs(mine: Path) -> None:
     assert len(others) == 1
     for block in others:
         run(mine, "-c", block)
+
+
+def test_a_run_is_used_afterwards(
+    compose: Callable[..., DictConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(compose("data.num_examples=16", "trainer.max_epochs=1", "~callbacks.pictures", name="logs/mine"))
+    monkeypatch.chdir(tmp_path)
+    lines = re.findall(r"^python scripts/train.py (.*)$", AFTERWARDS, re.MULTILINE)
+    assert len(lines) == 4
+    for i, line in enumerate(lines):
+        words = [word for word in shlex.split(line) if word != "-m" and not word.startswith("hydra")]
+        cfg = compose(
+            *(re.sub(r",.*|range.*", "", word).removesuffix("seed=") or "seed=0" for word in words), name=f"{i}"
+        )
+        check(cfg)
+        assemble(cfg)
+    for line in re.findall(r"^python scripts/(generate.py logs/mine .*)$", AFTERWARDS, re.MULTILINE):
+        monkeypatch.setattr(sys, "argv", shlex.split(line))
+        runpy.run_path(str(ROOT / "scripts" / "generate.py"), run_name="__main__")
+    assert {path.name for path in tmp_path.glob("samples.*")} == {"samples.npy", "samples.csv"}
+    for block in re.findall(r"```python\n(.*?)```", AFTERWARDS, re.DOTALL):
+        exec(block, names := {})
+        assert names["examples"].shape == (1000, 2)
 
 
 @pytest.mark.parametrize("group", ["objective", "penalty", "update", "data", "generator", "discriminator"])

@@ -52,6 +52,14 @@ def run(directory: Path, launcher: str, *overrides: str) -> subprocess.Completed
     )  # fmt: skip
 
 
+def test_paths_are_relative_to_the_directory_of_the_sweep(launcher: str, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), *QUICK, "hydra.run.dir=start"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=PATIENCE)
+    result = run(tmp_path, launcher, "init_from=start", "optimizer_d.lr=0.01,0.02")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "2 completed" in result.stdout
+
+
 def test_a_sweep_with_failing_and_killed_jobs(launcher: str, tmp_path: Path) -> None:
     kill = f"+callbacks.kill={{_target_: killing.KillOnce, file: '{tmp_path / 'begun'}'}}"
     jobs = ("seed=0,1", "optimizer_d.lr=0.05,-1", kill, "callbacks.checkpoints.seconds=0")

@@ -56,7 +56,7 @@ def draw(run: Run, seed: int = 0, average: bool = True) -> Iterator[Tensor]:
         average: true to use the moving average of the generator, if the run kept one.
     """
     generator = run.generator if run.generator_ema is None or not average else run.generator_ema
-    k, d, placed = run.config["data"]["latent_dim"], run.distribution.dim, next(generator.parameters())
+    k, d, placed = run.config["data"]["latent_dim"], _dim(run), next(generator.parameters())
     rows, i = max(1, min(ROWS, NUMBERS // max(k, d))), 0
     while True:
         yield generator(normal(rows, k, generator=stream(seed, "generate", i)).to(placed))
@@ -101,7 +101,7 @@ def generate(
     if columns is not None and (suffix != ".png" or columns < 1):
         wrong = "needs a grid, so --out must end in .png" if suffix != ".png" else "must be at least 1"
         raise ConfigError(f"--columns {wrong} (got {columns})")
-    layout, d = getattr(run, "layout", None), run.distribution.dim
+    layout, d = getattr(run, "layout", None), _dim(run)
     counted = _Counted(draw(run, seed, average), n)
     if suffix in (".png", FOLDER):
         if layout is None or layout.shape is None or layout.shape[0] not in (1, 3):
@@ -126,6 +126,12 @@ def generate(
         else:
             write_csv(path, chunks, [f"x{i}" for i in range(d)] if layout is None else layout.names)
     return Generated(path, d, average and run.generator_ema is not None, counted.not_finite)
+
+
+def _dim(run: Run) -> int:
+    """Return the number of features of an example. The file of given examples is not read, and need not exist."""
+    layout = getattr(run, "layout", None)
+    return run.distribution.dim if layout is None else len(layout.names)
 
 
 def _checked(out: str | Path, force: bool) -> tuple[Path, str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from hydra.core.utils import JobRuntime, env_override, filter_overrides, setup_globals
 from hydra.types import HydraContext, TaskFunction
+from hydra.version import setbase
 
 from gaussgan.config.errors import one_line
 from gaussgan.runs.directory import Busy
@@ -166,6 +167,7 @@ def read_members(group: Path) -> list[tuple[Path, str]]:
 def _as_worker() -> Iterator[None]:
     """Prepare a worker process for a job. Inside the with block, nothing is printed: the run's log file has it all."""
     setup_globals()
+    setbase("1.3")  # as in `launch`; otherwise Hydra makes the job's directory the current one
     console = logging.getLogger().handlers
     with Path(os.devnull).open("w") as devnull, redirect_stdout(devnull):
         stderr, sys.stderr = sys.stderr, devnull
