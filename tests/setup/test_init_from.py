@@ -129,9 +129,10 @@ def test_buffers_are_copied_and_precisions_may_differ(compose: Compose, tmp_path
         assert torch.equal(value, theirs[name].to(value.dtype))
 
 
-@pytest.mark.parametrize("compiled", ["on", "off"])
-@pytest.mark.parametrize("optimizers", ["fresh", "keep"])
-@pytest.mark.parametrize("source", ["single", "several"])
+@pytest.mark.parametrize(
+    "source, optimizers, compiled",
+    [("single", "keep", "on"), ("single", "keep", "off"), ("several", "keep", "on"), ("several", "fresh", "off")],
+)
 def test_replicas_start_as_single_runs_do(
     request: pytest.FixtureRequest, compose: Compose, source: str, optimizers: str, compiled: str
 ) -> None:
