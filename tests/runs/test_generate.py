@@ -1,11 +1,12 @@
 """Examples of a trained generator are G(z), in the units of the data. A file of them is whole or not there."""
 
 import csv
+import math
 import runpy
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from PIL import Image
 from conftest import ROOT
 from gaussgan import load_run
 from gaussgan.config.errors import ConfigError
+from gaussgan.data.layout import Layout
 from gaussgan.rng import normal, stream
 from gaussgan.runs import sample_files
 from gaussgan.runs.directory import LAST
@@ -34,31 +36,21 @@ def run(compose: Compose) -> Any:
     return load_run(cfg.run_dir)
 
 
-class Pixels:
-    """Units of examples that are images: 0 is black and 1 is white."""
-
-    def __init__(self, *shape: int) -> None:
-        self.shape, self.names = shape, tuple(f"pixel{i}" for i in range(np.prod(shape)))
-
-    def original(self, x: torch.Tensor) -> torch.Tensor:
-        return 127.5 * x.double() + 127.5
-
-    def pixels(self, x: torch.Tensor) -> torch.Tensor:
-        images = (self.original(x) / 255).clamp(0, 1).unflatten(-1, self.shape)
-        return images.squeeze(-3) if self.shape[0] == 1 else images.movedim(-3, -1)
+def pixels(*shape: int) -> Layout:
+    """Units of images whose numbers are from 0, black, to 255, white."""
+    d = math.prod(shape)
+    middle, zero = torch.full((d,), 127.5, dtype=torch.float64), torch.zeros(d, dtype=torch.float64)
+    return Layout(tuple(f"pixel{i}" for i in range(d)), middle, middle, zero, 2 * middle, shape)  # type: ignore[arg-type]
 
 
-class Columns:
+def columns() -> Layout:
     """Units of a table with two columns."""
-
-    names, shape = ("height, cm", "weight"), None
-
-    def original(self, x: torch.Tensor) -> torch.Tensor:
-        return x.double() * torch.tensor([10.0, 2.0]) + torch.tensor([1e9, 70.0])
+    shift, scale = torch.tensor([[1e9, 70.0], [10.0, 2.0]], dtype=torch.float64)
+    return Layout(("height, cm", "weight"), shift, scale, shift - scale, shift + scale)
 
 
-def with_layout(run: Any, layout: Any) -> Any:
-    return SimpleNamespace(**{**vars(run), "layout": layout})
+def with_layout(run: Any, layout: Layout) -> Any:
+    return replace(run, layout=layout)
 
 
 @pytest.mark.parametrize("average", [True, False])
@@ -113,8 +105,8 @@ def test_the_first_examples_do_not_depend_on_how_many_follow(
 
 def test_columns_have_their_names_and_units(run: Any, tmp_path: Path) -> None:
     for out in ("a.npy", "a.csv"):
-        generate(with_layout(run, Columns()), 50, tmp_path / out)
-    expected = Columns().original(next(draw(run))[:50]).numpy()
+        generate(with_layout(run, columns()), 50, tmp_path / out)
+    expected = columns().original(next(draw(run))[:50]).numpy()
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), expected)
     with (tmp_path / "a.csv").open() as file:
         names, *rows = csv.reader(file)
@@ -126,7 +118,7 @@ def test_columns_have_their_names_and_units(run: Any, tmp_path: Path) -> None:
 def test_pictures_hold_the_pixels(compose: Compose, tmp_path: Path, shape: tuple[int, int, int]) -> None:
     six = ("data=random_gaussian", "data.distribution.dim=6", "generator.in_features=6")
     train(cfg := compose(*SMALL, *six))
-    run = with_layout(load_run(cfg.run_dir), Pixels(*shape))
+    run = with_layout(load_run(cfg.run_dir), pixels(*shape))
     expected = (255 * run.layout.pixels(next(draw(run)))).round().numpy()
     generate(run, 5, f"{tmp_path}/folder/")
     generate(run, 5, tmp_path / "grid.png", columns=2)
@@ -156,7 +148,7 @@ def test_nothing_is_left_after_an_error(run: Any, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("gaussgan.runs.generate.draw", draws)
     (tmp_path / "out").mkdir()
     with pytest.raises(ConfigError, match=f"--out: cannot write to .*{out} \\(No space left"):
-        generate(with_layout(run, Pixels(1, 1, 2)), 2 * ROWS, tmp_path / "out" / out)
+        generate(with_layout(run, pixels(1, 1, 2)), 2 * ROWS, tmp_path / "out" / out)
     assert [*(tmp_path / "out").iterdir()] == []
 
 
@@ -247,5 +239,5 @@ def test_a_diverged_run_says_so_and_counts_what_is_not_finite(script: Callable, 
 def test_one_picture_has_room_for_so_many_images(run: Any, tmp_path: Path) -> None:
     n = sample_files.MOST_PIXELS // 1000
     with pytest.raises(ConfigError, match="--n must be smaller for one picture"):
-        generate(with_layout(run, Pixels(1, 1, 2)), n, tmp_path / "a.png")
+        generate(with_layout(run, pixels(1, 1, 2)), n, tmp_path / "a.png")
     assert not (tmp_path / "a.png").exists()

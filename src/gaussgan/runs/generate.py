@@ -101,7 +101,7 @@ def generate(
     if columns is not None and (suffix != ".png" or columns < 1):
         wrong = "needs a grid, so --out must end in .png" if suffix != ".png" else "must be at least 1"
         raise ConfigError(f"--columns {wrong} (got {columns})")
-    layout, d = getattr(run, "layout", None), _dim(run)
+    layout, d = run.layout, _dim(run)
     counted = _Counted(draw(run, seed, average), n)
     if suffix in (".png", FOLDER):
         if layout is None or layout.shape is None or layout.shape[0] not in (1, 3):
@@ -130,8 +130,7 @@ def generate(
 
 def _dim(run: Run) -> int:
     """Return the number of features of an example. The file of given examples is not read, and need not exist."""
-    layout = getattr(run, "layout", None)
-    return run.distribution.dim if layout is None else len(layout.names)
+    return run.distribution.dim if run.layout is None else run.layout.dim
 
 
 def _checked(out: str | Path, force: bool) -> tuple[Path, str]:
