@@ -18,8 +18,9 @@ from omegaconf import DictConfig
 
 import gaussgan
 from conftest import PATIENCE, ROOT
-from gaussgan import simulate, simulation
+from gaussgan import simulate
 from gaussgan.callbacks import evaluation
+from gaussgan.config import compose
 from gaussgan.config.errors import ConfigError
 from gaussgan.runs.directory import LAST
 from gaussgan.runs.load import read_checkpoint
@@ -176,16 +177,16 @@ def test_the_evaluation_may_be_changed() -> None:
 def test_the_configuration_is_found_in_the_repository_and_in_a_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert simulation.conf_directory() == ROOT / "conf"
+    assert compose.conf_directory() == ROOT / "conf"
     for directory in (tmp_path / "site" / "gaussgan", tmp_path / "checkout" / "src" / "gaussgan"):
         directory.mkdir(parents=True)
-        monkeypatch.setattr(simulation, "__file__", str(directory / "simulation.py"))
+        monkeypatch.setattr(compose, "__file__", str(directory / "config" / "compose.py"))
         with pytest.raises(ConfigError, match="the configuration files are missing"):
             simulate()
     for conf in (directory.parents[1] / "conf", directory / "conf"):
         conf.mkdir()
         (conf / "train.yaml").touch()
-        assert simulation.conf_directory() == conf
+        assert compose.conf_directory() == conf
 
 
 def test_importing_the_package_imports_no_torch() -> None:

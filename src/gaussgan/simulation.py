@@ -5,20 +5,15 @@ from __future__ import annotations
 import operator
 import os
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from copy import copy
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import hydra
 import torch
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.utils import JobRuntime
 from hydra.errors import HydraException
-from hydra.version import VersionBase
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning import Trainer
@@ -28,6 +23,7 @@ from torch import Tensor
 from gaussgan.callbacks.evaluation import evaluation_of
 from gaussgan.cli.hints import explain
 from gaussgan.config.check import check
+from gaussgan.config.compose import composing, conf_directory
 from gaussgan.config.errors import ConfigError
 from gaussgan.data.datamodule import DataModule
 from gaussgan.evaluation.baseline import mle_w2
@@ -130,7 +126,7 @@ def _results(gan: GAN, data: DataModule, trainer: Trainer) -> Simulation:
 def _compose(overrides: Sequence[str], seeds: list[int]) -> DictConfig:
     """Return the configuration of a run with these seeds, without loggers and with the evaluation as only callback."""
     lines = _allowed(overrides)
-    with _hydra(directory := conf_directory()):
+    with composing(directory := conf_directory()):
         try:
             cfg = hydra.compose("train", lines)
             with open_dict(cfg):
@@ -179,28 +175,3 @@ def _whole_numbers(seeds: Iterable[int]) -> list[int]:
     if not numbers:
         raise ConfigError("seeds must be a list of at least one whole number (got none)")
     return numbers
-
-
-@contextmanager
-def _hydra(directory: Path) -> Iterator[None]:
-    """Inside a with block, let Hydra compose configurations from a directory, also if Hydra is already in use."""
-    before, version = copy(GlobalHydra.instance()), copy(VersionBase.instance())
-    GlobalHydra.instance().clear()
-    name = JobRuntime.instance().get("name")
-    try:
-        with hydra.initialize_config_dir(str(directory), job_name=name, version_base="1.3"):
-            yield
-    finally:
-        GlobalHydra.set_instance(before)
-        VersionBase.set_instance(version)
-        JobRuntime.instance().set("name", name)
-
-
-def conf_directory() -> Path:
-    """Return the directory of the configuration files: in the installed package, or in the repository."""
-    package = Path(__file__).resolve().parent
-    candidates = (package / "conf", package.parents[1] / "conf")
-    for directory in candidates:
-        if (directory / "train.yaml").exists():
-            return directory
-    raise ConfigError(f"the configuration files are missing: there is no {candidates[0]} and no {candidates[1]}")

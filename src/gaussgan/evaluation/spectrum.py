@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -68,16 +69,39 @@ def update_jacobian(update: Update, discriminator: Player, generator: Player, ba
     return torch.stack(columns, 1)
 
 
+class Step(NamedTuple):
+    """A player's steps of gradient descent.
+
+    Args:
+        lr: the learning rate.
+        momentum: the factor of the momentum; see `SGD`.
+        limits: further arguments of the `Player`, such as `clip_gradient`.
+    """
+
+    lr: float
+    momentum: float = 0.0
+    limits: Mapping[str, Any] | None = None
+
+
 def linearised(gan: GAN) -> tuple[Player, Player]:
     """Return copies of a GAN's two players, the discriminator first. The copies are in float64 on the CPU.
 
     Each copy uses SGD with the learning rate and momentum of the original player.
     """
     groups = [player.optimizer.param_groups[0] for player in (gan.discriminator_player, gan.generator_player)]
-    generator, discriminator = (deepcopy(each).double().cpu() for each in (gan.generator, gan.discriminator))
-    game = Game(generator, discriminator, gan.game.objective, gan.game.penalties, gan.game.second_order)
-    sgd_d, sgd_g = (partial(SGD, lr=group["lr"], momentum=group.get("momentum", 0.0)) for group in groups)
-    return game.players(sgd_d, sgd_g, limits_d=gan.player_d, limits_g=gan.player_g)
+    steps = [
+        Step(group["lr"], group.get("momentum", 0.0), limits)
+        for group, limits in zip(groups, (gan.player_d, gan.player_g), strict=True)
+    ]
+    return sgd_players(gan.game, *steps)
+
+
+def sgd_players(game: Game, step_d: Step, step_g: Step) -> tuple[Player, Player]:
+    """Return copies of the two players of a game, the discriminator first, in float64 on the CPU. Both use SGD."""
+    generator, discriminator = (deepcopy(each).double().cpu() for each in (game.generator, game.discriminator))
+    copied = Game(generator, discriminator, game.objective, game.penalties, game.second_order)
+    sgd_d, sgd_g = (partial(SGD, lr=step.lr, momentum=step.momentum) for step in (step_d, step_g))
+    return copied.players(sgd_d, sgd_g, limits_d=step_d.limits, limits_g=step_g.limits)
 
 
 def _vectors(player: Player) -> list[Tensor]:

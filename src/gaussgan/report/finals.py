@@ -45,12 +45,21 @@ def final_figures(frame: pd.DataFrame, runs: Sequence[RunDirectory]) -> Iterator
         row = int(ranked[place])
         run, replica = runs[frame["run"].iloc[row]], int(frame["replica"].iloc[row])
         try:
-            yield Final(name, row, _figure(run, replica, checkpoints))
+            yield Final(name, row, figure_of(run, replica, checkpoints))
         except Exception as error:  # a run's files may be damaged, and its networks may be of any class
             yield Final(name, row, None, one_line(error))
 
 
-def _figure(run: RunDirectory, replica: int, checkpoints: dict[Any, dict[str, Any]]) -> bytes:
+def figure_of(run: RunDirectory, replica: int, checkpoints: dict[Any, dict[str, Any]]) -> bytes:
+    """Return the final figure of a run, or of one of its replicas, as the bytes of a PNG file.
+
+    The figure is the one that the run saved. Without such a file, it is drawn from the last checkpoint.
+
+    Args:
+        run: the run.
+        replica: the index of the replica; -1 for the whole run.
+        checkpoints: keeps the last checkpoint that was read, for the next call.
+    """
     if replica < 0 and (path := run.path / FINAL).is_file():
         return path.read_bytes()
     from gaussgan.runs.checkpoint import read_checkpoint
@@ -72,7 +81,7 @@ def _draw(run: RunDirectory, checkpoint: Mapping[str, Any]) -> bytes:
     from gaussgan.callbacks.drawing import Snapshot, game
     from gaussgan.evaluation.chunked import evaluator_of
     from gaussgan.figures import render
-    from gaussgan.gan import objectives
+    from gaussgan.report.run_game import is_logistic
     from gaussgan.runs.history import unpack
     from gaussgan.runs.load import trained_networks
     from gaussgan.runs.trust import check_trusted
@@ -95,9 +104,7 @@ def _draw(run: RunDirectory, checkpoint: Mapping[str, Any]) -> bytes:
     check_trusted(config, run.path)
     data = instantiate(config["data"])
     networks: dict[str, Any] = {**trained_networks(checkpoint, data.distribution.dim, on_meta=True)}
-    module, _, name = config["objective"]["_target_"].rpartition(".")
-    objective = getattr(objectives, name, None) if module == objectives.__name__ else None
-    gan: Any = Trained(**networks, logistic=getattr(objective, "logistic", False))
+    gan: Any = Trained(**networks, logistic=is_logistic(config))
     with torch.no_grad():
         picture = game(
             Snapshot(gan, data, evaluator_of(data), checkpoint["global_step"], unpack(checkpoint["history"]))

@@ -77,8 +77,8 @@ class Contents(NamedTuple):
     sections: Sequence[Section]
 
 
-def write_page(out: Path, contents: Contents) -> Path:
-    """Write report.html to the directory `out`. Return its path."""
+def write_page(out: Path, contents: Contents, name: str = PAGE) -> Path:
+    """Write the page about some runs to the directory `out`, as the file `name`. Return its path."""
     found, frame, answer = contents.found, contents.frame, contents.answer
     owner = np.full(len(frame), -1)  # the index of the setting of each row
     for i, setting in enumerate(answer.settings):
@@ -87,7 +87,7 @@ def write_page(out: Path, contents: Contents) -> Path:
     used = [found.runs[i] for i in frame["run"].unique()]
     places = {run.path: (readable(relpath(run.path, out.parent)), _link(run, out)) for run in used}
     first = [sentence for section in contents.sections for sentence in section.sentences]
-    text = _environment().get_template(PAGE).render(
+    text = environment().get_template(PAGE).render(
         plotly=Markup(get_plotlyjs()),
         made=f"{datetime.now():%Y-%m-%d %H:%M}",
         said=first or contents.sentences,
@@ -109,8 +109,8 @@ def write_page(out: Path, contents: Contents) -> Path:
         replicas=bool((frame["replica"] >= 0).any()),
         common=_common(used),
     )  # fmt: skip
-    write_whole(out / PAGE, text.encode(errors="replace"), "report")
-    return out / PAGE
+    write_whole(out / name, text.encode(errors="replace"), "report")
+    return out / name
 
 
 def _listed(frame: pd.DataFrame) -> tuple[np.ndarray, str]:
@@ -236,7 +236,8 @@ def _json(figure: Any) -> Markup:
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Return the templates of the pages. Every value in them is escaped."""
     loader = jinja2.PackageLoader("gaussgan.report")
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["zip"] = lambda cells: zip(*cells, strict=True)

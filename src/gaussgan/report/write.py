@@ -24,12 +24,13 @@ from gaussgan.report.filters import chosen
 from gaussgan.report.finals import final_figures
 from gaussgan.report.frame import frame_of
 from gaussgan.report.history import learning_curves
-from gaussgan.report.page import Contents, write_page
+from gaussgan.report.page import PAGE, Contents, write_page
 from gaussgan.report.study import study_sections
-from gaussgan.report.tables import print_answer, print_failed, write_table
+from gaussgan.report.tables import columns, print_answer, print_failed, write_table
 from gaussgan.report.verdict import counted, sentences
 from gaussgan.runs.files import writing
 
+REPLICAS_PAGE = "replicas.html"  # beside the page of a run with replicas: the comparison of the replicas
 POOLED = (
     "The table and the charts pool the seeds of the search with those that only the finalists have, so their best"
     " settings are flattered by chance."
@@ -59,6 +60,9 @@ def write_report(
     tags: Sequence[str] = (),
 ) -> Report:
     """Read all runs in some directories, print the answer, and write sweep.csv and report.html.
+
+    If the only directory is that of one run, report.html is the page of this run; see `write_run_page`. For a run with
+    replicas, replicas.html is then the comparison of the replicas.
 
     Args:
         directories: directories that are searched for runs.
@@ -93,11 +97,22 @@ def write_report(
         out.mkdir(parents=True, exist_ok=True)
         out = out.resolve()
     table = write_table(frame, answer, found.runs, out)
-    finals = [*final_figures(frame, found.runs)]
-    page = write_page(out, Contents(found, frame, answer, said, _charts(answer, frame, found), finals, sections))
-    for path in (table, page):
+    is_whole_run = not (where or tags) and [each.resolve() for each in directories] == [found.runs[0].path]
+    alone = found.runs[0] if is_whole_run else None
+    written = [table]
+    if alone is None or alone.replicas > 1:
+        contents = Contents(
+            found, frame, answer, said, _charts(answer, frame, found), [*final_figures(frame, found.runs)], sections
+        )
+        written.append(write_page(out, contents, PAGE if alone is None else REPLICAS_PAGE))
+    if alone is not None:
+        from gaussgan.report.run_page import Comparison, write_run_page  # imports torch
+
+        several = Comparison([*first, *said], columns(answer), REPLICAS_PAGE) if alone.replicas > 1 else None
+        written.append(write_run_page(alone, out, several))
+    for path in written:
         console.print(f"written: {path}", markup=False, highlight=False, soft_wrap=True)
-    return Report(page, table, statuses, [*first, *said])
+    return Report(written[-1], table, statuses, [*first, *said])
 
 
 def _repeats(frame: pd.DataFrame, answer: Answer) -> list[str]:

@@ -63,13 +63,17 @@ def of_replica(packed: dict[str, Any], i: int) -> dict[str, Any]:
 
 
 def write_history(directory: Path, history: Sequence[Row], diverged: Mapping[int, int]) -> None:
-    """Write the history of a run to history.csv in `directory`, one line for each evaluated epoch.
+    """Write the history of a run to history.csv in `directory`, one line for each evaluated epoch; see `table`."""
+    write_table(directory / HISTORY, table(history, diverged), COUNTS)
+
+
+def table(history: Sequence[Row], diverged: Mapping[int, int]) -> list[dict[str, float]]:
+    """Return the history of a run as rows of numbers.
 
     The columns are epoch, iteration, and the measures. For R replicas, each measure has four columns: its mean TAG, and
     the quantiles TAG_p10, TAG_median and TAG_p90; see `aggregate`.
 
     Args:
-        directory: the run's directory.
         history: one row of measures for each evaluated epoch.
         diverged: maps the index of each diverged replica to the iteration at which it diverged.
     """
@@ -81,7 +85,7 @@ def write_history(directory: Path, history: Sequence[Row], diverged: Mapping[int
         values = {tag: value.double() if isinstance(value, Tensor) else value for tag, value in measures.items()}
         lost = [i for i, iteration in diverged.items() if iteration <= counts["iteration"]]
         rows.append({**counts, **aggregate(values, lost)})
-    write_table(directory / HISTORY, rows, COUNTS)
+    return rows
 
 
 def _number(value: Any) -> Tensor:

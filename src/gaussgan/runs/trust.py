@@ -13,6 +13,7 @@ from gaussgan import networks
 from gaussgan.config.errors import ConfigError
 from gaussgan.data import distributions, files
 from gaussgan.data.datamodule import DataModule
+from gaussgan.gan import objectives, penalties, schedules, updates
 
 DISTRIBUTIONS = (
     distributions.AffineGaussian, distributions.Dirac, distributions.GaussianMixture, distributions.grid,
@@ -27,6 +28,7 @@ ACTIVATIONS = (
     nn.SiLU, nn.Softplus, nn.Softsign, nn.Tanh,
 )  # fmt: skip
 LOADED = ("data", "generator", "discriminator")  # the sections that loading a run instantiates
+GAME = ("objective", "penalty", "update", "schedule")  # the sections of a run's game, without its optimizers
 ALLOWED = {  # config key → the classes and functions that its _target_ may name
     "data": (DataModule, files.file_data),
     "data.distribution": DISTRIBUTIONS,
@@ -34,7 +36,16 @@ ALLOWED = {  # config key → the classes and functions that its _target_ may na
     "generator.activation": ACTIVATIONS,
     "discriminator": NETWORKS,
     "discriminator.activation": ACTIVATIONS,
-}
+    "objective": (
+        objectives.Hinge, objectives.LeastSquares, objectives.Minimax, objectives.NonSaturating,
+        objectives.Relativistic, objectives.Wasserstein,
+    ),
+    "penalty.*": (penalties.R1, penalties.R2, penalties.WGANGP, penalties.ZeroCentred),
+    "update": (
+        updates.Alternating, updates.Consensus, updates.Extragradient, updates.Optimistic, updates.Simultaneous,
+    ),
+    "schedule": (schedules.Cosine, schedules.Linear),
+}  # fmt: skip
 
 
 def check_trusted(config: dict[str, Any], path: Path, components: Sequence[str] = LOADED) -> None:
@@ -54,6 +65,7 @@ def check_trusted(config: dict[str, Any], path: Path, components: Sequence[str] 
     for component in components:
         for key, value in _leaves(config.get(component, {}), component):
             node, _, name = key.rpartition(".")
+            node = "penalty.*" if node.startswith("penalty.") and node.count(".") == 1 else node
             refused = value not in _names(*ALLOWED.get(node, ())) if name == "_target_" else "${" in str(value)
             if refused:
                 raise ConfigError(

@@ -1,0 +1,75 @@
+"""The examples of a run in the units of its file: sheets of images, and the axes of a plane."""
+
+from __future__ import annotations
+
+import math
+from base64 import b64encode
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gaussgan.data.layout import Layout
+from gaussgan.report.run_frames import Frames
+
+GAP = 1  # white pixels between two images of a sheet
+SMALL = 24_000  # bytes of a sheet; a larger one is saved as JPEG
+
+
+def image_sheets(frames: Frames, layout: Layout) -> dict[str, Any]:
+    """Return a sheet of the generated images at each moment, and one of real images, as data URIs.
+
+    Replicas have one row of images each.
+    """
+
+    def sheet(x: Tensor, columns: int) -> str:
+        return _uri(_tiled(layout.pixels(x), columns))
+
+    real = frames.real
+    samples = frames.samples.flatten(1, 2) if frames.replicas else frames.samples
+    n = samples.shape[1]
+    columns = frames.samples.shape[2] if frames.replicas else math.isqrt(n - 1) + 1
+    return {
+        "kind": "images",
+        "sheets": [sheet(x, columns) for x in samples],
+        "real": sheet(real[:n], columns),
+        "columns": columns,
+    }
+
+
+def _tiled(images: Tensor, columns: int) -> np.ndarray:
+    """Return n images, [n, H, W] or [n, H, W, 3], in rows on one white sheet of bytes."""
+    rows = math.ceil(len(images) / columns)
+    height, width = images.shape[1] + GAP, images.shape[2] + GAP
+    sheet = torch.ones(rows * height - GAP, columns * width - GAP, *images.shape[3:], dtype=torch.float64)
+    for i, image in enumerate(images.double().nan_to_num(0.5)):
+        top, left = i // columns * height, i % columns * width
+        sheet[top : top + height - GAP, left : left + width - GAP] = image
+    return (sheet * 255).round().byte().numpy()
+
+
+def _uri(pixels: np.ndarray) -> str:
+    file, image = BytesIO(), Image.fromarray(pixels)
+    image.save(file, "png", optimize=True)
+    kind = "png"
+    if file.tell() > SMALL:
+        file, kind = BytesIO(), "jpeg"
+        image.save(file, "jpeg", quality=88)
+    return f"data:image/{kind};base64,{b64encode(file.getvalue()).decode()}"
+
+
+def units(frames: Frames, layout: Layout | None) -> list[dict[str, Any]]:
+    """Return the name, shift and scale of each axis: a coordinate u is u · scale + shift in the units of the file."""
+    if frames.dim > 2:
+        names = ("first principal axis", "second principal axis")
+        return [{"name": name, "shift": 0.0, "scale": 1.0} for name in names]
+    if layout is not None:
+        return [
+            {"name": name, "shift": shift, "scale": scale}
+            for name, shift, scale in zip(layout.names, layout.shift.tolist(), layout.scale.tolist(), strict=True)
+        ]
+    plain = ("x",) if frames.dim == 1 else ("x₁", "x₂")
+    return [{"name": name, "shift": 0.0, "scale": 1.0} for name in plain]
