@@ -165,7 +165,7 @@ COMPONENTS = (  # sections that have a _target_
     "trainer", "callbacks.evaluation", "callbacks.checkpoints", "callbacks.record",
 )  # fmt: skip
 KNOWN_DATA = "gaussgan.data.datamodule.DataModule"  # the _target_ of data from a known distribution
-SECTIONS = ("callbacks", "penalty", "schedule", "player_d", "player_g", *COMPONENTS)
+SECTIONS = ("callbacks", "penalty", "schedule", "features", "player_d", "player_g", *COMPONENTS)
 RULES: dict[str, Rule] = {
     "replicas": whole(1),  # checked first, because the lengths of lists in other keys depend on it
     "seed": whole(0),

@@ -9,6 +9,7 @@ from torch import Tensor
 from gaussgan.config.errors import ConfigError
 from gaussgan.data.examples import FEWEST, Examples
 from gaussgan.data.layout import Layout
+from gaussgan.evaluation.features import Inception, extract
 from gaussgan.evaluation.quality import Quality
 from gaussgan.evaluation.samples import frechet, sliced_w2
 from gaussgan.rng import stream
@@ -87,7 +88,8 @@ class HeldOut:
             if self._train_features is None:
                 self._train_features = self._features(self.train)
             held_out, rng = self._features(self.parts[part]), stream(0, f"quality_{part}")
-            self._made[part] = Quality(self._train_features, held_out, self.samples, rng)
+            inception = isinstance(self.features, Inception)
+            self._made[part] = Quality(self._train_features, held_out, self.samples, rng, inception)
         return self._made[part]
 
     def _features(self, x: Tensor) -> Tensor:
@@ -96,7 +98,7 @@ class HeldOut:
         shape = None
         if self.layout is not None and self.layout.shape is not None:
             shape, x = self.layout.shape, self.layout.light(x).mul(2).sub(1).float()
-        return self.features(x if shape is None else x.unflatten(-1, shape))
+        return extract(self.features, x, shape)
 
     def _tagged(self, part: str, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {f"{part}/{name}": value for name, value in values.items() if not (self.images and name == "sliced_w2")}

@@ -13,6 +13,7 @@ from gaussgan import networks
 from gaussgan.config.errors import ConfigError
 from gaussgan.data import distributions, files
 from gaussgan.data.datamodule import DataModule
+from gaussgan.evaluation.features import Inception
 from gaussgan.gan import objectives, penalties, schedules, updates
 
 DISTRIBUTIONS = (
@@ -30,7 +31,7 @@ ACTIVATIONS = (
 LOADED = ("data", "generator", "discriminator")  # the sections that loading a run instantiates
 GAME = ("objective", "penalty", "update", "schedule")  # the sections of a run's game, without its optimizers
 ALLOWED = {  # config key → the classes and functions that its _target_ may name
-    "data": (DataModule, files.file_data),
+    "data": (DataModule, files.file_data, files.image_folder_data, files.digits_data),
     "data.distribution": DISTRIBUTIONS,
     "generator": NETWORKS,
     "generator.activation": ACTIVATIONS,
@@ -45,6 +46,7 @@ ALLOWED = {  # config key → the classes and functions that its _target_ may na
         updates.Alternating, updates.Consensus, updates.Extragradient, updates.Optimistic, updates.Simultaneous,
     ),
     "schedule": (schedules.Cosine, schedules.Linear),
+    "features": (Inception,),
 }  # fmt: skip
 
 

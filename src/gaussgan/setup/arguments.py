@@ -12,6 +12,7 @@ from hydra.utils import get_object
 from gaussgan.config.dotted import walk
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.keys import did_you_mean
+from gaussgan.config.schema import KNOWN_DATA
 
 logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # get_object logs each error in several lines
 
@@ -28,7 +29,7 @@ SUPPLIED = {  # component → the arguments that the run supplies; the configura
     "trainer": {"callbacks", "logger", "default_root_dir", "enable_autolog_hparams"},
 }
 PASSES_KWARGS_TO = {  # class or function → the class or function to which it passes its **kwargs during a run
-    "gaussgan.data.files.file_data": "gaussgan.data.datamodule.DataModule",
+    **{f"gaussgan.data.files.{name}": KNOWN_DATA for name in ("file_data", "image_folder_data", "digits_data")},
     "pytorch_lightning.callbacks.model_summary.ModelSummary": "pytorch_lightning.utilities.model_summary.ModelSummary",
     "pytorch_lightning.loggers.tensorboard.TensorBoardLogger": "torch.utils.tensorboard.SummaryWriter",
     "pytorch_lightning.loggers.wandb.WandbLogger": "wandb.init",
