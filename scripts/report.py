@@ -11,7 +11,8 @@ from gaussgan.config.errors import ConfigError
 def main() -> None:
     parser = argparse.ArgumentParser(
         description="Compare the runs in some directories. Print which setting is best and how sure that is, and write"
-        " sweep.csv and report.html. Works while a sweep runs."
+        " sweep.csv and report.html. The report of a single run is a page with a slider over its training. Works while"
+        " runs are under way."
     )
     parser.add_argument("directories", metavar="DIR", nargs="+", type=Path, help="a sweep or a run; searched for runs")
     parser.add_argument(

@@ -68,7 +68,7 @@ def headline(run: RunDirectory) -> tuple[str, str]:
     name = name_of(tag, record)
     said = f"{of}{name} is {number(final)}{after}" if math.isfinite(final) else f"No final distance{after}"
     if base and math.isfinite(final):
-        said += f", {final / base:.3g} times the baseline’s {number(base)}"
+        said += f", {_times(final / base)} the baseline’s {number(base)}"
     end = ENDS.get(run.status, "")
     error = f": {run.error}" if run.error and end else ""
     return f"{said[0].upper()}{said[1:]}.", f"{end}{error}." if end else ""
@@ -136,7 +136,7 @@ def baseline_of(record: Mapping[str, Any], tag: str) -> float | None:
 
 def name_of(tag: str, record: Mapping[str, Any]) -> str:
     """Return the name of a measure in a sentence or above a chart."""
-    name = NAMES.get(tag, tag.removeprefix("val/").replace("_", " "))
+    name = NAMES.get(tag, tag.removeprefix("val/").replace("_", " ").replace("frechet", "Fréchet distance"))
     return name.replace("the truth", "held-out examples") if f"baseline/{tag}" in record else name
 
 
@@ -145,6 +145,10 @@ def _text(values: Mapping[str, Any], key: str) -> str:
         return "–"
     value = values[key]
     return _short(value if isinstance(value, str) else json.dumps(value, default=str))
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.0f} times" if ratio >= 1_000 else f"{ratio:.3g} times"
 
 
 def _short(text: str) -> str:

@@ -24,7 +24,7 @@ const css = (table, share) => {
 const said = (x) => {
   if (!Number.isFinite(x)) return Number.isNaN(x) ? "–" : x > 0 ? "∞" : "−∞";
   const size = Math.abs(x);
-  const text = x === 0 ? "0" : size >= 1e5 || size < 1e-3 ? x.toExponential(1).replace("e+", "e") : String(Number(x.toPrecision(3)));
+  const text = x === 0 ? "0" : size >= 1e5 || size < 1e-3 ? x.toExponential(1).replace("e+", "e") : size >= 1000 ? Math.round(x).toLocaleString("en") : String(Number(x.toPrecision(3)));
   return text.replaceAll("-", "−");
 };
 const counted = (n) => n.toLocaleString("en");

@@ -133,11 +133,11 @@ const drawings = (data) => {
     panel.canvas.height = box.height * density;
     c.setTransform(density, 0, 0, density, 0, 0);
     c.imageSmoothingEnabled = false;
-    const cell = (box.width - 16) / 2;
-    [sheets[near], originals].forEach((sheet, i) => {
+    const share = Math.min(0.64 * box.width, box.height * (sheets[near].naturalWidth / sheets[near].naturalHeight || 1));
+    [[sheets[near], 0, share], [originals, share + 16, box.width - share - 16]].forEach(([sheet, left, width]) => {
       if (!sheet.naturalWidth) return;
-      const scale = Math.min(cell / sheet.naturalWidth, box.height / sheet.naturalHeight);
-      c.drawImage(sheet, i * (cell + 16), 0, sheet.naturalWidth * scale, sheet.naturalHeight * scale);
+      const scale = Math.min(width / sheet.naturalWidth, box.height / sheet.naturalHeight);
+      c.drawImage(sheet, left, 0, sheet.naturalWidth * scale, sheet.naturalHeight * scale);
     });
   };
 
@@ -223,12 +223,13 @@ const drawings = (data) => {
     const period = Number((Math.LN2 / Math.abs(growth)).toPrecision(3));
     return exact ? `: the distance ${growth > 0 ? "doubles" : "halves"} every ${counted(period)} iterations` : "";
   };
-  const near_one = (growth) => { const excess = Math.expm1(growth); return Math.abs(excess) >= 1e-3 ? said(1 + excess) : `1 ${excess < 0 ? "−" : "+"} ${Math.abs(excess).toExponential(1).replace("e-", "e−")}`; };
+  const near_one = (growth) => { const excess = Math.expm1(growth); return Math.abs(excess) >= 1e-3 ? Number((1 + excess).toPrecision(4)) : `1 ${excess < 0 ? "−" : "+"} ${Math.abs(excess).toExponential(1).replace("e-", "e−")}`; };
   const eigenplane = (panel, { near }) => {
     const { row, found } = eigenvalues(near), square = panel.canvas.clientWidth / panel.canvas.clientHeight;
     const moment = game.frames[row] === near ? "" : ` (at iteration ${counted(data.iterations[game.frames[row]])})`;
+    const hidden = found.filter(({ re, im }) => Math.max(Math.abs(re), Math.abs(im)) > reach).length;
     panel.legend([{ name: "inside: decays", color: ink.real, dot: true }, { name: "outside: grows", color: ink.fake, dot: true }]);
-    panel.remark.textContent = found.length ? `Spectral radius ${near_one(radius(found))}${game.exact ? growing(radius(found), true) : ", of plain gradient steps at these learning rates"}${moment}.` : "No finite eigenvalues.";
+    panel.remark.textContent = found.length ? `Spectral radius ${near_one(radius(found))}${game.exact ? growing(radius(found), true) : ", of plain gradient steps at these learning rates"}${moment}${hidden ? `; ${hidden} not visible` : ""}.` : "No finite eigenvalues.";
     panel.frame(linear(-reach * Math.max(square, 1), reach * Math.max(square, 1)), linear(-reach / Math.min(square, 1), reach / Math.min(square, 1)), ["Re λ", "Im λ"], ink, (c) => {
       c.beginPath();
       c.ellipse(panel.x(0), panel.y(0), panel.x(1) - panel.x(0), panel.y(0) - panel.y(1), 0, 0, 7);
