@@ -107,10 +107,10 @@ def test_runs_that_are_trained_together_have_their_own_histories(compose: Compos
 def test_any_end_leaves_a_history(compose: Compose, monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
     draw = DataModule.draw
 
-    def stop(data: DataModule, epoch: int) -> object:
+    def stop(data: DataModule, epoch: int, rows: slice) -> object:
         if epoch == 2:
             raise error
-        return draw(data, epoch)
+        return draw(data, epoch, rows)
 
     monkeypatch.setattr(DataModule, "draw", stop)
     cfg = compose(*SMALL, "~callbacks.pictures")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -60,6 +61,7 @@ class Setting:
         efficiency: mean(mle/w2²) / mean(val/w2²) over the runs that did not diverge.
         losses: the median loss of the discriminator and of the generator over these runs.
         speed: the median speed of these runs in examples per second.
+        reported: the median of the same measure as the score, against rows that nothing was chosen by; NaN without.
         comparison: the comparison with the best setting; None for the best, and where no test is possible.
     """
 
@@ -75,6 +77,7 @@ class Setting:
     efficiency: float
     losses: tuple[float, float]
     speed: float
+    reported: float = math.nan
     comparison: Comparison | None = None
 
     @property

@@ -181,7 +181,7 @@ def logarithm(score: float) -> float:
 
 def add_baseline(figure: go.Figure, answer: Answer, which: str = "y") -> None:
     """Draw a dashed line at the median of the baseline, if there is one, across the axis x or y."""
-    if not answer.baseline > 0 or answer.tag != "val/w2":
+    if not answer.baseline > 0:
         return
     add_line(figure, answer.baseline, which, f"baseline {number(answer.baseline)}")
 

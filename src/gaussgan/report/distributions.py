@@ -51,8 +51,8 @@ def distribution_charts(answer: Answer, frame: pd.DataFrame, curves: Mapping[int
         selected = [(text, color, setting.rows) for text, color, setting in chosen]
     charts.append(_distribution(answer, selected, frame))
     scored = frame["score"].map(math.isfinite)
-    if answer.tag == "val/w2" and BASELINE in frame and frame.loc[scored, BASELINE].gt(0).any():
-        charts.append(_profiles(selected, frame))
+    if BASELINE in frame and frame.loc[scored, BASELINE].gt(0).any():
+        charts.append(_profiles(selected, frame, str(answer.tag)))
     return charts
 
 
@@ -81,7 +81,7 @@ def _distribution(answer: Answer, groups: Sequence[Group], frame: pd.DataFrame) 
     scores = frame["score"].to_numpy()
     traces = [_steps(scores[rows][~np.isnan(scores[rows])], text, color) for text, color, rows in groups]
     known = frame["score"].notna()
-    if answer.tag == "val/w2" and BASELINE in frame and (floors := frame.loc[known, BASELINE].dropna().to_numpy()).size:
+    if BASELINE in frame and (floors := frame.loc[known, BASELINE].dropna().to_numpy()).size:
         traces.insert(0, _steps(floors, "baseline", GREY, dash="dot"))
     values = [value for trace in traces for value in np.array(trace.x, dtype=float).tolist()]
     figure = figure_of(
@@ -107,7 +107,7 @@ def _steps(values: np.ndarray, text: str, color: str, dash: str = "solid") -> go
     )
 
 
-def _profiles(groups: Sequence[Group], frame: pd.DataFrame) -> Chart:
+def _profiles(groups: Sequence[Group], frame: pd.DataFrame, tag: str) -> Chart:
     """Draw the performance profiles of Agarwal et al. 2021: the score of each run is divided by its own baseline."""
     ratio = (frame["score"] / frame[BASELINE].where(frame[BASELINE] > 0)).to_numpy()
     of = [(text, color, ratio[rows]) for text, color, rows in groups]
@@ -123,7 +123,7 @@ def _profiles(groups: Sequence[Group], frame: pd.DataFrame) -> Chart:
             traces.append(curve(limits, proportion, color, text, "%{y:.0%} within %{x:.3g} × baseline", 2))
     figure = figure_of(
         traces,
-        xaxis=axis("val/w2 divided by the baseline of the same run", limits.tolist(), far=8.0),
+        xaxis=axis(f"{tag} divided by the baseline of the same run", limits.tolist(), far=8.0),
         yaxis={"title": {"text": "proportion of runs within"}, "tickformat": ".0%", "range": [0, 1.02]},
     )
     add_line(figure, 1.0, "x", "as good as the baseline")

@@ -85,7 +85,8 @@ def _rows(run: RunDirectory) -> pd.DataFrame:
         known = seeds({**run.settings, "replicas": n}) if "seed" in run.settings else [math.nan] * n
         table = pd.DataFrame({"replica": range(n), "seed": known, "status": run.status})
     iterations, seconds, speed = (_number(record.get(key)) for key in ("iterations", SECONDS, SPEED))
-    return table.assign(iterations=iterations, seconds=seconds / n, examples_per_second=speed)
+    shared = {key: _number(value) for key, value in record.items() if key.startswith("baseline/") and key not in table}
+    return table.assign(**shared, iterations=iterations, seconds=seconds / n, examples_per_second=speed)
 
 
 def _settings(runs: Sequence[Mapping[str, list[Value]]], counts: np.ndarray) -> pd.DataFrame:
@@ -114,7 +115,7 @@ def of_run(run: RunDirectory, key: str) -> list[Value]:
 
 
 def _is_measure(key: str) -> bool:
-    return key.startswith(("val/", "train/")) or key == "mle/w2"
+    return key.startswith(("val/", "train/", "test/", "baseline/")) or key == "mle/w2"
 
 
 def _number(value: Any) -> float:

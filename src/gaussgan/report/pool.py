@@ -9,18 +9,21 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from gaussgan.evaluation.scores import SCORES
+from gaussgan.evaluation.scores import SCORES, baseline_tag
 from gaussgan.report import intervals, statistics
 from gaussgan.report.answer import FINISHED, Setting
 from gaussgan.report.factors import Factor
 from gaussgan.report.frame import LOSSES, SPEED
 from gaussgan.report.values import Value, names
 
-BASELINE = "mle/w2"
+BASELINE = "baseline"  # the column with the baseline of the score
+REPORTED = "reported"  # the column with the same measure as the score, against the rows to report by
 
 
 def add_scores(frame: pd.DataFrame) -> tuple[str | None, int]:
     """Add the column "score" to the table of all runs: infinite for a diverged run, NaN for a run that is not finished.
+
+    Also add the columns BASELINE and REPORTED, if the runs have such measures.
 
     Return the measure that is the score, and the number of finished runs that have another one and so get NaN. The
     measure is the one that most runs have; None if no run is finished.
@@ -37,6 +40,9 @@ def add_scores(frame: pd.DataFrame) -> tuple[str | None, int]:
     others = frame[[each for each in counts if each != tag]].notna().any(axis=1)
     unlike = completed & own.isna() & others
     frame["score"] = own.where(completed).fillna(math.inf).where(done & ~unlike)
+    for column, source in {BASELINE: baseline_tag(tag), REPORTED: tag.replace("val/", "test/", 1)}.items():
+        if source in frame:
+            frame[column] = frame[source]
     return tag, int(unlike.sum())
 
 
@@ -53,7 +59,7 @@ def pool(frame: pd.DataFrame, factors: Sequence[Factor]) -> tuple[list[Setting],
     values = [*columns.iloc[[rows[0] for rows in groups]].itertuples(index=False, name=None)]
     values = values or [() for _ in groups]
     texts = _texts(factors, values)
-    used = ("status", "score", BASELINE, SCORES[0], *LOSSES, SPEED)
+    used = ("status", "score", BASELINE, REPORTED, SCORES[0], *LOSSES, SPEED)
     table = {key: frame[key].to_numpy() for key in used if key in frame}
     settings = [_setting(table, factors, *each) for each in zip(groups, values, texts, strict=True)]
     return settings, int((~known).sum())
@@ -106,4 +112,5 @@ def _setting(
         efficiency=statistics.efficiency(column(BASELINE), column(SCORES[0])),
         losses=losses,  # type: ignore[arg-type]
         speed=statistics.median(column(SPEED)),
+        reported=statistics.median(column(REPORTED)),
     )

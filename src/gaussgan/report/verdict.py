@@ -109,10 +109,13 @@ def _level(answer: Answer) -> str:
     its = "Its" if len(answer.finished) > 1 else "The"
     text = f"{its} {answer.tag} is {median}" if best.n == 1 else f"{its} median {answer.tag} is {median}"
     spread = "" if best.n == 1 else f" (10–90%: {p10} to {p90})"
-    if not answer.baseline > 0 or not math.isfinite(best.median) or answer.tag != "val/w2":
-        return f"{text}{spread}."
+    known = not math.isnan(best.reported)
+    reported = f" Against the rows to report by, which nothing was chosen by, it is {number(best.reported)}." * known
+    if not answer.baseline > 0 or not math.isfinite(best.median):
+        return f"{text}{spread}.{reported}"
     times = f"{number(best.median / answer.baseline)} times the {number(answer.baseline)} of the baseline"
-    return f"{text}{spread}, {times}, which is maximum likelihood on the same examples."
+    what = "maximum likelihood on the same examples" if answer.tag == "val/w2" else "the distance of training rows"
+    return f"{text}{spread}, {times}, which is {what}.{reported}"
 
 
 def _more_seeds(answer: Answer) -> list[str]:

@@ -32,7 +32,8 @@ class Final:
 
     The best of many trials is flattered: it was chosen because chance was kind to it on the seeds of the search. So the
     few best trials, the finalists, are compared once more on other seeds. The winner and the default recipe are then
-    run on seeds that no choice has seen, the same for both. Only these figures may be compared.
+    run on seeds that no choice has seen, the same for both. Only these figures may be compared. For given examples,
+    they are measured against the rows to report by.
 
     For several objectives, the trials of the Pareto front are run beside the default recipe; of a front with more than
     16 trials, 16 that are evenly spread along the first objective.
@@ -119,10 +120,13 @@ class Final:
 
     def run_beside_default(self, trials: Sequence[FrozenTrial], seeds: Sequence[int]) -> dict[int, Outcome]:
         """Run trials and the default recipe on the same seeds. The default recipe has the key DEFAULT in the result."""
+        from gaussgan.search.outcomes import reported  # imports torch
+
         log.info("The best of the search and the default recipe on %d unseen seeds", len(seeds))
         default = self.recipes.space.lines(self.recipes.first)
         values = {trial.number: trial.params for trial in trials if self.recipes.lines(trial.params) != default}
         results = self.launch({DEFAULT: self.recipes.first, **values}, seeds)
+        results = {number: reported(each, self.options.objectives) for number, each in results.items()}
         return {**{trial.number: results[DEFAULT] for trial in trials}, **results}
 
     def sentences(self, best: Sequence[FrozenTrial], results: Mapping[int, Outcome]) -> list[str]:
@@ -136,7 +140,9 @@ class Final:
         if not best:
             return [f"None of the {count} trials has ended with a value"]
         front = len(self.options.objectives) > 1
-        again = {number: each.error or described(self.names, each.values or []) for number, each in results.items()}
+        unchosen = any(tag.startswith("test/") for each in results.values() for tag in each.numbers)
+        names = [name.replace("val/", "test/", 1) for name in self.names] if unchosen else self.names
+        again = {number: each.error or described(names, each.values or []) for number, each in results.items()}
         default = f"the default recipe has {again[DEFAULT]}" if again else ""
         lines = [f"{len(self.study.best_trials)} of {count} trials are on the Pareto front"] if front else []
         lines += [f"On {unseen} unseen seeds, {default}"] if front and again else []

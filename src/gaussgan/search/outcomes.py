@@ -17,7 +17,7 @@ from gaussgan.runs.record import read_record, read_replicas
 
 SCORE = "score"  # the objective that is the median of val/w2, or of val/sliced_w2 for mixtures
 ENDED = ("completed", "diverged")
-COLUMNS = ("val/", "mle/", "train/")  # prefixes of measures
+COLUMNS = ("val/", "test/", "mle/", "train/")  # prefixes of measures
 
 
 class Outcome(NamedTuple):
@@ -78,6 +78,18 @@ def outcome(rows: Sequence[Mapping[str, str]], objectives: Sequence[str], direct
             return Outcome(error=f"the trial has no value for {objective}", numbers=numbers)
         values.append(value)
     return Outcome(values, numbers=numbers)
+
+
+def reported(outcome: Outcome, objectives: Sequence[str]) -> Outcome:
+    """Return an outcome with the same measures against the rows to report by, where there are such measures.
+
+    The search has chosen by the rows to choose by, so these flatter its winner.
+    """
+    keys = [f"{score(outcome.numbers)}_median" if each == SCORE else each for each in objectives]
+    values = [outcome.numbers.get(key.replace("val/", "test/", 1), math.nan) for key in keys]
+    if not outcome.values or all(math.isnan(value) for value in values):
+        return outcome
+    return outcome._replace(values=[b if math.isnan(a) else a for a, b in zip(values, outcome.values, strict=True)])
 
 
 def trial_numbers(rows: Sequence[Mapping[str, str]]) -> dict[str, float]:
