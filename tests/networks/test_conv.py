@@ -140,3 +140,18 @@ def test_a_shape_with_another_number_of_pixels_is_refused(compose: Callable[...,
     ):
         with pytest.raises(ConfigError, match=error):
             assemble(compose(f"{network}=conv", f"{network}.shape=[1,1,3]"))
+
+
+def test_tanh_for_examples_outside_of_its_range_is_refused(compose: Callable[..., DictConfig]) -> None:
+    recipe = ["generator=conv", "generator.shape=[1,1,2]"]
+    with pytest.raises(
+        ConfigError, match=r"^generator.tanh must be false, because examples are not in \[-1, 1\] \(got "
+    ):
+        assemble(compose(*recipe))
+    assemble(compose(*recipe, "generator.tanh=false"))
+
+
+def test_without_tanh() -> None:
+    bounded, free = (ConvGenerator(5, (1, 4, 4), 3, stream(0, "g"), tanh=tanh) for tanh in (True, False))
+    z = normal(6, 5, generator=stream(0, "z"))
+    torch.testing.assert_close(bounded(z), free(z).tanh())

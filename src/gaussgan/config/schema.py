@@ -221,7 +221,14 @@ OPTIONAL: dict[str, Rule] = {  # rules for keys that may be missing
     "discriminator.out_features": whole(1),
     **prefixed(
         "generator discriminator",
-        {"std": number(0), "mean": FINITE, "bias": BOOLEAN, "batch_norm": BOOLEAN, "spectral_norm": BOOLEAN},
+        {
+            "std": number(0),
+            "mean": FINITE,
+            "bias": BOOLEAN,
+            "batch_norm": BOOLEAN,
+            "spectral_norm": BOOLEAN,
+            "tanh": BOOLEAN,
+        },
     ),
     **prefixed("optimizer_d optimizer_g", {"eps": number(0), "betas": BETAS, "momentum": FINITE, "alpha": FRACTION}),
     **{f"trainer.{key}": rule for key, rule in TRAINER.items()},

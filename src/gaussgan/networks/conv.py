@@ -21,9 +21,8 @@ class ConvGenerator(nn.Module):
     """A generator of images: an affine map makes a small image with many channels, and each layer doubles its sides.
 
     The layers are transposed convolutions with 4 × 4 weights and stride 2. Each of them halves the number of channels.
-    Before each layer comes a leaky ReLU of slope 0.2. After the last one comes tanh, so that pixels are in [-1, 1], as
-    those of the data. The smallest sides are at most 2. There is no batch norm: an image depends on its own latent
-    alone, and penalties and replicas need nothing else. See `he_std` for the initial parameters.
+    Before each layer comes a leaky ReLU of slope 0.2, after the last one tanh. The smallest sides are at most 2. There
+    is no batch norm, so an image depends on its own latent alone. See `he_std` for the initial parameters.
     Radford, Metz, Chintala 2016, arXiv 1511.06434.
 
     Shapes: latents [..., in_features] → images as vectors, [..., C·H·W].
@@ -32,13 +31,17 @@ class ConvGenerator(nn.Module):
         shape: [C, H, W], the number of channels, the height and the width of an image; the setting data.shape.
         width: the number of channels at half the sides. At a quarter, there are twice as many, and so on.
         rng: the random number generator for the initial parameters.
+        tanh: false to end without tanh. With tanh, pixels are in [-1, 1], where most pixels of pictures are at an end.
 
     Raises:
         ValueError: when `shape` is not three whole numbers of at least 1, or `width` is not one such number.
     """
 
-    def __init__(self, in_features: int, shape: Sequence[int], width: int, rng: torch.Generator) -> None:
+    def __init__(
+        self, in_features: int, shape: Sequence[int], width: int, rng: torch.Generator, tanh: bool = True
+    ) -> None:
         super().__init__()
+        self.tanh = tanh
         self.sizes, channels = _pyramid(shape, width)
         self.input = Linear(in_features, channels[-1] * math.prod(self.sizes[-1]), he_std(in_features), rng)
         self.layers = nn.ModuleList(DoublingConv(wide, narrow, rng) for wide, narrow in pairwise(reversed(channels)))
@@ -47,7 +50,7 @@ class ConvGenerator(nn.Module):
         x = self.input(z.flatten(0, -2)).unflatten(-1, (-1, *self.sizes[-1]))
         for layer, (height, width) in zip(self.layers, self.sizes[-2::-1], strict=True):
             x = layer(leaky_relu(x, SLOPE))[..., :height, :width]  # an odd side is one less than twice its half
-        return x.tanh().reshape(*z.shape[:-1], -1)
+        return (x.tanh() if self.tanh else x).reshape(*z.shape[:-1], -1)
 
 
 class ConvDiscriminator(nn.Module):

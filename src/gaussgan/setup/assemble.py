@@ -32,7 +32,7 @@ from gaussgan.runs.directory import is_first_process
 from gaussgan.setup.arguments import check_arguments
 from gaussgan.setup.check_distribution import check_distribution
 from gaussgan.setup.check_game import check_objective, check_optimizers, check_penalties, check_schedule, check_update
-from gaussgan.setup.check_networks import check_networks
+from gaussgan.setup.check_networks import check_networks, check_range
 from gaussgan.setup.compiling import choose_mode, compile_run
 from gaussgan.setup.init_from import start_from
 from gaussgan.setup.memory import check_memory
@@ -202,4 +202,4 @@ def _check_objects(gan: GAN, data: DataModule, terms: Sequence[str]) -> None:
         check_update(twin, data)
         if gan.schedule is not None:
             check_schedule(gan.schedule)
-    data.examples()  # raises an error if an example is not finite
+    check_range(gan.config, data.examples())  # data.examples() raises an error if an example is not finite

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +55,18 @@ def check_networks(gan: GAN, latent_dim: int, d: int, rebuilt: Mapping[str, nn.M
         with naming_key(name):
             if not all(torch.equal(value, network.state_dict()[key]) for key, value in ours.state_dict().items()):
                 raise ConfigError(f"{name}: {type(network).__name__} {ONLY_GIVEN_GENERATOR}")
+
+
+def check_range(config: Mapping[str, Any], examples: Tensor) -> None:
+    """Check that a generator whose outputs are in [-1, 1] can make the examples.
+
+    Raises:
+        ConfigError: when the configuration sets generator.tanh, but an example is outside of [-1, 1].
+    """
+    if config["generator"].get("tanh") and (largest := examples.abs().max().item()) > 1:
+        raise ConfigError(
+            f"generator.tanh must be false, because examples are not in [-1, 1] (got one at {largest:.3g})"
+        )
 
 
 def _forward(gan: GAN, name: str, x: Tensor, source: str) -> Tensor:
