@@ -32,7 +32,7 @@ def evaluator_of(
     shared = wanted = None
     if isinstance(source, Examples):
         n = min(n, len(source.report), len(source.train))
-        shared = held_out_of(source, n, features)
+        shared = held_out_of(source, n, features, score_only=quality is False)
     elif not source.gaussian and (quality or features is not None):
         wanted = data.examples()
 
@@ -40,7 +40,7 @@ def evaluator_of(
         evaluator = Evaluator(source, data.latent_dim, seed, n, shared)
         if wanted is not None:
             train = wanted[rows] if data.replicas > 1 else wanted
-            evaluator.held_out = HeldOut(train, {"val": evaluator.real}, n, features=features)
+            evaluator.held_out = HeldOut(train, {"val": evaluator.real}, n, features=features, score_only=not quality)
         return evaluator
 
     if data.replicas == 1:

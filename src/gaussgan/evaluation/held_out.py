@@ -31,6 +31,7 @@ class HeldOut:
             otherwise the sliced W₂.
         features: maps examples to features, in which all is measured; None to measure the examples themselves. Images
             are given with numbers from −1 (black) to 1 (white).
+        score_only: true to measure nothing but the score.
 
     Raises:
         ConfigError: when there are too few examples to find nearest neighbours.
@@ -43,7 +44,9 @@ class HeldOut:
         samples: int,
         layout: Layout | None = None,
         features: Features | None = None,
+        score_only: bool = False,
     ) -> None:
+        self.score_only = score_only
         self.train, self.parts, self.samples, self.layout, self.features = train, parts, samples, layout, features
         self.images = layout is not None and layout.shape is not None
         self.score = "val/frechet" if self.images else "val/sliced_w2"
@@ -56,31 +59,40 @@ class HeldOut:
         self._made: dict[str, Quality] = {}
         self._train_features: Tensor | None = None
 
-    def distance(self, fake: Tensor) -> dict[str, Tensor]:
+    def distance(self, fake: Tensor, part: str = "val") -> dict[str, Tensor]:
         """Return the score of generated examples, [..., samples, d], as a dict from its tag to its value."""
-        quality = self._of("val")
-        fake = self._features(fake[..., : quality.n, :])
-        if self.images:
-            return {self.score: frechet(quality.real, fake)}
-        return {self.score: sliced_w2(quality.real, fake, quality.directions)}
+        return self._score(part, self._features(fake[..., : self._of(part).n, :]))
 
     def quality(self, fake: Tensor, part: str = "val") -> dict[str, Tensor]:
         """Return all measures of generated examples, [..., samples, d]; see `Quality`. Tags are like val/coverage."""
+        if self.score_only:
+            return self.distance(fake, part)
         quality = self._of(part)
         return self._tagged(part, quality(self._features(fake[..., : quality.n, :])))
 
     def quality_names(self) -> list[str]:
         """Return the tags of the result of `quality`, without the score."""
-        return [tag for tag in self._tagged("val", self._of("val").baseline) if tag != self.score]
+        names = {} if self.score_only else self._tagged("val", self._of("val").baseline)
+        return [tag for tag in names if tag != self.score]
 
     @property
     def baselines(self) -> dict[str, Tensor]:
         """The same measures with training examples in place of generated ones. A tag is like baseline/val/coverage."""
         values: dict[str, Tensor] = {}
         for part in self.parts:
-            own = {name: value for name, value in self._of(part).baseline.items() if name not in COPYING}
-            values |= {f"baseline/{tag}": value for tag, value in self._tagged(part, own).items()}
+            if self.score_only:
+                own = self._score(part, self._of(part).replayed)
+            else:
+                known = self._of(part).baseline.items()
+                own = self._tagged(part, {name: value for name, value in known if name not in COPYING})
+            values |= {f"baseline/{tag}": value for tag, value in own.items()}
         return values
+
+    def _score(self, part: str, features: Tensor) -> dict[str, Tensor]:
+        quality = self._of(part)
+        if self.images:
+            return {f"{part}/frechet": frechet(quality.real, features)}
+        return {f"{part}/sliced_w2": sliced_w2(quality.real, features, quality.directions)}
 
     def _of(self, part: str) -> Quality:
         """Return the measures against a part. They are made once, when they are needed."""
@@ -104,7 +116,9 @@ class HeldOut:
         return {f"{part}/{name}": value for name, value in values.items() if not (self.images and name == "sliced_w2")}
 
 
-def held_out_of(examples: Examples, samples: int, features: Features | None = None) -> HeldOut:
+def held_out_of(
+    examples: Examples, samples: int, features: Features | None = None, score_only: bool = False
+) -> HeldOut:
     """Return the measures for given examples: "val" for those to choose by, "test" for those to report by."""
     parts = {"val": examples.select, "test": examples.report}
-    return HeldOut(examples.train, parts, samples, examples.layout, features)
+    return HeldOut(examples.train, parts, samples, examples.layout, features, score_only)

@@ -45,9 +45,15 @@ class Quality:
         self.directions = directions / directions.norm(dim=-1, keepdim=True)
         self.is_inception = is_inception
         self.batch = torch.broadcast_shapes(train.shape[:-2], held_out.shape[:-2])
-        pairs = [(_entry(train, i), _entry(self.real, i)) for i in _indices(self.batch)]
-        self.neighbourhoods = [Neighbourhoods(real) for _, real in pairs]
-        self.memorisation = [Memorisation(rows, real, rng) for rows, real in pairs]
+        self.train, self.rng = train, rng
+
+    @cached_property
+    def neighbourhoods(self) -> list[Neighbourhoods]:
+        return [Neighbourhoods(_entry(self.real, i)) for i in _indices(self.batch)]
+
+    @cached_property
+    def memorisation(self) -> list[Memorisation]:
+        return [Memorisation(_entry(self.train, i), _entry(self.real, i), self.rng) for i in _indices(self.batch)]
 
     def __call__(self, fake: Tensor) -> dict[str, Tensor]:
         """Measure n generated examples, [..., n, d]. Return a dict from names to measures, [...], in float64.
