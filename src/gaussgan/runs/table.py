@@ -43,10 +43,11 @@ SAMPLES = {  # measures of samples; after val/ they are to choose by, after test
     "recall": "recall",
     "density": "density",
     "coverage": "coverage",
-    "memorisation": "memorisation: z, below −2 if it copies",
-    "memorisation_p": "memorisation: p",
+    "memorisation": "memorisation z (below −2: it copies)",
+    "memorisation_p": "memorisation p",
 }
 LOSSES = {"train/loss_d": "discriminator's loss", "train/loss_g": "generator's loss"}
+MAX_COLUMNS = 4  # of given examples with more columns, moments are not printed
 MAX_GROUPS = 20  # number of groups of replicas in the table
 SHARES = {
     "share_diverged": "diverged",
@@ -95,7 +96,8 @@ def print_run(
     else:
         moments = zip(("mean", "covariance"), *_moments(distribution, learned), strict=True)
         what, columns = "", ["", "learned", "training rows" if isinstance(distribution, Examples) else "true"]
-        rows = [(name, _matrix(ours), _matrix(theirs)) for name, ours, theirs in moments]
+        few = not isinstance(distribution, Examples) or distribution.dim <= MAX_COLUMNS
+        rows = [(name, _matrix(ours), _matrix(theirs)) for name, ours, theirs in moments if few]
         rows += measures(record, distribution, exact)
         rows += [(name, _number(record[tag]), "") for tag, name in LOSSES.items()]
         rows += [("examples/s", speed, "")]
