@@ -4,6 +4,7 @@ The package `evaluation` computes the numbers that these callbacks log. The pack
 files that these callbacks write.
 """
 
+from gaussgan.callbacks.animation import Animation
 from gaussgan.callbacks.checkpoints import Checkpoints
 from gaussgan.callbacks.evaluation import Evaluation
 from gaussgan.callbacks.frames import Frames
@@ -12,4 +13,13 @@ from gaussgan.callbacks.pictures import Pictures
 from gaussgan.callbacks.record import Record
 from gaussgan.callbacks.trajectory import Trajectory
 
-__all__ = ["Checkpoints", "Evaluation", "Frames", "LearningRateMonitor", "Pictures", "Record", "Trajectory"]
+__all__ = [
+    "Animation",
+    "Checkpoints",
+    "Evaluation",
+    "Frames",
+    "LearningRateMonitor",
+    "Pictures",
+    "Record",
+    "Trajectory",
+]

@@ -43,8 +43,8 @@ class Camera:
         theta:       the generator's and then the discriminator's parameters, [P], if P ≤ 500.
 
     A frame of R replicas has the means [R', d] and covariances [R', d, d] of at most 100 of them if the data are
-    Gaussian, otherwise samples of at most 8 of them, [R', n, d]. It has parameters [R', P] if R'·P ≤ 500. An entry that
-    is of no use for a run is empty.
+    Gaussian, otherwise samples of at most 8 of them, or of 100 if the data are one point, [R', n, d]. It has parameters
+    [R', P] if R'·P ≤ 500. An entry that is of no use for a run is empty.
 
     Args:
         gan: the networks of the run.
@@ -63,6 +63,7 @@ class Camera:
     def __init__(self, gan: GAN, data: DataModule, fixed: Mapping[str, Tensor] | None = None) -> None:
         true = data.distribution
         self.gaussian = true.gaussian and bool(true.cov.any()) and true.dim <= MAX_MOMENTS
+        self.point = not true.cov.any()  # all examples are equal
         self.image = getattr(getattr(true, "layout", None), "shape", None) is not None
         d, single = true.dim, gan.replicas == 1
         self.rows = [] if single else _in_turn(gan.config)[: self._most_replicas(d)]
@@ -96,7 +97,11 @@ class Camera:
     def _most_replicas(self, d: int) -> int:
         if self.image:
             return IMAGE_REPLICAS
-        return max(SAMPLE_REPLICAS, min(MOMENT_REPLICAS, NUMBERS // d**2)) if self.gaussian else SAMPLE_REPLICAS
+        return (
+            max(SAMPLE_REPLICAS, min(MOMENT_REPLICAS, NUMBERS // d**2))
+            if (self.gaussian or self.point)
+            else SAMPLE_REPLICAS
+        )
 
     def _fixed(self, gan: GAN, data: DataModule) -> dict[str, Tensor]:
         true, none = data.distribution, torch.empty(0, dtype=torch.float64)

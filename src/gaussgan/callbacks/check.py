@@ -8,9 +8,11 @@ from importlib.util import find_spec
 from pytorch_lightning import Callback
 from pytorch_lightning import callbacks as lightning
 
+from gaussgan.callbacks.animation import Animation
 from gaussgan.callbacks.checkpoints import Checkpoints
 from gaussgan.callbacks.epochs import monitored
 from gaussgan.callbacks.evaluation import Evaluation
+from gaussgan.callbacks.frames import Frames
 from gaussgan.callbacks.learning_rates import LearningRateMonitor
 from gaussgan.callbacks.record import Record
 from gaussgan.config.errors import ConfigError
@@ -77,6 +79,8 @@ def check_callbacks(callbacks: Mapping[str, Callback], has_logger: bool) -> None
             for key, (text, holds) in rules.items() if isinstance(callback, owner) else ():
                 if not holds(value := setting(callback, key)):
                     raise ConfigError(f"callbacks.{name}.{key} must be {text} (got {value})")
+        if isinstance(callback, Animation) and not any(isinstance(each, Frames) for each in callbacks.values()):
+            raise ConfigError(f"callbacks.{name}: Animation needs the frames that callbacks.frames records")
         if isinstance(callback, NEED_LOGGERS) and not has_logger:
             raise ConfigError(f"callbacks.{name}: {type(callback).__name__} needs a logger, such as logger=csv")
         if isinstance(callback, lightning.DeviceStatsMonitor) and find_spec("psutil") is None:

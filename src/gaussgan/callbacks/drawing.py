@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -47,6 +47,7 @@ class Snapshot:
     iterations: int
     history: Sequence[Row] = ()  # one row of measures for each evaluated epoch
     trajectory: Sequence[Tensor] = ()  # parameter vectors over time, if the run has the callback `Trajectory`
+    frames: Mapping[str, Tensor] = field(default_factory=dict)  # if the run has the callback `Frames`
 
     @property
     def title(self) -> str:
@@ -97,7 +98,7 @@ def _mixture(run: Snapshot, real: Tensor, fake: Tensor, verdict: Verdict) -> Fig
     title, tag, true, history = run.title, "val/sliced_w2", run.data.distribution, run.history
     if history:
         tag = score(history[-1])
-        title += f": {_name(tag)} = {history[-1][tag]:.4g}"
+        title += f": {readable(tag)} = {history[-1][tag]:.4g}"
     density = true.log_prob if run.evaluator.has_density else None
     modes = (true.modes, true.std) if hasattr(true, "modes") else None  # type: ignore[attr-defined]
     return figures.mixture_figure(real, fake, density, verdict, history, tag, title, modes)
@@ -114,7 +115,7 @@ def _replicas(run: Snapshot) -> Figure:
     groups = replica_groups(gan.config)
     title = f"{gan.replicas:,} replicas after {run.iterations:,} iterations"
     if len(groups) == 1:
-        title += f": median {_name(tag)} = {quantiles(last, [0.5]).item():.4g}"
+        title += f": median {readable(tag)} = {quantiles(last, [0.5]).item():.4g}"
     else:
         title += f", in {len(groups):,} groups with different settings"
     return figures.replicas_figure(
@@ -134,7 +135,7 @@ def _replicas(run: Snapshot) -> Figure:
     )
 
 
-def _name(tag: str) -> str:
+def readable(tag: str) -> str:
     return tag.removeprefix("val/").replace("_", " ").replace("w2", "W₂")
 
 

@@ -73,6 +73,8 @@ class Frames(Callback):
 
     def packed(self) -> dict[str, Tensor]:
         """Return the T frames so far: "iterations", [T], what frames share, and stacks with a row for each frame."""
+        if not self.taken:
+            return {}
         stacks = {key: torch.stack([frame[key] for frame in self.taken]) for key in PER_FRAME}
         return {"iterations": torch.tensor(self.iterations, dtype=torch.int64), **(self.fixed or {}), **stacks}
 

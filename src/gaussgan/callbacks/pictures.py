@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pytorch_lightning import Callback, Trainer
 from gaussgan.callbacks.drawing import Picture, Snapshot
 from gaussgan.callbacks.epochs import passes
 from gaussgan.callbacks.evaluation import current_row, evaluation_of
+from gaussgan.callbacks.frames import frames_of
 from gaussgan.callbacks.trajectory import trajectory_of
 from gaussgan.config.errors import shortage
 from gaussgan.data.iterations import data_of
@@ -62,21 +64,14 @@ class Pictures(Callback):
             self._try(self._save, trainer, gan, exception.iteration)
 
     def _try(self, action: Callable[[Trainer, GAN, int], None], trainer: Trainer, gan: GAN, step: int) -> None:
-        if not trainer.is_global_zero:
-            return
-        try:
-            action(trainer, gan, step)
-        except Exception as error:
-            line = shortage(error)
-            what = f"the picture {self.tag} at iteration {step}"
-            log.error("%s could not be drawn%s", what, f": {line}" if line else "", exc_info=line is None)
+        if trainer.is_global_zero:
+            with logging_errors(f"the picture {self.tag} at iteration {step}"):
+                action(trainer, gan, step)
 
     def _draw(self, trainer: Trainer, gan: GAN, step: int) -> None:
         self.drawn_at = step
-        data, evaluation = data_of(trainer), evaluation_of(trainer)
-        run = Snapshot(gan, data, evaluation.evaluator(data), step, evaluation.history, trajectory_of(trainer))
         with gan.evaluating():
-            picture = self.draw(run)
+            picture = self.draw(snapshot_of(trainer, gan, step))
         self.image = None if picture is None else render(picture.figure)
         if picture is None:
             return
@@ -89,3 +84,21 @@ class Pictures(Callback):
             self._draw(trainer, gan, step)
         if self.image is not None:
             save(self.image, self.path)
+
+
+def snapshot_of(trainer: Trainer, gan: GAN, step: int) -> Snapshot:
+    """Return the state of a trainer's run after `step` iterations."""
+    data, evaluation, recorder = data_of(trainer), evaluation_of(trainer), frames_of(trainer)
+    frames = {} if recorder is None else recorder.packed()
+    evaluator = evaluation.evaluator(data)
+    return Snapshot(gan, data, evaluator, step, evaluation.history, trajectory_of(trainer), frames)
+
+
+@contextmanager
+def logging_errors(what: str) -> Iterator[None]:
+    """Log an error of a block that draws, so that the run goes on. `what` says what is drawn."""
+    try:
+        yield
+    except Exception as error:
+        line = shortage(error)
+        log.error("%s could not be drawn%s", what, f": {line}" if line else "", exc_info=line is None)

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from gaussgan.figures.colors import FAKE, MUTED, REAL
 from gaussgan.figures.curves import History, draw_history, over_iterations
-from gaussgan.figures.plane import plane_of, window_of
+from gaussgan.figures.plane import Plane, plane_of, window_of
 from gaussgan.figures.style import WIDTH, aspect, background_axes, indented, legend, panel, seen_of, sheet
 from gaussgan.figures.verdict import GAME, Verdict
 
@@ -87,6 +88,12 @@ def _draw_plane(
         seen = points[((points > plane.low) & (points < plane.high)).all(-1)].numpy()
         label = seen_of(name, len(cloud), len(seen))
         axes.scatter(seen[:, 0], seen[:, 1], s=9, color=color, alpha=0.65, lw=0, zorder=2, label=label)
+    draw_truth(axes, plane, log_density, modes)
+    legend(axes, **LEGEND)
+
+
+def draw_truth(axes: Axes, plane: Plane, log_density: LogDensity | None, modes: tuple[Tensor, float] | None) -> None:
+    """Draw circles around the modes of the true distribution, or contours of its density. For the rest see above."""
     if modes is not None:
         centres, std = plane.project(modes[0]).numpy(), modes[1]
         points_per_unit = 72 * GAME[2] * WIDTH / (plane.high - plane.low)[0].item()
@@ -103,7 +110,6 @@ def _draw_plane(
             xs, ys = grid[0, :, 0], grid[:, 0, 1]
             axes.contour(xs, ys, height, levels, colors=REAL, linewidths=1.1, linestyles="-")
             axes.plot([], color=REAL, lw=1.1, label="the true density")
-    legend(axes, **LEGEND)
 
 
 def _draw_densities(

@@ -41,7 +41,7 @@ class Verdict(NamedTuple):
 
         The real and generated examples, `real` and `fake`, set the scale of a critic's logits.
         """
-        values, (low, high) = self._at(plane.grid(90)), self._range(real, fake)
+        values, (low, high) = self.at(plane.grid(90)), self.range(real, fake)
         axes.set_facecolor(PALE)  # visible where a value is NaN
         image = plane.paint(axes, values, cmap=PROBABILITY, vmin=low, vmax=high)
         tidy_bar(figure.colorbar(image, cax=figure.add_axes(BAR), ticks=self._ticks, format=PLAIN), "")
@@ -53,29 +53,35 @@ class Verdict(NamedTuple):
         The real and generated examples, `real` and `fake`, set the scale of a critic's logits.
         """
         twin = background_axes(axes)
-        twin.plot(x, self._at(x.unsqueeze(-1)), color=MUTED, lw=1.2)
-        twin.set_ylim(*self._range(real, fake))
+        twin.plot(x, self.at(x.unsqueeze(-1)), color=MUTED, lw=1.2)
+        twin.set_ylim(*self.range(real, fake))
         twin.yaxis.set_major_locator(self._ticks)
         twin.yaxis.set_major_formatter(PLAIN)
         self._label(figure, "grey line")
 
+    @property
+    def label(self) -> str:
+        """What the output means."""
+        return "D's probability of real" if self.probability else "generated ← D(x) → real"
+
     def _label(self, figure: Figure, what: str) -> None:
         """Write above the axes what the colour or the line means. There is no space next to the axes."""
-        label = "D's probability of real" if self.probability else "generated ← D(x) → real"
-        note(figure, 0.605, f"{what}: {label}")
+        note(figure, 0.605, f"{what}: {self.label}")
 
     @property
     def _ticks(self) -> MaxNLocator:
         return MaxNLocator(2 if self.probability else 5)
 
-    def _at(self, x: Tensor) -> Tensor:
+    def at(self, x: Tensor) -> Tensor:
+        """Return the output at points, [..., d] → [...]."""
         values = self.logit(x).squeeze(-1)
         return values.sigmoid() if self.probability else values
 
-    def _range(self, real: Tensor, fake: Tensor) -> tuple[float, float]:
+    def range(self, real: Tensor, fake: Tensor) -> tuple[float, float]:
+        """Return the ends of the scale for real examples, [n, d], and generated examples, [m, d]."""
         if self.probability:
             return 0.0, 1.0
-        values = [self._at(points).double().flatten() for points in (real, fake)]
+        values = [self.at(points).double().flatten() for points in (real, fake)]
         means = [each[each.isfinite()].mean() for each in values if each.isfinite().any()]
         if not means:
             return -1.0, 1.0

@@ -1,0 +1,148 @@
+"""The film of a run: any run that recorded frames has one, also a run that was resumed or that diverged."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import DictConfig
+from PIL import Image
+
+from gaussgan.callbacks import animation
+from gaussgan.config.errors import ConfigError
+from gaussgan.figures.film import MOST, chosen_frames
+from gaussgan.figures.film_files import save_gif, save_mp4
+from gaussgan.runs.directory import LAST
+from gaussgan.runs.record import read_record
+from gaussgan.setup.assemble import assemble
+from gaussgan.train import train
+
+Compose = Callable[..., DictConfig]
+SMALL = ("callbacks=[default,animation]", "data.num_examples=100", "trainer.max_epochs=2", "logger=none")
+MLP = ("generator=mlp", "generator.widths=[4]")
+BLUE, ORANGE = np.array([31, 78, 156]), np.array([209, 84, 31])
+
+
+def gif(cfg: DictConfig) -> list[np.ndarray]:
+    film = Image.open(Path(cfg.run_dir) / "figures" / "training.gif")
+    images = []
+    for i in range(getattr(film, "n_frames", 1)):
+        film.seek(i)
+        images.append(np.asarray(film.convert("RGB")).astype(int))
+    return images
+
+
+def recorded(cfg: DictConfig) -> int:
+    return len(torch.load(Path(cfg.run_dir) / LAST, weights_only=True)["frames"]["iterations"])
+
+
+def near(image: np.ndarray, color: np.ndarray) -> int:
+    """The number of pixels of about a colour."""
+    return int((abs(image - color).max(-1) < 40).sum())
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        (),
+        ("data=ring", *MLP, "objective=wasserstein"),
+        ("data=random_gaussian", "data.distribution.dim=1", "generator.in_features=1"),
+        ("data=random_gaussian", "data.distribution.dim=10", "generator.in_features=10", "ema_half_life=4"),
+        ("experiment=dirac", "callbacks=[default,portrait,animation]", "data.batch_size=8"),
+        ("experiment=dirac", "callbacks=[default,animation]", "data.batch_size=8", "replicas=3"),
+        ("replicas=4", "optimizer_d.lr=[0.05,0.05,0.1,0.1]"),
+        ("replicas=3", "data=random_gaussian", "data.distribution.dim=1", "generator.in_features=1"),
+        ("replicas=3", "data=ring", *MLP),
+    ],
+)
+def test_every_run_has_a_film_with_each_recorded_frame(
+    compose: Compose, caplog: pytest.LogCaptureFixture, own: tuple[str, ...]
+) -> None:
+    cfg = compose(*SMALL, *own)
+    train(cfg)
+    images = gif(cfg)
+    assert "could not be drawn" not in caplog.text
+    assert len(images) == recorded(cfg)
+    assert images[0].shape == (416, 880, 3)
+    assert (images[0] == 255).all(-1).mean() > 0.3  # the paper is white
+    assert near(images[0], BLUE) + near(images[0], ORANGE) > 20
+    assert (images[0] != images[-1])[30:380, 40:430].any()  # what is generated
+
+
+def test_samples_move(compose: Compose) -> None:
+    """The points of a generator that begins close to 0 lie on each other at first."""
+    cfg = compose(*SMALL, "optimizer_g.lr=0.05", "trainer.max_epochs=8")
+    train(cfg)
+    first, *_, last = (near(image[30:380, 40:430], ORANGE) for image in gif(cfg))
+    assert last > first + 300
+
+
+def test_a_resumed_run_makes_the_same_film(compose: Compose) -> None:
+    whole, again = compose(*SMALL, name="whole"), compose(*SMALL, name="again")
+    train(whole)
+    train(compose(*SMALL, "trainer.max_steps=17", name="stopped"))
+    again.ckpt_path = str(Path(again.run_dir).with_name("stopped") / LAST)
+    train(again)
+    theirs = gif(again)
+    for ours, other in zip(gif(whole), theirs, strict=True):
+        assert (abs(ours - other) > 8).any(-1).mean() < 0.001  # mean losses differ in their last bits
+
+
+def test_a_diverged_run_has_a_film(compose: Compose, caplog: pytest.LogCaptureFixture) -> None:
+    cfg = compose(*SMALL, "optimizer_g.lr=1e38", "optimizer_d.lr=1e38")
+    train(cfg)
+    assert read_record(Path(cfg.run_dir))["status"] == "diverged"
+    assert "could not be drawn" not in caplog.text
+    assert len(gif(cfg)) >= 2
+
+
+def test_an_error_of_drawing_does_not_end_the_run(
+    compose: Compose, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(animation, "film", lambda run: 1 / 0)
+    cfg = compose(*SMALL)
+    train(cfg)
+    assert "the film training.gif could not be drawn" in caplog.text
+    assert read_record(Path(cfg.run_dir))["status"] == "completed"
+
+
+def test_a_film_needs_frames(compose: Compose) -> None:
+    with pytest.raises(ConfigError, match=r"callbacks\.animation: Animation needs the frames that callbacks\.frames"):
+        assemble(compose("callbacks=[lean,animation]"))
+
+
+def test_loggers_get_frames_at_their_iterations(compose: Compose) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import IMAGES, EventAccumulator
+
+    cfg = compose(*SMALL[:3], "logger=tensorboard")
+    train(cfg)
+    events = EventAccumulator(cfg.run_dir, size_guidance={IMAGES: 0}).Reload()
+    steps = [event.step for event in events.Images("training")]
+    assert (len(steps), steps[0], steps[-1]) == (12, 0, 26)
+    assert steps == sorted(steps)
+
+
+@pytest.mark.parametrize("n", [1, 2, MOST, MOST + 1, 500])
+def test_a_long_run_has_a_short_film(n: int) -> None:
+    chosen = chosen_frames([*range(n)], first=n / 2)
+    assert chosen == sorted({*chosen})
+    assert min(n, 0.8 * MOST) <= len(chosen) <= MOST
+    assert (chosen[0], chosen[-1]) == (0, n - 1)
+
+
+def test_the_last_frame_stays(tmp_path: Path) -> None:
+    images = [np.full((20, 30, 3), 255 - 40 * i, dtype=np.uint8) for i in range(4)]
+    save_gif(images, tmp_path / "film.gif")
+    film = Image.open(tmp_path / "film.gif")
+    durations = []
+    for i in range(film.n_frames):  # type: ignore[attr-defined]
+        film.seek(i)
+        durations.append(film.info["duration"])
+    assert durations == [80, 80, 80, 2500]
+    assert film.info["loop"] == 0
+
+
+def test_without_ffmpeg_there_is_no_mp4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not save_mp4([np.zeros((2, 2, 3), dtype=np.uint8)], tmp_path / "film.mp4")
