@@ -103,7 +103,13 @@ def test_every_option_resumes_exactly(compose: Compose, overrides: list[str]) ->
         assert_same(second, alone.run_dir)
 
 
-@pytest.mark.parametrize("experiment", options("experiment"))
+NEEDS_EXTRA = ("digits",)  # scikit-learn
+
+
+@pytest.mark.parametrize(
+    "experiment",
+    [pytest.param(name, marks=[pytest.mark.extra] * (name in NEEDS_EXTRA)) for name in options("experiment")],
+)
 def test_every_experiment_takes_two_steps(compose: Compose, experiment: str) -> None:
     train(compose(f"experiment={experiment}", "trainer.max_steps=2"))
 
