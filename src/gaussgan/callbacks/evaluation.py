@@ -15,7 +15,12 @@ from gaussgan.data.datamodule import DataModule
 from gaussgan.data.distributions import Distribution
 from gaussgan.data.intervals import logs_at_this_step
 from gaussgan.data.iterations import data_of, planned_iterations
-from gaussgan.evaluation.chunked import ChunkedEvaluator, distances_with_average, evaluator_of
+from gaussgan.evaluation.chunked import (
+    ChunkedEvaluator,
+    distances_with_average,
+    evaluator_of,
+    reported_with_average,
+)
 from gaussgan.evaluation.evaluator import Evaluator
 from gaussgan.evaluation.held_out import Features
 from gaussgan.evaluation.summary import aggregate
@@ -164,7 +169,8 @@ class Evaluation(Callback):
         step = gan.trainer.global_step
         if self._final is None or self._final[0] != step:
             with gan.evaluating():
-                values = {tag: value.cpu() for tag, value in self.evaluator(data).reported(gan.generator).items()}
+                measured = reported_with_average(self.evaluator(data), gan.generator, gan.generator_ema)
+            values = {tag: value.cpu() for tag, value in measured.items()}
             for value in values.values():
                 if value.ndim:
                     value[[*gan.diverged]] = torch.nan

@@ -129,5 +129,17 @@ def distances_with_average(
     return values
 
 
+def reported_with_average(
+    evaluator: Evaluator | ChunkedEvaluator, generator: nn.Module, average: nn.Module | None
+) -> dict[str, Tensor]:
+    """Return the measures against the examples to report by; see `Evaluator.reported`.
+
+    If the generator has a moving average, the dict also has the measures of it. Their tags end in _ema.
+    """
+    values = evaluator.reported(generator)
+    averaged = {} if average is None else evaluator.reported(average)
+    return values | {f"{tag}_ema": value for tag, value in averaged.items()}
+
+
 def _joined(chunks: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     return {tag: torch.cat([values[tag] for values in chunks]) for tag in chunks[0]}

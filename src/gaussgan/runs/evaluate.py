@@ -13,7 +13,7 @@ from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.data.distributions import examples_of, has_density
 from gaussgan.data.examples import Examples
 from gaussgan.evaluation.baseline import baselines_of
-from gaussgan.evaluation.chunked import distances_with_average, evaluator_of
+from gaussgan.evaluation.chunked import distances_with_average, evaluator_of, reported_with_average
 from gaussgan.evaluation.two_sample import Accuracy, best_accuracy, classifier_test, energy_test
 from gaussgan.networks.moments import gaussian_density
 from gaussgan.rng import normal, stream
@@ -65,7 +65,8 @@ def measure(run: Run, trust: bool = False) -> dict[str, float]:
         data, evaluation = instantiate(run.config["data"]), run.config["callbacks"]["evaluation"]
         evaluator = evaluator_of(data, evaluation.get("quality"), instantiate(run.config.get("features")) or None)
         values = distances_with_average(evaluator, run.generator, run.generator_ema)
-        values |= {**evaluator.quality(run.generator), **evaluator.reported(run.generator)}
+        values |= evaluator.quality(run.generator)
+        values |= reported_with_average(evaluator, run.generator, run.generator_ema)
         values |= baselines_of(data, run.iterations, evaluator)
     except ConfigError:
         raise

@@ -43,7 +43,7 @@ SAMPLES = {  # measures of samples; after val/ they are to choose by, after test
     "recall": "recall",
     "density": "density",
     "coverage": "coverage",
-    "memorisation": "memorisation z (below −2: it copies)",
+    "memorisation": "memorisation z (−2: it copies)",
     "memorisation_p": "memorisation p",
 }
 LOSSES = {"train/loss_d": "discriminator's loss", "train/loss_g": "generator's loss"}
@@ -85,11 +85,14 @@ def print_run(
         lines += [f"examples/s {speed}"]
     elif learned is None:
         names = {**MEASURES, "mle/w2": "w2 of the baseline", **_sample_names(values), **LOSSES}
-        what, columns = f"{record['replicas']:,} replicas, ", ["", "median", "90% below", "mean, not diverged"]
+        what, columns = f"{record['replicas']:,} replicas, ", ["", "median", "90% below", "mean,\nnot diverged"]
+        known = [tag for tag in names if values.get(f"{tag}_median") is not None or values.get(tag) is not None]
+        keys = [[f"{tag}_median", f"{tag}_p90", tag] for tag in known]
+        if isinstance(distribution, Examples):
+            columns, keys = [*columns, "training\nrows"], [[*each, _baseline(each[-1])] for each in keys]
         rows = [
-            (name + _note(tag, exact), *(_number(values.get(key)) for key in (f"{tag}_median", f"{tag}_p90", tag)))
-            for tag, name in names.items()
-            if tag in values
+            (names[tag] + _note(tag, exact), *(_number(values.get(key), missing="") for key in own))
+            for tag, own in zip(known, keys, strict=True)
         ]
         lines += [f"{name:36}{values[tag]:7.1%}" for tag, name in SHARES.items() if values.get(tag) is not None]
         lines += [f"{'examples/s':36}{speed}"]
@@ -158,14 +161,18 @@ def _moments(distribution: Distribution, learned: tuple[Tensor, Tensor]) -> tupl
 def _sample_names(values: Mapping[str, Any]) -> dict[str, str]:
     """Return the tags of measures of samples that are not in `MEASURES`, and their names.
 
-    Of a measure that both held-out parts have, only the one to report by is named. The score is named twice.
+    Of a measure that both held-out parts have, only the one to report by is named, and of a measure that the moving
+    average has, only that one. The score is named for both parts, and for both generators.
     """
-    first, names = score(values), {}
+    first, names = score(values), dict[str, str]()
     for part in ("val", "test"):
         for name, text in SAMPLES.items():
-            tag, reported = f"{part}/{name}", f"test/{name}" in values
-            if tag in values and tag not in MEASURES and (part == "test" or not reported or tag == first):
-                names[tag] = f"{text}, to report by" if part == "test" and f"val/{name}" == first else text
+            tag, is_score, reported = f"{part}/{name}", f"val/{name}" == first, f"test/{name}" in values
+            if tag in values and tag not in MEASURES and (part == "test" or not reported or is_score):
+                text += ", to report by" * (part == "test" and is_score)
+                has_average = part == "test" and f"{tag}_ema" in values
+                names |= {tag: text} if is_score or not has_average else {}
+                names |= {f"{tag}_ema": f"{text}, average"} if has_average else {}
     return names
 
 
@@ -191,7 +198,7 @@ def measures(values: Mapping[str, Any], distribution: Distribution, exact: bool)
     for tag, name in {**MEASURES, **_sample_names(values)}.items():
         if values.get(tag) is not None:
             value = f"{values[tag]:.0f}" if tag == "val/modes" else _number(values[tag])
-            yield name + _note(tag, exact), value, best.get(tag, "0")
+            yield name + _note(tag, exact), value, best.get(tag, best.get(tag.removesuffix("_ema"), "0"))
 
 
 def _with_infinities(record: Mapping[str, Any], distribution: Distribution) -> dict[str, Any]:
@@ -213,9 +220,13 @@ def _note(tag: str, exact: bool) -> str:
     return "" if exact or tag not in ("val/w2", "val/kl") else " (sample moments)"
 
 
-def _number(value: float | None) -> str:
+def _baseline(tag: str) -> str:
+    return f"baseline/{tag.removesuffix('_ema')}"
+
+
+def _number(value: float | None, missing: str = "none") -> str:
     if value is None or math.isinf(value):
-        return "none" if value is None else "infinite"
+        return missing if value is None else "infinite"
     return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.3g}"
 
 
