@@ -149,7 +149,7 @@ def test_divergence_stops_at_once_and_is_named(compose: Compose) -> None:
     assert f"iteration {result['iterations']}" in result["error"]
     assert result["iterations"] <= 10
     assert result["examples"] == 8 * result["iterations"]
-    assert_speed(result, 8 * 10)  # of the whole block
+    assert_speed(result, 8 * result["iterations"])  # the first blocks are short, because frames are recorded there
     assert [image.step for image in events(cfg).Images("game")] == [result["iterations"]]
 
     one_at_a_time = compose(*ill, "data.steps_per_execution=1", name="one")

@@ -82,7 +82,7 @@ def test_the_first_iteration_is_that_of_the_other_networks(
                 adam.state[parameter] = {"step": step.clone()}
                 adam.state[parameter] |= {key: values[i].view_as(parameter) for key, values in moments.items()}
         adams.append(adam)
-    epoch = instantiate(cfg.data, mix=False).draw_epoch(0)
+    epoch = instantiate(cfg.data, mix=False).draw(0)
     x, z = (rows[:8].double() for rows in (epoch.real, epoch.latent))
     g, d = other.generator, other.discriminator
     loss = ((softplus(-d(x)) + softplus(d(g(z).detach()))) / 2).mean()
