@@ -140,7 +140,10 @@ def test_two_processes_build_at_once(cache: Path) -> None:
         ("head -c 100000 /dev/zero | tr '\\0' x >&2; exit 1", "failed with status 1: x{250}$"),
     ],
 )
-def test_a_broken_compiler_is_refused_in_one_line(script: Callable[[str], None], text: str, reason: str) -> None:
+def test_a_broken_compiler_is_refused_in_one_line(
+    script: Callable[[str], None], text: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # asked for its version, it writes here
     script(text)
     for _ in range(2):
         with pytest.raises(NotCompiled, match=reason) as error:
