@@ -146,3 +146,26 @@ def test_the_last_frame_stays(tmp_path: Path) -> None:
 def test_without_ffmpeg_there_is_no_mp4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert not save_mp4([np.zeros((2, 2, 3), dtype=np.uint8)], tmp_path / "film.mp4")
+
+
+@pytest.mark.parametrize("own", [(), ("replicas=3",), ("ema_half_life=4",)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_have_films_and_figures(
+    compose: Compose, caplog: pytest.LogCaptureFixture, tmp_path: Path, own: tuple[str, ...], channels: int
+) -> None:
+    (tmp_path / "images").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (80, 4, 4, 3), dtype=np.uint8)
+    for i, image in enumerate(pixels):
+        Image.fromarray(image).save(tmp_path / "images" / f"{i}.png")
+    folder = ("data=image_folder", f"data.path={tmp_path}/images", "data.size=4", f"data.channels={channels}")
+    cfg = compose(*folder, *MLP, SMALL[0], "logger=none", "trainer.max_epochs=2", "generator.in_features=3", *own)
+    train(cfg)
+    assert "could not be drawn" not in caplog.text
+    assert len(gif(cfg)) == recorded(cfg)
+    frames = torch.load(Path(cfg.run_dir) / LAST, weights_only=True)["frames"]
+    shape = [3, 12] if "replicas=3" in own else [36]
+    assert [*frames["samples"].shape[1:]] == [*shape, channels * 16]
+    assert frames["samples"].dtype is torch.float16
+    assert frames["logits"].numel() == 0
+    assert ("ema_half_life=4" in own) == (frames["samples_ema"].numel() > 0)
+    assert np.asarray(Image.open(Path(cfg.run_dir) / "figures" / "final.png")).std() > 20

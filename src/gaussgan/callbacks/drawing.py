@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -12,50 +11,25 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from gaussgan import figures
+from gaussgan.callbacks.image_drawing import over_time, strips
+from gaussgan.callbacks.snapshot import Snapshot, readable
 from gaussgan.config.per_replica import replica_groups
-from gaussgan.data.datamodule import DataModule
-from gaussgan.data.loader import Batch
+from gaussgan.data.layout import Layout
 from gaussgan.evaluation.baseline import mle_w2
-from gaussgan.evaluation.chunked import ChunkedEvaluator
-from gaussgan.evaluation.evaluator import Evaluator
 from gaussgan.evaluation.gaussian import gaussian_w2
-from gaussgan.evaluation.scores import score
 from gaussgan.evaluation.spectrum import linearised, update_jacobian
 from gaussgan.evaluation.summary import quantiles
-from gaussgan.figures import Cloud, Verdict
+from gaussgan.figures import Cloud, Rows, Verdict
 from gaussgan.gan.module import GAN
 from gaussgan.gan.optimizers import SGD
 from gaussgan.networks.moments import gaussian_density
 from gaussgan.rng import normal, stream
-from gaussgan.runs.history import Row
 
 GAUSSIAN_EXAMPLES = 100  # number of real examples, and also of generated ones, in a picture of Gaussian data
 MIXTURE_EXAMPLES = 1_000  # the same number in a picture of data that are not Gaussian
-BATCH = 1_000  # largest number of examples in the batch on which a game is linearised
 MAX_PARAMETERS = 500  # no spectrum is drawn for games with more parameters
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """The state of a run after `iterations` iterations, from which pictures are drawn."""
-
-    gan: GAN
-    data: DataModule
-    evaluator: Evaluator | ChunkedEvaluator
-    iterations: int
-    history: Sequence[Row] = ()  # one row of measures for each evaluated epoch
-    trajectory: Sequence[Tensor] = ()  # parameter vectors over time, if the run has the callback `Trajectory`
-    frames: Mapping[str, Tensor] = field(default_factory=dict)  # if the run has the callback `Frames`
-
-    @property
-    def title(self) -> str:
-        return f"iteration {self.iterations:,}"
-
-    def batch(self) -> Batch:
-        """Return at most 1,000 examples of the first epoch, the first after shuffling, as one batch in float64."""
-        return self.data.draw(0, slice(BATCH)).map(Tensor.double)
 
 
 class Picture(NamedTuple):
@@ -72,11 +46,14 @@ def game(run: Snapshot) -> Picture | None:
     the distance from the true distribution over iterations. For a run with replicas, draw the proportion of replicas
     below each distance from the true distribution, and the quantiles of the distance over iterations. If the true
     distribution is a Gaussian and not a single point, also draw Gaussians with the moments of the learned distribution,
-    or of the distributions that replicas learned.
+    or of the distributions that replicas learned. Of images, draw samples, their nearest training images,
+    interpolations, and samples over time; of replicas, a row of samples each.
     """
     gan, data, true = run.gan, run.data, run.data.distribution
     if gan.replicas > 1:
         return Picture(_replicas(run))
+    if run.is_images:
+        return Picture(_images(run))
     n = GAUSSIAN_EXAMPLES if true.gaussian else MIXTURE_EXAMPLES
     latents = normal(n, data.latent_dim, generator=stream(data.seeds[0], "picture")).to(gan.placed)
     verdict = Verdict(lambda x: gan.discriminator(x.to(gan.placed)).float().cpu(), gan.logistic)
@@ -95,18 +72,30 @@ def _gaussian(run: Snapshot, real: Tensor, fake: Tensor, verdict: Verdict) -> Fi
 
 
 def _mixture(run: Snapshot, real: Tensor, fake: Tensor, verdict: Verdict) -> Figure:
-    title, tag, true, history = run.title, "val/sliced_w2", run.data.distribution, run.history
-    if history:
-        tag = score(history[-1])
-        title += f": {readable(tag)} = {history[-1][tag]:.4g}"
+    (tag, title), true, history = run.score, run.data.distribution, run.history
     density = true.log_prob if run.evaluator.has_density else None
     modes = (true.modes, true.std) if hasattr(true, "modes") else None  # type: ignore[attr-defined]
-    return figures.mixture_figure(real, fake, density, verdict, history, tag, title, modes)
+    floor, units = run.baseline(tag), run.units
+    number = None if floor is None else floor.item()
+    return figures.mixture_figure(real, fake, density, verdict, history, tag, title, modes, number, units)
+
+
+def _images(run: Snapshot) -> Figure:
+    (tag, title), gan, data, frames = run.score, run.gan, run.data, run.frames
+    layout: Layout = data.distribution.layout  # type: ignore[attr-defined]
+    samples, rows = strips(gan, layout, data.distribution.train, data.seeds[0], data.latent_dim)  # type: ignore[attr-defined]
+    if frames:
+        recorded = frames["samples_ema" if gan.generator_ema is not None else "samples"]
+        rows.append(over_time(layout, recorded, frames["iterations"].tolist()))
+    floor = run.baseline(tag)
+    number = None if floor is None else floor.item()
+    remark = "" if gan.generator_ema is None else "images: by the generator's moving average"
+    return figures.images_figure(samples, rows, run.history, gan.logistic, tag, title, number, remark)
 
 
 def _replicas(run: Snapshot) -> Figure:
     gan, true, history = run.gan, run.data.distribution, run.history
-    tag = score(history[-1]) if history else "val/w2" if true.gaussian else "val/sliced_w2"
+    tag, _ = run.score
     scores = [row[tag] for row in history]
     last = scores[-1] if scores else torch.full((gan.replicas,), torch.inf, dtype=torch.float64)
     moments = learned = None
@@ -120,7 +109,7 @@ def _replicas(run: Snapshot) -> Figure:
         title += f", in {len(groups):,} groups with different settings"
     return figures.replicas_figure(
         scores=last,
-        floors=mle_w2(run.data, run.iterations),
+        floors=None if (floor := run.baseline(tag)) is None else floor.expand(gan.replicas),
         iterations=[row["iteration"] for row in history],
         course=lambda members: (
             quantiles(torch.stack([values[members] for values in scores], 1)) if scores else torch.empty(3, 0)
@@ -132,11 +121,14 @@ def _replicas(run: Snapshot) -> Figure:
         tag=tag,
         title=title,
         averages=[quantiles(row[f"{tag}_ema"], [0.5]).item() for row in history if f"{tag}_ema" in row],
+        rows=_rows(run) if run.is_images and run.frames else None,
     )
 
 
-def readable(tag: str) -> str:
-    return tag.removeprefix("val/").replace("_", " ").replace("w2", "W₂")
+def _rows(run: Snapshot) -> Rows:
+    samples, layout = run.frames["samples"][-1], run.data.distribution.layout  # type: ignore[attr-defined]
+    names = [f"replica {i}" for i in run.frames["replicas"].tolist()]
+    return Rows(layout.pixels(samples.float()), names)
 
 
 def logit(run: Snapshot) -> Picture | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import torch
 
-from gaussgan.callbacks.drawing import Snapshot, readable
+from gaussgan.callbacks.snapshot import Snapshot, readable
 from gaussgan.config.per_replica import replica_groups
-from gaussgan.evaluation.baseline import mle_w2
 from gaussgan.evaluation.gaussian import gaussian_w2
 from gaussgan.evaluation.scores import score
 from gaussgan.evaluation.summary import quantiles
@@ -18,6 +18,7 @@ from gaussgan.figures.film import LOWER, UPPER, Film, Part, curves, film_sheet, 
 from gaussgan.figures.film_clouds import draw_cloud, draw_path, draw_points
 from gaussgan.figures.film_panels import draw_line, draw_plane
 from gaussgan.figures.groups import name_groups, shades
+from gaussgan.figures.images import draw_samples
 from gaussgan.figures.verdict import GAME
 
 
@@ -48,15 +49,27 @@ def _left(run: Snapshot, figure: Any) -> Part:
     many = run.gan.replicas > 1
     if frames["theta"].ndim == 2 + many and frames["theta"].shape[-1] == 2:
         return _path(run, figure)
+    if run.is_images:
+        return _film_of_images(run, figure)
     if many:
         colors = _colors(run)
         if frames["means"].numel():
             return draw_cloud(figure, GAME, frames, colors)
-        return draw_points(figure, GAME, frames, colors if len({*colors}) > 1 else CATEGORIES[: len(colors)])
+        return draw_points(figure, GAME, frames, colors if len({*colors}) > 1 else CATEGORIES[: len(colors)], run.units)
     if true.dim == 1:
-        return draw_line(figure, frames, logistic, density)
+        return draw_line(figure, frames, logistic, density, run.units)
     modes = (true.modes, true.std) if hasattr(true, "modes") and not true.gaussian else None  # type: ignore[attr-defined]
-    return draw_plane(figure, frames, logistic, density, modes)
+    return draw_plane(figure, frames, logistic, density, modes, run.units)
+
+
+def _film_of_images(run: Snapshot, figure: Any) -> Part:
+    """Draw samples of the generator, or of its moving average if there is one; of replicas, a row for each."""
+    frames, layout = run.frames, run.data.distribution.layout  # type: ignore[attr-defined]
+    samples = frames["samples_ema"] if frames["samples_ema"].numel() else frames["samples"]
+    names = [f"replica {i}" for i in frames["replicas"].tolist()]
+    columns = samples.shape[-2] if names else math.isqrt(samples.shape[1] - 1) + 1
+    images = [layout.pixels(frame.float().flatten(0, -2)) for frame in samples]
+    return draw_samples(figure, ROWS if names else IMAGES, images, columns, names)
 
 
 def _path(run: Snapshot, figure: Any) -> Part:
@@ -70,11 +83,10 @@ def _path(run: Snapshot, figure: Any) -> Part:
 
 def _right(run: Snapshot, figure: Any) -> tuple[Part, Any]:
     """Draw losses and distances. Also return a function from the number of a frame to a text with its distance."""
-    frames, true = run.frames, run.data.distribution
-    tag = score(run.history[-1]) if run.history else "val/w2" if true.gaussian else "val/sliced_w2"
+    frames, (tag, _) = run.frames, run.score
     at, values = _distances(run, tag)
-    mle = mle_w2(run.data, run.iterations)
-    baseline = None if mle is None else mle.item()
+    floor = run.baseline(tag)
+    baseline = None if floor is None else floor.item()
     update = curves(figure, frames, run.history, run.gan.logistic, tag, (at, values), baseline)
     iterations = frames["iterations"].tolist()
 
@@ -99,14 +111,15 @@ def _distances(run: Snapshot, tag: str) -> tuple[list[float], list[float]]:
 
 def _replicas_right(run: Snapshot, figure: Any) -> tuple[Part, Any]:
     history = run.history
-    tag = score(history[-1]) if history else "val/w2"
+    tag, _ = run.score
     scores = torch.stack([row[tag] for row in history]) if history else torch.empty(0, run.gan.replicas)
-    floors = mle_w2(run.data, run.iterations)
-    baseline = None if floors is None else quantiles(floors)[1].item()
+    floors = run.baseline(tag)
+    baseline = None if floors is None else quantiles(floors.reshape(-1))[1].item()
     last = scores[-1] if len(scores) else torch.full((run.gan.replicas,), torch.inf)
     settings = replica_groups(run.gan.config)
     shaded = shades(settings, last)
-    name_groups(figure.axes[0], "lower right", settings, shaded)
+    if not run.is_images:
+        name_groups(figure.axes[0], "lower right", settings, shaded)
     groups = [(shade.members, shade.color) for shade in shaded]
     iterations = [row["iteration"] for row in history]
     update = quantile_panels(figure, (UPPER_PLAIN, LOWER), run.frames, iterations, scores, groups, tag, baseline)
@@ -115,6 +128,7 @@ def _replicas_right(run: Snapshot, figure: Any) -> tuple[Part, Any]:
     return update, lambda t: f": median {readable(tag)} = {medians[at[t]]:.3g}" if medians and at[t] >= 0 else ""
 
 
+IMAGES, ROWS = (0.055, 0.06, 0.54, 0.86), (0.095, 0.06, 0.5, 0.86)  # with room for names of rows
 UPPER_PLAIN = (UPPER[0], 0.6, UPPER[2], 0.31)  # with room for tick labels below
 
 

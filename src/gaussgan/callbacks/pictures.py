@@ -10,10 +10,11 @@ from typing import Any
 
 from pytorch_lightning import Callback, Trainer
 
-from gaussgan.callbacks.drawing import Picture, Snapshot
+from gaussgan.callbacks.drawing import Picture
 from gaussgan.callbacks.epochs import passes
 from gaussgan.callbacks.evaluation import current_row, evaluation_of
 from gaussgan.callbacks.frames import frames_of
+from gaussgan.callbacks.snapshot import Snapshot
 from gaussgan.callbacks.trajectory import trajectory_of
 from gaussgan.config.errors import shortage
 from gaussgan.data.iterations import data_of

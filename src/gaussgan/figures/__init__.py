@@ -4,6 +4,7 @@ Code that uses a run, a callback or a logger belongs in `callbacks`.
 """
 
 from gaussgan.figures.game import Cloud, game_figure
+from gaussgan.figures.images import Rows, images_figure
 from gaussgan.figures.logit import logit_figure
 from gaussgan.figures.mixture import mixture_figure
 from gaussgan.figures.portrait import portrait_figure
@@ -13,6 +14,6 @@ from gaussgan.figures.style import render, save
 from gaussgan.figures.verdict import Verdict
 
 __all__ = [
-    "Cloud", "Verdict", "game_figure", "logit_figure", "mixture_figure", "portrait_figure", "render", "replicas_figure",
-    "save", "spectrum_figure",
+    "Cloud", "Rows", "Verdict", "game_figure", "images_figure", "logit_figure", "mixture_figure", "portrait_figure",
+    "render", "replicas_figure", "save", "spectrum_figure",
 ]  # fmt: skip

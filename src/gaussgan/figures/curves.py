@@ -9,28 +9,35 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gaussgan.figures.colors import AVERAGE, FAKE, INK, REAL
-from gaussgan.figures.style import decades, legend, level, panel
+from gaussgan.figures.style import Place, decades, legend, level, panel
 
 History = Sequence[dict[str, float]]
-NAMES = {"val/w2": "W₂ to the truth", "val/sliced_w2": "sliced W₂ to the truth"}
+PLACES: tuple[Place, Place] = ((0.66, 0.55, 0.325, 0.37), (0.66, 0.11, 0.325, 0.37))
+NAMES = {
+    "val/w2": "W₂ to the truth",
+    "val/sliced_w2": "sliced W₂ to real examples",
+    "val/frechet": "Fréchet distance to real images",
+}
 
 
-def draw_history(figure: Figure, history: History, logistic: bool, tag: str, width: float) -> Axes:
-    """Draw the losses over iterations on the right of a figure. Below the losses, draw a distance over iterations.
+def draw_history(
+    figure: Figure, history: History, logistic: bool, tag: str, places: tuple[Place, Place] = PLACES
+) -> Axes:
+    """Draw the losses over iterations in one panel of a figure, and a distance over iterations in another below it.
 
     Args:
-        figure: a sheet; see `sheet`. Its right part must be empty.
+        figure: a sheet; see `sheet`.
         history: rows with the keys iteration, train/loss_d, train/loss_g and `tag`. A row may also have the key `tag`
             followed by _ema, for the distance of the generator's moving average. This distance is drawn too.
         logistic: true to mark the level log 2, the value of a logistic loss of D, and of the non-saturating loss of G,
             at the equilibrium.
         tag: the name of a distance to the true distribution, such as val/w2.
-        width: the width of each panel, as a fraction of the figure's width.
+        places: the places of both panels; by default on the right.
 
     Returns:
         The axes on which the distance is drawn.
     """
-    losses = panel(figure, (0.66, 0.55, width, 0.37))
+    losses = panel(figure, places[0])
     for player, color, name in (("d", REAL, "discriminator"), ("g", FAKE, "generator")):
         losses.plot(*over_iterations(history, f"train/loss_{player}"), color=color, lw=1.7, label=name)
     if logistic:
@@ -39,7 +46,7 @@ def draw_history(figure: Figure, history: History, logistic: bool, tag: str, wid
     losses.tick_params(labelbottom=False)
     legend(losses, "best")
 
-    distance = panel(figure, (0.66, 0.11, width, 0.37))
+    distance = panel(figure, places[1])
     iterations, averages = over_iterations(history, f"{tag}_ema")
     if averages:
         distance.plot(iterations, averages, color=AVERAGE, ls=":", lw=1.9, label="moving average")

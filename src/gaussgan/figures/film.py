@@ -16,14 +16,13 @@ from torch import Tensor
 
 from gaussgan.evaluation.summary import infinite_for_nan, quantiles
 from gaussgan.figures.colors import AVERAGE, FAKE, INK, MUTED, REAL
-from gaussgan.figures.curves import NAMES, History, over_iterations
+from gaussgan.figures.curves import NAMES, PLACES, History, over_iterations
 from gaussgan.figures.over_setting import window
 from gaussgan.figures.style import Place, decades, legend, level, panel, sheet
 
 DPI = 80  # of a film; of other figures it is 100
 MOST = 72  # largest number of frames in a film
-UPPER: Place = (0.66, 0.55, 0.325, 0.37)  # the panels on the right of a film
-LOWER: Place = (0.66, 0.11, 0.325, 0.37)
+UPPER, LOWER = PLACES  # the panels on the right of a film
 LINEAR = 0.35  # width of the linear part of the iterations' axis, in decades of its logarithmic part
 Update = Callable[[int], None]  # moves a part of the figure to frame t
 Part = tuple[Update, list[Artist]]  # also the artists that it changes

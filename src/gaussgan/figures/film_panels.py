@@ -14,9 +14,9 @@ from torch.nn.functional import interpolate
 
 from gaussgan.figures.colors import FAKE, MUTED, PALE, PROBABILITY, REAL
 from gaussgan.figures.film import Frames, Part, Update
-from gaussgan.figures.mixture import LogDensity, draw_truth
-from gaussgan.figures.plane import Plane, frame
-from gaussgan.figures.style import background_axes, indented, legend, note, panel, seen_of, tidy_bar
+from gaussgan.figures.mixture import LogDensity, draw_truth, title_of
+from gaussgan.figures.plane import Plane
+from gaussgan.figures.style import Unit, background_axes, in_units, indented, legend, note, panel, seen_of, tidy_bar
 from gaussgan.figures.verdict import BAR, GAME, Verdict
 
 CIRCLE = torch.linspace(0, 2 * torch.pi, 73, dtype=torch.float64)
@@ -31,7 +31,7 @@ def draw_plane(
     probability: bool,
     log_density: LogDensity | None = None,
     modes: tuple[Tensor, float] | None = None,
-    names: tuple[str, str] | None = None,
+    units: Sequence[Unit] = (),
 ) -> Part:
     """Draw samples, distributions and the discriminator in the plane of the frames.
 
@@ -43,7 +43,7 @@ def draw_plane(
         probability: true to draw the discriminator's probability, false for a critic.
         log_density: the log density of the true distribution, if it is not Gaussian.
         modes: the modes of the true distribution and the standard deviation around each; see `mixture_figure`.
-        names: the names of both coordinates of the plane.
+        units: the units of both coordinates of the plane.
     """
     axes, plane = panel(figure, GAME), Plane.framed(frames["origin"], frames["axes"], frames["window"])
     real, samples = plane.project(frames["real"]), plane.project(frames["samples"])
@@ -75,10 +75,9 @@ def draw_plane(
             rings.set_segments(ellipses[t])
     else:
         draw_truth(axes, plane, log_density, modes)
-    frame(axes, plane.low, plane.high)
-    given = ("x₁", "x₂") if plane.given else ("first principal axis", "second principal axis")
-    axes.set(**dict(zip(("xlabel", "ylabel"), names or given, strict=True)))
-    title = "examples; distributions at 1σ and 2σ" if len(frames["means"][0]) else "examples and true distribution"
+    plane.frame(axes)
+    in_units(axes, units)
+    title = "examples; distributions at 1σ and 2σ" if len(frames["means"][0]) else title_of(log_density, modes)
     legend(axes, "upper left", title=title, veil=True)
     box = axes.get_legend()
     assert box is not None
@@ -95,7 +94,7 @@ def draw_plane(
 
 
 def draw_line(
-    figure: Figure, frames: Frames, probability: bool, log_density: LogDensity | None = None, name: str = "x"
+    figure: Figure, frames: Frames, probability: bool, log_density: LogDensity | None = None, units: Sequence[Unit] = ()
 ) -> Part:
     """Draw histograms of real and generated examples, densities and the discriminator, in one dimension."""
     axes = panel(figure, indented(GAME))
@@ -113,7 +112,8 @@ def draw_line(
     if truth is not None:
         axes.plot(x, truth, color=REAL, lw=1.7)
     top = max(float(histogram(real).max()), 0.0 if truth is None else float(truth.max()))
-    axes.set(xlabel=name, ylabel="density", xlim=(low, high), ylim=(0, 1.5 * top))
+    axes.set(xlabel="x", ylabel="density", xlim=(low, high), ylim=(0, 1.5 * top))
+    in_units(axes, units)
     twin = background_axes(axes)
     (curve,) = twin.plot(x, torch.zeros(len(x)), color=MUTED, lw=1.2)
     twin.set_ylim(*((0, 1) if probability else (-1, 1)))
@@ -123,7 +123,7 @@ def draw_line(
         _scaled(values, real.unsqueeze(-1), fake.unsqueeze(-1), (x[0], x[-1]), probability)
         for values, fake in zip(frames["logits"], samples, strict=True)
     ]
-    legend(axes, "upper left", title="examples and true distribution", veil=True)
+    legend(axes, "upper left", title=title_of(log_density, None), veil=True)
 
     def update(t: int) -> None:
         bars.set_data(histogram(samples[t]))

@@ -53,7 +53,7 @@ def game_figure(
     figure = sheet(title, left=GAME[0])
     draw = _draw_densities if len(real.mean) == 1 else _draw_plane
     draw(figure, real, fake, verdict, average)
-    error = draw_history(figure, history, verdict.probability, "val/w2", width=0.325)
+    error = draw_history(figure, history, verdict.probability, "val/w2")
     if not history:
         error.set_ylim(mle / 2, mle * 2)
     level(error, mle, f"baseline: {mle:.3f}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,26 @@ from torch import Tensor
 from gaussgan.figures.colors import FAKE, MUTED, REAL
 from gaussgan.figures.curves import History, draw_history, over_iterations
 from gaussgan.figures.plane import Plane, plane_of, window_of
-from gaussgan.figures.style import WIDTH, aspect, background_axes, indented, legend, panel, seen_of, sheet
+from gaussgan.figures.style import (
+    WIDTH,
+    Place,
+    Unit,
+    aspect,
+    background_axes,
+    in_units,
+    indented,
+    legend,
+    level,
+    panel,
+    seen_of,
+    sheet,
+)
 from gaussgan.figures.verdict import GAME, Verdict
 
 LEVELS = [-4.5, -2.0, -0.5]  # contours of log p minus its maximum, in nats: for a Gaussian at 3, 2 and 1σ
 MIN_RADIUS = 5.0  # smallest radius of a mode's circle, in typographic points
-LEGEND: dict[str, Any] = {"place": "upper left", "title": "examples and true distribution", "veil": True}
+NARROW: tuple[Place, Place] = ((0.66, 0.55, 0.295, 0.37), (0.66, 0.11, 0.295, 0.37))  # with space for a second axis
+LEGEND: dict[str, Any] = {"place": "upper left", "veil": True}
 LogDensity = Callable[[Tensor], Tensor]
 
 
@@ -34,6 +48,8 @@ def mixture_figure(
     score: str,
     title: str,
     modes: tuple[Tensor, float] | None = None,
+    baseline: float | None = None,
+    units: Sequence[Unit] = (),
 ) -> Figure:
     """Draw examples, distribution and discriminator on the left, and losses and a score over iterations on the right.
 
@@ -56,6 +72,8 @@ def mixture_figure(
         title: the text above the figure.
         modes: the k modes of the true distribution, [k, d], and the standard deviation around each mode; None if the
             true distribution has no known modes.
+        baseline: the distance of the baseline; None to draw none.
+        units: the units of the coordinates in the left panel; by default, those of the examples.
     """
     figure = sheet(title, left=GAME[0])
     real, fake = real.double(), fake.double()
@@ -63,7 +81,10 @@ def mixture_figure(
         _draw_densities(figure, real, fake, log_density, verdict)
     else:
         _draw_plane(figure, real, fake, log_density, verdict, modes)
-    distance = draw_history(figure, history, verdict.probability, score, width=0.295)
+    in_units(figure.axes[0], units)
+    distance = draw_history(figure, history, verdict.probability, score, NARROW)
+    if baseline is not None and math.isfinite(baseline):
+        level(distance, baseline, f"baseline: {baseline:.3g}")
     iterations, found = over_iterations(history, "val/modes")
     if found:
         count = background_axes(distance, "modes covered (grey)")
@@ -89,7 +110,12 @@ def _draw_plane(
         label = seen_of(name, len(cloud), len(seen))
         axes.scatter(seen[:, 0], seen[:, 1], s=9, color=color, alpha=0.65, lw=0, zorder=2, label=label)
     draw_truth(axes, plane, log_density, modes)
-    legend(axes, **LEGEND)
+    legend(axes, title=title_of(log_density, modes), **LEGEND)
+
+
+def title_of(log_density: LogDensity | None, modes: tuple[Tensor, float] | None) -> str:
+    """Return the title of a legend of examples, and of the true distribution if it is known."""
+    return "examples" if log_density is None and modes is None else "examples and true distribution"
 
 
 def draw_truth(axes: Axes, plane: Plane, log_density: LogDensity | None, modes: tuple[Tensor, float] | None) -> None:
@@ -132,4 +158,4 @@ def _draw_densities(
     axes.set(xlabel="x", ylabel="density", xlim=(low, high))
     axes.set_ylim(0, 1.25 * axes.get_ylim()[1])  # leaves space for the legend
     verdict.draw_curve(figure, axes, x, real, fake)
-    legend(axes, **LEGEND)
+    legend(axes, title=title_of(log_density, None), **LEGEND)

@@ -15,6 +15,7 @@ from gaussgan.evaluation.summary import infinite_for_nan, quantiles
 from gaussgan.figures.colors import AVERAGE, INK, MUTED, PALE, REAL
 from gaussgan.figures.curves import draw_distance
 from gaussgan.figures.groups import Shade, in_turn, name_groups, numbers, shades, with_curves
+from gaussgan.figures.images import Rows, draw_rows
 from gaussgan.figures.over_setting import RANK, axis_end, draw_over_setting, name_of, window
 from gaussgan.figures.plane import Line, Plane
 from gaussgan.figures.style import Place, decades, indented, label, legend, level, panel, seen_of, sheet
@@ -40,6 +41,7 @@ def replicas_figure(
     tag: str,
     title: str,
     averages: Sequence[float] = (),
+    rows: Rows | None = None,
 ) -> Figure:
     """Draw the learned distributions of R replicas, and their distances to the true distribution.
 
@@ -68,6 +70,7 @@ def replicas_figure(
         title: the text above the figure.
         averages: the median distance of the generators' moving averages at the T iterations; empty if there are no
             moving averages. They are drawn only if there is one group.
+        rows: images that replicas generated. They take the place of the learned distributions.
     """
     shaded = shades(groups, scores)
     drawn = with_curves(shaded)
@@ -76,6 +79,9 @@ def replicas_figure(
         figure, places = sheet(title, left=LEARNED[0]), WITH_LEARNED
         axes, free = _draw_learned(figure, true, learned, {*alive}, drawn, len(scores))
         name_groups(axes, free, groups, shaded)
+    elif rows is not None:
+        figure, places = sheet(title, left=LEARNED[0]), WITH_LEARNED
+        draw_rows(figure, rows)
     if len(groups) > 1 and (len(groups) > MANY or max(len(group.members) for group in groups) < FEW):
         key = next(iter(groups[0].settings)) if numbers(groups) else RANK
         draw_over_setting(figure, places[0], scores, floors, shaded, key, tag)

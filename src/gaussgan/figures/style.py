@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,26 +18,31 @@ from PIL import Image
 from gaussgan.figures.colors import INK, MUTED, PALE
 
 WIDTH, HEIGHT = 11.0, 5.2  # of a sheet, in hundreds of pixels
-TOP = 0.945  # the vertical position of a sheet's title, as a fraction of the sheet
+TOP = 0.945  # the vertical position of the title of a sheet of this height, as a fraction of the sheet
 Place = tuple[float, float, float, float]  # left, bottom, width and height of a panel, as fractions of the sheet
 
 
-def sheet(title: str, left: float = 0.045, width: float = WIDTH) -> Figure:
-    """Return a figure with only a title, 520 pixels high and 100 · width pixels wide.
+def sheet(title: str, left: float = 0.045, width: float = WIDTH, height: float = HEIGHT) -> Figure:
+    """Return a figure with only a title, 100 · height pixels high and 100 · width pixels wide.
 
     Args:
         title: the title.
         left: the horizontal position where the title begins, from 0 (left edge) to 1 (right edge).
         width: the width of the figure, in hundreds of pixels.
+        height: the height of the figure, in hundreds of pixels.
     """
-    figure = Figure(figsize=(width, HEIGHT), dpi=100)
-    figure.text(left, TOP, title, fontsize=11, color=INK)
+    figure = Figure(figsize=(width, height), dpi=100)
+    figure.text(left, _top(figure), title, fontsize=11, color=INK)
     return figure
 
 
 def note(figure: Figure, right: float, text: str, color: str = MUTED) -> None:
     """Write a text on the line of the title. It ends at the position `right`, from 0 (left edge) to 1 (right edge)."""
-    figure.text(right, TOP, text, fontsize=9, color=color, ha="right")
+    figure.text(right, _top(figure), text, fontsize=9, color=color, ha="right")
+
+
+def _top(figure: Figure) -> float:
+    return 1 - (1 - TOP) * HEIGHT / figure.get_figheight()
 
 
 def panel(figure: Figure, place: Place, caption: str = "") -> Axes:
@@ -129,6 +134,25 @@ def seen_of(name: str, n: int, seen: int) -> str:
     If some objects are not visible, the entry says how many.
     """
     return name if seen == n else f"{name}\n({n - seen:,} of {n:,}\nnot visible)"
+
+
+class Unit(NamedTuple):
+    """The unit of a coordinate x: what is called `name` is x · scale + shift."""
+
+    name: str
+    shift: float = 0.0
+    scale: float = 1.0
+
+
+def in_units(axes: Axes, units: Sequence[Unit]) -> None:
+    """Name the x axis, and the y axis if there are two units, and label their ticks with round numbers in the units."""
+    for axis, unit in zip((axes.xaxis, axes.yaxis), units, strict=False):
+        axis.set_label_text(unit.name)
+        if unit[1:] == (0.0, 1.0):
+            continue
+        low, high = (end * unit.scale + unit.shift for end in axis.get_view_interval())
+        ticks = [tick for tick in MaxNLocator(7, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= tick <= high]
+        axis.set_ticks([(tick - unit.shift) / unit.scale for tick in ticks], [f"{tick:,.6g}" for tick in ticks])
 
 
 def decades(axes: Axes, which: Literal["x", "y"] = "y") -> None:

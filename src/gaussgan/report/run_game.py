@@ -11,7 +11,8 @@ import torch
 from hydra.utils import instantiate
 from torch import Tensor
 
-from gaussgan.callbacks.drawing import BATCH, MAX_PARAMETERS
+from gaussgan.callbacks.drawing import MAX_PARAMETERS
+from gaussgan.callbacks.snapshot import BATCH
 from gaussgan.data.distributions import has_density
 from gaussgan.data.gaussian import is_singular
 from gaussgan.evaluation.spectrum import Step, sgd_players, update_jacobian

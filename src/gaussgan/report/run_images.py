@@ -8,14 +8,13 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
 from gaussgan.data.layout import Layout
+from gaussgan.figures.images import tiled
 from gaussgan.report.run_frames import Frames
 
-GAP = 1  # white pixels between two images of a sheet
 SMALL = 24_000  # bytes of a sheet; a larger one is saved as JPEG
 
 
@@ -26,7 +25,7 @@ def image_sheets(frames: Frames, layout: Layout) -> dict[str, Any]:
     """
 
     def sheet(x: Tensor, columns: int) -> str:
-        return _uri(_tiled(layout.pixels(x), columns))
+        return _uri(tiled(layout.pixels(x), columns))
 
     real = frames.real
     samples = frames.samples.flatten(1, 2) if frames.replicas else frames.samples
@@ -38,17 +37,6 @@ def image_sheets(frames: Frames, layout: Layout) -> dict[str, Any]:
         "real": sheet(real[:n], columns),
         "columns": columns,
     }
-
-
-def _tiled(images: Tensor, columns: int) -> np.ndarray:
-    """Return n images, [n, H, W] or [n, H, W, 3], in rows on one white sheet of bytes."""
-    rows = math.ceil(len(images) / columns)
-    height, width = images.shape[1] + GAP, images.shape[2] + GAP
-    sheet = torch.ones(rows * height - GAP, columns * width - GAP, *images.shape[3:], dtype=torch.float64)
-    for i, image in enumerate(images.double().nan_to_num(0.5)):
-        top, left = i // columns * height, i % columns * width
-        sheet[top : top + height - GAP, left : left + width - GAP] = image
-    return (sheet * 255).round().byte().numpy()
 
 
 def _uri(pixels: np.ndarray) -> str:

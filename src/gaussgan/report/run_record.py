@@ -137,7 +137,7 @@ def baseline_of(record: Mapping[str, Any], tag: str) -> float | None:
 def name_of(tag: str, record: Mapping[str, Any]) -> str:
     """Return the name of a measure in a sentence or above a chart."""
     name = NAMES.get(tag, tag.removeprefix("val/").replace("_", " ").replace("frechet", "Fréchet distance"))
-    return name.replace("the truth", "held-out examples") if f"baseline/{tag}" in record else name
+    return name.replace("to real", "to held-out") if f"baseline/{tag}" in record else name
 
 
 def _text(values: Mapping[str, Any], key: str) -> str:
