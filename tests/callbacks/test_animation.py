@@ -1,5 +1,6 @@
 """The film of a run: any run that recorded frames has one, also a run that was resumed or that diverged."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -141,6 +142,15 @@ def test_the_last_frame_stays(tmp_path: Path) -> None:
         durations.append(film.info["duration"])
     assert durations == [80, 80, 80, 2500]
     assert film.info["loop"] == 0
+
+
+def test_ffmpeg_gets_all_frames_and_holds_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "ffmpeg"
+    program.write_text('#!/bin/sh\nfor last; do :; done\nwc -c > "$last"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert save_mp4([np.zeros((2, 4, 3), dtype=np.uint8)] * 5, tmp_path / "film.mp4")
+    assert int((tmp_path / "film.mp4").read_text()) == (5 + 30) * 2 * 4 * 3
 
 
 def test_without_ffmpeg_there_is_no_mp4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
