@@ -182,6 +182,7 @@ def test_a_replica_as_a_single_run_has_no_frames(compose: Compose) -> None:
     load_run(cfg.run_dir, replica=1)
 
 
+@pytest.mark.extra
 @SPAWNS
 def test_the_first_of_two_processes_records(compose: Compose) -> None:
     both, one = (

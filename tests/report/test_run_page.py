@@ -123,9 +123,15 @@ def test_log_densities_are_those_of_the_two_distributions(
     "game",
     [
         [],
-        ["penalty=r1", "objective=wasserstein", "update=optimistic"],
-        ["optimizer@optimizer_d=sgd", "optimizer_d.momentum=0.5", "schedule=cosine", "update=simultaneous"],
-        ["update=consensus", "optimizer@optimizer_g=rmsprop", "player_d.clip_gradient=0.1"],
+        pytest.param(["penalty=r1", "objective=wasserstein", "update=optimistic"], marks=pytest.mark.extra),
+        pytest.param(
+            ["optimizer@optimizer_d=sgd", "optimizer_d.momentum=0.5", "schedule=cosine", "update=simultaneous"],
+            marks=pytest.mark.extra,
+        ),
+        pytest.param(
+            ["update=consensus", "optimizer@optimizer_g=rmsprop", "player_d.clip_gradient=0.1"],
+            marks=pytest.mark.extra,
+        ),
     ],
 )
 def test_eigenvalues_are_those_of_the_picture_during_the_run(compose: Compose, game: list[str]) -> None:

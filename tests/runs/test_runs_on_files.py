@@ -161,7 +161,7 @@ def test_a_run_goes_on_after_a_stop_but_not_on_other_rows(compose: Compose, path
     run = load_run(whole.run_dir)  # the file is not needed to use the networks
     assert run.layout is not None
     assert run.layout.names == ("a", "b")
-    with pytest.raises(ConfigError, match="data.path: there is no file"):
+    with pytest.raises(ConfigError, match=r"data.path: there is no file"):
         _ = run.distribution
 
 

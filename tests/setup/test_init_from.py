@@ -131,7 +131,12 @@ def test_buffers_are_copied_and_precisions_may_differ(compose: Compose, tmp_path
 
 @pytest.mark.parametrize(
     "source, optimizers, compiled",
-    [("single", "keep", "on"), ("single", "keep", "off"), ("several", "keep", "on"), ("several", "fresh", "off")],
+    [
+        ("several", "keep", "on"),
+        pytest.param("single", "keep", "on", marks=pytest.mark.extra),
+        pytest.param("single", "keep", "off", marks=pytest.mark.extra),
+        pytest.param("several", "fresh", "off", marks=pytest.mark.extra),
+    ],
 )
 def test_replicas_start_as_single_runs_do(
     request: pytest.FixtureRequest, compose: Compose, source: str, optimizers: str, compiled: str
