@@ -8,11 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.colors import to_rgb
 from PIL import Image
+
+from gaussgan.figures.colors import AVERAGE, FAKE, INK, MUTED, REAL
 
 PER_SECOND = 12
 HOLD = 2.5  # seconds for which the last frame stays
-COLORS = 256  # of the palette that all frames of a gif share
+KEPT = (REAL, FAKE, AVERAGE, INK, MUTED)  # colours of lines, which the palette of a gif has in any case
+COLORS = 256 - len(KEPT)  # its others; all frames share them
 
 
 def save_gif(images: Sequence[np.ndarray], path: Path) -> None:
@@ -20,7 +24,8 @@ def save_gif(images: Sequence[np.ndarray], path: Path) -> None:
     seen = [Image.fromarray(images[i]) for i in np.linspace(0, len(images) - 1, 6).astype(int)]
     mosaic = Image.fromarray(np.concatenate([np.asarray(each)[::2, ::2] for each in seen]))
     palette = mosaic.quantize(COLORS, method=Image.Quantize.MEDIANCUT)
-    colors = np.array(palette.getpalette(), dtype=np.uint8).reshape(-1, 3)
+    kept = [round(255 * part) for color in KEPT for part in to_rgb(color)]
+    colors = np.array([*(palette.getpalette() or [])[: 3 * COLORS], *kept], dtype=np.uint8).reshape(-1, 3)
     colors[colors.min(-1) >= 248] = 255  # the paper stays white
     palette.putpalette(colors.flatten().tolist())
     frames = [Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
