@@ -86,6 +86,8 @@ def fit(gan: GAN, data: DataModule, trainer: Trainer, ckpt_path: str | None = No
         log.info("this run is compiled %s", gan.train_block.backend)
     if is_first_process():
         log.info("data ~ %s", name_of(data.distribution))
+        if note := getattr(data.distribution, "note", ""):
+            log.info(note)
         if hooks := uncalled(trainer.callbacks):  # type: ignore[attr-defined]
             log.warning("these hooks are never called in this template: %s", ", ".join(hooks))
         if paired := pairing_seeds(gan.config):

@@ -9,7 +9,7 @@ from typing import Any
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from gaussgan.config.dotted import flatten
 from gaussgan.config.errors import ConfigError
@@ -20,6 +20,7 @@ from gaussgan.config.resolve import resolved
 from gaussgan.config.schema import (
     ANY,
     CLASS,
+    GIVEN_DATA,
     KEYS,
     KNOWN_DATA,
     LOGGER_RULES,
@@ -45,13 +46,15 @@ def as_config_error(error: OmegaConfBaseException, key: str | None) -> ConfigErr
     """Convert an error of OmegaConf to a ConfigError.
 
     The message consists of the key, if it is known, and the first line of OmegaConf's message. If OmegaConf did not
-    find the key, the message says instead that the key must be set.
+    find the key or a value of it, the message says instead that the key must be set.
 
     Args:
         key: the dotted key that caused the error, or None if no key is known.
     """
     if isinstance(error, ConfigAttributeError | ConfigKeyError):
         return ConfigError(f"{key} must be set (it was removed)")
+    if isinstance(error, MissingMandatoryValue):
+        return ConfigError(f"{key} must be set (it has no default)")
     what = str(error).splitlines()[0]  # the other lines repeat the key and name OmegaConf's types
     return ConfigError(f"{key}: {what}" if key else what)
 
@@ -98,6 +101,10 @@ def check(cfg: DictConfig, task: Mapping[str, Any] | None = None) -> None:
                 hint = f"; a list needs replicas={len(single)}" if is_list else ""
                 raise ConfigError(f"{key} must be {text} (got {single!r}){hint}")
     check_init_from(cfg)
+    if "distribution" in cfg.data and str(cfg.data._target_).startswith(GIVEN_DATA):
+        raise ConfigError(
+            "data.distribution cannot be set, because examples are given; data=NAME chooses a distribution"
+        )
     if cfg.data.num_examples is None and "distribution" in cfg.data:
         raise ConfigError("data.num_examples must be a whole number of at least 1 for a known distribution (got null)")
     if cfg.data.num_examples is not None and cfg.data.batch_size > cfg.data.num_examples:

@@ -164,6 +164,7 @@ COMPONENTS = (  # sections that have a _target_
     "data", "generator", "discriminator", "objective", "update", "optimizer_d", "optimizer_g",
     "trainer", "callbacks.evaluation", "callbacks.checkpoints", "callbacks.record",
 )  # fmt: skip
+GIVEN_DATA = "gaussgan.data.files."  # how the _target_ of given examples begins
 KNOWN_DATA = "gaussgan.data.datamodule.DataModule"  # the _target_ of data from a known distribution
 SECTIONS = ("callbacks", "penalty", "schedule", "features", "player_d", "player_g", *COMPONENTS)
 RULES: dict[str, Rule] = {

@@ -35,6 +35,7 @@ class Examples:
         shape: [C, H, W] if an example is an image, else None.
         pixels: the values of black and white, if the examples are images in [black, white]. They are mapped to [−1, 1]
             in place of the standardisation.
+        note: a line about how the rows were read, which each run logs; "" for none.
 
     Attributes:
         train: the rows to train on, [n, d], standardised, in float32.
@@ -59,8 +60,9 @@ class Examples:
         standardize: bool = True,
         shape: tuple[int, int, int] | None = None,
         pixels: tuple[float, float] | None = None,
+        note: str = "",
     ) -> None:
-        self.source, self.fingerprint = source, fingerprint
+        self.source, self.fingerprint, self.note = source, fingerprint, note
         n, d = rows.shape
         check_shape(shape, d)
         order = torch.randperm(n, generator=stream(split_seed, "split"))

@@ -103,7 +103,9 @@ def image_folder_data(
         raise ValueError(f"data.shape must be {[*whole]}, from data.channels and data.size (got {[*shape]})")
 
     def read() -> Examples:
-        return _images(read_images(path, size, channels), 255, path, whole, holdout, split_seed, num_examples)
+        said: list[str] = []
+        pixels = read_images(path, size, channels, said.append)
+        return _images(pixels, 255, path, whole, holdout, split_seed, num_examples, *said)
 
     what = (path, size, channels, holdout, split_seed, num_examples)
     return _module(read, what, _stamp(Path(path).expanduser()), module)
@@ -147,6 +149,7 @@ def _images(
     holdout: float,
     split_seed: int,
     limit: int | None,
+    note: str = "",
 ) -> Examples:
     """Return images as examples.
 
@@ -157,7 +160,7 @@ def _images(
     rows = (pixels + 1) * (white / 2)
     names = tuple(f"pixel {i}" for i in range(pixels.shape[-1]))
     mark = fingerprint(pixels)
-    return Examples(rows, names, source, mark, holdout, split_seed, limit, shape=shape, pixels=(0, white))
+    return Examples(rows, names, source, mark, holdout, split_seed, limit, shape=shape, pixels=(0, white), note=note)
 
 
 def _module(read: Callable[[], Examples], what: tuple[Any, ...], stamp: Any, module: dict[str, Any]) -> DataModule:

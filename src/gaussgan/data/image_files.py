@@ -6,7 +6,7 @@ import logging
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,7 @@ SIXTEEN_BITS = 65_535
 log = logging.getLogger(__name__)
 
 
-def read_images(directory: str | Path, size: int, channels: int) -> Tensor:
+def read_images(directory: str | Path, size: int, channels: int, say: Callable[[str], object] = log.info) -> Tensor:
     """Read the images of a directory and its subdirectories, in the order of their paths.
 
     The names of subdirectories, often classes, are ignored, and so are other files; hidden files and directories are
@@ -45,6 +45,7 @@ def read_images(directory: str | Path, size: int, channels: int) -> Tensor:
         directory: the directory.
         size: the height and the width of the result.
         channels: 3 for RGB, 1 for grey.
+        say: receives one line: the number of images, and how many were changed.
 
     Returns:
         The images, [n, channels · size · size], channel first, in float32: −1 is black and 1 is white.
@@ -83,7 +84,7 @@ def read_images(directory: str | Path, size: int, channels: int) -> Tensor:
     if skipped := len(files) - len(paths):
         said["other files are skipped"] = skipped
     changes = "".join(f"; {count:,} {what}" for what, count in sorted(said.items()))
-    log.info("data.path: %s has %s images%s", directory, f"{len(paths):,}", changes)
+    say(f"data.path: {directory} has {len(paths):,} images{changes}")
     return images.flatten(1)
 
 

@@ -17,6 +17,7 @@ from gaussgan.config.schema import KNOWN_DATA
 logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # get_object logs each error in several lines
 
 PLAYER = "gaussgan.gan.player.Player"
+LABELS = ("label", "labels", "target", "targets", "classes", "num_classes", "y")  # of other programs
 RESERVED = ("_target_", "_args_", "_partial_", "_recursive_", "_convert_")  # Hydra reads these itself
 SUPPLIED = {  # component → the arguments that the run supplies; the configuration cannot give them
     "data": {"mix", "threads"},
@@ -54,7 +55,10 @@ def check_arguments(config: Mapping[str, Any]) -> None:
             continue
         for key in node:
             if key not in takes and key not in RESERVED:
-                hint = did_you_mean(f"{component}.{key}", (f"{component}.{other}" for other in takes))
+                if component == "data" and key in LABELS:
+                    hint = "; networks have no labels as inputs, and data.exclude leaves out columns of labels"
+                else:
+                    hint = did_you_mean(f"{component}.{key}", (f"{component}.{other}" for other in takes))
                 raise ConfigError(f"{component}.{key}: {name} has no argument {key}{hint}")
         if node.get("_args_") or (node.get("_partial_") and component not in SUPPLIED):
             continue  # the class may get arguments by position, or later

@@ -82,11 +82,11 @@ def _plain(cfg: DictConfig) -> dict[str, Any]:
 def _assemble(cfg: DictConfig, given: dict[str, Any]) -> _Assembled:
     if cfg.replicas >= SLOW_TO_MAKE:
         log.info("making %s replicas", f"{cfg.replicas:,}")
+    check_arguments(given)
     mode = choose_mode(given)
     start = given["init_from"]
     config = {**given, "compile": mode.value, "init_from": None if start is None else canonical(start)}
     check_machine(cfg.trainer)
-    check_arguments(config)
     check_memory(config)
     try:
         lists, terms = varying(config), [str(name) for name, term in cfg.penalty.items() if OmegaConf.is_dict(term)]
