@@ -78,7 +78,7 @@ class Examples:
         if limit is not None and not FEWEST <= limit <= left:
             raise ValueError(f"data.num_examples must be from {FEWEST} to {left:,}, the rows to train on (got {limit})")
         train = rows[order[held:][:limit]]
-        shift, scale, low, high = _units(train, standardize, pixels)
+        shift, scale, low, high = _units(train, standardize, pixels, shape is not None)
         self.layout = Layout(names, shift, scale, low, high, shape)
         self.train, self.select, self.report = (
             self._placed(part) for part in (train, rows[order[: held // 2]], rows[order[held // 2 : held]])
@@ -141,20 +141,26 @@ class Examples:
 
 
 def _units(
-    train: Tensor, standardize: bool, pixels: tuple[float, float] | None
+    train: Tensor, standardize: bool, pixels: tuple[float, float] | None, is_image: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return shift, scale, smallest and largest value of each column, [d] each, in float64."""
+    """Return shift, scale, smallest and largest value of each column, [d] each, in float64.
+
+    The pixels of images share the smallest and the largest value. Otherwise a pixel that is nearly black in all images
+    would be drawn as white in the brightest of them.
+    """
     low, high = train.amin(0).double(), train.amax(0).double()
     zero, one = torch.zeros_like(low), torch.ones_like(low)
     if pixels is not None:
         black, white = pixels
         return zero + (black + white) / 2, one * (white - black) / 2, zero + black, zero + white
+    constant = low == high
+    if is_image:
+        low, high = low.min().expand_as(low).clone(), high.max().expand_as(high).clone()
     if not standardize:
         return zero, one, low, high
     mean = train.mean(0, dtype=torch.float64)
     squares = sum((part.double() - mean).square().sum(0) for part in train.split(65_536)) / len(train)
-    constant = low == high
-    return low.where(constant, mean), one.where(constant, torch.as_tensor(squares).sqrt()), low, high
+    return train[0].double().where(constant, mean), one.where(constant, torch.as_tensor(squares).sqrt()), low, high
 
 
 def _check_resolution(given: Tensor, rounded: Tensor, names: tuple[str, ...]) -> None:

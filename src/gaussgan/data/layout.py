@@ -20,8 +20,10 @@ class Layout:
         names: the names of the d columns.
         shift: the shift of each column, [d], in float64.
         scale: the scale of each column, [d], in float64.
-        low: the smallest value of each column in the units of the file, [d]; of images, the value of black.
-        high: the largest value of each column in the units of the file, [d]; of images, the value of white.
+        low: the smallest value of each column in the units of the file, [d]; of images, that of all columns,
+            which is the value of black.
+        high: the largest value of each column in the units of the file, [d]; of images, that of all columns,
+            which is the value of white.
         shape: [C, H, W] if an example is an image with C channels, else None.
     """
 
