@@ -5,7 +5,6 @@ Reading is in `tables` and `image_files`, the split into parts in `examples`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from gaussgan.data.datamodule import DataModule
 from gaussgan.data.examples import Examples
-from gaussgan.data.image_files import read_digits, read_images
+from gaussgan.data.image_files import image_paths, read_digits, read_images
 from gaussgan.data.tables import fingerprint, read_table
 
 Columns = Sequence[str | int]
@@ -187,7 +186,6 @@ def _stamp(path: Path) -> Any:
         if not path.is_dir():
             status = path.stat()
             return str(path.resolve()), status.st_mtime_ns, status.st_size
-        found = ((Path(top) / name) for top, _, names in os.walk(path, followlinks=True) for name in sorted(names))
-        return tuple((str(each), each.stat().st_mtime_ns, each.stat().st_size) for each in found)
+        return tuple((str(each), each.stat().st_mtime_ns, each.stat().st_size) for each in image_paths(path))
     except (OSError, ValueError):  # reading it raises the error
         return None

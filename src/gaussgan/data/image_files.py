@@ -6,7 +6,7 @@ import logging
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -61,7 +61,7 @@ def read_images(directory: str | Path, size: int, channels: int, say: Callable[[
         what = "is a file" if top.exists() else "does not exist"
         raise ConfigError(f"data.path must be a directory of images ({directory} {what})")
     files = [*_files(top)]
-    paths = [path for path in files if path.suffix.lower() in SUFFIXES]
+    paths = image_paths(top, files)
     if len(paths) < 2:
         raise ConfigError(
             f"data.path: {directory} must have at least 2 images ({', '.join(SUFFIXES)}); it has {len(paths)} in"
@@ -99,6 +99,11 @@ def read_digits() -> Tensor:
     """
     datasets = import_extra("sklearn.datasets", "data=digits", "scikit-learn", "images")
     return torch.from_numpy(datasets.load_digits().data / 8 - 1).float()
+
+
+def image_paths(top: Path, files: Iterable[Path] | None = None) -> list[Path]:
+    """Return the image files among some files; by default among all in a directory and its subdirectories."""
+    return [path for path in (_files(top) if files is None else files) if path.suffix.lower() in SUFFIXES]
 
 
 def _files(top: Path) -> Iterator[Path]:
