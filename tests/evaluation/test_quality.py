@@ -73,6 +73,14 @@ def test_replicas_have_the_numbers_of_single_runs(own_data: bool) -> None:
     assert all(value.shape == shape for value in together.baseline.values())
 
 
+def test_the_cells_of_a_replica_are_those_of_a_single_run() -> None:
+    train, held_out, fake = (sample(name, 800, 3) for name in ("train", "held_out", "fake"))
+    alone = Quality(train, held_out, 800, stream(0, "quality"))
+    together = Quality(train.expand(3, -1, -1), held_out, 800, stream(0, "quality"))
+    assert len(alone.memorisation[0].centres) == 4
+    assert together(fake)["memorisation"].tolist() == [alone(fake)["memorisation"].item()] * 3
+
+
 def test_the_number_of_examples_must_agree() -> None:
     measure = quality(samples=100)
     assert measure.n == 100

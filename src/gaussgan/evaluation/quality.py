@@ -53,7 +53,11 @@ class Quality:
 
     @cached_property
     def memorisation(self) -> list[Memorisation]:
-        return [Memorisation(_entry(self.train, i), _entry(self.real, i), self.rng) for i in _indices(self.batch)]
+        made, state = [], self.rng.get_state()
+        for i in _indices(self.batch):
+            self.rng.set_state(state)  # each replica makes the random choices of a single run
+            made.append(Memorisation(_entry(self.train, i), _entry(self.real, i), self.rng))
+        return made
 
     def __call__(self, fake: Tensor) -> dict[str, Tensor]:
         """Measure n generated examples, [..., n, d]. Return a dict from names to measures, [...], in float64.
