@@ -137,6 +137,8 @@ def test_every_experiment_takes_two_steps(compose: Compose, experiment: str) -> 
             ["data=ring", "callbacks.evaluation.exact=true"],
             "evaluation.exact must be false for the distribution",
         ),
+        (["callbacks.evaluation.quality=true"], "callbacks.evaluation.quality must be null for Gaussian data"),
+        (["+callbacks.evaluation.features._target_=torch.nn.Identity"], "features must be null for Gaussian data"),
         (["+optimizer_d.weight_decay=0.1"], "optimizer_d.weight_decay: Adam has no argument weight_decay"),
         (["optimizer@optimizer_g=sgd", "optimizer_g.momentum=abc"], "optimizer_g.momentum must be a finite number"),
         (["optimizer@optimizer_d=rmsprop", "optimizer_d.alpha=-1"], "optimizer_d.alpha must be a number from 0 to 1"),

@@ -84,15 +84,16 @@ class Evaluation(Callback):
         return self._evaluator
 
     def check(self, generator: nn.Module, distribution: Distribution) -> None:
-        """If the callback's argument `exact` is true, check that the distances have a closed form.
-
-        Args:
-            generator: the generator whose distances would be measured.
-            distribution: the true distribution.
+        """Check that the callback's arguments fit the generator and the true distribution of a run.
 
         Raises:
-            ValueError: when `exact` is true and the distances can only be estimated from samples.
+            ValueError: when `exact` is true and the distances can only be estimated from samples, or when `quality` or
+                `features` ask for measures of samples of Gaussian data, for which there are none.
         """
+        for key, given in (("quality", self.quality), ("features", self.features)):
+            if distribution.gaussian and given:
+                got = "true" if given is True else type(given).__name__
+                raise ValueError(f"{key} must be null for Gaussian data, whose distance is known (got {got})")
         if self.exact and not (distribution.gaussian and has_closed_form(generator)):
             name, value = ("generator", generator) if distribution.gaussian else ("distribution", distribution)
             raise ValueError(
