@@ -16,6 +16,7 @@ from torch.special import gammainc
 
 from gaussgan.data.distributions import Distribution, has_density
 from gaussgan.data.examples import Examples
+from gaussgan.evaluation.held_out import COPYING
 from gaussgan.evaluation.scores import score
 from gaussgan.runs.record import GROUPS, read_table
 
@@ -180,7 +181,7 @@ def measures(values: Mapping[str, Any], distribution: Distribution, exact: bool)
     """For each measure, yield three texts: its name, its value and its value for a perfect generator.
 
     For val/w2, the third text is the value of the maximum-likelihood baseline instead. For given examples it is that of
-    the training rows.
+    the training rows. The test of memorisation has none.
 
     Args:
         values: maps tags such as val/w2 to numbers. A measure without a number is left out.
@@ -192,6 +193,7 @@ def measures(values: Mapping[str, Any], distribution: Distribution, exact: bool)
     best = {tag.removeprefix("baseline/"): _number(values[tag]) for tag in values if tag.startswith("baseline/")}
     best |= {
         "val/w2": f"{_number(values.get('mle/w2'))} (baseline)",
+        **{f"{part}/{name}": "" for part in ("val", "test") for name in COPYING},
         "val/modes": f"{len(getattr(distribution, 'modes', ()))}",
         "val/high_quality": f"{gammainc(torch.tensor(distribution.dim / 2), torch.tensor(9 / 2)):.4f}",  # P(χ²_d ≤ 3²)
     }
