@@ -47,14 +47,27 @@ def near(image: np.ndarray, color: np.ndarray) -> int:
     "own",
     [
         (),
-        ("data=ring", *MLP, "objective=wasserstein"),
-        ("data=random_gaussian", "data.distribution.dim=1", "generator.in_features=1"),
-        ("data=random_gaussian", "data.distribution.dim=10", "generator.in_features=10", "ema_half_life=4"),
-        ("experiment=dirac", "callbacks=[default,portrait,animation]", "data.batch_size=8"),
-        ("experiment=dirac", "callbacks=[default,animation]", "data.batch_size=8", "replicas=3"),
+        pytest.param(("data=ring", *MLP, "objective=wasserstein"), marks=pytest.mark.extra),
+        pytest.param(
+            ("data=random_gaussian", "data.distribution.dim=1", "generator.in_features=1"), marks=pytest.mark.extra
+        ),
+        pytest.param(
+            ("data=random_gaussian", "data.distribution.dim=10", "generator.in_features=10", "ema_half_life=4"),
+            marks=pytest.mark.extra,
+        ),
+        pytest.param(
+            ("experiment=dirac", "callbacks=[default,portrait,animation]", "data.batch_size=8"), marks=pytest.mark.extra
+        ),
+        pytest.param(
+            ("experiment=dirac", "callbacks=[default,animation]", "data.batch_size=8", "replicas=3"),
+            marks=pytest.mark.extra,
+        ),
         ("replicas=4", "optimizer_d.lr=[0.05,0.05,0.1,0.1]"),
-        ("replicas=3", "data=random_gaussian", "data.distribution.dim=1", "generator.in_features=1"),
-        ("replicas=3", "data=ring", *MLP),
+        pytest.param(
+            ("replicas=3", "data=random_gaussian", "data.distribution.dim=1", "generator.in_features=1"),
+            marks=pytest.mark.extra,
+        ),
+        pytest.param(("replicas=3", "data=ring", *MLP), marks=pytest.mark.extra),
     ],
 )
 def test_every_run_has_a_film_with_each_recorded_frame(
@@ -71,6 +84,7 @@ def test_every_run_has_a_film_with_each_recorded_frame(
     assert (images[0] != images[-1])[30:380, 40:430].any()  # what is generated
 
 
+@pytest.mark.extra
 def test_samples_move(compose: Compose) -> None:
     """The points of a generator that begins close to 0 lie on each other at first."""
     cfg = compose(*SMALL, "optimizer_g.lr=0.05", "trainer.max_epochs=8")
@@ -79,6 +93,7 @@ def test_samples_move(compose: Compose) -> None:
     assert last > first + 300
 
 
+@pytest.mark.extra
 def test_a_resumed_run_makes_the_same_film(compose: Compose) -> None:
     whole, again = compose(*SMALL, name="whole"), compose(*SMALL, name="again")
     train(whole)
@@ -113,6 +128,7 @@ def test_a_film_needs_frames(compose: Compose) -> None:
         assemble(compose("callbacks=[lean,animation]"))
 
 
+@pytest.mark.extra
 def test_loggers_get_frames_at_their_iterations(compose: Compose) -> None:
     from tensorboard.backend.event_processing.event_accumulator import IMAGES, EventAccumulator
 
@@ -158,8 +174,17 @@ def test_without_ffmpeg_there_is_no_mp4(tmp_path: Path, monkeypatch: pytest.Monk
     assert not save_mp4([np.zeros((2, 2, 3), dtype=np.uint8)], tmp_path / "film.mp4")
 
 
-@pytest.mark.parametrize("own", [(), ("replicas=3",), ("ema_half_life=4",)])
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    "own, channels",
+    [
+        (("ema_half_life=4",), 1),
+        *(
+            pytest.param(own, channels, marks=pytest.mark.extra)
+            for own in ((), ("replicas=3",), ("ema_half_life=4",))
+            for channels in (1, 3)
+        ),
+    ],
+)
 def test_images_have_films_and_figures(
     compose: Compose, caplog: pytest.LogCaptureFixture, tmp_path: Path, own: tuple[str, ...], channels: int
 ) -> None:

@@ -29,7 +29,7 @@ def files(tmp_path: Path) -> None:
         ("data=file data.path=pickled.npy", "data.path: pickled.npy"),
         ("data=file data.path=nan.npy", "data.path: nan.npy"),
         ("data=file data.path=text.csv", "data.exclude=[b]"),
-        ("data=file data.path=ragged.csv", "ragged.csv: every row must have as many cells as the first, 2 (line 3 has 1)"),
+        ("data=file data.path=ragged.csv", "every row must have as many cells as the first, 2 (line 3 has 1)"),
         ("data=file data.path=ok.npy data.columns=abc", "data.columns must be null, or a list"),
         ("data=file data.path=ok.npy data.batch_size=500", "batch_size must be at most num_examples"),
         ("data=file data.path=ok.npy data.fresh=true", "fresh must be false: a file has no new examples"),
