@@ -23,7 +23,7 @@ REPORTED = "reported"  # the column with the same measure as the score, against 
 def add_scores(frame: pd.DataFrame) -> tuple[str | None, int]:
     """Add the column "score" to the table of all runs: infinite for a diverged run, NaN for a run that is not finished.
 
-    Also add the columns BASELINE and REPORTED, if the runs have such measures.
+    Also add the columns BASELINE and REPORTED, if the runs have such measures. REPORTED is infinite for a diverged run.
 
     Return the measure that is the score, and the number of finished runs that have another one and so get NaN. The
     measure is the one that most runs have; None if no run is finished.
@@ -43,6 +43,8 @@ def add_scores(frame: pd.DataFrame) -> tuple[str | None, int]:
     for column, source in {BASELINE: baseline_tag(tag), REPORTED: tag.replace("val/", "test/", 1)}.items():
         if source in frame:
             frame[column] = frame[source]
+    if REPORTED in frame:
+        frame[REPORTED] = frame[REPORTED].where(frame["status"] != "diverged", math.inf)
     return tag, int(unlike.sum())
 
 
@@ -97,6 +99,7 @@ def _setting(
     def column(key: str) -> np.ndarray:
         return table[key][completed] if key in table else np.full(len(completed), math.nan)
 
+    reported = (table[REPORTED][rows] if REPORTED in table else score * math.nan)[~np.isnan(score)]
     losses = tuple(statistics.median(column(loss)) for loss in LOSSES)
     p10, median, p90 = statistics.quantiles(scores, [0.1, 0.5, 0.9])
     return Setting(
@@ -112,5 +115,5 @@ def _setting(
         efficiency=statistics.efficiency(column(BASELINE), column(SCORES[0])),
         losses=losses,  # type: ignore[arg-type]
         speed=statistics.median(column(SPEED)),
-        reported=statistics.median(column(REPORTED)),
+        reported=statistics.median(reported[~np.isnan(reported)]),
     )
