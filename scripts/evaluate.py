@@ -47,7 +47,8 @@ def main() -> None:
     print(f"{'':45}{'learned':>9}   {'true' if run.layout is None else 'baseline'}")
     for name, value, true in measures(measured, run.distribution, has_closed_form(run.generator)):
         print(f"{name:45}{value:>9}   {true}")
-    print("\nFresh samples, n real and n generated:")
+    by = "" if run.generator_ema is None else " by the moving average"
+    print(f"\nFresh samples, n real and n generated{by}:")
     print("      n   energy distance        p   classifier's accuracy   best possible")
     verdicts = []
     for verdict in compare(run, permutations=arguments.permutations, seed=arguments.seed):

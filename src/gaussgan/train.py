@@ -22,6 +22,7 @@ from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.per_replica import pairing_seeds
 from gaussgan.data.datamodule import DataModule
 from gaussgan.data.distributions import name_of
+from gaussgan.data.examples import Examples
 from gaussgan.data.iterations import iteration_limits
 from gaussgan.evaluation.scores import final_score
 from gaussgan.gan.divergence import Diverged
@@ -88,6 +89,9 @@ def fit(gan: GAN, data: DataModule, trainer: Trainer, ckpt_path: str | None = No
         log.info("data ~ %s", name_of(data.distribution))
         if note := getattr(data.distribution, "note", ""):
             log.info(note)
+        if isinstance(data.distribution, Examples):
+            n = min(data.validation_samples, len(data.distribution.report), data.num_examples)
+            log.info("measures compare %s generated rows with as many rows that are held out", f"{n:,}")
         if hooks := uncalled(trainer.callbacks):  # type: ignore[attr-defined]
             log.warning("these hooks are never called in this template: %s", ", ".join(hooks))
         if paired := pairing_seeds(gan.config):

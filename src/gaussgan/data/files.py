@@ -185,7 +185,7 @@ def _stamp(path: Path) -> Any:
     try:
         if not path.is_dir():
             status = path.stat()
-            return str(path.resolve()), status.st_mtime_ns, status.st_size
+            return str(path.resolve()), status.st_mtime_ns, status.st_ctime_ns, status.st_size
         return tuple((str(each), each.stat().st_mtime_ns, each.stat().st_size) for each in image_paths(path))
     except (OSError, ValueError):  # reading it raises the error
         return None

@@ -25,7 +25,7 @@ def evaluator_of(
 
     Args:
         data: the data of the run.
-        quality: whether the measures of `Quality` are wanted; None for those data of which only examples are known.
+        quality: whether the measures of `Quality` are wanted; None: only for data without a known distribution.
         features: maps examples to features, in which the measures of samples are computed; None for none.
     """
     source, n = data.distribution, data.validation_samples

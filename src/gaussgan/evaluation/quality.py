@@ -1,4 +1,4 @@
-"""All measures of generated examples for data of which only examples are known."""
+"""All measures of generated examples for data without a known distribution."""
 
 from __future__ import annotations
 

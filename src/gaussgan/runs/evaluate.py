@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 from hydra.utils import instantiate
-from torch import Tensor
+from torch import Tensor, nn
 
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.data.distributions import examples_of, has_density
@@ -79,6 +79,8 @@ def measure(run: Run, trust: bool = False) -> dict[str, float]:
 def compare(run: Run, sizes: Sequence[int] = SIZES, permutations: int = 199, seed: int = 0) -> Iterator[Verdict]:
     """For each n in `sizes`, draw n new real and n new generated examples, and yield the results of two-sample tests.
 
+    The moving average of the generator makes them, if the run kept one.
+
     Of given examples, the real ones are those to report by. A size above their number becomes their number.
 
     Args:
@@ -87,15 +89,16 @@ def compare(run: Run, sizes: Sequence[int] = SIZES, permutations: int = 199, see
         permutations: the number of permutations in the permutation test.
         seed: the seed of the new examples and of the tests.
     """
+    network = run.generator if run.generator_ema is None else run.generator_ema
     limit = len(run.distribution.report) if isinstance(run.distribution, Examples) else max(sizes)
     for n in dict.fromkeys(min(n, limit) for n in sizes):
         real = examples_of(run.distribution, n, stream(seed, "evaluation_real", n))
         latents = normal(n, run.config["data"]["latent_dim"], generator=stream(seed, "evaluation_fake", n))
-        fake = run.generator(latents.to(next(run.generator.parameters()))).float()
+        fake = network(latents.to(next(network.parameters()))).float()
         energy, energy_p = energy_test(real, fake, permutations, stream(seed, "evaluation_permutations", n))
         with torch.enable_grad():
             classifier = classifier_test(real, fake, stream(seed, "evaluation_classifier", n))
-        yield Verdict(n, energy, energy_p, classifier, _best(run, real, fake))
+        yield Verdict(n, energy, energy_p, classifier, _best(run, network, real, fake))
 
 
 def smallest_rejected_n(verdicts: Sequence[Verdict], level: float = 0.05) -> int | None:
@@ -115,8 +118,8 @@ def smallest_rejected_n(verdicts: Sequence[Verdict], level: float = 0.05) -> int
     return smallest
 
 
-def _best(run: Run, real: Tensor, fake: Tensor) -> Accuracy | None:
-    learned = gaussian_density(run.generator)
+def _best(run: Run, network: nn.Module, real: Tensor, fake: Tensor) -> Accuracy | None:
+    learned = gaussian_density(network)
     if learned is None or not has_density(run.distribution):
         return None
     return best_accuracy(real, fake, lambda x: run.distribution.log_prob(x) - learned.log_prob(x.double()))
