@@ -6,10 +6,11 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from omegaconf import DictConfig
 
 from conftest import PATIENCE, ROOT
@@ -17,8 +18,8 @@ from gaussgan.config.check import check
 from gaussgan.setup.assemble import assemble
 from gaussgan.train import train
 
-PAGES = ("pieces", "extending", "afterwards")
-PIECES, EXTENDING, AFTERWARDS = ((ROOT / "docs" / f"{page}.md").read_text() for page in PAGES)
+PAGES = ("pieces", "extending", "afterwards", "data", "digits")
+PIECES, EXTENDING, AFTERWARDS, DATA, DIGITS = ((ROOT / "docs" / f"{page}.md").read_text() for page in PAGES)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,83 @@ def test_a_run_is_used_afterwards(
     for block in re.findall(r"```python\n(.*?)```", AFTERWARDS, re.DOTALL):
         exec(block, names := {})
         assert names["examples"].shape == (1000, 2)
+
+
+def script(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a script of the page, such as `generate.py logs/mine`, in this process."""
+    monkeypatch.setattr(sys, "argv", shlex.split(line))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    runpy.run_path(str(ROOT / "scripts" / sys.argv[0]), run_name="__main__")
+
+
+def commands(page: str) -> Iterator[tuple[str, list[str], str]]:
+    """Yield for each command of a page that calls a script: the line, and of train.py overrides and run directory.
+
+    Of a sweep this is its first job.
+    """
+    for i, line in enumerate(re.findall(r"^python scripts/(.*)$", page, re.MULTILINE)):
+        words = [
+            re.sub(r"=(range\(8\)|[\d.]+,).*", lambda m: f"={m[1].rstrip(',').replace('range(8)', '0')}", word)
+            for word in shlex.split(line)[1:]
+        ]
+        own = [word for word in words if word != "-m" and not word.startswith("hydra")]
+        directory = next((word.partition("=")[2] for word in words if word.startswith("hydra.run.dir")), f"logs/{i}")
+        yield line, own, directory
+
+
+SMALL = (
+    "data.num_examples=40",
+    "data.batch_size=8",
+    "data.steps_per_execution=2",
+    "trainer.max_epochs=1",
+    "trainer.max_steps=4",
+)
+
+
+def test_a_csv_becomes_rows_and_a_report(
+    compose: Callable[..., DictConfig],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"```python\n(.*?)```", DATA, re.DOTALL)
+    exec(block, {})
+    assert Path("points.csv").read_text().startswith("x,y,arm\n")
+    widths = [f"{network}.widths=[4]" for network in ("generator", "discriminator")]
+    for line, overrides, directory in commands(DATA):
+        if line.startswith("train.py"):
+            replicas = "replicas=2" if "replicas=8" in overrides else "replicas=1"
+            train(compose(*overrides, *SMALL, *widths, replicas, name=directory))
+        elif "weights" not in line:  # that of the sweep, which tests/sweep has
+            script(line, monkeypatch)
+    assert Path("more.csv").read_text().startswith("x,y\n")
+    assert "<html" in Path("logs/spiral/report.html").read_text()
+    assert "sliced w2, to report by" in capsys.readouterr().out
+
+
+def test_digits_become_pictures_and_a_report(
+    compose: Callable[..., DictConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    narrow = ("generator.width=2", "discriminator.width=2")
+    (tmp_path / "mine.py").write_text("import torch\n\n\nclass Features(torch.nn.Flatten):\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    batch = torch.export.Dim("batch")
+    example = torch.zeros(2, 1, 8, 8)
+    torch.export.save(torch.export.export(torch.nn.Flatten(), (example,), dynamic_shapes=({0: batch},)), "features.pt2")
+    for line, overrides, directory in commands(DIGITS):
+        if line.startswith("train.py"):
+            if "features=inception" in overrides:  # its weights are a download
+                continue
+            replicas = "replicas=2" if "replicas=8" in overrides else "replicas=1"
+            train(compose(*overrides, *SMALL, *narrow, replicas, name=directory))
+        else:
+            script(line, monkeypatch)
+    assert Path("digits.png").exists()
+    assert len([*Path("digits").glob("*.png")]) == 1000
+    assert Path("logs/film/figures/training.gif").exists()
+    assert "<html" in Path("logs/film/report.html").read_text()
 
 
 @pytest.mark.parametrize("group", ["objective", "penalty", "update", "data", "generator", "discriminator"])

@@ -20,7 +20,11 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def test_every_training_command_composes_and_fits(compose: Callable[..., DictConfig]) -> None:
+def test_every_training_command_composes_and_fits(
+    compose: Callable[..., DictConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "points.csv").write_text("x,y,arm\n" + "".join(f"{i},{i * i},left\n" for i in range(200)))
+    monkeypatch.chdir(tmp_path)
     commands = [shlex.split(line) for block in blocks("bash") for line in block.splitlines() if "train.py" in line]
     assert len(commands) >= 6
     for i, (_, script, *overrides) in enumerate(commands):
