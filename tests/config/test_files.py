@@ -37,6 +37,14 @@ def files(tmp_path: Path) -> None:
         ("data=file data.path=ok.npy +data.labels=b", "data.exclude leaves out columns of labels"),
         ("data=file data.path=ok.npy data.holdout=0", "data.holdout must be a number above 0 and below 1"),
         ("data=file data.path=ok.npy +data.distribution.std=1", "data.distribution cannot be set"),
+        (
+            "experiment=d2l data=file data.path=ok.npy",
+            "data.num_examples must be from 6 to 48, the rows to train on, or null",
+        ),
+        (
+            "data=file data.path=ok.npy +features._target_=torch.nn.Flatten +features.start_dim=0",
+            "features: Flatten must",
+        ),
         ("data=image_folder data.path=folder", "data.path: folder must have at least 2 images"),
         ("data.num_examples=null", "data.num_examples must be a whole number of at least 1 for a known distribution"),
         ("generator=conv", "needs data.shape=[C,H,W]"),

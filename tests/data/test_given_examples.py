@@ -1,14 +1,19 @@
-"""Examples from files and folders: the values of black and white, and what is read again."""
+"""Examples from files and folders: the values of black and white, what is read again, and what a run says of it."""
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from omegaconf import DictConfig
 from PIL import Image
 
 from gaussgan.data.files import file_data, image_folder_data
+from gaussgan.setup.assemble import assemble
+from gaussgan.train import fit
 
 MODULE: dict[str, Any] = {"batch_size": 8, "steps_per_execution": 1, "fresh": False, "latent_dim": 2, "seed": 0}
 
@@ -42,3 +47,28 @@ def test_a_folder_is_read_again_when_an_image_changes(tmp_path: Path) -> None:
     assert fingerprint() == first
     draw(100)
     assert fingerprint() != first
+
+
+def test_each_run_says_how_many_images_were_resized(
+    compose: Callable[..., DictConfig], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for i in range(60):
+        Image.new("L", (4 + i % 2, 4), i).save(tmp_path / f"{i}.png")
+    caplog.set_level(logging.INFO)
+    folder = ("data=image_folder", f"data.path={tmp_path}", "data.size=4", "data.channels=1")
+    for name in ("first", "second"):  # the images are read once
+        caplog.clear()
+        fit(*assemble(compose(*folder, "trainer.max_steps=1", "callbacks=lean", "logger=none", name=name)))
+        (line,) = (line for line in caplog.messages if "resized" in line)
+        assert line.endswith("has 60 images; 30 are resized to 4×4 after cropping to a square")
+
+
+def test_a_batch_may_be_larger_than_a_chunk(
+    compose: Callable[..., DictConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gaussgan.data.datamodule.CHUNK", 16)
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(59, 2)))  # 12 are held out, the fewest
+    _, data, _ = assemble(compose("data=file", f"data.path={tmp_path}/rows.npy", "data.batch_size=20"))
+    assert data.chunk == 1
+    drawn = torch.cat([data.draw(0, slice(start, start + 20)).real for start in (0, 20, 40)])
+    assert torch.equal(drawn.sort(0).values, data.examples().sort(0).values)

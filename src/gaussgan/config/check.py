@@ -103,7 +103,8 @@ def check(cfg: DictConfig, task: Mapping[str, Any] | None = None) -> None:
     check_init_from(cfg)
     if "distribution" in cfg.data and str(cfg.data._target_).startswith(GIVEN_DATA):
         raise ConfigError(
-            "data.distribution cannot be set, because examples are given; data=NAME chooses a distribution"
+            "data.distribution cannot be set, because examples are given; ~data.distribution removes that of an"
+            " experiment"
         )
     if cfg.data.num_examples is None and "distribution" in cfg.data:
         raise ConfigError("data.num_examples must be a whole number of at least 1 for a known distribution (got null)")

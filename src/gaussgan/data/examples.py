@@ -76,7 +76,10 @@ class Examples:
         if left < FEWEST:
             raise ValueError(f"data.holdout must leave at least {FEWEST} of {n:,} rows to train on (got {holdout:g})")
         if limit is not None and not FEWEST <= limit <= left:
-            raise ValueError(f"data.num_examples must be from {FEWEST} to {left:,}, the rows to train on (got {limit})")
+            raise ValueError(
+                f"data.num_examples must be from {FEWEST} to {left:,}, the rows to train on, or null for all of them"
+                f" (got {limit})"
+            )
         train = rows[order[held:][:limit]]
         shift, scale, low, high = _units(train, standardize, pixels, shape is not None)
         self.layout = Layout(names, shift, scale, low, high, shape)

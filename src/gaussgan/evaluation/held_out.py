@@ -34,7 +34,7 @@ class HeldOut:
         score_only: true to measure nothing but the score.
 
     Raises:
-        ConfigError: when there are too few examples to find nearest neighbours.
+        ConfigError: when there are too few examples to find nearest neighbours, or when `features` fails for examples.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class HeldOut:
                 f"data.validation_samples and data.num_examples must be at least {FEWEST}, to find nearest neighbours"
                 f" (got {n})"
             )
+        self._features(train[..., :2, :])  # raises an error early
         self._made: dict[str, Quality] = {}
         self._train_features: Tensor | None = None
 

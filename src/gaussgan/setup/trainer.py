@@ -119,12 +119,15 @@ def check_trainer(trainer: Trainer, callbacks: Mapping[str, Callback], gan: GAN,
     """
     _check_strategy(trainer, gan.replicas)
     _check_minimum_length(trainer, data)
+    evaluation = evaluation_of(trainer)
     try:
-        evaluation_of(trainer).check(gan.generator, data.distribution)
+        evaluation.check(gan.generator, data.distribution)
     except ValueError as error:
         raise ConfigError(f"callbacks.evaluation.{error}") from error
+    if evaluation.features is not None:
+        evaluation.evaluator(data)  # raises an error if the features do not fit the examples
     every = gan.config.get("evaluate_every")
-    check_monitors(callbacks, lambda: evaluation_of(trainer).metrics(gan, data), every)
+    check_monitors(callbacks, lambda: evaluation.metrics(gan, data), every)
     try:
         data.check_shards(trainer.world_size)
     except ValueError as error:
