@@ -24,6 +24,7 @@ from gaussgan.runs import sample_files
 from gaussgan.runs.directory import LAST
 from gaussgan.runs.generate import ROWS, draw, generate
 from gaussgan.runs.record import read_record, write_record
+from gaussgan.runs.sample_files import GAP
 from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]
@@ -128,11 +129,11 @@ def test_pictures_hold_the_pixels(compose: Compose, tmp_path: Path, shape: tuple
     _, height, width = shape
     scale = 64 // max(height, width)
     grid = np.asarray(Image.open(tmp_path / "grid.png"))
-    assert grid.shape[:2] == (3 * (scale * height + 1) - 1, 2 * (scale * width + 1) - 1)
-    assert np.asarray(Image.open(tmp_path / "grid2.png")).shape[1] == 3 * (scale * width + 1) - 1
+    assert grid.shape[:2] == (3 * (scale * height + GAP) - GAP, 2 * (scale * width + GAP) - GAP)
+    assert np.asarray(Image.open(tmp_path / "grid2.png")).shape[1] == 3 * (scale * width + GAP) - GAP
     for i in range(5):
         np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "folder" / f"0000{i}.png")), expected[i])
-        top, left = i // 2 * (scale * height + 1), i % 2 * (scale * width + 1)
+        top, left = i // 2 * (scale * height + GAP), i % 2 * (scale * width + GAP)
         tile = grid[top : top + scale * height, left : left + scale * width]
         np.testing.assert_array_equal(tile[::scale, ::scale], expected[i])
     vectors = np.load(tmp_path / "vectors.npy")

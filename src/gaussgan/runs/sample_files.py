@@ -19,7 +19,7 @@ from gaussgan.config.units import gigabytes
 from gaussgan.runs.files import replacing, writing
 
 KEY = "--out"  # what error messages begin with
-TILE, GAP = 64, 1  # in a grid, small images are enlarged to about TILE pixels; the lines between them
+TILE, GAP = 64, 12  # in a grid, small images are enlarged to about TILE pixels; the width of the space between them
 MOST_PIXELS = 100_000_000  # of one picture
 
 
