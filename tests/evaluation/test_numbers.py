@@ -110,7 +110,7 @@ def test_the_table_shows_infinite_and_small_numbers() -> None:
 def test_the_test_of_memorisation_has_no_baseline_in_the_table() -> None:
     values = {"val/coverage": 0.9, "baseline/val/coverage": 0.95, "val/memorisation": 0.1, "val/memorisation_p": 0.54}
     rows = {name: best for name, _, best in measures(values, ring(8, 1, 0.01), exact=False)}
-    assert rows == {"coverage": "0.9500", "memorisation z (−2: it copies)": "", "memorisation p": ""}
+    assert rows == {"coverage": "0.9500", "memorisation z (low: too close)": "", "memorisation p": ""}
 
 
 @pytest.mark.parametrize("shift", [0.0, 1e3])

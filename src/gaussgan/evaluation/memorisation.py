@@ -21,7 +21,8 @@ class Copying(NamedTuple):
 
     Attributes:
         c_t: the statistic C_T of the paper.
-        z: C_T divided by its standard deviation under the null hypothesis; −2 or less is evidence of copying.
+        z: C_T divided by its standard deviation under the null hypothesis; −2 or less is evidence that the examples
+            are too close to the training examples: copies, or a distribution that is too narrow.
         p: the one-sided p-value Φ(z).
     """
 
@@ -58,6 +59,10 @@ class Memorisation:
     cells). A generator that replays training examples is flagged in 100 of 100 seeds in all these cases. One that
     replays a fifth of its examples is flagged in 81 of 100 seeds with 100 examples in the plane, in 96 with 180
     examples in 64 dimensions, and in 100 with 1,000 examples in 10 dimensions.
+
+    A flag does not prove copying: a generator that is too narrow is flagged, too. An honest Gaussian in the plane with
+    0.8 times the true standard deviation is flagged in 26 of 50 seeds with 800 training, 100 held-out and 100 generated
+    examples; with 0.5 times, in 48.
 
     A generated example with NaN or infinity is left out. If no example is left, or none in a cell that has held-out
     examples, all numbers are NaN.

@@ -137,6 +137,8 @@ def baseline_of(record: Mapping[str, Any], tag: str) -> float | None:
 def name_of(tag: str, record: Mapping[str, Any]) -> str:
     """Return the name of a measure in a sentence or above a chart."""
     name = NAMES.get(tag, tag.removeprefix("val/").replace("_", " ").replace("frechet", "Fréchet distance"))
+    if record.get("val/sliced_w2") is not None:  # a table, where the Fréchet distance is not the score
+        name = name.replace("real images", "real examples")
     return name.replace("to real", "to held-out") if f"baseline/{tag}" in record else name
 
 

@@ -44,7 +44,7 @@ SAMPLES = {  # measures of samples; after val/ they are to choose by, after test
     "recall": "recall",
     "density": "density",
     "coverage": "coverage",
-    "memorisation": "memorisation z (−2: it copies)",
+    "memorisation": "memorisation z (low: too close)",
     "memorisation_p": "memorisation p",
 }
 LOSSES = {"train/loss_d": "discriminator's loss", "train/loss_g": "generator's loss"}
