@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
@@ -110,8 +111,10 @@ NEEDS_EXTRA = ("digits",)  # scikit-learn
     "experiment",
     [pytest.param(name, marks=[pytest.mark.extra] * (name in NEEDS_EXTRA)) for name in options("experiment")],
 )
-def test_every_experiment_takes_two_steps(compose: Compose, experiment: str) -> None:
-    train(compose(f"experiment={experiment}", "trainer.max_steps=2"))
+def test_every_experiment_takes_two_steps(compose: Compose, experiment: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(300, 2)))
+    file = [f"data.path={tmp_path}/rows.npy"] if experiment == "file" else []
+    train(compose(f"experiment={experiment}", "trainer.max_steps=2", *file))
 
 
 @pytest.mark.parametrize(
