@@ -6,8 +6,9 @@ import pytest
 import torch
 from matplotlib.image import AxesImage
 
-from gaussgan.callbacks.image_drawing import nearest, over_time, slerp
+from gaussgan.callbacks.image_drawing import over_time, slerp
 from gaussgan.data.layout import Layout
+from gaussgan.evaluation.pairwise import nearest
 from gaussgan.figures import Verdict, images_figure, mixture_figure, render
 from gaussgan.figures.images import Strip, tiled
 from gaussgan.figures.style import Unit
@@ -32,7 +33,7 @@ def test_the_nearest_training_example_is_the_one_of_all_pairs() -> None:
     train, samples = normal(9_000, 4, generator=rng), normal(20, 4, generator=rng)
     samples[3] = train[8_500]
     distances = (samples.unsqueeze(1) - train).square().sum(-1)
-    assert nearest(samples, train).equal(distances.argmin(-1))
+    assert nearest(samples, train)[1].equal(distances.argmin(-1))
 
 
 def test_an_interpolation_goes_along_a_great_circle() -> None:

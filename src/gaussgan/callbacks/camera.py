@@ -12,6 +12,7 @@ from torch import Tensor
 from gaussgan.config.per_replica import replica_groups
 from gaussgan.data.datamodule import DataModule
 from gaussgan.data.distributions import examples_of
+from gaussgan.data.examples import Examples, layout_of
 from gaussgan.data.gaussian import sample_moments
 from gaussgan.figures.plane import Plane, plane_of, window_of
 from gaussgan.figures.style import aspect
@@ -64,7 +65,8 @@ class Camera:
         true = data.distribution
         self.gaussian = true.gaussian and bool(true.cov.any()) and true.dim <= MAX_MOMENTS
         self.point = not true.cov.any()  # all examples are equal
-        self.image = getattr(getattr(true, "layout", None), "shape", None) is not None
+        layout = layout_of(true)
+        self.image = layout is not None and layout.shape is not None
         d, single = true.dim, gan.replicas == 1
         self.rows = [] if single else _in_turn(gan.config)[: self._most_replicas(d)]
         per = max(1, len(self.rows))
@@ -97,17 +99,15 @@ class Camera:
     def _most_replicas(self, d: int) -> int:
         if self.image:
             return IMAGE_REPLICAS
-        return (
-            max(SAMPLE_REPLICAS, min(MOMENT_REPLICAS, NUMBERS // d**2))
-            if (self.gaussian or self.point)
-            else SAMPLE_REPLICAS
-        )
+        if self.gaussian or self.point:
+            return max(SAMPLE_REPLICAS, min(MOMENT_REPLICAS, NUMBERS // d**2))
+        return SAMPLE_REPLICAS
 
     def _fixed(self, gan: GAN, data: DataModule) -> dict[str, Tensor]:
         true, none = data.distribution, torch.empty(0, dtype=torch.float64)
         n = IMAGES if self.image else min(POINTS, max(IMAGES, NUMBERS // true.dim))
         real = _real(data, n).float()
-        known = not hasattr(true, "layout")
+        known = not isinstance(true, Examples)
         fixed = {
             "real": real,
             "true_mean": true.mean.double() if known else none,
@@ -164,9 +164,8 @@ class Camera:
 def _real(data: DataModule, n: int) -> Tensor:
     """Return n real examples, [n, d]; fewer if there are fewer."""
     rng, true = stream(data.seeds[0], "frames/real"), data.distribution
-    if hasattr(true, "layout"):  # examples from a file
-        rows: Tensor = true.train  # type: ignore[attr-defined]
-        return rows[torch.randperm(len(rows), generator=rng)[:n]]
+    if isinstance(true, Examples):
+        return true.train[torch.randperm(len(true.train), generator=rng)[:n]]
     return examples_of(true, n, rng)
 
 

@@ -24,6 +24,7 @@ from gaussgan.gan.module import GAN
 from gaussgan.gan.optimizers import SGD
 from gaussgan.networks.moments import gaussian_density
 from gaussgan.rng import normal, stream
+from gaussgan.runs.frames import best_samples
 
 GAUSSIAN_EXAMPLES = 100  # number of real examples, and also of generated ones, in a picture of Gaussian data
 MIXTURE_EXAMPLES = 1_000  # the same number in a picture of data that are not Gaussian
@@ -75,9 +76,7 @@ def _mixture(run: Snapshot, real: Tensor, fake: Tensor, verdict: Verdict) -> Fig
     (tag, title), true, history = run.score, run.data.distribution, run.history
     density = true.log_prob if run.evaluator.has_density else None
     modes = (true.modes, true.std) if hasattr(true, "modes") else None  # type: ignore[attr-defined]
-    floor, units = run.baseline(tag), run.units
-    number = None if floor is None else floor.item()
-    return figures.mixture_figure(real, fake, density, verdict, history, tag, title, modes, number, units)
+    return figures.mixture_figure(real, fake, density, verdict, history, tag, title, modes, run.floor(tag), run.units)
 
 
 def _images(run: Snapshot) -> Figure:
@@ -85,12 +84,9 @@ def _images(run: Snapshot) -> Figure:
     layout: Layout = data.distribution.layout  # type: ignore[attr-defined]
     samples, rows = strips(gan, layout, data.distribution.train, data.seeds[0], data.latent_dim)  # type: ignore[attr-defined]
     if frames:
-        recorded = frames["samples_ema" if gan.generator_ema is not None else "samples"]
-        rows.append(over_time(layout, recorded, frames["iterations"].tolist()))
-    floor = run.baseline(tag)
-    number = None if floor is None else floor.item()
+        rows.append(over_time(layout, best_samples(frames), frames["iterations"].tolist()))
     remark = "" if gan.generator_ema is None else "images: by the generator's moving average"
-    return figures.images_figure(samples, rows, run.history, gan.logistic, tag, title, number, remark)
+    return figures.images_figure(samples, rows, run.history, gan.logistic, tag, title, run.floor(tag), remark)
 
 
 def _replicas(run: Snapshot) -> Figure:
@@ -126,7 +122,7 @@ def _replicas(run: Snapshot) -> Figure:
 
 
 def _rows(run: Snapshot) -> Rows:
-    samples, layout = run.frames["samples"][-1], run.data.distribution.layout  # type: ignore[attr-defined]
+    samples, layout = best_samples(run.frames)[-1], run.data.distribution.layout  # type: ignore[attr-defined]
     names = [f"replica {i}" for i in run.frames["replicas"].tolist()]
     return Rows(layout.pixels(samples.float()), names)
 

@@ -20,6 +20,8 @@ from gaussgan.figures.film_panels import draw_line, draw_plane
 from gaussgan.figures.groups import name_groups, shades
 from gaussgan.figures.images import draw_samples
 from gaussgan.figures.verdict import GAME
+from gaussgan.networks.moments import has_closed_form
+from gaussgan.runs.frames import best_samples
 
 
 def film(run: Snapshot) -> Film | None:
@@ -65,7 +67,7 @@ def _left(run: Snapshot, figure: Any) -> Part:
 def _film_of_images(run: Snapshot, figure: Any) -> Part:
     """Draw samples of the generator, or of its moving average if there is one; of replicas, a row for each."""
     frames, layout = run.frames, run.data.distribution.layout  # type: ignore[attr-defined]
-    samples = frames["samples_ema"] if frames["samples_ema"].numel() else frames["samples"]
+    samples = best_samples(frames)
     names = [f"replica {i}" for i in frames["replicas"].tolist()]
     columns = samples.shape[-2] if names else math.isqrt(samples.shape[1] - 1) + 1
     images = [layout.pixels(frame.float().flatten(0, -2)) for frame in samples]
@@ -85,9 +87,7 @@ def _right(run: Snapshot, figure: Any) -> tuple[Part, Any]:
     """Draw losses and distances. Also return a function from the number of a frame to a text with its distance."""
     frames, (tag, _) = run.frames, run.score
     at, values = _distances(run, tag)
-    floor = run.baseline(tag)
-    baseline = None if floor is None else floor.item()
-    update = curves(figure, frames, run.history, run.gan.logistic, tag, (at, values), baseline)
+    update = curves(figure, frames, run.history, run.gan.logistic, tag, (at, values), run.floor(tag))
     iterations = frames["iterations"].tolist()
 
     def text(t: int) -> str:
@@ -99,10 +99,10 @@ def _right(run: Snapshot, figure: Any) -> tuple[Part, Any]:
 
 
 def _distances(run: Snapshot, tag: str) -> tuple[list[float], list[float]]:
-    """Return iterations and the distances there: of the history, and of the frames where their moments are known."""
+    """Return iterations and the distances there: of the history, and of the frames where their moments are exact."""
     known = {row["iteration"]: row[tag] for row in run.history if tag in row}
     frames, true = run.frames, run.data.distribution
-    if tag == "val/w2" and frames["means"].numel():
+    if tag == "val/w2" and frames["means"].numel() and has_closed_form(run.gan.generator):
         w2 = gaussian_w2(true.mean, true.cov, frames["means"], frames["covs"])
         known = {**dict(zip(frames["iterations"].tolist(), w2.tolist(), strict=True)), **known}
     at = sorted(known)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gaussgan.data.layout import Layout
+from gaussgan.evaluation.pairwise import nearest
 from gaussgan.figures.film import chosen_frames
 from gaussgan.figures.images import Strip
 from gaussgan.gan.module import GAN
@@ -14,7 +15,6 @@ from gaussgan.rng import normal, stream
 SAMPLES = 36
 COLUMNS = 18  # of each strip
 ROWS = 2  # interpolations, and latents over time
-CHUNK = 4_096  # training examples whose distances are computed at once
 
 
 def best_generator(gan: GAN) -> nn.Module:
@@ -42,7 +42,7 @@ def strips(gan: GAN, layout: Layout, train: Tensor, seed: int, latent_dim: int) 
 
     samples, ends = images(normal(SAMPLES, latent_dim, generator=rng)), normal(2, ROWS, latent_dim, generator=rng)
     first = samples[:COLUMNS]
-    pairs = torch.stack([first, train[nearest(first, train)]])
+    pairs = torch.stack([first, train[nearest(first, train)[1]]])
     path = slerp(ends[0].unsqueeze(1), ends[1].unsqueeze(1), torch.linspace(0, 1, COLUMNS).view(1, -1, 1))
     between = images(path.flatten(0, 1)).unflatten(0, path.shape[:2])
     return layout.pixels(samples), [
@@ -63,16 +63,6 @@ def over_time(layout: Layout, samples: Tensor, iterations: list[int]) -> Strip:
     rows = layout.pixels(samples[chosen][:, :ROWS].transpose(0, 1).float())
     names = {i: f"{iterations[t]:,}" for i, t in enumerate(chosen)}
     return Strip("fixed latents during training; below: the iteration", rows, names)
-
-
-def nearest(samples: Tensor, train: Tensor) -> Tensor:
-    """Return the index of the nearest training example of each sample, [m, d] and [N, d] → [m]."""
-    best, index = torch.full((len(samples),), torch.inf), torch.zeros(len(samples), dtype=torch.int64)
-    for start in range(0, len(train), CHUNK):
-        distances, where = torch.cdist(samples, train[start : start + CHUNK]).min(-1)
-        closer = distances < best
-        best, index = torch.where(closer, distances, best), torch.where(closer, where + start, index)
-    return index
 
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:

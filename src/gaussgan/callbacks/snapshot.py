@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from gaussgan.data.datamodule import DataModule
-from gaussgan.data.layout import Layout
+from gaussgan.data.examples import layout_of
 from gaussgan.data.loader import Batch
 from gaussgan.evaluation.baseline import baselines_of
 from gaussgan.evaluation.chunked import ChunkedEvaluator
@@ -40,7 +40,7 @@ class Snapshot:
     @property
     def is_images(self) -> bool:
         """True if the examples are images that can be drawn."""
-        layout: Layout | None = getattr(self.data.distribution, "layout", None)
+        layout = layout_of(self.data.distribution)
         return layout is not None and layout.shape is not None and layout.shape[0] in (1, 3)
 
     @property
@@ -54,7 +54,7 @@ class Snapshot:
     @property
     def units(self) -> list[Unit]:
         """The units of the coordinates in a picture of examples from a file; [] for other examples."""
-        layout: Layout | None = getattr(self.data.distribution, "layout", None)
+        layout = layout_of(self.data.distribution)
         if layout is None:
             return []
         if layout.dim > 2:
@@ -64,6 +64,10 @@ class Snapshot:
     def baseline(self, tag: str) -> Tensor | None:
         """Return the baseline of a distance: a number, or one for each replica; None without a baseline."""
         return baselines_of(self.data, self.iterations, self.evaluator).get(baseline_tag(tag))
+
+    def floor(self, tag: str) -> float | None:
+        """Return the baseline of a distance of a single run; None without a baseline."""
+        return None if (value := self.baseline(tag)) is None else value.item()
 
     def batch(self) -> Batch:
         """Return at most 1,000 examples of the first epoch, the first after shuffling, as one batch in float64."""

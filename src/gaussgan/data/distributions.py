@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -156,7 +156,7 @@ def random_gaussian(dim: int, condition_number: float, seed: int) -> AffineGauss
     return AffineGaussian(scales.unsqueeze(-1) * (q * r.diagonal().sign()).T, normal(dim, generator=rng))
 
 
-def examples_of(distribution: Any, n: int, rng: torch.Generator) -> Tensor:
+def examples_of(distribution: Distribution, n: int, rng: torch.Generator) -> Tensor:
     """Draw n examples of a distribution, [n, d], and check that they are finite. All random numbers come from `rng`.
 
     The examples are in float32, or in float64 if the distribution draws in float64.
@@ -174,7 +174,7 @@ def examples_of(distribution: Any, n: int, rng: torch.Generator) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def has_density(distribution: Any) -> bool:
+def has_density(distribution: Distribution) -> bool:
     """Check whether a distribution can compute log p(x)."""
     try:
         return hasattr(distribution, "log_prob") and distribution.log_prob(distribution.mean) is not None
@@ -182,7 +182,7 @@ def has_density(distribution: Any) -> bool:
         return False
 
 
-def name_of(distribution: Any) -> str:
+def name_of(distribution: Distribution) -> str:
     """Return the repr of a distribution, or the name of its class if it defines no repr."""
     kind = type(distribution)
     return kind.__name__ if kind.__repr__ is object.__repr__ else repr(distribution)

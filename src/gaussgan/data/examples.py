@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gaussgan.config.errors import ConfigError
+from gaussgan.data.distributions import Distribution
 from gaussgan.data.gaussian import sample_moments
 from gaussgan.data.layout import Layout, check_shape
 from gaussgan.rng import stream
@@ -141,6 +142,11 @@ class Examples:
             f"images of {' × '.join(map(str, self.layout.shape))}" if self.layout.shape else f"columns {_listed(names)}"
         )
         return f"{self.source}: {sizes[0]} rows to train on, {sizes[1]} to choose by, {sizes[2]} to report by; {of}"
+
+
+def layout_of(distribution: Distribution) -> Layout | None:
+    """Return the meaning of the columns of given examples; None for a known distribution."""
+    return distribution.layout if isinstance(distribution, Examples) else None
 
 
 def _units(

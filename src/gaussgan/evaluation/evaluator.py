@@ -14,14 +14,13 @@ from gaussgan.data.examples import Examples
 from gaussgan.data.gaussian import gaussian_log_prob, is_singular, rounding, sample_moments
 from gaussgan.evaluation.gaussian import gaussian_kl, gaussian_w2
 from gaussgan.evaluation.held_out import HeldOut
-from gaussgan.evaluation.samples import mode_metrics, sliced_w2
+from gaussgan.evaluation.samples import DIRECTIONS, mode_metrics, sliced_w2, unit_vectors
 from gaussgan.gan.objectives import logistic_loss
 from gaussgan.networks.moments import has_closed_form
 from gaussgan.rng import normal, stream
 
 MOMENT_SAMPLES = 10_000  # number of examples that give the moments of a generator without a closed form
 DENSITY_SAMPLES = 1_000  # largest number of real examples, and also of generated ones, at which densities are computed
-DIRECTIONS = 128  # number of random directions for val/sliced_w2
 
 
 class Evaluator:
@@ -188,8 +187,7 @@ class Evaluator:
     def directions(self) -> Tensor:
         """The random unit vectors onto which val/sliced_w2 projects the examples, [..., DIRECTIONS, d]."""
         n, d = DIRECTIONS, self.distribution.dim
-        directions = self._draw(lambda seed: normal(n, d, generator=stream(seed, "validation_directions"))).double()
-        return directions / directions.norm(dim=-1, keepdim=True)
+        return self._draw(lambda seed: unit_vectors(n, d, stream(seed, "validation_directions")))
 
     def _draw_latents(self, n: int) -> Tensor:
         return self._draw(lambda seed: normal(n, self.latent_dim, generator=stream(seed, "validation", n)))

@@ -10,10 +10,7 @@ from torch import Tensor
 
 from gaussgan.evaluation.memorisation import Memorisation
 from gaussgan.evaluation.neighbours import Neighbourhoods
-from gaussgan.evaluation.samples import fid, frechet, sliced_w2
-from gaussgan.rng import normal
-
-DIRECTIONS = 128  # number of random directions for sliced_w2
+from gaussgan.evaluation.samples import DIRECTIONS, fid, frechet, sliced_w2, unit_vectors
 
 
 class Quality:
@@ -41,8 +38,7 @@ class Quality:
     ) -> None:
         self.n = min(samples, held_out.shape[-2], train.shape[-2])
         self.real, self.replayed = (each[..., _choice(each, self.n, rng), :].float() for each in (held_out, train))
-        directions = normal(DIRECTIONS, train.shape[-1], generator=rng).double()
-        self.directions = directions / directions.norm(dim=-1, keepdim=True)
+        self.directions = unit_vectors(DIRECTIONS, train.shape[-1], rng)
         self.is_inception = is_inception
         self.batch = torch.broadcast_shapes(train.shape[:-2], held_out.shape[:-2])
         self.train, self.rng = train, rng

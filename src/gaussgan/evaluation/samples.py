@@ -7,6 +7,9 @@ from torch import Tensor
 
 from gaussgan.data.gaussian import sample_moments
 from gaussgan.evaluation.gaussian import gaussian_w2
+from gaussgan.rng import normal
+
+DIRECTIONS = 128  # number of random directions for sliced_w2
 
 
 def sliced_w2(x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
@@ -28,6 +31,12 @@ def sliced_w2(x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
     """
     x, y = (torch.sort(sample.double() @ directions.double().mT, dim=-2).values for sample in (x, y))
     return (x - y).square().mean((-2, -1)).sqrt()
+
+
+def unit_vectors(n: int, d: int, rng: torch.Generator) -> Tensor:
+    """Draw n random directions: vectors of length 1, [n, d], in float64."""
+    vectors = normal(n, d, generator=rng).double()
+    return vectors / vectors.norm(dim=-1, keepdim=True)
 
 
 def frechet(x: Tensor, y: Tensor) -> Tensor:

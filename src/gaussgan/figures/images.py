@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from torch import Tensor
 
+from gaussgan.data.tiles import grid_of
 from gaussgan.figures.colors import INK, MUTED
 from gaussgan.figures.curves import History, draw_history
 from gaussgan.figures.film import Part
@@ -55,13 +55,7 @@ def tiled(images: Tensor, columns: int) -> np.ndarray:
         images: [n, H, W] or [n, H, W, 3], with numbers in [0, 1].
         columns: the number of images in a row.
     """
-    rows = math.ceil(len(images) / columns)
-    height, width = images.shape[1] + GAP, images.shape[2] + GAP
-    paper = torch.ones(rows * height - GAP, columns * width - GAP, *images.shape[3:], dtype=torch.float64)
-    for i, image in enumerate(images.double().nan_to_num(0.5)):
-        top, left = i // columns * height, i % columns * width
-        paper[top : top + height - GAP, left : left + width - GAP] = image
-    return (paper * 255).round().byte().numpy()
+    return grid_of((images.double().nan_to_num(0.5) * 255).round().byte().numpy(), columns, GAP)
 
 
 def show(figure: Figure, place: Place, picture: np.ndarray, caption: str = "") -> tuple[Axes, AxesImage]:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gaussgan.data.layout import Layout
 from gaussgan.evaluation.gaussian import gaussian_w2
+from gaussgan.figures.plane import Plane
 from gaussgan.figures.verdict import ROUNDING
 from gaussgan.report.run_arrays import pack
 
@@ -61,21 +61,18 @@ class Frames(NamedTuple):
     def replicas(self) -> bool:
         return 4 in (self.samples.ndim, self.covs.ndim)
 
-    def plane(self) -> tuple[Tensor, Tensor]:
-        """Return the point of the plane with coordinates 0, [d], and the plane's axes, [d, 2]."""
-        return self.origin - self.axes @ (self.axes.mT @ self.origin), self.axes
-
-    def project(self, points: Tensor) -> Tensor:
-        """Return coordinates in the plane, [..., d] → [..., 2], in float64; for d = 1, [..., 1]."""
-        return points.double() @ self.axes
+    @property
+    def plane(self) -> Plane:
+        """The plane of the logits. For d = 1, only its method `project` has a meaning."""
+        return Plane.framed(self.origin, self.axes, self.window)
 
     def grid(self) -> Tensor:
         """Return the points at which the logits were computed, [g, g, d], or [g, 1] for d = 1, in float64."""
         g = self.logits.shape[-1]
-        ends = zip(*self.window.tolist(), strict=True)
-        rows = [torch.linspace(low, high, g, dtype=torch.float64) for low, high in ends]
-        zero, axes = self.plane()
-        return zero + torch.stack(torch.meshgrid(*rows, indexing="xy"), -1) @ axes.mT
+        if self.dim > 1:
+            return self.plane.grid(g)
+        low, high = self.window.flatten().tolist()
+        return torch.linspace(low, high, g, dtype=torch.float64).unsqueeze(-1)
 
 
 def read_frames(checkpoint: Mapping[str, Any]) -> Frames | None:
@@ -124,16 +121,6 @@ def _check(frames: Frames) -> None:
         raise ValueError(f"frames.{wrong[0]} does not have the form that a run records")
 
 
-def layout_of(checkpoint: Mapping[str, Any]) -> Layout | None:
-    """Return the meaning of the columns of a run's examples; None if they do not come from a file.
-
-    Raises:
-        ValueError: when the entries do not fit each other.
-    """
-    state = checkpoint["DataModule"].get("layout")
-    return None if state is None else Layout.from_state(state)
-
-
 def picture(frames: Frames, logistic: bool) -> dict[str, Any]:
     """Return what the page draws of each moment, for its script. Each array is a result of `pack`.
 
@@ -146,12 +133,12 @@ def picture(frames: Frames, logistic: bool) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "kind": "line" if frames.dim == 1 else "plane",
         "window": frames.window.tolist(),
-        "real": pack(frames.project(frames.real).float()),
+        "real": pack(frames.plane.project(frames.real).float()),
         "logistic": logistic,
     }
     for name in ("samples", "samples_ema"):
         if (samples := getattr(frames, name)).numel():
-            shown[name] = pack(frames.project(samples).float())
+            shown[name] = pack(frames.plane.project(samples).float())
     if frames.covs.numel() and frames.true_cov.numel():
         shown["learned"] = _moments(frames, frames.means, frames.covs)
         shown["true"] = _moments(frames, frames.true_mean, frames.true_cov)
@@ -173,7 +160,7 @@ def distances(frames: Frames) -> Tensor | None:
 
 def _moments(frames: Frames, mean: Tensor, cov: Tensor) -> dict[str, Any]:
     """Project means, [..., d], and covariances, [..., d, d], onto the plane."""
-    return {"mean": pack(frames.project(mean)), "cov": pack(frames.axes.mT @ cov.double() @ frames.axes)}
+    return dict(zip(("mean", "cov"), map(pack, frames.plane.moments(mean, cov)), strict=True))
 
 
 def _scale(frames: Frames) -> Tensor:
@@ -200,7 +187,7 @@ def _lookup(frames: Frames, logits: Tensor, points: Tensor) -> Tensor:
     In more than two dimensions the points are projected onto the plane first.
     """
     low, high = frames.window
-    share = (frames.project(points) - low) / (high - low)
+    share = (frames.plane.project(points) - low) / (high - low)
     share = share[((share >= 0) & (share <= 1)).all(-1)]
     cell = (share * (logits.shape[-1] - 1)).round().long()
     return logits[cell[:, 0]] if frames.dim == 1 else logits[cell[:, 1], cell[:, 0]]

@@ -19,7 +19,8 @@ from gaussgan.evaluation.spectrum import Step, sgd_players, update_jacobian
 from gaussgan.gan import objectives
 from gaussgan.gan.game import Game
 from gaussgan.networks.moments import has_closed_form
-from gaussgan.report.run_frames import Frames, layout_of
+from gaussgan.report.run_frames import Frames
+from gaussgan.runs.checkpoint import saved_layout
 from gaussgan.runs.load import trained_networks
 from gaussgan.runs.trust import GAME, check_trusted
 
@@ -65,7 +66,7 @@ def spectra(checkpoint: dict[str, Any], frames: Frames, directory: Path) -> Spec
         ConfigError: when the configuration names a class that does not belong to this package.
     """
     size = frames.theta.shape[-1] if frames.theta.numel() else 0
-    if not 0 < size <= MAX_PARAMETERS or frames.replicas or layout_of(checkpoint) is not None:
+    if not 0 < size <= MAX_PARAMETERS or frames.replicas or saved_layout(checkpoint) is not None:
         return None
     config = checkpoint["config"]
     check_trusted(config, directory)
@@ -126,7 +127,7 @@ def log_density(checkpoint: dict[str, Any], frames: Frames, directory: Path) -> 
     Raises:
         ConfigError: when the configuration names a class that does not belong to this package.
     """
-    if not (frames.logits.numel() and frames.covs.numel()) or frames.replicas or layout_of(checkpoint) is not None:
+    if not (frames.logits.numel() and frames.covs.numel()) or frames.replicas or saved_layout(checkpoint) is not None:
         return None
     config = checkpoint["config"]
     check_trusted(config, directory)
@@ -134,7 +135,8 @@ def log_density(checkpoint: dict[str, Any], frames: Frames, directory: Path) -> 
     networks = trained_networks(checkpoint, frames.dim, on_meta=True)
     if not has_density(distribution) or not has_closed_form(networks["generator"]):
         return None
-    origin, axes = frames.plane()
+    axes = frames.axes
+    origin = frames.origin - axes @ (axes.mT @ frames.origin)  # the point of the plane with coordinates 0
     shift, covs = frames.means.double() - origin, frames.covs.double()
     bad = is_singular(covs) | ~covs.isfinite().all(-1).all(-1) | ~shift.isfinite().all(-1)
     covs = torch.where(bad[:, None, None], torch.eye(frames.dim, dtype=torch.float64), covs)

@@ -14,6 +14,7 @@ from torch import Tensor
 from gaussgan.data.layout import Layout
 from gaussgan.figures.images import tiled
 from gaussgan.report.run_frames import Frames
+from gaussgan.runs.frames import best_samples
 
 SMALL = 24_000  # bytes of a sheet; a larger one is saved as JPEG
 
@@ -21,21 +22,23 @@ SMALL = 24_000  # bytes of a sheet; a larger one is saved as JPEG
 def image_sheets(frames: Frames, layout: Layout) -> dict[str, Any]:
     """Return a sheet of the generated images at each moment, and one of real images, as data URIs.
 
-    Replicas have one row of images each.
+    The images are those of the generator's moving average if there is one. Replicas have one row of images each.
     """
 
     def sheet(x: Tensor, columns: int) -> str:
         return _uri(tiled(layout.pixels(x), columns))
 
     real = frames.real
-    samples = frames.samples.flatten(1, 2) if frames.replicas else frames.samples
+    each = best_samples(frames._asdict())
+    samples = each.flatten(1, 2) if frames.replicas else each
     n = samples.shape[1]
-    columns = frames.samples.shape[2] if frames.replicas else math.isqrt(n - 1) + 1
+    columns = each.shape[2] if frames.replicas else math.isqrt(n - 1) + 1
     return {
         "kind": "images",
         "sheets": [sheet(x, columns) for x in samples],
         "real": sheet(real[:n], columns),
         "columns": columns,
+        "by": "the moving average" if frames.samples_ema.numel() else "the generator",
     }
 
 

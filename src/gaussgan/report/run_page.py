@@ -21,12 +21,12 @@ from gaussgan.report.collect import RunDirectory
 from gaussgan.report.finals import figure_of
 from gaussgan.report.page import PAGE, command, environment
 from gaussgan.report.run_arrays import pack
-from gaussgan.report.run_frames import Frames, distances, layout_of, picture, read_frames
+from gaussgan.report.run_frames import Frames, distances, picture, read_frames
 from gaussgan.report.run_game import is_logistic, log_density, spectra
 from gaussgan.report.run_images import image_sheets, units
 from gaussgan.report.run_record import changed_settings, facts, headline, measures
 from gaussgan.report.values import readable
-from gaussgan.runs.checkpoint import read_checkpoint
+from gaussgan.runs.checkpoint import read_checkpoint, saved_layout
 from gaussgan.runs.directory import LAST
 from gaussgan.runs.files import write_whole
 
@@ -120,7 +120,7 @@ def _data(
     found: dict[str, Any] = {}
     if frames is not None and checkpoint is not None:
         found["iterations"] = frames.iterations.tolist()
-        layout = layout_of(checkpoint)
+        layout = saved_layout(checkpoint)
         if layout is not None and layout.shape is not None:
             sheets = attempt("The images cannot be drawn", lambda: image_sheets(frames, layout))
             found |= {"picture": sheets} if sheets else {}

@@ -18,6 +18,7 @@ from gaussgan.config.dotted import flatten
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.per_replica import entries
 from gaussgan.config.schema import OPTIONAL, RULES
+from gaussgan.data.layout import Layout
 from gaussgan.gan.state import TAGS
 from gaussgan.runs.files import replacing
 from gaussgan.runs.frames import check_frames
@@ -77,6 +78,16 @@ def expecting_checkpoint(path: str | Path) -> Iterator[None]:
     except Exception as error:
         reason = f"{type(error).__name__}: {one_line(error):.200}"
         raise ConfigError(f"{path} is damaged or is not a gaussgan checkpoint ({reason})") from error
+
+
+def saved_layout(checkpoint: Mapping[str, Any]) -> Layout | None:
+    """Return the meaning of the columns of a run's examples; None if they do not come from a file.
+
+    Raises:
+        ValueError: when the entries do not fit each other.
+    """
+    state = checkpoint["DataModule"].get("layout")
+    return None if state is None else Layout.from_state(state)
 
 
 def save_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:

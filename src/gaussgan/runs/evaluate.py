@@ -58,12 +58,12 @@ def measure(run: Run, trust: bool = False) -> dict[str, float]:
             examples is gone or has changed, memory is short, or the network of `features` is not trusted.
     """
     if not trust:
-        check_trusted(run.config, run.directory, ["features"])
+        check_trusted(run.config["callbacks"]["evaluation"], run.directory, ["features"])
     try:
         if run.layout is not None:
             _ = run.distribution  # checks that the examples are the same
         data, evaluation = instantiate(run.config["data"]), run.config["callbacks"]["evaluation"]
-        evaluator = evaluator_of(data, evaluation.get("quality"), instantiate(run.config.get("features")) or None)
+        evaluator = evaluator_of(data, evaluation.get("quality"), instantiate(evaluation.get("features")) or None)
         values = distances_with_average(evaluator, run.generator, run.generator_ema)
         values |= evaluator.quality(run.generator)
         values |= reported_with_average(evaluator, run.generator, run.generator_ema)
@@ -89,7 +89,7 @@ def compare(run: Run, sizes: Sequence[int] = SIZES, permutations: int = 199, see
         permutations: the number of permutations in the permutation test.
         seed: the seed of the new examples and of the tests.
     """
-    network = run.generator if run.generator_ema is None else run.generator_ema
+    network = run.best_generator
     limit = len(run.distribution.report) if isinstance(run.distribution, Examples) else max(sizes)
     for n in dict.fromkeys(min(n, limit) for n in sizes):
         real = examples_of(run.distribution, n, stream(seed, "evaluation_real", n))

@@ -15,6 +15,11 @@ FIXED = ("real", "true_mean", "true_cov", "window", "origin", "axes", "replicas"
 Frames = Mapping[str, Tensor]
 
 
+def best_samples(frames: Frames) -> Tensor:
+    """Return the samples of the generator's moving average if there are any, else those of the generator."""
+    return frames["samples_ema"] if frames["samples_ema"].numel() else frames["samples"]
+
+
 def check_frames(frames: Frames, done: int, like: Frames | None = None) -> None:
     """Check the entry "frames" of a checkpoint.
 

@@ -55,7 +55,7 @@ def draw(run: Run, seed: int = 0, average: bool = True) -> Iterator[Tensor]:
         seed: the seed of the latents. It is not the seed of the run.
         average: true to use the moving average of the generator, if the run kept one.
     """
-    generator = run.generator if run.generator_ema is None or not average else run.generator_ema
+    generator = run.best_generator if average else run.generator
     k, d, placed = run.config["data"]["latent_dim"], _dim(run), next(generator.parameters())
     rows, i = max(1, min(ROWS, NUMBERS // max(k, d))), 0
     while True:

@@ -19,7 +19,7 @@ from gaussgan.data.examples import Examples
 from gaussgan.data.layout import Layout
 from gaussgan.data.source import source_of
 from gaussgan.networks.build import build_networks
-from gaussgan.runs.checkpoint import expecting_checkpoint, read_checkpoint
+from gaussgan.runs.checkpoint import expecting_checkpoint, read_checkpoint, saved_layout
 from gaussgan.runs.directory import LAST
 from gaussgan.runs.replica_checkpoint import single_checkpoint
 from gaussgan.runs.trust import check_trusted
@@ -38,6 +38,11 @@ class Run:
     known: Distribution | None  # the distribution of the data; None for given examples
     layout: Layout | None = None  # the meaning of the columns of given examples; None for a known distribution
     fingerprint: str = ""  # of the given examples
+
+    @property
+    def best_generator(self) -> nn.Module:
+        """The moving average of the generator if the run kept one, else the generator."""
+        return self.generator if self.generator_ema is None else self.generator_ema
 
     @cached_property
     def distribution(self) -> Distribution:
@@ -91,8 +96,7 @@ def _load(directory: Path, state: dict[str, Any], replica: int | None, trust: bo
     config = state["config"]
     if not trust:
         check_trusted(config, directory)
-    of_data = state["DataModule"]
-    layout = Layout.from_state(of_data["layout"]) if "layout" in of_data else None
+    layout = saved_layout(state)
     known = source_of(config["data"]) if layout is None else None
     dim = layout.dim if layout is not None else known.dim  # type: ignore[union-attr]
     modules = trained_networks(state, dim, on_meta=not trust)
@@ -106,7 +110,7 @@ def _load(directory: Path, state: dict[str, Any], replica: int | None, trust: bo
         iterations,
         known,
         layout,
-        of_data.get("fingerprint", ""),
+        state["DataModule"].get("fingerprint", ""),
     )
 
 

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from itertools import chain
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.units import gigabytes
+from gaussgan.data.tiles import grid_of
 from gaussgan.runs.files import replacing, writing
 
 KEY = "--out"  # what error messages begin with
@@ -78,12 +78,8 @@ def write_grid(path: Path, images: Iterable[np.ndarray], n: int, columns: int, h
             f"--n must be smaller for one picture, which may have {MOST_PIXELS:,} pixels, or {KEY} must be a folder"
             f" (got {n:,} images, {pixels:,} pixels)"
         )
-    picture: Any = None
-    for i, image in enumerate(chain.from_iterable(images)):
-        if picture is None:
-            picture = np.full((rows * down - GAP, columns * across - GAP, *image.shape[2:]), 255, dtype=np.uint8)
-        top, left = i // columns * down, i % columns * across
-        picture[top : top + scale * height, left : left + scale * width] = image.repeat(scale, 0).repeat(scale, 1)
+    enlarged = np.concatenate([*images]).repeat(scale, 1).repeat(scale, 2)
+    picture = grid_of(enlarged, columns, GAP)
     with replacing(path, KEY) as temporary:
         Image.fromarray(picture).save(temporary, format="png")
 

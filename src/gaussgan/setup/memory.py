@@ -18,7 +18,8 @@ from gaussgan.data.examples import Examples
 from gaussgan.data.sampler import CHUNK as ROWS
 from gaussgan.data.source import counted, source_of
 from gaussgan.evaluation.chunked import CHUNK
-from gaussgan.evaluation.evaluator import DIRECTIONS, MOMENT_SAMPLES
+from gaussgan.evaluation.evaluator import MOMENT_SAMPLES
+from gaussgan.evaluation.samples import DIRECTIONS
 from gaussgan.machine import available_memory
 from gaussgan.networks.build import build_networks
 

@@ -127,7 +127,7 @@ const drawings = (data) => {
   const load = (source) => Object.assign(new Image(), { src: source, onload: () => dispatchEvent(new Event("resize")) });
   const sheets = shown.kind === "images" ? shown.sheets.map(load) : [], originals = shown.kind === "images" ? load(shown.real) : null;
   const images = (panel, { near }) => {
-    panel.legend([{ name: "left: generated from fixed latents, right: real", color: ink.muted, dot: true }]);
+    panel.legend([{ name: `left: by ${shown.by}, from fixed latents; right: real`, color: ink.muted, dot: true }]);
     const c = panel.context, box = panel.canvas.getBoundingClientRect(), density = devicePixelRatio || 1;
     panel.canvas.width = box.width * density;
     panel.canvas.height = box.height * density;
