@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from omegaconf import DictConfig
@@ -194,3 +195,16 @@ def test_the_first_of_two_processes_records(compose: Compose) -> None:
     ours, theirs = frames_of(both), frames_of(one)
     for key, value in ours.items():
         torch.testing.assert_close(value, theirs[key], rtol=1e-3, atol=1e-3)
+
+
+def test_images_of_two_channels_are_drawn_as_points(
+    compose: Compose, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    np.save(tmp_path / "two.npy", np.random.default_rng(0).normal(size=(100, 2, 3, 3)))
+    two = ("data=file", f"data.path={tmp_path}/two.npy", "data.shape=[2,3,3]", "callbacks=[default,animation]")
+    cfg = compose(*two, "trainer.max_steps=3", "logger=none")
+    train(cfg)
+    assert "could not be drawn" not in caplog.text
+    assert (Path(cfg.run_dir) / "figures" / "final.png").exists()
+    frames = torch.load(Path(cfg.run_dir) / LAST, weights_only=True)["frames"]
+    assert frames["logits"].shape[1:] == (40, 40)

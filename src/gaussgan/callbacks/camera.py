@@ -66,7 +66,7 @@ class Camera:
         self.gaussian = true.gaussian and bool(true.cov.any()) and true.dim <= MAX_MOMENTS
         self.point = not true.cov.any()  # all examples are equal
         layout = layout_of(true)
-        self.image = layout is not None and layout.shape is not None
+        self.image = layout is not None and layout.drawable
         d, single = true.dim, gan.replicas == 1
         self.rows = [] if single else _in_turn(gan.config)[: self._most_replicas(d)]
         per = max(1, len(self.rows))

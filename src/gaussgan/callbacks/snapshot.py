@@ -41,7 +41,7 @@ class Snapshot:
     def is_images(self) -> bool:
         """True if the examples are images that can be drawn."""
         layout = layout_of(self.data.distribution)
-        return layout is not None and layout.shape is not None and layout.shape[0] in (1, 3)
+        return layout is not None and layout.drawable
 
     @property
     def score(self) -> tuple[str, str]:

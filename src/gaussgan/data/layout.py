@@ -47,6 +47,11 @@ class Layout:
         """d, the number of columns."""
         return len(self.names)
 
+    @property
+    def drawable(self) -> bool:
+        """True if examples can be drawn as images: they are images of one or three channels."""
+        return self.shape is not None and self.shape[0] in (1, 3)
+
     def light(self, x: Tensor) -> Tensor:
         """Return examples with 0 for `low` and 1 for `high`, [..., d], in float64. They are not clamped to [0, 1]."""
         return (self.original(x) - self.low) / (self.high - self.low).where(self.high > self.low, 1)
@@ -57,7 +62,7 @@ class Layout:
         Raises:
             ValueError: when the examples are not images of one or three channels.
         """
-        if self.shape is None or self.shape[0] not in (1, 3):
+        if self.shape is None or not self.drawable:
             raise ValueError("data.shape must be [1, H, W] or [3, H, W] to draw examples as images")
         images = self.light(x).clamp(0, 1).unflatten(-1, self.shape)
         return images.squeeze(-3) if self.shape[0] == 1 else images.movedim(-3, -1)

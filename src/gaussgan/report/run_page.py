@@ -121,7 +121,7 @@ def _data(
     if frames is not None and checkpoint is not None:
         found["iterations"] = frames.iterations.tolist()
         layout = saved_layout(checkpoint)
-        if layout is not None and layout.shape is not None:
+        if layout is not None and layout.drawable:
             sheets = attempt("The images cannot be drawn", lambda: image_sheets(frames, layout))
             found |= {"picture": sheets} if sheets else {}
         else:

@@ -104,7 +104,7 @@ def generate(
     layout, d = run.layout, _dim(run)
     counted = _Counted(draw(run, seed, average), n)
     if suffix in (".png", FOLDER):
-        if layout is None or layout.shape is None or layout.shape[0] not in (1, 3):
+        if layout is None or layout.shape is None or not layout.drawable:
             raise ConfigError(
                 f"{KEY} must end in .npy or .csv for this run, because its examples are not images with 1 or 3 channels"
                 f" (data.shape); a picture or a folder of pictures needs them (got {out})"
