@@ -152,6 +152,10 @@ def test_a_run_goes_on_after_a_stop_but_not_on_other_rows(compose: Compose, path
     ]
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
+    moved = file.rename(tmp_path / "moved.csv")
+    assemble(compose(*on(str(moved), *goes_on[-1:]), name="moved"))
+    moved.rename(file)
+
     lines = file.read_text().splitlines()
     lines[5] = "1.0,2.0,0"
     file.write_text("\n".join(lines))

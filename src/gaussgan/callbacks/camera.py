@@ -23,7 +23,7 @@ from gaussgan.networks.replicas import Replicas
 from gaussgan.rng import normal, stream
 
 POINTS, IMAGES = 300, 36  # largest number of samples in a frame
-NUMBERS = 3_000  # largest number of numbers in the samples of a frame, if they are no images
+NUMBERS = 3_000  # largest number of numbers in the samples of a frame, if they are not images
 IMAGE_REPLICAS, SAMPLE_REPLICAS, MOMENT_REPLICAS = 8, 8, 100  # largest number of replicas in a frame
 MOMENT_LATENTS = 2_000  # latents that give the moments of a generator without a closed form; fewer for replicas
 MAX_MOMENTS = 32  # no moments in more dimensions

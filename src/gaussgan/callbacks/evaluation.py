@@ -56,8 +56,8 @@ class Evaluation(Callback):
             replicas those of `Evaluator.optimality` do. If false, they are measured after epochs 1, 2, 5, 10, 20, … and
             at the end, and are NaN in the other rows of `history`. If true, they are measured in every evaluation. In a
             single run, those of `optimality` always are.
-        quality: whether the measures of `Quality`, such as coverage, are wanted. None for those data of which only
-            examples are known.
+        quality: whether the measures of `Quality`, such as coverage, are wanted. None: only for data
+            without a known distribution.
         features: maps examples to features, in which the measures of samples are computed; None for none.
     """
 

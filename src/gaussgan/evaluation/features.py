@@ -121,7 +121,7 @@ class Inception(nn.Module):
 
 
 def _checked(module: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Return a module's output for a chunk of examples. Raise an error of one line if it is no features."""
+    """Return a module's output for a chunk of examples. Raise an error of one line if the output is wrong."""
     name, given = type(module).__name__, f"for {list(x.shape)}"
     try:
         features = module(x)

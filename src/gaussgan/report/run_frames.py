@@ -127,7 +127,7 @@ def picture(frames: Frames, logistic: bool) -> dict[str, Any]:
     Examples, means and covariances are projected onto the plane.
 
     Args:
-        frames: the frames of a run whose examples are no images.
+        frames: the frames of a run whose examples are not images.
         logistic: true if the sigmoid of a logit is a probability.
     """
     shown: dict[str, Any] = {

@@ -45,7 +45,10 @@ def check_checkpoint(cfg: DictConfig, gan: GAN, data: DataModule, trainer: Train
             f"ckpt_path: {path} comes from a version of gaussgan that draws other random numbers for the same seed;"
             " finish the run with that version, or start a new run"
         )
-    if differing := differences(checkpoint["config"], gan.config):
+    differing = differences(checkpoint["config"], gan.config)
+    if isinstance(data.distribution, Examples):
+        differing.pop("data.path", None)  # a file may move, because its rows are compared below
+    if differing:
         typed = flatten(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
         key = min(differing, key=lambda key: "${" in str(typed.get(key)))  # prefer a key that the user set directly
         theirs, ours = differing[key]
