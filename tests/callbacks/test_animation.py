@@ -11,13 +11,15 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from gaussgan.callbacks import animation
+from gaussgan.callbacks.filming import distances_of
+from gaussgan.callbacks.pictures import snapshot_of
 from gaussgan.config.errors import ConfigError
 from gaussgan.figures.film import MOST, chosen_frames
 from gaussgan.figures.film_files import save_gif, save_mp4
 from gaussgan.runs.directory import LAST
 from gaussgan.runs.record import read_record
 from gaussgan.setup.assemble import assemble
-from gaussgan.train import train
+from gaussgan.train import fit, train
 
 Compose = Callable[..., DictConfig]
 SMALL = ("callbacks=[default,animation]", "data.num_examples=100", "trainer.max_epochs=2", "logger=none")
@@ -103,6 +105,18 @@ def test_a_resumed_run_makes_the_same_film(compose: Compose) -> None:
     theirs = gif(again)
     for ours, other in zip(gif(whole), theirs, strict=True):
         assert (abs(ours - other) > 8).any(-1).mean() < 0.001  # mean losses differ in their last bits
+
+
+def test_a_film_adds_distances_of_frames_only_where_they_are_exact(compose: Compose) -> None:
+    """The moments of 2,000 samples give another distance than the 10,000 of an evaluation."""
+    for generator, is_exact in (("linear", True), ("mlp", False)):
+        cfg = compose(*SMALL, f"generator={generator}", name=generator)
+        gan, data, trainer = assemble(cfg)
+        fit(gan, data, trainer)
+        run = snapshot_of(trainer, gan, trainer.global_step)
+        iterations, _ = distances_of(run, "val/w2")
+        frames = run.frames["iterations"].tolist() if is_exact else []
+        assert iterations == sorted({*frames, *(row["iteration"] for row in run.history)})
 
 
 def test_a_diverged_run_has_a_film(compose: Compose, caplog: pytest.LogCaptureFixture) -> None:

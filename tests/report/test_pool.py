@@ -4,7 +4,9 @@ import math
 
 import pandas as pd
 
+from gaussgan.report.compare import compare
 from gaussgan.report.pool import add_scores, pool
+from gaussgan.report.verdict import sentences
 
 
 def test_a_diverged_run_counts_as_infinite_also_against_the_rows_to_report_by() -> None:
@@ -20,3 +22,12 @@ def test_a_diverged_run_counts_as_infinite_also_against_the_rows_to_report_by() 
     assert math.isinf(setting.reported)
     ((setting,), _) = pool(frame[:1], [])
     assert setting.reported == 1
+
+
+def test_the_answer_names_the_baseline_and_the_distance_to_rows_to_report_by() -> None:
+    columns = {"val/sliced_w2": 0.3, "test/sliced_w2": 0.5, "baseline/val/sliced_w2": 0.1}
+    frame = pd.DataFrame({"status": ["completed"], "seed": [0], "run": [0], "replica": [-1], **columns})
+    frame = frame.assign(**{"train/loss_d": 0.7, "train/loss_g": 0.7, "examples_per_second": 1.0})
+    text = " ".join(sentences(compare(frame, [])))
+    assert "val/sliced_w2 is 0.3, 3 times the 0.1 of the baseline, which is the distance of training rows." in text
+    assert "Against the rows to report by, which nothing was chosen by, it is 0.5." in text

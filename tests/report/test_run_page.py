@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from gaussgan.callbacks.drawing import Snapshot
+from gaussgan.data.layout import Layout
 from gaussgan.evaluation.gaussian import gaussian_w2
 from gaussgan.evaluation.spectrum import linearised, update_jacobian
 from gaussgan.report.run_arrays import pack, unpack
@@ -314,20 +315,28 @@ def test_a_file_of_points_is_drawn_in_its_own_units(compose: Compose, tmp_path: 
     assert "spectrum" not in data
 
 
-def test_images_are_drawn_as_sheets(compose: Compose, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "more, name, by",
+    [
+        ([], "samples", "the generator"),
+        (["ema_half_life=50"], "samples_ema", "the moving average"),
+    ],
+)
+def test_images_are_drawn_as_sheets(compose: Compose, tmp_path: Path, more: list[str], name: str, by: str) -> None:
     images = np.random.default_rng(0).uniform(-1, 1, (60, 12)).astype(np.float32)
     np.save(tmp_path / "images.npy", images)
     given = ("data=file", f"data.path={tmp_path}/images.npy", "data.shape=[3,2,2]", "data.standardize=false")
-    cfg = compose(*given, "generator=mlp", "trainer.max_epochs=1", "logger=none")
+    cfg = compose(*given, *more, "generator=mlp", "trainer.max_epochs=1", "logger=none")
     train(cfg)
     _, data = page_of(cfg)
     picture = data["picture"]
+    assert picture["by"] == by
     assert picture["kind"] == "images"
     assert len(picture["sheets"]) == len(data["iterations"])
-    frames = torch.load(Path(cfg.run_dir) / LAST, weights_only=True)["frames"]
-    sheet = np.asarray(Image.open(BytesIO(b64decode(picture["real"].split(",")[1]))))
+    checkpoint = torch.load(Path(cfg.run_dir) / LAST, weights_only=True)
+    frames, layout = checkpoint["frames"], Layout.from_state(checkpoint["DataModule"]["layout"])
     side = picture["columns"]
-    assert sheet.shape == (3 * side - 1, 3 * side - 1, 3)
-    low, high = images.min(0), images.max(0)
-    pixels = ((frames["real"][0].numpy() - low) / (high - low)).reshape(3, 2, 2).transpose(1, 2, 0)
-    assert sheet[:2, :2].shape == pixels.shape
+    for drawn, x in ((picture["real"], frames["real"][0]), (picture["sheets"][-1], frames[name][-1, 0])):
+        sheet = np.asarray(Image.open(BytesIO(b64decode(drawn.split(",")[1]))))
+        assert sheet.shape == (3 * side - 1, 3 * side - 1, 3)
+        np.testing.assert_allclose(sheet[:2, :2] / 255, layout.pixels(x.float()).numpy(), atol=0.5 / 255 + 1e-6)

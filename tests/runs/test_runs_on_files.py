@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +98,13 @@ def test_a_generator_that_replays_training_rows_is_flagged(compose: Compose, pat
 
 
 def test_a_run_records_both_held_out_parts_beside_their_baselines(
-    compose: Compose, path: str, capsys: pytest.CaptureFixture
+    compose: Compose, path: str, capsys: pytest.CaptureFixture, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     cfg = compose(*on(path, "ema_half_life=5"))
     score = train(cfg)
     record: Any = read_record(Path(cfg.run_dir))
+    assert "measures compare 320 generated rows with as many rows that are held out" in caplog.text
     assert score == record["val/sliced_w2"]
     assert record["val/w2"] is record["mle/w2"] is None
     names = ("sliced_w2", "frechet", "energy", "precision", "recall", "density", "coverage")
@@ -115,10 +118,18 @@ def test_a_run_records_both_held_out_parts_beside_their_baselines(
     assert "training rows" in printed
 
     run = load_run(cfg.run_dir)
+    _, data, _ = assemble(cfg)
+    averaged: Any = evaluator_of(data).reported(run.best_generator)
+    for tag, value in averaged.items():
+        assert record[f"{tag}_ema"] == pytest.approx(value.item(), rel=1e-6), tag
+    assert record["test/sliced_w2_ema"] != record["test/sliced_w2"]
     values = measure(run)
     for tag, value in values.items():
         assert value == pytest.approx(record[tag], rel=1e-6), tag
     assert [verdict.n for verdict in compare(run, sizes=(50, 1_000), permutations=19)] == [50, 400]
+    alone, raw = replace(run, generator=run.best_generator, generator_ema=None), replace(run, generator_ema=None)
+    ours, theirs, other = (next(compare(each, (50,), 19)).energy for each in (run, alone, raw))
+    assert ours == theirs != other
 
 
 def test_replicas_equal_single_runs(compose: Compose, path: str) -> None:

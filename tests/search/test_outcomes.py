@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gaussgan.runs.record import REPLICAS, write_record, write_table
-from gaussgan.search.outcomes import known_objectives, outcomes, trial_numbers
+from gaussgan.search.outcomes import known_objectives, outcomes, reported, trial_numbers
 
 
 def row(w2: float, status: str = "completed", mle: float = 0.1) -> dict[str, object]:
@@ -62,3 +62,12 @@ def test_the_numbers_of_all_rows_are_those_of_metrics_json(tmp_path: Path) -> No
     assert numbers["share_log2"] == pytest.approx(2 / 3)
     assert numbers["val/w2"] == pytest.approx(0.2)
     assert {*numbers} <= {*known_objectives([*numbers])}
+
+
+def test_the_values_to_report_by_are_those_of_the_other_part_of_the_rows(tmp_path: Path) -> None:
+    rows = [{"status": "completed", "val/sliced_w2": 0.1 * i, "test/sliced_w2": 0.2 * i} for i in (1, 2, 3)]
+    (found,) = outcomes(written(tmp_path, *rows), 1, ["score", "val/sliced_w2_p10"], ["minimize"] * 2)
+    assert found.values == pytest.approx([0.2, 0.12])
+    assert reported(found, ["score", "val/sliced_w2_p10"]).values == pytest.approx([0.4, 0.24])
+    known = outcomes(written(tmp_path, row(0.3)), 1, ["score"], ["minimize"])[0]
+    assert reported(known, ["score"]).values == [0.3]

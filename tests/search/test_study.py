@@ -3,6 +3,7 @@
 
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ from optuna.trial import TrialState, create_trial
 
 from gaussgan.config.errors import ConfigError
 from gaussgan.runs.study import STUDY
+from gaussgan.search.final import DEFAULT, Final
 from gaussgan.search.grid import Grid
+from gaussgan.search.outcomes import Outcome
 from gaussgan.search.space import Space
 from gaussgan.search.study import begin_generation, open_study, propose, purpose_of, quiet, trials_of
 
@@ -122,3 +125,15 @@ def test_foreign_trials_are_left_alone(tmp_path: Path) -> None:
         grow(study := opened(tmp_path), SAMPLERS["random"], 1)
         study.add_trial(create_trial(value=1.0, params={"x": 0.5}, distributions={"x": FloatDistribution(0, 1)}))
         assert len(trials_of(study)) == 6
+
+
+def test_the_end_of_a_search_is_measured_against_the_rows_to_report_by() -> None:
+    numbers = {"val/sliced_w2": 0.2, "val/sliced_w2_median": 0.2, "test/sliced_w2_median": 0.4}
+    found = Outcome([0.2], numbers=numbers)
+    recipes = SimpleNamespace(space=SimpleNamespace(lines=lambda _: []), first={}, lines=lambda _: ["a=1"])
+    options: Any = SimpleNamespace(objectives=["score"])
+    final: Any = Final(None, recipes, None, options, [0], ["median val/sliced_w2"])  # type: ignore[arg-type]
+    final.launch = lambda values, seeds: dict.fromkeys(values, found._replace(values=[0.2]))
+    trial = SimpleNamespace(number=7, params={})
+    results = final.run_beside_default([trial], range(3))
+    assert results[7].values == results[DEFAULT].values == pytest.approx([0.4])

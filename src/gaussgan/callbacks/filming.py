@@ -86,7 +86,7 @@ def _path(run: Snapshot, figure: Any) -> Part:
 def _right(run: Snapshot, figure: Any) -> tuple[Part, Any]:
     """Draw losses and distances. Also return a function from the number of a frame to a text with its distance."""
     frames, (tag, _) = run.frames, run.score
-    at, values = _distances(run, tag)
+    at, values = distances_of(run, tag)
     update = curves(figure, frames, run.history, run.gan.logistic, tag, (at, values), run.floor(tag))
     iterations = frames["iterations"].tolist()
 
@@ -98,7 +98,7 @@ def _right(run: Snapshot, figure: Any) -> tuple[Part, Any]:
     return update, text
 
 
-def _distances(run: Snapshot, tag: str) -> tuple[list[float], list[float]]:
+def distances_of(run: Snapshot, tag: str) -> tuple[list[float], list[float]]:
     """Return iterations and the distances there: of the history, and of the frames where their moments are exact."""
     known = {row["iteration"]: row[tag] for row in run.history if tag in row}
     frames, true = run.frames, run.data.distribution
