@@ -27,21 +27,27 @@ def main() -> None:
         "--tag", metavar="NAME", action="append", default=[], help="use only runs with this tag; may be repeated"
     )
     parser.add_argument(
+        "--by",
+        metavar="MEASURE",
+        help="compare the runs by this measure, such as val/modes or test/recall (default: the score of the runs)",
+    )
+    parser.add_argument(
         "--out",
         metavar="DIR",
         type=Path,
-        help="where to write the two files (default: DIR; with several, --where or --tag, a new one in logs/reports)",
+        help="where to write the two files (default: DIR; with several, --where, --tag or --by, a new directory in"
+        " logs/reports)",
     )
     arguments = parser.parse_args()
     directories, out = arguments.directories, arguments.out
     if out is None:
         new = Path("logs", "reports", f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}")
-        whole = len(directories) == 1 and not (arguments.where or arguments.tag)
+        whole = len(directories) == 1 and not (arguments.where or arguments.tag or arguments.by)
         out = directories[0] if whole else new  # a part of a sweep does not replace the report of the sweep
 
     from gaussgan.report.write import write_report
 
-    write_report(directories, out, arguments.where, arguments.tag)
+    write_report(directories, out, arguments.where, arguments.tag, arguments.by)
 
 
 if __name__ == "__main__":

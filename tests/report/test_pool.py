@@ -29,5 +29,5 @@ def test_the_answer_names_the_baseline_and_the_distance_to_rows_to_report_by() -
     frame = pd.DataFrame({"status": ["completed"], "seed": [0], "run": [0], "replica": [-1], **columns})
     frame = frame.assign(**{"train/loss_d": 0.7, "train/loss_g": 0.7, "examples_per_second": 1.0})
     text = " ".join(sentences(compare(frame, [])))
-    assert "val/sliced_w2 is 0.3, 3 times the 0.1 of the baseline, which is the distance of training rows." in text
+    assert "val/sliced_w2 is 0.3, 3 times the 0.1 of the baseline, which is that of training rows." in text
     assert "Against the rows to report by, which nothing was chosen by, it is 0.5." in text

@@ -25,9 +25,11 @@ from gaussgan.report.answer import Answer
 from gaussgan.report.charts import Chart
 from gaussgan.report.collect import Found, find_runs
 from gaussgan.report.compare import compare
-from gaussgan.report.factors import find_factors
+from gaussgan.report.factors import Factor, find_factors
 from gaussgan.report.frame import frame_of
+from gaussgan.report.intervals import median_interval
 from gaussgan.report.page import Section
+from gaussgan.report.tables import columns
 from gaussgan.report.values import names
 from gaussgan.report.verdict import sentences
 from gaussgan.report.write import Report, write_report
@@ -127,11 +129,13 @@ def test_64_seeds_of_4_rates_say_what_scipy_says(write_run: Write, tmp_path: Pat
         assert against.difference == pytest.approx(np.median(pairs[i]))
         assert (against.runs, against.paired) == (64, True)
     said = sentences(answer)
-    assert said[0].startswith(f"optimizer_d.lr={RATES[best]} is best; ")
+    assert said[0].startswith(f"optimizer_d.lr={RATES[best]} has the smallest median; ")
     equal = [str(RATES[i]) for i in others if corrected[i] > 0.05]
     assert equal == ["0.02"] or equal == ["0.05"]
-    assert f"{equal[0]} cannot be told apart (64 seeds)" in said[0]
-    assert re.search(r"0\.2 is worse by 0\.[\d]+ \[0\.[\d]+, 0\.[\d]+\]", said[0])
+    assert f"{equal[0]} cannot be told apart from it" in said[0]
+    assert re.search(
+        r"0\.2 is worse by 0\.[\d]+ \[0\.[\d]+, 0\.[\d]+\] \(5 of 64 runs diverged\) \(64 seeds\)\.", said[0]
+    )
     assert any("more seeds for" in sentence for sentence in said)
 
 
@@ -218,12 +222,13 @@ def test_a_long_name_is_not_in_the_first_sentence(write_run: Write, tmp_path: Pa
             settings = {
                 key: float(i) for key in ("optimizer_d.lr", "data.instance_noise", "update.weight", "penalty.w")
             }
-            write_run(f"{seed}_{i}", 1.0 + i, seed, settings=settings, overrides=[f"{key}={i}" for key in settings])
+            w2 = 1.0 + i + 0.1 * seed
+            write_run(f"{seed}_{i}", w2, seed, settings=settings, overrides=[f"{key}={i}" for key in settings])
     first, level, recipe, *_ = sentences(answered(find_runs([tmp_path])))
     assert first.startswith(
         "The first setting has the smallest median of 5 settings, but 4 others cannot be told apart"
     )
-    assert level.startswith("Its median val/w2 is 1 ")
+    assert level.startswith("Its median val/w2 is 1.05 ")
     assert recipe == "The first setting has optimizer_d.lr=0, data.instance_noise=0, update.weight=0 and penalty.w=0."
 
 
@@ -388,7 +393,7 @@ def test_honest_sentences(write_run: Write, tmp_path: Path) -> None:
     write_run("a0", 1.0, 0)
     assert "There is one setting, with 1 run" in sentences(answered(find_runs([tmp_path])))[0]
     write_run("b0", 2.0, 0, settings={"optimizer_d.lr": 0.1})
-    assert "may be chance, and no test is possible" in sentences(answered(find_runs([tmp_path])))[0]
+    assert "each ran with one seed, so no test is possible" in sentences(answered(find_runs([tmp_path])))[0]
     write_run("a1", 1.1, 1)
     write_run("b2", 2.1, 2, settings={"optimizer_d.lr": 0.1})
     write_run("b3", 2.2, 3, settings={"optimizer_d.lr": 0.1})
@@ -398,6 +403,60 @@ def test_honest_sentences(write_run: Write, tmp_path: Path) -> None:
     path = tmp_path / "c0" / "metrics.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "val/w2": None}))
     assert "no val/w2: 1 runs with another score" in " ".join(sentences(answered(find_runs([tmp_path]))))
+
+
+def test_a_game_without_chance_needs_no_test(write_run: Write, tmp_path: Path) -> None:
+    for seed in range(8):
+        write_run(f"a{seed}", 1.0, seed, **{"mle/w2": 0.0})
+        write_run(f"b{seed}", 2.0, seed, settings={"optimizer_d.lr": 0.1}, **{"mle/w2": 0.0})
+    answer = answered(find_runs([tmp_path]))
+    exact = (
+        "optimizer_d.lr=0.05 has the smallest val/w2 of 2 settings, 1. The seed changes nothing, so no test is needed."
+    )
+    assert sentences(answer)[0] == exact
+    assert columns(answer)["efficiency"] == ["–", "–"]
+    write_run("b8", 2.1, 8, settings={"optimizer_d.lr": 0.1})
+    assert "no test is needed" not in sentences(answered(find_runs([tmp_path])))[0]
+
+
+def test_of_some_measures_more_is_better(write_run: Write, report: Callable[..., Report], tmp_path: Path) -> None:
+    draws = np.random.default_rng(3)
+    modes = draws.integers(1, 9, size=(2, 30)) // np.array([[1], [2]])
+    for (i, seed), found in np.ndenumerate(modes):
+        settings, measures = {"optimizer_d.lr": RATES[i]}, {"val/modes": int(found), "val/modes_ema": int(found)}
+        write_run(f"{i}_{seed}", 1.0 - i / 2, seed, settings=settings, **measures)
+    write_run("1_30", seed=30, settings={"optimizer_d.lr": RATES[1]}, status="diverged")
+    write_run("0_30", 1.0, 30, settings={"optimizer_d.lr": RATES[0]}, **{"val/modes": 1})
+    assert report().sentences[0].startswith(f"optimizer_d.lr={RATES[1]} ")  # by val/w2
+    said = report(by="val/modes").sentences
+    pairs = np.append(modes[0] - modes[1], 9)  # the diverged run is worse than any other
+    low, high = median_interval(pairs)
+    assert said[0] == (
+        f"optimizer_d.lr={RATES[0]} is best; {RATES[1]} is worse by {np.median(pairs):.3g} [{low:.3g}, {high:.3g}]"
+        " (1 of 31 runs diverged) (31 seeds)."
+    )
+    assert said[1].startswith(f"Its median val/modes is {np.median([*modes[0], 1]):.3g} (")
+    frame, settings = frame_of(find_runs([tmp_path]))
+    answer = compare(frame, [Factor("optimizer_d.lr", settings["optimizer_d.lr"])], "val/modes")
+    assert answer.settings[1].quantiles[1] == np.median([*modes[1], -1])
+    assert answer.settings[1].comparison is not None
+    assert answer.settings[1].comparison.p == pytest.approx(stats.wilcoxon(pairs, zero_method="pratt").pvalue)
+    page = (tmp_path / "report.html").read_text()
+    assert "The further right a curve, the better." in page
+    assert "P(best &gt; this)" in page
+    assert report(by="val/modes_ema").sentences[0].startswith(f"optimizer_d.lr={RATES[0]} is best")
+    with pytest.raises(ConfigError, match=re.escape("--by val/recall: no run has this measure (known measures: ")):
+        report(by="val/recall")
+
+
+def test_the_sentence_counts_infinite_values_that_are_not_divergence(write_run: Write, tmp_path: Path) -> None:
+    for seed in range(8):
+        write_run(f"a{seed}", 1.0, seed, **{"val/kl": 0.1 + seed})
+        kl = {"val/kl": None if seed < 7 else 30.0}  # JSON has no infinity
+        write_run(f"b{seed}", 2.0, seed, settings={"optimizer_d.lr": 0.1}, **kl)
+    frame, settings = frame_of(find_runs([tmp_path]))
+    first = sentences(compare(frame, [Factor("optimizer_d.lr", settings["optimizer_d.lr"])], "val/kl"))[0]
+    assert "0.1 is worse: val/kl is infinite in 7 of 8 runs (8 seeds)." in first
 
 
 def test_runs_that_share_no_seeds_are_compared_by_mann_and_whitney(write_run: Write, tmp_path: Path) -> None:

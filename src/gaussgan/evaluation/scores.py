@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 SCORES = ("val/w2", "val/sliced_w2", "val/frechet")  # the score of a run is the first that has a value
+LARGER = ("modes", "high_quality", "precision", "recall", "density", "coverage")  # measures of which more is better
 
 
 def score(row: Mapping[str, Any]) -> str:
@@ -26,13 +27,20 @@ def is_score(tag: str) -> bool:
     return tag.removesuffix("_ema").replace("test/", "val/", 1) in SCORES
 
 
+def larger_is_better(tag: str) -> bool:
+    """Return whether of a measure, such as val/modes or test/recall_ema, the larger value is the better one."""
+    return tag.removesuffix("_ema").rpartition("/")[2] in LARGER
+
+
 def baseline_tag(tag: str) -> str:
     """Return the tag of the baseline of a measure.
 
     For a known Gaussian it is mle/w2, the distance of a maximum-likelihood fit. For given examples it is, for example,
-    baseline/val/sliced_w2: the same measure, with rows of the training part in place of generated examples.
+    baseline/val/sliced_w2: the same measure, with rows of the training part in place of generated examples. The moving
+    average of the generator has the same baseline.
     """
-    return "mle/w2" if tag == "val/w2" else f"baseline/{tag}"
+    measure = tag.removesuffix("_ema")
+    return "mle/w2" if measure == "val/w2" else f"baseline/{measure}"
 
 
 def final_score(record: Mapping[str, Any]) -> float:

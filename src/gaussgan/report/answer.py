@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gaussgan.evaluation.scores import larger_is_better
 from gaussgan.report import statistics
 from gaussgan.report.factors import Factor
 from gaussgan.report.intervals import Interval
@@ -54,10 +55,11 @@ class Setting:
         name: a text with the factors and their values, such as "optimizer_d.lr=0.05 objective=Hinge".
         rows: the rows of the runs in the table of all runs.
         statuses: the number of runs with each status.
-        scores: the score of each finished run, infinite for a diverged one. Others are left out.
-        quantiles: the 10th percentile, the median and the 90th percentile of the scores.
+        scores: the score of each finished run, infinite for a diverged one. Others are left out. Smaller is better.
+        quantiles: the 10th percentile, the median and the 90th percentile of the measure, which is the score or, if
+            more of it is better, its negative.
         interval: a 95% bootstrap interval of the median.
-        iqm: the interquartile mean of the scores.
+        iqm: the interquartile mean of the measure.
         efficiency: mean(mle/w2²) / mean(val/w2²) over the runs that did not diverge.
         losses: the median loss of the discriminator and of the generator over these runs.
         speed: the median speed of these runs in examples per second.
@@ -94,9 +96,9 @@ class Answer:
     """The settings of some runs, from the best to the worst.
 
     Args:
-        tag: the measure that is the score; None if no run has finished.
+        tag: the measure by which runs are compared; None if no run has finished.
         factors: what varied.
-        settings: the settings. Those with the smallest median come first, and those without finished runs last.
+        settings: the settings. Those with the best median come first, and those without finished runs last.
         baseline: the median of the baseline over all finished runs; NaN if there is none.
         unlike: the number of finished runs that have another score, and so cannot be compared.
         unknown: the number of runs whose settings are not known.
@@ -108,6 +110,11 @@ class Answer:
     baseline: float
     unlike: int
     unknown: int
+
+    @property
+    def larger(self) -> bool:
+        """Whether more of the measure is better."""
+        return self.tag is not None and larger_is_better(self.tag)
 
     @property
     def finished(self) -> list[Setting]:

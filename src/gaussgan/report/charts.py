@@ -79,8 +79,8 @@ def ceiling(values: Iterable[float]) -> float:
 
 
 def clipped(values: Iterable[float], top: float) -> list[float | None]:
-    """Return values for a figure: infinity becomes `top`, and NaN becomes a gap."""
-    return [None if math.isnan(value) else min(value, top) for value in values]
+    """Return values for a figure: infinity becomes `top`, minus infinity becomes 0, and NaN becomes a gap."""
+    return [None if math.isnan(value) else 0.0 if value == -math.inf else min(value, top) for value in values]
 
 
 def curve(x: Any, y: Any, color: str, text: str, hover: str, width: float, mode: str = "lines") -> go.Scatter:

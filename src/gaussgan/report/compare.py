@@ -15,14 +15,15 @@ from gaussgan.report.factors import Factor
 from gaussgan.report.pool import BASELINE, add_scores, pool
 
 
-def compare(frame: pd.DataFrame, factors: Sequence[Factor]) -> Answer:
+def compare(frame: pd.DataFrame, factors: Sequence[Factor], by: str | None = None) -> Answer:
     """Pool the runs of each setting over their seeds, rank the settings, and compare each with the best one.
 
     Args:
         frame: the table of all runs; see `frame_of`. The column "score" is added; see `add_scores`.
         factors: what varied.
+        by: the measure by which runs are compared; None: their score.
     """
-    tag, unlike = add_scores(frame)
+    tag, unlike = add_scores(frame, by)
     settings, unknown = pool(frame, factors)
     ranked = _compared(frame, sorted(settings, key=_rank))
     known = frame["score"].notna() if BASELINE in frame else np.zeros(len(frame), dtype=bool)
@@ -33,7 +34,9 @@ def compare(frame: pd.DataFrame, factors: Sequence[Factor]) -> Answer:
 def _rank(setting: Setting) -> tuple[float, ...]:
     if not setting.n:
         return (1.0,)
-    return (0.0, setting.median, float(np.isinf(setting.scores).mean()), setting.iqm, *setting.quantiles)
+    quantiles = statistics.quantiles(setting.scores, [0.5, 0.1, 0.9])
+    share = float(np.isinf(setting.scores).mean())
+    return (0.0, quantiles[0], share, statistics.interquartile_mean(setting.scores), *quantiles)
 
 
 def _compared(frame: pd.DataFrame, settings: Sequence[Setting]) -> list[Setting]:
@@ -91,11 +94,8 @@ def _comparison(
         more = statistics.more_seeds(pairs, tests)
         return Comparison(len(pairs), True, difference, interval, math.nan, improvement, more), pairs
     a, b = theirs[1], ours[1]
-    difference, interval = _difference(setting.median, best.median), intervals.difference_interval(a, b)
+    medians = (np.array([statistics.median(each.scores)]) for each in (setting, best))
+    difference, interval = float(statistics.differences(*medians)[0]), intervals.difference_interval(a, b)
     more = statistics.more_runs(a, b, tests)
     p = statistics.rank_sum_p(a, b)
     return Comparison(min(len(a), len(b)), False, difference, interval, p, improvement, more), None
-
-
-def _difference(score: float, best: float) -> float:
-    return float(statistics.differences(np.array([score]), np.array([best]))[0])

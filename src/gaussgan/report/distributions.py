@@ -28,7 +28,7 @@ from gaussgan.report.charts import (
     thinned,
 )  # fmt: skip
 from gaussgan.report.history import Curve
-from gaussgan.report.pool import BASELINE
+from gaussgan.report.pool import BASELINE, SHOWN
 
 Group = tuple[str, str, np.ndarray]  # a label, a colour, and rows of the table of all runs
 
@@ -51,7 +51,7 @@ def distribution_charts(answer: Answer, frame: pd.DataFrame, curves: Mapping[int
         selected = [(text, color, setting.rows) for text, color, setting in chosen]
     charts.append(_distribution(answer, selected, frame))
     scored = frame["score"].map(math.isfinite)
-    if BASELINE in frame and frame.loc[scored, BASELINE].gt(0).any():
+    if BASELINE in frame and frame.loc[scored, BASELINE].gt(0).any() and not answer.larger:
         charts.append(_profiles(selected, frame, str(answer.tag)))
     return charts
 
@@ -78,8 +78,8 @@ def _learning(answer: Answer, selected: Sequence[tuple[str, str, Setting]], curv
 
 
 def _distribution(answer: Answer, groups: Sequence[Group], frame: pd.DataFrame) -> Chart:
-    scores = frame["score"].to_numpy()
-    traces = [_steps(scores[rows][~np.isnan(scores[rows])], text, color) for text, color, rows in groups]
+    shown = frame[SHOWN].to_numpy()
+    traces = [_steps(shown[rows][~np.isnan(shown[rows])], text, color) for text, color, rows in groups]
     known = frame["score"].notna()
     if BASELINE in frame and (floors := frame.loc[known, BASELINE].dropna().to_numpy()).size:
         traces.insert(0, _steps(floors, "baseline", GREY, dash="dot"))
@@ -89,7 +89,11 @@ def _distribution(answer: Answer, groups: Sequence[Group], frame: pd.DataFrame) 
         xaxis=axis(str(answer.tag), values, far=8.0),
         yaxis={"title": {"text": "proportion of runs below"}, "tickformat": ".0%", "range": [0, 1.02]},
     )
-    caption = "The further left a curve, the better. A curve that ends below 100% has runs that diverged."
+    caption = (
+        "The further right a curve, the better. A curve that begins above 0% has runs that diverged."
+        if answer.larger
+        else "The further left a curve, the better. A curve that ends below 100% has runs that diverged."
+    )
     return Chart("How often is it how good?", caption, figure)
 
 
@@ -97,9 +101,10 @@ def _steps(values: np.ndarray, text: str, color: str, dash: str = "solid") -> go
     ordered = np.sort(values)
     finite = ordered[np.isfinite(ordered)]
     at = thinned(finite) if len(finite) else np.empty(0, dtype=int)
+    below = int((ordered == -math.inf).sum())
     return go.Scatter(
         x=[*finite[at][:1], *finite[at]],
-        y=[0, *(at + 1) / len(ordered)],
+        y=[below / len(ordered), *(at + below + 1) / len(ordered)] if len(at) else [0],
         mode="lines",
         line={"color": color, "width": 2, "shape": "hv", "dash": dash},
         name=text,

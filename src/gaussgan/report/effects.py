@@ -99,7 +99,8 @@ def _curves(answer: Answer, x: int, groups: Mapping[str, Sequence[Setting]]) -> 
     y = axis(f"{answer.tag}, median", [*shown, top, answer.baseline])
     figure = figure_of(traces, xaxis=axis(key, values, sorted({*values}), DECADE), yaxis=y)
     add_baseline(figure, answer)
-    infinite = " A curve at the upper edge is infinite: these runs diverged." if any(map(math.isinf, shown)) else ""
+    infinite = f" A curve at the {'lower' if answer.larger else 'upper'} edge is infinite: these runs diverged."
+    infinite = infinite if any(map(math.isinf, shown)) else ""
     light = " Light band: from the 10th to the 90th percentile of the runs." if len(groups) <= FEW else ""
     caption = f"Line: median over seeds. {'Dark band' if light else 'Band'}: its 95% interval.{light}{infinite}"
     return Chart(f"{answer.tag} over {key}", caption, figure)
@@ -124,6 +125,7 @@ def _heat_map(answer: Answer, axes: tuple[int, int], levels: Mapping[int, list[V
                 customdata=[[hover(each) if each else "no finished run" for each in row] for row in grid],
                 hovertemplate="%{customdata}<extra></extra>",
                 colorscale=SCALE,
+                reversescale=answer.larger,
                 colorbar=_decades(known, str(answer.tag)),
                 xgap=2,
                 ygap=2,
@@ -182,7 +184,7 @@ def _intervals(answer: Answer) -> Chart:
     )
     add_baseline(figure, answer, "x")
     some = f" The best {MOST_ROWS} of {len(finished):,}." if len(finished) > MOST_ROWS else ""
-    caption = f"The nearer to the left, the better.{naming(answer)}{some}"
+    caption = f"The nearer to the {'right' if answer.larger else 'left'}, the better.{naming(answer)}{some}"
     return Chart("Settings from best to worst", caption, figure)
 
 

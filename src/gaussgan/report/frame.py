@@ -18,6 +18,7 @@ from gaussgan.runs.record import REPLICAS
 
 LOSSES = ("train/loss_d", "train/loss_g")
 SPEED, SECONDS = "examples_per_second", "seconds"
+INFINITE = {"val/kl": "val/w2", "val/logit_error": "val/js"}  # null beside a number in metrics.json was infinity
 COLUMNS = ("run", "replica", "seed", "status", "iterations", SECONDS, SPEED)  # then measures, then settings
 
 
@@ -60,10 +61,12 @@ def _row(run: RunDirectory) -> dict[str, Any]:
     known = run.settings.get("seed") if record.get("seed") is None else record["seed"]
     (seed,) = known if isinstance(known, list) else [known]
     _number(seed)
+    infinite = [tag for tag, other in INFINITE.items() if tag in record and record[tag] is None and record.get(other)]
     return {
         **{"replica": -1, "seed": seed, "status": run.status},
         **{key: _number(record.get(key)) for key in ("iterations", SECONDS, SPEED)},
         **{key: _number(value) for key, value in record.items() if _is_measure(key)},
+        **dict.fromkeys(infinite, math.inf),
     }
 
 

@@ -45,7 +45,7 @@ class Course(NamedTuple):
 
 
 def learning_curves(
-    frame: pd.DataFrame, runs: Sequence[RunDirectory], settings: Sequence[Setting], tag: str
+    frame: pd.DataFrame, runs: Sequence[RunDirectory], settings: Sequence[Setting], tag: str, larger: bool = False
 ) -> dict[int, Curve]:
     """Return the curve of each setting, as a dict from the index of the setting in `settings` to its curve.
 
@@ -55,7 +55,8 @@ def learning_curves(
         frame: the table of all runs; see `frame_of`.
         runs: the run directories.
         settings: the settings for which curves are wanted.
-        tag: the measure that is the score.
+        tag: the measure by which runs are compared.
+        larger: whether more of it is better. Then a diverged run counts as minus infinity.
     """
     owner = np.full(len(frame), -1)
     for i, setting in enumerate(settings):
@@ -68,7 +69,7 @@ def learning_curves(
             mine = owners == i
             part = Course(course.iterations, course.scores[:, mine], course.rows[mine], course.ends[mine])
             courses.setdefault(i, []).append(part)
-    return {i: _curve(each) for i, each in sorted(courses.items())}
+    return {i: _curve(each, -math.inf if larger else math.inf) for i, each in sorted(courses.items())}
 
 
 def _courses(frame: pd.DataFrame, runs: Sequence[RunDirectory], owner: np.ndarray, tag: str) -> Iterator[Course]:
@@ -112,7 +113,7 @@ def _of_replicas(run: RunDirectory, tag: str) -> tuple[np.ndarray, np.ndarray, M
         return iterations, scores, {i: float(at) for i, (at, _) in checkpoint["diverged"].items()}
 
 
-def _curve(courses: Sequence[Course]) -> Curve:
+def _curve(courses: Sequence[Course], worst: float) -> Curve:
     """Join the courses of the runs of one setting, which may have been evaluated at different iterations."""
     iterations = np.unique(np.concatenate([course.iterations for course in courses]))
     ends = np.concatenate([course.ends for course in courses])
@@ -122,7 +123,7 @@ def _curve(courses: Sequence[Course]) -> Curve:
         stop = start + course.scores.shape[1]
         scores[np.searchsorted(iterations, course.iterations), start:stop] = course.scores
         start = stop
-    scores[iterations[:, None] >= ends] = math.inf
+    scores[iterations[:, None] >= ends] = worst
     known = [row[~np.isnan(row)] for row in scores]
     some = [i for i, row in enumerate(known) if len(row)]
     levels = np.array([statistics.quantiles(known[i], [0.1, 0.5, 0.9]) for i in some]).reshape(-1, 3).T

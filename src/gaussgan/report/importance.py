@@ -93,7 +93,7 @@ def _parallel(
     ]
     ticks = log_ticks([10**each for each in medians])
     dimensions.append({"label": html.escape(str(answer.tag)), "values": medians, **ticks})
-    line = {"color": medians, "colorscale": SCALE, "showscale": False}
+    line = {"color": medians, "colorscale": SCALE, "reversescale": answer.larger, "showscale": False}
     figure = figure_of(
         [go.Parcoords(line=line, dimensions=dimensions)],
         width=DIMENSION * len(dimensions),

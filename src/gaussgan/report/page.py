@@ -26,7 +26,7 @@ from gaussgan.report.answer import Answer
 from gaussgan.report.charts import HEIGHT, Chart
 from gaussgan.report.collect import OVERRIDES, Found, RunDirectory, described
 from gaussgan.report.finals import Final
-from gaussgan.report.pool import BASELINE
+from gaussgan.report.pool import BASELINE, SHOWN
 from gaussgan.report.tables import columns
 from gaussgan.report.values import readable
 from gaussgan.report.verdict import counted, number
@@ -136,7 +136,7 @@ def _runs(
     frame, answer, runs = contents.frame, contents.answer, contents.found.runs
     used = [*dict.fromkeys(frame["run"].to_numpy()[listed].tolist())]
     place = {i: j for j, i in enumerate(used)}
-    of = {key: frame[key].to_numpy()[listed].tolist() for key in ("run", "replica", "seed", "status", "score")}
+    of = {key: frame[key].to_numpy()[listed].tolist() for key in ("run", "replica", "seed", "status", SHOWN)}
     floor = frame[BASELINE].to_numpy()[listed].tolist() if BASELINE in frame else [math.nan] * len(listed)
     varied, tagged = [factor.name for factor in answer.factors], any(runs[i].tags for i in used)
     replicas = any(replica >= 0 for replica in of["replica"])
@@ -144,7 +144,7 @@ def _runs(
         [
             place[run], *(answer.settings[own].texts if own >= 0 else ["unknown"] * len(varied)), _plain(seed),
             *([replica if replica >= 0 else None] if replicas else []), status,
-            "∞" if score == math.inf else _plain(score), _plain(mle), *([", ".join(runs[run].tags)] if tagged else []),
+            "∞" if math.isinf(score) else _plain(score), _plain(mle), *([", ".join(runs[run].tags)] if tagged else []),
         ]
         for own, run, replica, seed, status, score, mle in zip(owner[listed].tolist(), *of.values(), floor, strict=True)
     ]  # fmt: skip
@@ -183,7 +183,7 @@ def _final(
     row, answer = contents.frame.iloc[final.row], contents.answer
     place, link = places[contents.found.runs[int(row["run"])].path]
     name = answer.settings[owner[final.row]].name if owner[final.row] >= 0 else ""
-    parts = [*filter(None, [name]), f"seed {_plain(row['seed'])}", f"{answer.tag} {number(row['score'])}"]
+    parts = [*filter(None, [name]), f"seed {_plain(row['seed'])}", f"{answer.tag} {number(row[SHOWN])}"]
     return {
         "name": final.name,
         "caption": ", ".join(parts),

@@ -40,10 +40,10 @@ def interquartile_mean(values: Array) -> float:
 
 
 def efficiency(baseline: Array, scores: Array) -> float:
-    """Return mean(baseline²) / mean(scores²); NaN if it is not known."""
+    """Return mean(baseline²) / mean(scores²); NaN if it is not known, or if a baseline of 0 says nothing."""
     with np.errstate(over="ignore"):  # the square of a large score may be infinite
         squares = [np.square(each).mean() if len(each) else math.nan for each in (baseline, scores)]
-    return float(squares[0] / squares[1]) if squares[1] > 0 else math.nan
+    return float(squares[0] / squares[1]) if min(squares) > 0 else math.nan
 
 
 def differences(scores: Array, best: Array) -> Array:

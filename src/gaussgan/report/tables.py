@@ -18,6 +18,7 @@ from rich.table import Table
 
 from gaussgan.report.answer import Answer, Setting
 from gaussgan.report.collect import RunDirectory
+from gaussgan.report.pool import SHOWN
 from gaussgan.report.values import readable
 from gaussgan.report.verdict import bounds, number
 from gaussgan.runs.files import write_whole
@@ -46,7 +47,9 @@ def columns(answer: Answer) -> dict[str, list[str]]:
         "10–90%": [_range(setting) for setting in settings],
         "from the best": [_from_best(setting) for setting in settings],
         "p (Holm)": [p_value(each.p) if each and each.runs > 1 else "" for each in against],
-        "P(best < this)": [f"{each.improvement:.0%}" if each else "" for each in against],
+        f"P(best {'>' if answer.larger else '<'} this)": [
+            f"{each.improvement:.0%}" if each else "" for each in against
+        ],
         "IQM": [number(setting.iqm) for setting in settings],
         "efficiency": ["–" if math.isnan(each.efficiency) else f"{each.efficiency:.1%}" for each in settings],
         "loss D": [_loss(setting.losses[0]) for setting in settings],
@@ -89,7 +92,9 @@ def print_answer(answer: Answer, said: Sequence[str], console: Console) -> None:
         if len(parts[-1]) > 1 and _width(cells, [*parts[-1], name]) > console.width:
             parts.append(["#"])
         parts[-1].append(name)
-    console.print(f"{answer.tag or 'no score yet'}, smaller is better", highlight=False)
+    console.print(
+        f"{answer.tag or 'no score yet'}, {'larger' if answer.larger else 'smaller'} is better", highlight=False
+    )
     for part in parts:
         table = Table(box=SIMPLE_HEAD)
         for name in part:
@@ -122,7 +127,7 @@ def write_table(frame: pd.DataFrame, answer: Answer, runs: Sequence[RunDirectory
     places = np.array([readable(os.path.relpath(run.path, out)) for run in runs], dtype=object)
     errors = np.array([run.error or "" for run in runs], dtype=object)
     values = {factor.name: factor.values.to_numpy() for factor in answer.factors}
-    own = frame.drop(columns=["run", "score"])
+    own = frame.drop(columns=["run", "score", SHOWN])
     if (own["replica"] < 0).all():
         own = own.drop(columns="replica")
     of_run = {"directory": places[frame["run"]], "error": errors[frame["run"]]}

@@ -6,6 +6,9 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
+from gaussgan.evaluation.scores import baseline_tag
 from gaussgan.report.answer import FINISHED, Answer, Comparison, Setting
 from gaussgan.report.intervals import Interval
 from gaussgan.report.statistics import LEVEL
@@ -30,13 +33,21 @@ def sentences(answer: Answer) -> list[str]:
     if len(finished) == 1:
         return [_alone(answer), _level(answer), *_notes(answer)]
     if all(setting.n == 1 for setting in finished):
-        first = f"{_name_of_best(answer)} has the smallest {answer.tag} of {len(finished):,} settings"
-        return [
-            f"{first}, but each ran with one seed: it may be chance, and no test is possible.",
-            *_recipe(answer),
-            *_notes(answer),
-        ]
+        return [f"{_untested(answer)}, but each ran with one seed, so no test is possible.", *_rest(answer)]
+    if all(setting.n > 1 and len({*setting.scores.tolist()}) == 1 for setting in finished):
+        return [f"{_untested(answer)}. The seed changes nothing, so no test is needed.", *_rest(answer)]
     return [_best(answer), _level(answer), *_recipe(answer), *_more_seeds(answer), *_notes(answer)]
+
+
+def _untested(answer: Answer) -> str:
+    """Return which setting has the best value, where no test compares the settings."""
+    best = answer.finished[0]
+    value = f"has the {_extreme(answer)} {answer.tag} of {len(answer.finished):,} settings, {number(best.median)}"
+    return f"{_name_of_best(answer)} {value}"
+
+
+def _rest(answer: Answer) -> list[str]:
+    return [*_recipe(answer), *_notes(answer)]
 
 
 def counted(statuses: Mapping[str, int]) -> str:
@@ -78,28 +89,56 @@ def _best(answer: Answer) -> str:
     else:
         said = f"{len(equal):,} others cannot be told apart"
     if not differing:
-        return f"{_name_of_best(answer)} has the smallest median{of}, but {said} from it{_basis(equal)}."
-    clauses = [f"{_name_of_best(answer)} is best{of}", *([f"{said}{_basis(equal)}"] if equal else [])]
+        return f"{_leader(answer)} has the {_extreme(answer)} median{of}, but {said} from it{_basis(equal)}."
+    if equal:
+        clauses = [f"{_leader(answer)} has the {_extreme(answer)} median{of}", f"{said} from it"]
+    else:
+        clauses = [f"{_leader(answer)} is best{of}"]
     if len(differing) <= MOST:
-        clauses += [_difference(short_name(answer, setting), setting) for setting in differing]
+        clauses += [_difference(answer, short_name(answer, setting), setting) for setting in differing]
     else:
         worse = [setting for setting in differing if _of(setting).difference > 0]
         least = min(worse or differing, key=lambda setting: _of(setting).difference)
-        clauses += [_difference(short_name(answer, each), each) for each in differing if each not in worse]
-        clauses += [f"{_difference(f'each of the other {len(worse):,}', least)} or more"] if worse else []
-    return f"{'; '.join(clauses)}."
+        clauses += [_difference(answer, short_name(answer, each), each) for each in differing if each not in worse]
+        clauses += [_least(len(worse), least)] if worse else []
+    return f"{'; '.join(clauses)}{_basis(others)}."
 
 
-def _difference(name: str, setting: Setting) -> str:
-    of = _of(setting)
+def _least(count: int, least: Setting) -> str:
+    """Return the sentence about several worse settings, of which `least` differs least from the best."""
+    of = _of(least)
+    if math.isinf(of.difference):
+        return f"each of the other {count:,} is infinitely worse, because its runs diverged"
+    return f"each of the other {count:,} is worse by {number(of.difference)} {bounds(of.interval)} or more"
+
+
+def _difference(answer: Answer, name: str, setting: Setting) -> str:
+    of, diverged = _of(setting), _diverged(setting)
     if math.isinf(of.difference) and of.difference > 0:
-        return f"{name} is worse: {setting.statuses['diverged']:,} of {setting.n:,} runs diverged"
+        infinite = int(np.isinf(setting.scores).sum())
+        why = f"{answer.tag} is infinite in {infinite:,} of {setting.n:,} runs"
+        return f"{name} is worse: {diverged.strip(' ()') if infinite == setting.statuses['diverged'] else why}"
     if of.difference > 0:
-        return f"{name} is worse by {number(of.difference)} {bounds(of.interval)}"
+        return f"{name} is worse by {number(of.difference)} {bounds(of.interval)}{diverged}"
     if of.difference == 0:
-        return f"{name} differs, but not in the median difference (p = {of.p:.2g})"
+        return f"{name} differs, but its median difference is 0 (p = {of.p:.2g}){diverged}"
     gain = f"{number(-of.difference)} {bounds(Interval(-of.interval.high, -of.interval.low))}"
-    return f"{name} is better by {gain} on the same seeds, although its median is larger"
+    wrong = "smaller" if answer.larger else "larger"
+    return f"{name} is better by {gain} on the same seeds, although its median is {wrong}{diverged}"
+
+
+def _diverged(setting: Setting) -> str:
+    """Return in brackets how many runs diverged; "" if none did."""
+    diverged = setting.statuses["diverged"]
+    return f" ({diverged:,} of {setting.n:,} runs diverged)" if diverged else ""
+
+
+def _leader(answer: Answer) -> str:
+    return f"{_name_of_best(answer)}{_diverged(answer.settings[0])}"
+
+
+def _extreme(answer: Answer) -> str:
+    return "largest" if answer.larger else "smallest"
 
 
 def _level(answer: Answer) -> str:
@@ -114,7 +153,8 @@ def _level(answer: Answer) -> str:
     if not answer.baseline > 0 or not math.isfinite(best.median):
         return f"{text}{spread}.{reported}"
     times = f"{number(best.median / answer.baseline)} times the {number(answer.baseline)} of the baseline"
-    what = "maximum likelihood on the same examples" if answer.tag == "val/w2" else "the distance of training rows"
+    likelihood = baseline_tag(str(answer.tag)) == "mle/w2"
+    what = "maximum likelihood on the same examples" if likelihood else "that of training rows"
     return f"{text}{spread}, {times}, which is {what}.{reported}"
 
 

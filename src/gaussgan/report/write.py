@@ -58,6 +58,7 @@ def write_report(
     out: Path,
     where: Sequence[str] = (),
     tags: Sequence[str] = (),
+    by: str | None = None,
 ) -> Report:
     """Read all runs in some directories, print the answer, and write sweep.csv and report.html.
 
@@ -69,9 +70,10 @@ def write_report(
         out: the directory for the two files. It is created if it does not exist.
         where: conditions such as "optimizer_d.lr=0.05"; see `chosen`. Only runs that fulfil all of them are used.
         tags: tags that a run must have.
+        by: the measure by which runs are compared, such as val/modes; None: their score.
 
     Raises:
-        ConfigError: when there is no such run, or when the files cannot be written.
+        ConfigError: when there is no such run or measure, or when the files cannot be written.
     """
     found = find_runs(directories)
     frame, settings = frame_of(found)
@@ -82,7 +84,7 @@ def write_report(
         settings = settings[[key for key in settings if settings[key].nunique() > 1]]
         conditions = ", ".join([*where, *(f"the tag {tag}" for tag in tags)])
         notes.append(f"Only the runs with {conditions} are used: {len(frame):,} of {len(keep):,}.")
-    answer = compare(frame, find_factors(frame, settings, found.runs))
+    answer = compare(frame, find_factors(frame, settings, found.runs), by)
     sections = study_sections(directories)
     first = [sentence for section in sections for sentence in section.sentences]
     said = [POOLED] if first else sentences(answer)
@@ -145,5 +147,5 @@ def _console() -> Console:
 
 def _charts(answer: Answer, frame: pd.DataFrame, found: Found) -> list[Chart]:
     selected = [setting for *_, setting in selection(answer)]
-    curves = learning_curves(frame, found.runs, selected, answer.tag) if answer.tag else {}
+    curves = learning_curves(frame, found.runs, selected, answer.tag, answer.larger) if answer.tag else {}
     return [*effect_charts(answer), *distribution_charts(answer, frame, curves)]
