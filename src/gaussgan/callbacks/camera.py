@@ -40,7 +40,8 @@ class Camera:
         samples_ema: the same for the generator's moving average; empty if there is none;
         means, covs: the mean, [d], and the covariance, [d, d], of G(z), in float64, if the data are Gaussian. They are
                      exact if they have a closed form, otherwise those of 2,000 samples;
-        logits:      D(x) at the points x of the surface, [40, 40], or [200] in one dimension; empty for images;
+        logits:      D(x) at the points x of the surface, [40, 40], or [200] in one dimension; empty for images. A
+                     discriminator of packs sees copies of x;
         theta:       the generator's and then the discriminator's parameters, [P], if P ≤ 500.
 
     A frame of R replicas has the means [R', d] and covariances [R', d, d] of at most 100 of them if the data are
@@ -92,7 +93,7 @@ class Camera:
                     frame["samples_ema"] = self._generated(average)
             frame["means"], frame["covs"] = self._moments(generator)
             if self.points is not None:
-                frame["logits"] = gan.discriminator(self.points).squeeze(-1).float().cpu()
+                frame["logits"] = gan.game.verdict(self.points).squeeze(-1).float().cpu()
             frame["theta"] = self._theta(gan)
         return frame
 

@@ -57,7 +57,7 @@ def game(run: Snapshot) -> Picture | None:
         return Picture(_images(run))
     n = GAUSSIAN_EXAMPLES if true.gaussian else MIXTURE_EXAMPLES
     latents = normal(n, data.latent_dim, generator=stream(data.seeds[0], "picture")).to(gan.placed)
-    verdict = Verdict(lambda x: gan.discriminator(x.to(gan.placed)).float().cpu(), gan.logistic)
+    verdict = Verdict(lambda x: gan.game.verdict(x.to(gan.placed)).float().cpu(), gan.logistic)
     draw = _gaussian if true.gaussian and true.cov.any() else _mixture
     return Picture(draw(run, data.examples()[:n], gan.generator(latents).float().cpu(), verdict))
 
@@ -135,6 +135,9 @@ def logit(run: Snapshot) -> Picture | None:
     """
     gan, true = run.gan, run.data.distribution
     if _has_replicas("logit", gan):
+        return None
+    if gan.game.packing > 1:
+        log.info("no logit is drawn: it is a function of single examples, and discriminator.packing is above 1")
         return None
     learned = gaussian_density(gan.generator)
     if learned is None or not run.evaluator.has_density:

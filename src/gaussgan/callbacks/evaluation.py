@@ -197,7 +197,7 @@ class Evaluation(Callback):
     def _slow_measures(self, gan: GAN, data: DataModule) -> dict[str, Tensor]:
         """Return the measures that take most of the time of an evaluation."""
         evaluator = self.evaluator(data)
-        densities = evaluator.optimality(gan.generator, gan.discriminator, gan.logistic)
+        densities = evaluator.optimality(gan.generator, gan.discriminator, gan.logistic, gan.game.packing)
         return densities | evaluator.quality(gan.generator)
 
     def _slow_names(self, gan: GAN, data: DataModule) -> list[str]:
@@ -214,7 +214,7 @@ class Evaluation(Callback):
                 values |= self._slow_measures(gan, data)
             else:
                 if gan.replicas == 1:
-                    values |= evaluator.optimality(gan.generator, gan.discriminator, gan.logistic)
+                    values |= evaluator.optimality(gan.generator, gan.discriminator, gan.logistic, gan.game.packing)
                 unknown = torch.full((gan.replicas,), torch.nan, dtype=torch.float64).squeeze()
                 values |= {name: unknown.clone() for name in self._slow_names(gan, data)}
             for measure in self.measures:

@@ -71,7 +71,7 @@ class Snapshot:
 
     def batch(self) -> Batch:
         """Return at most 1,000 examples of the first epoch, the first after shuffling, as one batch in float64."""
-        return self.data.draw(0, slice(BATCH)).map(Tensor.double)
+        return self.data.first_batch(BATCH).map(Tensor.double)
 
 
 def readable(tag: str) -> str:

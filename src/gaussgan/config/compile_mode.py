@@ -42,7 +42,8 @@ def chosen_by_auto(lengths: Iterable[tuple[int, int]]) -> str:
 def planned_length(config: Mapping[str, Any]) -> tuple[int, int]:
     """Return the number of replicas of a run, and the number of iterations after which the run is complete."""
     data, trainer = config["data"], config["trainer"]
-    epoch = ceil(data["num_examples"] / (data["batch_size"] * data.get("batches_per_iteration", 1)))
+    inputs = data["batch_size"] * data.get("batches_per_iteration", 1)
+    epoch = ceil(data["num_examples"] / (inputs * config["discriminator"].get("packing", 1)))
     limits = [(trainer.get("max_epochs") or 0) * epoch, trainer.get("max_steps", -1)]
     if brief := trainer.get("fast_dev_run"):  # a number of iterations, or true for one
         limits = [epoch, int(brief)]

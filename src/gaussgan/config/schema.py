@@ -220,6 +220,7 @@ OPTIONAL: dict[str, Rule] = {  # rules for keys that may be missing
     "generator.out_features": or_null(whole(1)),
     "discriminator.in_features": or_null(whole(1)),
     "discriminator.out_features": whole(1),
+    "discriminator.packing": whole(1),
     **prefixed(
         "generator discriminator",
         {

@@ -27,7 +27,7 @@ class DataModule(LightningDataModule):
     Args:
         distribution: the distribution of the data, or given examples.
         num_examples: the number of examples in an epoch. Of given examples, an epoch has all that are to train on.
-        batch_size: the number of examples in one step of the discriminator.
+        batch_size: the number of inputs of the discriminator in one of its steps: of examples, or of packs.
         steps_per_execution: K, the largest number of iterations in a call of `training_step`. K changes only the speed,
             unless a replica diverges: then it goes back to its state before that call.
         fresh: true to draw new examples in every epoch; false to draw one training set at the start and to use it in
@@ -41,12 +41,14 @@ class DataModule(LightningDataModule):
             list of R numbers if the replicas differ.
         validation_samples: n; an evaluation uses n real examples and n generated examples.
         mix: false to draw no `mix` for the batches. Only penalties use it.
+        packing: m, the number of examples in a pack, which is one input of the discriminator; see `packed`.
         threads: the number of threads that draw the replicas of an epoch.
 
     Raises:
         ValueError: when num_examples, batch_size, batches_per_iteration, steps_per_execution or latent_dim is below 1,
             when one iteration needs more than num_examples examples, when the last iteration of an epoch would have
-            less than one example for each step of the discriminator, or when given examples are to be fresh.
+            less than one example for each step of the discriminator, or would leave examples that fill no pack, or when
+            given examples are to be fresh.
     """
 
     distribution: Distribution
@@ -60,6 +62,7 @@ class DataModule(LightningDataModule):
     instance_noise: float | Sequence[float] = 0.0
     validation_samples: int = 2_500
     mix: bool = True
+    packing: int = 1
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -70,10 +73,17 @@ class DataModule(LightningDataModule):
         if self.fresh and isinstance(self.distribution, Examples):
             raise ValueError("fresh must be false: a file has no new examples (got true)")
         n, steps = self.num_examples, self.batches_per_iteration
-        if self.batch_size * steps > n:
-            limit, size = n // steps, self.batch_size
-            raise ValueError(f"batch_size must be at most num_examples / update.d_steps = {limit} (got {size})")
-        self.batch_size *= steps  # from here on, the number of examples in an iteration
+        per = steps * self.packing
+        if self.batch_size * per > n:
+            limit, size, packs = n // per, self.batch_size, " / discriminator.packing" * (self.packing > 1)
+            raise ValueError(f"batch_size must be at most num_examples / update.d_steps{packs} = {limit} (got {size})")
+        self.batch_size *= per  # from here on, the number of examples in an iteration
+        self.indivisible = per if self.packing > 1 else 1
+        if rest := n % self.batch_size % self.indivisible:
+            raise ValueError(
+                f"num_examples must be a multiple of discriminator.packing × update.d_steps = {per}, so that the packs"
+                f" of an epoch's last iteration are whole (got {n}; {n - rest} is one)"
+            )
         if 0 < n % self.batch_size < steps:
             raise ValueError(
                 f"num_examples must leave at least update.d_steps = {steps} examples for an epoch's last iteration"
@@ -131,6 +141,11 @@ class DataModule(LightningDataModule):
         """Return the tensors of some rows of an epoch as one `Batch`; see `Sampler.draw`. The examples are shuffled."""
         return self._sampler.draw(epoch, rows).map(self._unstacked)
 
+    def first_batch(self, most: int) -> Batch:
+        """Return the first examples of epoch 0 as one batch: at most `most` of them, in whole packs."""
+        n = min(most, self.num_examples)
+        return self.draw(0, slice(n - n % self.indivisible))
+
     @property
     def chunk(self) -> int | None:
         """The number of iterations whose rows are drawn at once; None for those of an epoch."""
@@ -169,6 +184,7 @@ class DataModule(LightningDataModule):
             marks=log_spaced,  # with or without frames, so that to record them changes no bit of a mean loss
             shard=(trainer.global_rank, trainer.world_size),
             chunk=self.chunk,
+            packing=self.packing,
         )
         self.loader.load_state_dict(self._loader_state)
         return self.loader
@@ -180,7 +196,7 @@ class DataModule(LightningDataModule):
             ValueError: when a batch does not split equally.
         """
         for size in self.sizes:
-            if world_size > 1 and size % (world_size * self.batches_per_iteration):
+            if world_size > 1 and size % (world_size * self.batches_per_iteration * self.packing):
                 raise ValueError(
                     f"batch_size must give {world_size} devices equal shards of every batch, including an epoch's last"
                     f" batch (got a batch of {size})"

@@ -62,8 +62,9 @@ class BlockLoader:
             run.
         marks: maps two iterations to those iterations from the first to the second at which a block ends, counted from
             the start of the run.
-        shard: (r, n) for process r of n. This process gets every n-th row of each batch, starting at row r.
+        shard: (r, n) for process r of n. This process gets every n-th pack of each batch, starting at pack r.
         chunk: the number of batches in a chunk; None to draw a whole epoch at once.
+        packing: the number of rows in a pack; 1 if the discriminator sees single examples.
     """
 
     draw: Callable[[int, slice], Batch]
@@ -75,6 +76,7 @@ class BlockLoader:
     marks: Callable[[int, int], Iterable[int]] = lambda first, last: ()
     shard: tuple[int, int] = (0, 1)
     chunk: int | None = None
+    packing: int = 1
 
     def __post_init__(self) -> None:
         self.epoch = self.position = self.blocks = 0
@@ -125,7 +127,12 @@ class BlockLoader:
             return repeat(None, n)
         batches = column.split(self.batch_size, -2)
         rank, processes = self.shard
-        return batches if processes == 1 else [batch[..., rank::processes, :] for batch in batches]
+        if processes == 1:
+            return batches
+        if self.packing == 1:
+            return [batch[..., rank::processes, :] for batch in batches]
+        packs = (batch.unflatten(-2, (-1, self.packing)) for batch in batches)
+        return [batch[..., rank::processes, :, :].flatten(-3, -2) for batch in packs]
 
     def _ends(self, epoch: int, position: int) -> list[int]:
         """Return where each block after `position` ends, for the epoch with number `epoch`.

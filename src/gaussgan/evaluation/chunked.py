@@ -70,9 +70,9 @@ class ChunkedEvaluator:
         pairs = zip(self.chunks, self._split(generator), strict=True)
         return _joined([each.distances(part) for (_, each), part in pairs])
 
-    def optimality(self, generator: Any, discriminator: Any, logistic: bool) -> dict[str, Tensor]:
+    def optimality(self, generator: Any, discriminator: Any, logistic: bool, packing: int = 1) -> dict[str, Tensor]:
         triples = zip(self.chunks, self._split(generator), self._split(discriminator), strict=True)
-        return _joined([each.optimality(g, d, logistic) for (_, each), g, d in triples])
+        return _joined([each.optimality(g, d, logistic, packing) for (_, each), g, d in triples])
 
     def quality(self, generator: Any) -> dict[str, Tensor]:
         pairs = zip(self.chunks, self._split(generator), strict=True)

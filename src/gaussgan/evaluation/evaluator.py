@@ -17,6 +17,7 @@ from gaussgan.evaluation.held_out import HeldOut
 from gaussgan.evaluation.samples import DIRECTIONS, mode_metrics, sliced_w2, unit_vectors
 from gaussgan.gan.objectives import logistic_loss
 from gaussgan.networks.moments import has_closed_form
+from gaussgan.networks.packing import packed
 from gaussgan.rng import normal, stream
 
 MOMENT_SAMPLES = 10_000  # number of examples that give the moments of a generator without a closed form
@@ -81,7 +82,9 @@ class Evaluator:
         return values if modes is None else values | mode_metrics(fake, modes, true.std)  # type: ignore[attr-defined]
 
     @torch.no_grad()
-    def optimality(self, generator: nn.Module, discriminator: nn.Module, logistic: bool) -> dict[str, Tensor]:
+    def optimality(
+        self, generator: nn.Module, discriminator: nn.Module, logistic: bool, packing: int = 1
+    ) -> dict[str, Tensor]:
         """Return how far a discriminator D is from the optimal discriminator.
 
         The optimal discriminator is log p/q. Here p is the density of the data, and q that of the generator's output.
@@ -94,8 +97,12 @@ class Evaluator:
         least 0, up to sampling error. If the covariance of the generator's output is singular, the optimal
         discriminator makes no mistakes, val/js is log 2, and val/logit_error is infinite.
 
+        A discriminator of packs is measured on packs of these examples: the optimal logit is the sum of log p/q over a
+        pack, and val/d_gap uses the Jensen–Shannon divergence of packs. val/js is that of single examples in any case.
+
         Args:
             logistic: true if the discriminator's loss L_D is logistic. Otherwise only val/js is returned.
+            packing: m, the number of examples in a pack; see `packed`. Examples that fill no pack are left out.
 
         Returns:
             A dict from the names above to measures. It is empty if p is unknown or q has no closed form.
@@ -105,20 +112,18 @@ class Evaluator:
         fake = self.generated(generator, DENSITY_SAMPLES)
         x = torch.cat([self.real[..., :DENSITY_SAMPLES, :], fake], -2)
         density = torch.cat([self.real_log_prob, self.distribution.log_prob(fake)], -1)
-        logit = discriminator(_like(discriminator, x)).squeeze(-1).cpu()
+        logit = discriminator(_like(discriminator, _whole_packs(x, packing))).squeeze(-1).cpu()
         mean, cov = generator.moments()  # type: ignore[operator]
         ratio = (density - gaussian_log_prob(x, mean, cov)).to(logit.dtype)
         certain = ratio.new_tensor([torch.inf, -torch.inf]).repeat_interleave(fake.shape[-2])
         separate = is_singular(cov) & cov.isfinite().all(-1).all(-1)
         ratio = torch.where(separate.unsqueeze(-1), certain, ratio)
-        best, loss = (
-            logistic_loss(*values.tensor_split(2, -1)).mean(-1, dtype=torch.float64) for values in (ratio, logit)
-        )
-        js = {"val/js": math.log(2) - best}
+        js = {"val/js": math.log(2) - _loss(ratio)}
         if not logistic:
             return js
+        ratio = _whole_packs(ratio.unsqueeze(-1), packing).sum(-1)
         error = (logit - ratio).double().square().mean(-1).sqrt()  # float32 cannot always hold the squares
-        return {**js, "val/logit_error": error, "val/d_gap": loss - best}
+        return {**js, "val/logit_error": error, "val/d_gap": _loss(logit) - _loss(ratio)}
 
     @torch.no_grad()
     def quality(self, generator: nn.Module) -> dict[str, Tensor]:
@@ -194,6 +199,18 @@ class Evaluator:
 
     def _draw(self, draw: Callable[[int], Tensor]) -> Tensor:
         return draw(self.seed) if isinstance(self.seed, int) else torch.stack([draw(seed) for seed in self.seed])
+
+
+def _whole_packs(x: Tensor, packing: int) -> Tensor:
+    """Return packs of real examples, and then as many packs of generated examples: [..., 2n, d] → [..., 2k, m·d]."""
+    halves = x.tensor_split(2, -2)
+    whole = halves[0].shape[-2] // packing * packing
+    return packed(torch.cat([half[..., :whole, :] for half in halves], -2), packing)
+
+
+def _loss(logit: Tensor) -> Tensor:
+    """Return the mean logistic loss of a discriminator, [..., 2n] → [...]. The first n logits are of real examples."""
+    return logistic_loss(*logit.tensor_split(2, -1)).mean(-1, dtype=torch.float64)
 
 
 def _like(module: nn.Module, x: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from gaussgan.data.loader import Batch
 from gaussgan.gan.objectives import Objective
 from gaussgan.gan.penalties import Penalty
 from gaussgan.gan.player import Loss, Player
+from gaussgan.networks.packing import copies, packed
 
 OptimizerFactory = Callable[[list[Tensor]], torch.optim.Optimizer]
 
@@ -26,6 +27,8 @@ class Game:
         penalties: half of each is added to the discriminator's loss; see `gaussgan.gan.penalties`.
         second_order: true if the discriminator's loss must be differentiable with respect to the generator's
             parameters.
+        packing: m, the number of examples that the discriminator sees at once. It then maps packs, [..., B/m, m·d], to
+            logits, [..., B/m, 1]; see `packed`. Losses and penalties have one number for each pack.
     """
 
     def __init__(
@@ -35,9 +38,11 @@ class Game:
         objective: Objective,
         penalties: Sequence[Penalty] = (),
         second_order: bool = False,
+        packing: int = 1,
     ) -> None:
         self.generator, self.discriminator = generator, discriminator
         self.objective, self.penalties, self.second_order = objective, penalties, second_order
+        self.packing = packing
         self.paired = getattr(objective, "paired", False)
         self.fake_cache = FakeCache()
 
@@ -47,23 +52,33 @@ class Game:
         self.fake_cache.keep(batch, fake)
         if not self.second_order:
             fake = fake.detach()
-        real_logits, fake_logits = self.discriminator(torch.cat([batch.real, fake], -2)).chunk(2, -2)
+        real, fake = self.packed(batch.real), self.packed(fake)
+        real_logits, fake_logits = self.discriminator(torch.cat([real, fake], -2)).chunk(2, -2)
         losses = self.objective.discriminator_loss(real_logits, fake_logits)
+        mix = batch.mix if batch.mix is None or self.packing == 1 else batch.mix[..., :: self.packing, :]
         for penalty in self.penalties:
-            losses = losses + penalty(self.discriminator, batch.real, fake, batch.mix) / 2  # type: ignore[arg-type]
+            losses = losses + penalty(self.discriminator, real, fake, mix) / 2  # type: ignore[arg-type]
         return Loss(losses, real_logits, fake_logits)
 
     def generator_loss(self, batch: Batch) -> Loss:
         """Return the generator's loss."""
         fake = self.fake_cache.take(batch)
-        fake_logits = self.discriminator(self.generate(batch) if fake is None else fake)
-        real_logits = self.discriminator(batch.real) if self.paired else None
+        fake_logits = self.discriminator(self.packed(self.generate(batch) if fake is None else fake))
+        real_logits = self.discriminator(self.packed(batch.real)) if self.paired else None
         return Loss(self.objective.generator_loss(real_logits, fake_logits))
 
     def generate(self, batch: Batch) -> Tensor:
         """Return generated examples with the instance noise of the batch, [..., B, d]."""
         fake = self.generator(batch.latent)
         return fake if batch.noise is None else fake + batch.noise
+
+    def packed(self, x: Tensor) -> Tensor:
+        """Return examples as the discriminator's input, [..., B, d] → [..., B/m, m·d]."""
+        return packed(x, self.packing)
+
+    def verdict(self, x: Tensor) -> Tensor:
+        """Return the discriminator's logit at points, [..., d] → [..., 1]. A pack consists of m copies of a point."""
+        return self.discriminator(copies(x, self.packing))
 
     def players(
         self,

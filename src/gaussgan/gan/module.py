@@ -51,6 +51,7 @@ class GAN(LightningModule):
         player_g: the same for the generator.
         ema_half_life: the half-life, in iterations, of the moving average of the generator's parameters,
             `generator_ema`. Pass one number, or [R] numbers for R replicas; None for no average.
+        packing: the number of examples that the discriminator sees at once; see `Game`.
         config: the run's configuration as plain dicts and lists. It is saved in the checkpoint.
 
     Raises:
@@ -74,12 +75,14 @@ class GAN(LightningModule):
         player_d: Mapping[str, Any] | None = None,
         player_g: Mapping[str, Any] | None = None,
         ema_half_life: float | Tensor | None = None,
+        packing: int = 1,
         config: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.generator, self.discriminator = generator, discriminator
-        self.game = Game(generator, discriminator, objective, penalties, getattr(update, "second_order", False))
+        second_order = getattr(update, "second_order", False)
+        self.game = Game(generator, discriminator, objective, penalties, second_order, packing)
         self.update, self.schedule = update, schedule
         self.optimizer_d, self.optimizer_g = optimizer_d, optimizer_g
         self.player_d, self.player_g = player_d or {}, player_g or {}

@@ -6,6 +6,7 @@ Losses and training belong in `gan`.
 from gaussgan.networks.architectures import MLP, Location, Maxout, Quadratic
 from gaussgan.networks.conv import ConvDiscriminator, ConvGenerator
 from gaussgan.networks.layers import Linear, SpectralLinear, draw_parameters
+from gaussgan.networks.packing import copies, packed
 
 __all__ = [
     "MLP",
@@ -16,5 +17,7 @@ __all__ = [
     "Maxout",
     "Quadratic",
     "SpectralLinear",
+    "copies",
     "draw_parameters",
+    "packed",
 ]

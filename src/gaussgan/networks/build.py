@@ -21,7 +21,7 @@ def build_networks(config: Mapping[str, Any], dim: int) -> dict[str, nn.Module]:
 
     The keys of the result are "generator" and "discriminator". With several replicas, each value is a `Replicas`, one
     module that holds the networks of all replicas. A null in a network's configuration is replaced by the dimension of
-    the data.
+    the data. A discriminator of packs has `packing` times as many features; of images, as many channels.
 
     Args:
         config: the run's configuration as plain dicts and lists.
@@ -32,11 +32,16 @@ def build_networks(config: Mapping[str, Any], dim: int) -> dict[str, nn.Module]:
     """
     networks: dict[str, nn.Module] = {}
     for name in ("generator", "discriminator"):
-        widths = {key: dim for key, value in config[name].items() if value is None}
+        section = {key: value for key, value in config[name].items() if key != "packing"}
+        packing = config[name].get("packing", 1)
+        widths: dict[str, Any] = {key: dim * packing for key, value in section.items() if value is None}
+        if packing > 1 and section.get("shape"):  # pixel by pixel in a row, so channels come one after the other
+            channels, *sides = section["shape"]
+            widths["shape"] = [channels * packing, *sides]
         own = {key: value for key, value in varying(config).items() if key.startswith(f"{name}.")}
         numbers = [{key.rpartition(".")[2]: value[i] for key, value in own.items()} for i in range(config["replicas"])]
         try:
-            make = instantiate(config[name], **widths, _partial_=True, _convert_="all")
+            make = instantiate(section, **widths, _partial_=True, _convert_="all")
             again = partial(make.func, *make.args, **make.keywords)  # calling Hydra's partial takes twice as long
             rngs = (stream(seed, f"init_{name}") for seed in seeds(config))
             each = ({"rng": rng, **own} for rng, own in zip(rngs, numbers, strict=True))

@@ -72,13 +72,13 @@ def spectra(checkpoint: dict[str, Any], frames: Frames, directory: Path) -> Spec
     check_trusted(config, directory)
     check_trusted(config, directory, GAME)
     penalties = [instantiate(term) for term in config["penalty"].values() if isinstance(term, Mapping)]
-    data = instantiate(config["data"], mix=bool(penalties))
-    batch = data.draw(0, slice(BATCH)).map(Tensor.double)
+    packing = config["discriminator"].get("packing", 1)
+    data = instantiate(config["data"], mix=bool(penalties), packing=packing)
+    batch = data.first_batch(BATCH).map(Tensor.double)
     networks = trained_networks(checkpoint, data.distribution.dim, on_meta=True)
     update, objective = instantiate(config["update"]), instantiate(config["objective"])
-    game = Game(
-        networks["generator"], networks["discriminator"], objective, penalties, getattr(update, "second_order", False)
-    )
+    second_order = getattr(update, "second_order", False)
+    game = Game(networks["generator"], networks["discriminator"], objective, penalties, second_order, packing)
     schedule = instantiate(config["schedule"]) if "_target_" in config["schedule"] else None
     end = checkpoint.get("planned_iterations", 1)
     known = [i for i, theta in enumerate(frames.theta) if theta.isfinite().all()]

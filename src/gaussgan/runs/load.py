@@ -19,6 +19,7 @@ from gaussgan.data.examples import Examples
 from gaussgan.data.layout import Layout
 from gaussgan.data.source import source_of
 from gaussgan.networks.build import build_networks
+from gaussgan.networks.packing import copies
 from gaussgan.runs.checkpoint import expecting_checkpoint, read_checkpoint, saved_layout
 from gaussgan.runs.directory import LAST
 from gaussgan.runs.replica_checkpoint import single_checkpoint
@@ -100,7 +101,7 @@ def _load(directory: Path, state: dict[str, Any], replica: int | None, trust: bo
     known = source_of(config["data"]) if layout is None else None
     dim = layout.dim if layout is not None else known.dim  # type: ignore[union-attr]
     modules = trained_networks(state, dim, on_meta=not trust)
-    _check_widths(modules, config["data"]["latent_dim"], dim)
+    _check_widths(modules, config["data"]["latent_dim"], dim, config["discriminator"].get("packing", 1))
     return Run(
         directory,
         config,
@@ -144,8 +145,9 @@ def trained_networks(checkpoint: Mapping[str, Any], dim: int, on_meta: bool) -> 
 
 
 @torch.no_grad()
-def _check_widths(modules: Mapping[str, nn.Module], latent_dim: int, dim: int) -> None:
+def _check_widths(modules: Mapping[str, nn.Module], latent_dim: int, dim: int, packing: int) -> None:
     generator, discriminator = modules["generator"], modules["discriminator"]
     latents = torch.zeros(2, latent_dim, dtype=next(generator.parameters()).dtype)
-    if generator(latents).shape != (2, dim) or discriminator(generator(latents)).shape != (2, 1):
+    fake = generator(latents)
+    if fake.shape != (2, dim) or discriminator(copies(fake, packing)).shape != (2, 1):
         raise ValueError("the shapes of the networks do not match the distribution")

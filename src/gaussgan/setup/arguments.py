@@ -19,8 +19,9 @@ logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # get_object logs e
 PLAYER = "gaussgan.gan.player.Player"
 LABELS = ("label", "labels", "target", "targets", "classes", "num_classes", "y")  # of other programs
 RESERVED = ("_target_", "_args_", "_partial_", "_recursive_", "_convert_")  # Hydra reads these itself
+OF_THE_RUN = ("discriminator.packing",)  # keys beside the arguments of a class that the run reads itself
 SUPPLIED = {  # component → the arguments that the run supplies; the configuration cannot give them
-    "data": {"mix", "threads"},
+    "data": {"mix", "packing", "threads"},
     "generator": {"rng"},
     "discriminator": {"rng"},
     "optimizer_d": {"params"},
@@ -54,7 +55,7 @@ def check_arguments(config: Mapping[str, Any]) -> None:
         if (takes := _arguments(node["_target_"], SUPPLIED.get(component, set()))) is None:
             continue
         for key in node:
-            if key not in takes and key not in RESERVED:
+            if key not in takes and key not in RESERVED and f"{component}.{key}" not in OF_THE_RUN:
                 if component == "data" and key in LABELS:
                     hint = "; networks have no labels as inputs, and data.exclude leaves out columns of labels"
                 else:

@@ -103,6 +103,7 @@ def _assemble(cfg: DictConfig, given: dict[str, Any]) -> _Assembled:
             player_d={**config["player_d"], **_replica_tensors(lists, "player_d")},
             player_g={**config["player_g"], **_replica_tensors(lists, "player_g")},
             ema_half_life=_replica_tensors(lists, "", 1).get("ema_half_life", cfg.ema_half_life),
+            packing=cfg.discriminator.packing,
             config=config,
         )
         callbacks = instantiate(cfg.callbacks, _convert_="all")
@@ -138,7 +139,8 @@ def assemble_ahead(cfg: DictConfig) -> None:
 def _make_data(cfg: DictConfig, config: dict[str, Any], mix: bool) -> DataModule:
     make = instantiate(cfg.data, _partial_=True)  # seeds are passed below, because OmegaConf copies long lists slowly
     try:
-        return make(mix=mix, threads=torch.get_num_threads(), **({"seed": seeds(config)} if cfg.replicas > 1 else {}))
+        more = {"seed": seeds(config)} if cfg.replicas > 1 else {}
+        return make(mix=mix, packing=cfg.discriminator.packing, threads=torch.get_num_threads(), **more)
     except (TypeError, ValueError) as error:
         raise data_error(error) from error
 

@@ -64,7 +64,7 @@ def check_penalties(penalties: Mapping[str, Any], gan: GAN, d: int) -> None:
     rng = stream(0, "protocol")
     for name, penalty in penalties.items():
         where = f"penalty.{name}: the value of {type(penalty).__name__}"
-        real, fake = (normal(*leading, ROWS, d, generator=rng) for _ in range(2))
+        real, fake = (normal(*leading, ROWS, gan.game.packing * d, generator=rng) for _ in range(2))
         mix = uniform(*leading, ROWS, 1, generator=rng)
         with naming_key(f"penalty.{name}"), gan.evaluating(), torch.enable_grad():
             check_numbers(where, penalty(gan.discriminator, real, fake, mix), (*leading, ROWS, 1), finite=False)
@@ -80,7 +80,10 @@ def check_update(gan: GAN, data: DataModule) -> None:
     name, schedule = type(gan.update).__name__, gan.schedule
     gan.schedule = None  # a schedule needs the length of the run, which is not known here
     leading, rng = [gan.replicas] if gan.replicas > 1 else [], stream(0, "protocol")
-    n, widths = ROWS * data.batches_per_iteration, (data.distribution.dim, data.latent_dim, *[1] * data.mix)
+    n, widths = (
+        ROWS * data.batches_per_iteration * data.packing,
+        (data.distribution.dim, data.latent_dim, *[1] * data.mix),
+    )
     rows = [normal(*leading, n, width, generator=rng).to(gan.placed) for width in widths]
     with naming_key("update"):
         gan.configure_optimizers()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.gan.module import GAN
 from gaussgan.networks.moments import has_closed_form
+from gaussgan.networks.packing import copies
 from gaussgan.networks.replicas import Replicas
 from gaussgan.rng import normal, stream
 from gaussgan.setup.trial import ONLY_GIVEN_GENERATOR, ROWS, check_numbers, naming_key
@@ -41,7 +42,8 @@ def check_networks(gan: GAN, latent_dim: int, d: int, rebuilt: Mapping[str, nn.M
                 raise ConfigError(f"generator.shape must be data.shape, [C,H,W] with C·H·W = {d} (got {own['shape']})")
             raise ConfigError(f"generator.out_features must be {d}, the data's dimension (got {fake.shape[-1]})")
         _check_parameters("generator", gan.generator, fake)
-        logits = _forward(gan, "discriminator", fake.detach(), "the data's dimension")
+        inputs, times = copies(fake.detach(), gan.game.packing), " × discriminator.packing" * (gan.game.packing > 1)
+        logits = _forward(gan, "discriminator", inputs, f"the data's dimension{times}")
         if logits.shape != (*leading, ROWS, 1):
             raise ConfigError(f"discriminator.out_features must be 1, a logit (got {logits.shape[-1]})")
         _check_parameters("discriminator", gan.discriminator, logits)

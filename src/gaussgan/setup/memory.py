@@ -22,6 +22,7 @@ from gaussgan.evaluation.evaluator import MOMENT_SAMPLES
 from gaussgan.evaluation.samples import DIRECTIONS
 from gaussgan.machine import available_memory
 from gaussgan.networks.build import build_networks
+from gaussgan.networks.packing import packed
 
 PROGRAM_BYTES = 3e8  # memory of Python, torch and Lightning
 BATCH_BYTES = 1_600  # memory of the Python objects of one batch
@@ -92,14 +93,15 @@ def training_needs(config: Mapping[str, Any], distribution: Distribution) -> Nee
     draws = n * (2 * row + 4 * d)  # the last epoch is kept while the next one is drawn from the unshuffled examples
     if isinstance(distribution, Examples):  # a chunk, and the order of all rows
         draws = 2 * min(n, ROWS) * row + 4 * n
-    lists = BATCH_BYTES * math.ceil(n / max(1, batch * data.get("batches_per_iteration", 1)))
+    packing = config["discriminator"].get("packing", 1)
+    lists = BATCH_BYTES * math.ceil(n / max(1, batch * packing * data.get("batches_per_iteration", 1)))
     parameters, activations = _network_sizes(config, d)
     times = f"replicas={replicas}, " if replicas > 1 else ""
     return {
         f"one epoch of examples and latents ({times}data.num_examples={n}, dimension {d}, data.latent_dim={k})": (
             draws * replicas + lists
         ),
-        f"a batch ({times}data.batch_size={batch})": activations / 2 * width * batch * replicas,
+        f"a batch ({times}data.batch_size={batch})": activations / 2 * width * batch * packing * replicas,
         **{
             f"the {name}'s {count:,} parameters{f' (times replicas={replicas})' if replicas > 1 else ''}": (
                 count * width * COPIES * replicas
@@ -146,12 +148,13 @@ def _network_sizes(config: Mapping[str, Any], dim: int) -> tuple[dict[str, int],
         small = sum(parameters.values()) <= SMALL
         with torch.device("cpu" if small else "meta"):
             networks = build_networks(first, dim) if small else networks
-            few, more = (_saved_numbers(networks, n, config["data"]["latent_dim"]) for n in (2, 4))
-        return parameters, (more - few) / 2
+            m, k = config["discriminator"].get("packing", 1), config["data"]["latent_dim"]
+            few, more = (_saved_numbers(networks, n * m, k, m) for n in (2, 4))
+        return parameters, (more - few) / (2 * m)
     return parameters, 0
 
 
-def _saved_numbers(networks: dict[str, nn.Module], n: int, k: int) -> int:
+def _saved_numbers(networks: dict[str, nn.Module], n: int, k: int, packing: int) -> int:
     saved: list[int] = []
 
     def keep(tensor: Tensor) -> Tensor:
@@ -160,5 +163,5 @@ def _saved_numbers(networks: dict[str, nn.Module], n: int, k: int) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         fake = networks["generator"](torch.zeros(n, k))
-        networks["discriminator"](torch.cat([fake, fake]))
+        networks["discriminator"](packed(torch.cat([fake, fake]), packing))
     return sum(saved)
