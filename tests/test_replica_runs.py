@@ -320,7 +320,7 @@ def test_groups_are_summarised_like_runs_of_their_own(compose: Compose) -> None:
     groups = [([0, 2], 0.05, 0.5), ([3], 0.01, 0.5), ([4, 5], 0.01, 0.9)]
     lost = table.pop(1)
     assert (lost["optimizer_d.lr"], lost["share_diverged"]) == ("1e+300", "1.0")
-    assert (lost["val/w2"], lost["val/w2_median"], lost["efficiency"]) == ("", "inf", "")
+    assert (lost["val/w2"], lost["val/w2_median"], lost["efficiency"]) == ("", "inf", "0.0")
     for row, (members, rate, beta) in zip(table, groups, strict=True):
         assert (float(row["optimizer_d.lr"]), row["optimizer_g.betas"]) == (rate, f"[{beta}, 0.999]")
         assert int(row["n"]) == len(members)

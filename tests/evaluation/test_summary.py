@@ -55,9 +55,27 @@ def test_summary() -> None:
         "train/loss_g": torch.tensor([log2 + 4e-4, log2 + 6e-4, log2]),
     }
     numbers = summary(row, diverged=[2])
-    assert numbers["efficiency"] == pytest.approx((0.01 + 0.04) / (1 + 9))
     assert numbers["share_diverged"] == numbers["share_log2"] == pytest.approx(1 / 3)
     assert summary({"val/w2": 1.0}, []) == {"val/w2": 1.0}
+
+
+def test_a_diverged_replica_makes_the_efficiency_0_and_a_pruned_one_is_left_out() -> None:
+    row = {
+        "val/w2": torch.tensor([1.0, 3.0, torch.nan]),
+        "val/w2_ema": torch.tensor([0.5, 0.5, 7.0]),
+        "mle/w2": torch.tensor([0.1, 0.2, 100.0]),
+    }
+
+    def both(diverged: list[int], pruned: list[int]) -> list[float]:
+        numbers = summary(row, diverged, pruned)
+        return [numbers["efficiency"], numbers["efficiency_ema"]]
+
+    assert both([2], []) == [0, 0]
+    assert both([2], [2]) == pytest.approx([0.05 / 10, 0.05 / 0.5])
+    assert both([], []) == pytest.approx([0, 10_000.05 / 49.5])  # a distance that is NaN is infinite
+    assert both([0, 2], [2])[0] == 0
+    assert math.isnan(both([0, 1, 2], [0, 1, 2])[0])
+    assert "efficiency_ema" not in summary({key: row[key] for key in ("val/w2", "mle/w2")}, [])
 
 
 def test_history_packs_and_unpacks() -> None:

@@ -31,3 +31,14 @@ def test_the_answer_names_the_baseline_and_the_distance_to_rows_to_report_by() -
     text = " ".join(sentences(compare(frame, [])))
     assert "val/sliced_w2 is 0.3, 3 times the 0.1 of the baseline, which is that of training rows." in text
     assert "Against the rows to report by, which nothing was chosen by, it is 0.5." in text
+
+
+def test_a_diverged_run_makes_the_efficiency_0() -> None:
+    frame = pd.DataFrame({"status": ["completed", "completed", "diverged"], "val/w2": [1.0, 3.0, math.nan]})
+    frame = frame.assign(**{"mle/w2": 0.5, "train/loss_d": 0.7, "train/loss_g": 0.7, "examples_per_second": 1.0})
+    add_scores(frame)
+    assert pool(frame, [])[0][0].efficiency == 0
+    assert pool(frame[:2], [])[0][0].efficiency == 0.25 / 5
+    frame = frame.assign(**{"val/w2": math.nan, "val/sliced_w2": 1.0, "baseline/val/sliced_w2": 0.5})
+    add_scores(frame)
+    assert math.isnan(pool(frame, [])[0][0].efficiency)

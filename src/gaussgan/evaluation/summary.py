@@ -104,8 +104,10 @@ def summary(row: Mapping[str, Any], diverged: Collection[int], pruned: Collectio
     For replicas, the result also has these numbers, if the row has the measures for them:
 
     - share_diverged: the proportion of replicas that diverged;
-    - efficiency = mean of (mle/w2)² / mean of (val/w2)², over the replicas that did not diverge. An efficiency of 1
-      means that the generators are as good as a maximum-likelihood fit;
+    - efficiency = mean of (mle/w2)² / mean of (val/w2)². An efficiency of 1 means that the generators are as good as a
+      maximum-likelihood fit. A diverged replica is infinitely far, so one of them makes the efficiency 0. A replica
+      that was stopped by a search has no final distance, and is left out;
+    - efficiency_ema: the efficiency of the moving averages of the generators;
     - share_log2: the proportion of replicas that did not diverge and whose two losses are both less than 0.0005 away
       from log 2 = 0.693…. Both losses are log 2 at the equilibrium of the GAN with the non-saturating loss.
 
@@ -154,9 +156,12 @@ def _summary(row: Mapping[str, Tensor], lost: Tensor, ill: Tensor) -> dict[str, 
     numbers = {"share_diverged": ill.double().mean(0)}
     for tag, values in row.items():
         numbers |= _statistics(tag, values, lost)
-    if "val/w2" in row and "mle/w2" in row:
-        mle, w2 = (row[tag].where(~lost, 0).square().sum(0) for tag in ("mle/w2", "val/w2"))
-        numbers["efficiency"] = mle / w2
+    for suffix in ("", "_ema"):
+        if f"val/w2{suffix}" in row and "mle/w2" in row:
+            w2 = infinite_for_nan(row[f"val/w2{suffix}"]).where(~ill, torch.inf)
+            ended = ill | ~lost
+            mle, total = (each.where(ended, 0).square().sum(0) for each in (row["mle/w2"], w2))
+            numbers[f"efficiency{suffix}"] = mle / total
     if "train/loss_d" in row:
         losses = torch.stack([row[tag] for tag in ("train/loss_d", "train/loss_g")])
         at_log2 = ((losses - math.log(2)).abs() < ROUNDING).all(0)

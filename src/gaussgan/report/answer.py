@@ -60,7 +60,7 @@ class Setting:
             more of it is better, its negative.
         interval: a 95% bootstrap interval of the median.
         iqm: the interquartile mean of the measure.
-        efficiency: mean(mle/w2²) / mean(val/w2²) over the runs that did not diverge.
+        efficiency: mean(mle/w2²) / mean(val/w2²) over the finished runs; 0 if one of them diverged.
         losses: the median loss of the discriminator and of the generator over these runs.
         speed: the median speed of these runs in examples per second.
         reported: the median of the same measure as the score, against rows that nothing was chosen by; NaN without.

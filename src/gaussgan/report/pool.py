@@ -124,8 +124,16 @@ def _setting(
         quantiles=(p10, median, p90),
         interval=intervals.median_interval(shown),
         iqm=statistics.interquartile_mean(shown),
-        efficiency=statistics.efficiency(column(BASELINE), column(SCORES[0])),
+        efficiency=_efficiency(table, rows[~np.isnan(score)]),
         losses=losses,  # type: ignore[arg-type]
         speed=statistics.median(column(SPEED)),
         reported=statistics.median(reported[~np.isnan(reported)]),
     )
+
+
+def _efficiency(table: Mapping[str, np.ndarray], rows: np.ndarray) -> float:
+    """Return the efficiency of the finished runs in some rows. A diverged run is infinitely far."""
+    if BASELINE not in table or SCORES[0] not in table or not np.isfinite(table[SCORES[0]]).any():
+        return math.nan
+    distances = np.where(table["status"][rows] == "diverged", math.inf, table[SCORES[0]][rows])
+    return statistics.efficiency(table[BASELINE][rows], distances)

@@ -40,7 +40,12 @@ def interquartile_mean(values: Array) -> float:
 
 
 def efficiency(baseline: Array, scores: Array) -> float:
-    """Return mean(baseline²) / mean(scores²); NaN if it is not known, or if a baseline of 0 says nothing."""
+    """Return mean(baseline²) / mean(scores²); NaN if it is not known, or if a baseline of 0 says nothing.
+
+    It is 0 if a score is infinite, because a run diverged.
+    """
+    if np.isinf(scores).any():
+        return 0.0 if np.isfinite(baseline).any() else math.nan
     with np.errstate(over="ignore"):  # the square of a large score may be infinite
         squares = [np.square(each).mean() if len(each) else math.nan for each in (baseline, scores)]
     return float(squares[0] / squares[1]) if min(squares) > 0 else math.nan

@@ -54,6 +54,7 @@ SHARES = {
     "share_diverged": "diverged",
     "share_log2": "losses read 0.693/0.693",
     "efficiency": "efficiency (100%: baseline)",
+    "efficiency_ema": "efficiency of the moving average",
 }
 
 

@@ -111,6 +111,8 @@ def known_objectives(numbers: Sequence[str]) -> list[str]:
     further = ["share_diverged"]
     if "val/w2" in numbers:
         further = ["efficiency", *(f"mle/w2{end}" for end in ("", "_p10", "_median", "_p90")), *further]
+    if "val/w2_ema" in numbers:
+        further = ["efficiency_ema", *further]
     if "train/loss_d" in numbers:
         further = [*further, "share_log2"]
     return [SCORE, *(tag for tag in numbers if tag.startswith(COLUMNS)), *further]
