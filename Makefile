@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-extras lint format tensorboard benchmark clean
+.PHONY: help train test test-extras lint format tensorboard benchmark reproduce clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 21
@@ -39,6 +39,9 @@ tensorboard: $(VENV)/installed ## open the dashboard on logs/
 
 benchmark: $(VENV)/installed ## time this template beside other loops, JAX and C; less in ARGS="--only steps"
 	$(BIN)/python scripts/benchmark.py $(ARGS)
+
+reproduce: $(VENV)/installed ## compute published figures: docs/reproductions.md; fewer in ARGS=--quick
+	$(BIN)/python scripts/reproduce.py $(ARGS)
 
 clean: ## remove .venv and caches; logs/ stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -12,6 +12,7 @@ SOURCE = ROOT / "src" / "gaussgan"
 FLOORS = [
     "__init__", "fast_imports", "rng", "config", "machine", "data", "networks", "compile", "gan", "evaluation",
     "figures", "runs", "loggers", "callbacks", "setup", "train", "report", "sweep", "search", "cli", "simulation",
+    "reproduce",
 ]  # fmt: skip
 FILES = [pytest.param(path, id=str(path.relative_to(SOURCE))) for path in sorted(SOURCE.rglob("*.py"))]
 # Given by name to a person, without torch being imported before.

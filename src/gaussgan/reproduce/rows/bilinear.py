@@ -1,0 +1,52 @@
+"""The bilinear game min over x, max over y of x·y: Gidel, Daskalakis, Mescheder and others."""
+
+from __future__ import annotations
+
+from gaussgan.reproduce.row import AtLeast, Near, Row
+from gaussgan.reproduce.spectra import BilinearRate
+
+TITLE = "Bilinear game"
+INTRODUCTION = """\
+In min over x, max over y of x·y the figure is the modulus: the factor by which an iteration with step η changes the
+distance from the equilibrium in the long run. Below 1 the game converges. The papers give the updates and prove which
+converge; the moduli follow from the updates."""
+
+RATES = (  # name, title, overrides, momentum, paper, η → modulus
+    ("simultaneous", "simultaneous steps, √(1 + η²)", "update=simultaneous", 0.0, "gidel2019vi",
+     {0.1: 1.004988, 0.3: 1.044031}),
+    ("alternating", "alternating steps", "update=alternating", 0.0, "gidel2019vi",
+     {0.1: 1.0, 0.3: 1.0}),
+    ("extragradient", "extragradient, √(1 − η² + η⁴)", "update=extragradient", 0.0, "gidel2019vi",
+     {0.1: 0.995038, 0.3: 0.958175}),
+    ("optimistic", "optimistic steps along 2 g(t) − g(t−1)", "update=optimistic", 0.0, "daskalakis2018",
+     {0.1: 0.994936, 0.3: 0.948683}),
+    ("momentum", "alternating steps with momentum −1/2", "update=alternating", -0.5, "gidel2019momentum",
+     {0.1: 0.998518, 0.3: 0.986609}),
+    ("consensus", "consensus optimization, γ = 1, √((1 − η)² + η²)", "update=consensus update.weight=1", 0.0,
+     "mescheder2017", {0.1: 0.905539, 0.3: 0.761577}),
+)  # fmt: skip
+ROWS = [
+    Row(
+        name=f"bilinear_{name}_{step:g}",
+        what=f"{title}: modulus at η = {step:g}",
+        paper=paper,
+        where="from its update",
+        published=f"{modulus:g}",
+        rule=Near(modulus, 1e-6),
+        method=BilinearRate(rule, step, momentum),
+        quick=True,
+    )
+    for name, title, rule, momentum, paper, moduli in RATES
+    for step, modulus in moduli.items()
+] + [
+    Row(
+        name="bilinear_simultaneous_momentum",
+        what="simultaneous steps with momentum −1/2: modulus at η = 0.1",
+        paper="gidel2019momentum",
+        where="momentum helps alternating steps only",
+        published="does not converge",
+        rule=AtLeast(1),
+        method=BilinearRate("update=simultaneous", 0.1, -0.5),
+        quick=True,
+    )
+]
