@@ -4,10 +4,10 @@ import runpy
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import hydra
 import pytest
@@ -37,6 +37,19 @@ def heeded_signals() -> Iterator[None]:
     yield
     for signum, handler in before.items():
         signal.signal(signum, handler)
+
+
+def options(group: str) -> list[str]:
+    """The names of the YAML files of a config group."""
+    return sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml") if path.stem != "base")
+
+
+def cyclic(*columns: Sequence[Any], times: int) -> list[tuple[Any, ...]]:
+    """Rows in which each choice of each column occurs at least `times` times, each time beside other choices."""
+    rows = range(times * max(map(len, columns)))
+    return [
+        tuple(column[(n + n // len(column) * j + j) % len(column)] for j, column in enumerate(columns)) for n in rows
+    ]
 
 
 @cache

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
-from conftest import ROOT
+from conftest import cyclic, options
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
 from gaussgan.gan.module import GAN
@@ -22,10 +22,6 @@ from gaussgan.train import train
 from test_resume import assert_same
 
 Compose = Callable[..., DictConfig]
-
-
-def options(group: str) -> list[str]:
-    return sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml") if path.stem != "base")
 
 
 class Keep(Checkpoint):
@@ -47,27 +43,28 @@ def train_as(cfg: DictConfig, name: str, **changes: object) -> Path:
     return Path(cfg.run_dir)
 
 
-# Each objective and each update rule are in `make test` once or twice, all pairs in `make test-extras`.
-PAIRS = [
-    pytest.param(
-        *pair, marks=[] if i % len(options("update")) == i // len(options("update")) % 5 else [pytest.mark.extra]
-    )
-    for i, pair in enumerate(product(options("objective"), options("update")))
-]
+GROUPS = ("objective", "update", "penalty")
+PENALTIES = [*options("penalty"), "[r1,wgan_gp]"]
 
 
-@pytest.mark.parametrize("objective, update", PAIRS)
-def test_three_steps_and_the_same_with_a_stop_between(compose: Compose, objective: str, update: str) -> None:
-    for i, penalty in enumerate([*options("penalty"), "[r1,wgan_gp]"]):
-        recipe = [
-            f"objective={objective}", f"penalty={penalty}", f"update={update}", "data.num_examples=16",
-            "trainer.max_steps=3", "trainer.precision=64-true", "~callbacks.pictures", "~logger",
-        ]  # fmt: skip
-        alone = compose(*recipe, "+callbacks.keep._target_=test_combinations.Keep", name=f"{i}")
-        assert math.isfinite(train(alone))
-        first = f"{alone.run_dir}/checkpoints/first.ckpt"
-        assert read_checkpoint(first)["global_step"] == 2
-        assert_same(train_as(alone, f"{i}_again", ckpt_path=first), alone.run_dir)
+@pytest.mark.parametrize("row", cyclic(options("objective"), options("update"), PENALTIES, times=2), ids="-".join)
+def test_three_steps_and_the_same_with_a_stop_between(compose: Compose, row: tuple[str, str, str]) -> None:
+    recipe = [
+        *(f"{group}={option}" for group, option in zip(GROUPS, row, strict=True)), "data.num_examples=16",
+        "trainer.max_steps=3", "trainer.precision=64-true", "~callbacks.pictures", "~logger",
+    ]  # fmt: skip
+    alone = compose(*recipe, "+callbacks.keep._target_=test_combinations.Keep", name="-".join(row))
+    assert math.isfinite(train(alone))
+    first = f"{alone.run_dir}/checkpoints/first.ckpt"
+    assert read_checkpoint(first)["global_step"] == 2
+    assert_same(train_as(alone, "again", ckpt_path=first), alone.run_dir)
+
+
+@pytest.mark.extra  # it takes long
+@pytest.mark.parametrize("objective, update", product(options("objective"), options("update")))
+def test_all_combinations(compose: Compose, objective: str, update: str) -> None:
+    for penalty in PENALTIES:
+        test_three_steps_and_the_same_with_a_stop_between(compose, (objective, update, penalty))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Complete runs of the Dirac-GAN agree with the paper: Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,6 +105,28 @@ def test_contraction_rate(compose: Compose, overrides: list[str], simultaneous: 
     assert measured_rate(path(compose, *overrides, SIMULTANEOUS, *NEAR)) == pytest.approx(simultaneous, abs=1e-6)
     for rule in (ALTERNATING, "update=alternating"):
         assert measured_rate(path(compose, *overrides, rule, *NEAR)) == pytest.approx(alternating, abs=1e-6)
+
+
+# D is 0 at the data and ψθ at a generated example. Near ψθ = 0 the literature's gradients are c_D θ and −c_G ψ.
+SLOPES = {  # objective → c_D c_G
+    "fgan_kl": math.exp(-2),  # 2 L_D = exp(ψθ − 1) = −L_G
+    "fgan_kl objective.alternative=true": math.exp(-1),  # L_G = −ψθ
+    "fgan_reverse_kl": 1.0,  # 2 L_D = ψθ = 1 − L_G
+    "fgan_reverse_kl objective.alternative=true": 1.0,  # L_G = exp(−ψθ)
+    "fgan_js": 1 / 4,  # 2 L_D = log(1 + exp(ψθ)) = −L_G, up to constants
+    "fgan_js objective.alternative=true": 1 / 4,
+    "relativistic_average": 1.0,  # 2 L_D = 2 log(1 + exp(ψθ)), L_G = 2 log(1 + exp(−ψθ))
+    "relativistic_average_least_squares": 16.0,  # 2 L_D = 2 (1 + ψθ)², L_G = 2 (1 − ψθ)²
+}
+
+
+@pytest.mark.parametrize("objective", SLOPES)
+def test_contraction_rate_of_other_objectives(compose: Compose, objective: str) -> None:
+    """A simultaneous step of size 0.2 has the eigenvalues 1 ± 0.2 i √(c_D c_G). Alternating steps only rotate."""
+    overrides = [*f"objective={objective}".split(), *starting(1e-20), "trainer.max_epochs=1"]
+    simultaneous = math.hypot(1, 0.2 * math.sqrt(SLOPES[objective]))
+    assert measured_rate(path(compose, *overrides, SIMULTANEOUS)) == pytest.approx(simultaneous, abs=1e-6)
+    assert measured_rate(path(compose, *overrides, ALTERNATING)) == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.parametrize("objective", ["minimax", "nonsaturating"])

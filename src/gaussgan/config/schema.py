@@ -214,6 +214,7 @@ OPTIONAL: dict[str, Rule] = {  # rules for keys that may be missing
     "update.weight": number(0),
     "update.alternating": BOOLEAN,
     "penalty.weight": number(0),
+    "objective.alternative": BOOLEAN,
     "schedule.end": FRACTION,
     **prefixed("player_d player_g", {"clip_gradient": or_null(POSITIVE), "clip_weights": or_null(POSITIVE)}),
     "generator.in_features": whole(1),

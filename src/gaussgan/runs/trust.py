@@ -14,7 +14,7 @@ from gaussgan.config.errors import ConfigError
 from gaussgan.data import distributions, files
 from gaussgan.data.datamodule import DataModule
 from gaussgan.evaluation.features import Inception
-from gaussgan.gan import objectives, penalties, schedules, updates
+from gaussgan.gan import f_gan, objectives, penalties, relativistic_average, schedules, updates
 
 DISTRIBUTIONS = (
     distributions.AffineGaussian, distributions.Dirac, distributions.GaussianMixture, distributions.grid,
@@ -39,8 +39,10 @@ ALLOWED = {  # config key → the classes and functions that its _target_ may na
     "discriminator.activation": ACTIVATIONS,
     "objective": (
         objectives.Hinge, objectives.LeastSquares, objectives.Minimax, objectives.NonSaturating,
-        objectives.Relativistic, objectives.Wasserstein,
+        objectives.Relativistic, objectives.Wasserstein, f_gan.FGAN, relativistic_average.RelativisticAverage,
+        relativistic_average.RelativisticAverageLeastSquares,
     ),
+    "objective.divergence": (f_gan.JensenShannon, f_gan.KullbackLeibler, f_gan.ReverseKullbackLeibler),
     "penalty.*": (penalties.R1, penalties.R2, penalties.WGANGP, penalties.ZeroCentred),
     "update": (
         updates.Alternating, updates.Consensus, updates.Extragradient, updates.Optimistic, updates.Simultaneous,

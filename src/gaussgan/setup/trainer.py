@@ -15,7 +15,6 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy, StrategyRegistry
-from torch import nn
 
 from gaussgan.callbacks.check import check_monitors
 from gaussgan.callbacks.evaluation import evaluation_of
@@ -24,6 +23,7 @@ from gaussgan.config.errors import ConfigError
 from gaussgan.data.datamodule import DataModule
 from gaussgan.data.iterations import iteration_limits
 from gaussgan.gan.module import GAN
+from gaussgan.setup.check_batches import check_batches
 
 for library in ("pytorch_lightning", "lightning_fabric", "matplotlib"):  # these INFO messages do not help users
     logging.getLogger(library).setLevel(logging.WARNING)
@@ -132,7 +132,7 @@ def check_trainer(trainer: Trainer, callbacks: Mapping[str, Callback], gan: GAN,
         data.check_shards(trainer.world_size)
     except ValueError as error:
         raise ConfigError(f"data.{error}") from error
-    _check_batch_norm(trainer, gan, data)
+    check_batches(gan, data, trainer.world_size)
 
 
 def _check_strategy(trainer: Trainer, replicas: int) -> None:
@@ -157,20 +157,6 @@ def _check_minimum_length(trainer: Trainer, data: DataModule) -> None:
             raise ConfigError(
                 f"trainer.{key}={minimum} asks for {minimum * iterations} iterations, but the run has only {planned}"
             )
-
-
-def _check_batch_norm(trainer: Trainer, gan: GAN, data: DataModule) -> None:
-    if not any(isinstance(module, nn.BatchNorm1d) for module in gan.modules()):
-        return
-    if trainer.world_size > 1:
-        raise ConfigError(
-            f"trainer.devices must be 1 with batch norm: batch norm needs the whole batch (got {trainer.world_size})"
-        )
-    if data.fewest_rows(1) < 2:
-        raise ConfigError(
-            "data.num_examples must give every batch, also the last of an epoch, at least two examples for batch norm"
-            f" (got {data.num_examples})"
-        )
 
 
 def _set_verbosity(callbacks: Iterable[Callback]) -> None:
