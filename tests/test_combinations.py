@@ -72,6 +72,8 @@ def test_all_combinations(compose: Compose, objective: str, update: str) -> None
     [
         ["update.d_steps=3", "data.batch_size=2"],
         ["optimizer@optimizer_d=sgd", "optimizer_d.momentum=-0.5", "optimizer@optimizer_g=rmsprop"],
+        ["update=lookahead", "update.k=3", "update.inner.d_steps=2", "data.batch_size=4"],
+        ["update=extragradient", "update.batches=2", "data.batch_size=4", "optimizer@optimizer_d=optimistic_adam"],
         ["schedule=cosine"],
         ["schedule=linear", "schedule.end=0.1"],
         ["ema_half_life=5"],
@@ -118,6 +120,14 @@ def test_every_experiment_takes_two_steps(compose: Compose, experiment: str, tmp
     "overrides, message",
     [
         (["update.d_steps=0"], "update.d_steps must be a whole number of at least 1"),
+        (["update=lookahead", "update.k=0"], "update.k must be a whole number of at least 1"),
+        (["update=lookahead", "update.alpha=0"], r"update.alpha must be a number above 0 and at most 1 \(got 0\)"),
+        (["update=lookahead", "update@update.inner=lookahead"], "inner must be another rule than Lookahead"),
+        (["update=extragradient", "update.batches=3"], "update.batches must be 1 or 2"),
+        (
+            ["data.batches_per_iteration=2"],
+            "data.batches_per_iteration must be 1, the number of batches that Alternating",
+        ),
         (["update=consensus", "update.weight=-1"], "update.weight must be a finite number of at least 0"),
         (["penalty=r1", "penalty.weight=-1"], "penalty.weight must be a finite number of at least 0"),
         (["penalty=r1", "penalty.r1.weight=-1"], "penalty.r1.weight must be a finite number of at least 0"),
@@ -145,7 +155,7 @@ def test_every_experiment_takes_two_steps(compose: Compose, experiment: str, tmp
         (["data.num_examples=41", "data.batch_size=4", "update.d_steps=2"], r"got 41, which leaves 1\)"),
         (["data.num_examples=41", "generator=mlp", "generator.batch_norm=true"], "two examples for batch norm"),
         (["discriminator.widths=5"], "discriminator: widths must be a list"),
-        (["update.d_steps=200"], "data: batch_size must be at most num_examples / update.d_steps = 5"),
+        (["update.d_steps=200"], "data: batch_size must be at most num_examples / batches_per_iteration = 5"),
     ],
 )
 def test_impossible_games_are_refused_in_one_line(compose: Compose, overrides: list[str], message: str) -> None:

@@ -50,6 +50,12 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "consensus": ("update=consensus", "update.weight=[0,0.5,1]", "optimizer@optimizer_g=sgd"),
     "optimistic": ("update=optimistic", "player_d.clip_gradient=[0.1,0.2,0.3]", "player_g.clip_gradient=0.1"),
     "extragradient": ("update=extragradient", "objective=minimax", "penalty=zero_centred"),
+    "lookahead": (
+        "update=lookahead",
+        "update@update.inner=consensus",
+        "update.inner.weight=[0,0.5,1]",
+        "update.k=[2,3,4]",
+    ),
     "rates": ("optimizer_d.lr=[0.05,0.01,0.1]", "optimizer_g.lr=[0.005,0.01,0.02]", "schedule=linear"),
     "moments": ("optimizer_d.betas=[[0.9,0.5,0.1],0.99]", "optimizer_g.eps=[1e-9,1e-8,1e-3]", "seed=[5,1,9]"),
     "torch's own optimizer": ("optimizer_d._target_=torch.optim.AdamW", "optimizer_d.eps=1e-4"),

@@ -135,7 +135,7 @@ def test_examples_are_counted_with_the_smaller_batches() -> None:
     [
         ({"num_examples": 0}, "num_examples must be at least 1"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
-        ({"batch_size": 21}, "batch_size must be at most num_examples / update.d_steps = 20"),
+        ({"batch_size": 21}, "batch_size must be at most num_examples / batches_per_iteration = 20"),
         ({"batch_size": 4, "batches_per_iteration": 6}, "batch_size must be at most .* = 3"),
         ({"steps_per_execution": 0}, "steps_per_execution must be at least 1"),
     ],

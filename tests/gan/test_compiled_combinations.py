@@ -27,7 +27,18 @@ from gaussgan.train import train
 
 Compose = Callable[..., DictConfig]
 TINY = ("data.num_examples=28", "data.batch_size=8", "logger=none", "~callbacks.pictures")
-OBJECTIVES, PENALTIES, UPDATES, OPTIMIZERS = map(options, ("objective", "penalty", "update", "optimizer"))
+OTHER_UPDATES = {  # these need not meet each component
+    "past_extragradient": ("objective=wasserstein", "player_g.clip_gradient=0.01"),
+    "extragradient": (
+        "update.batches=2",
+        "data.batch_size=4",
+        "optimizer@optimizer_d=optimistic_adam",
+        "data.instance_noise=0.1",
+    ),
+    "lookahead": ("update@update.inner=consensus", "update.k=2", "penalty=r1", "schedule=cosine"),
+}
+OBJECTIVES, PENALTIES, OPTIMIZERS = map(options, ("objective", "penalty", "optimizer"))
+UPDATES = [name for name in options("update") if name not in OTHER_UPDATES or name == "extragradient"]
 # Components that have a setting in which they take another path.
 NETWORKS = [
     (),
@@ -147,6 +158,13 @@ def test_each_pair_of_components_is_eager(compose: Compose, row: int, other: boo
     """In `make test`, each component is in two rows. With the extras, each pair of components is in a row."""
     *components, network, setting = ROWS[row]
     check_equal(compose, (row % 2 == 0) != other, *overrides_of(*components), *network, *setting)
+
+
+@pytest.mark.parametrize("update", OTHER_UPDATES)
+@pytest.mark.parametrize("double", [True, pytest.param(False, marks=pytest.mark.extra)])
+def test_other_rules_are_eager(compose: Compose, update: str, double: bool) -> None:
+    check_equal(compose, double, f"update={update}", *OTHER_UPDATES[update])
+    check_equal(compose, double, f"update={update}", "replicas=2", *OTHER_UPDATES[update])
 
 
 @pytest.mark.extra  # it takes long

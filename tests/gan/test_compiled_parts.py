@@ -98,8 +98,7 @@ def test_classes_of_the_page_compile_unchanged(compose: Compose, mine: dict[str,
     assert_equal(compose, objective, f"replicas={replicas}", "optimizer_d.eps=1e-3")  # D's last bias: a gradient of 0
     if replicas == 1:
         assert_equal(compose, with_generator(lambda: mine["Residual"](2, 2, 3, 0.1, torch.Generator().manual_seed(0))))
-    # Five iterations and one more: the players go back once.
-    assert_equal(compose, with_update(mine["Lookahead"]()), f"replicas={replicas}", times=2)
+    assert_equal(compose, with_update(mine["Anchored"]()), f"replicas={replicas}", times=2)
 
 
 class Branch(Alternating):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gaussgan.gan.optimizers import SGD, Adam, RMSprop
+from gaussgan.gan.optimizers import SGD, Adam, OptimisticAdam, RMSprop
 from gaussgan.gan.schedules import Cosine, Linear
 from gaussgan.rng import normal, stream
 
@@ -31,6 +31,10 @@ def test_it_equals_torchs(ours: type, theirs: type, kwargs: dict) -> None:
     "make, numbers",
     [
         (Adam, {"lr": [0.05, 0.1, 1e-3], "betas": ([0.9, 0.0, 0.5], [0.99, 0.999, 0.9]), "eps": [1e-8, 1e-4, 0.0]}),
+        (
+            OptimisticAdam,
+            {"lr": [0.05, 0.1, 1e-3], "betas": ([0.9, 0.0, 0.5], [0.99, 0.999, 0.9]), "eps": [1e-8, 1e-4, 0.0]},
+        ),
         (RMSprop, {"lr": [0.05, 0.1, 1e-3], "alpha": [0.9, 0.99, 0.5], "eps": [1e-8, 1e-4, 0.1]}),
         (SGD, {"lr": [0.05, 0.1, 1e-3], "momentum": [0.9, 0.0, -0.5]}),
     ],

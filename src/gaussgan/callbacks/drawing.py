@@ -17,7 +17,7 @@ from gaussgan.config.per_replica import replica_groups
 from gaussgan.data.layout import Layout
 from gaussgan.evaluation.baseline import mle_w2
 from gaussgan.evaluation.gaussian import gaussian_w2
-from gaussgan.evaluation.spectrum import linearised, update_jacobian
+from gaussgan.evaluation.spectrum import eigenvalues, linearised
 from gaussgan.evaluation.summary import quantiles
 from gaussgan.figures import Cloud, Rows, Verdict
 from gaussgan.gan.module import GAN
@@ -170,11 +170,10 @@ def spectrum(run: Snapshot) -> Picture | None:
         log.info("no spectrum is drawn: the game has %d parameters, and the limit is %d", n, MAX_PARAMETERS)
         return None
     with torch.enable_grad():
-        jacobian = update_jacobian(gan.update, *linearised(gan), run.batch())
-    eigenvalues = torch.linalg.eigvals(jacobian)
+        values = eigenvalues(gan.update, *linearised(gan), run.batch())
     exact = all(type(player.optimizer) is SGD for player in players)
-    figure = figures.spectrum_figure(eigenvalues, run.title, exact)
-    return Picture(figure, {"game/spectral_radius": eigenvalues.abs().max().item()})
+    figure = figures.spectrum_figure(values, run.title, exact)
+    return Picture(figure, {"game/spectral_radius": values.abs().max().item()})
 
 
 def portrait(run: Snapshot) -> Picture | None:

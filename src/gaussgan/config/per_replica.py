@@ -17,11 +17,13 @@ from gaussgan.config.dotted import flatten, set_key
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.recipe import fingerprint
 
+UPDATE = ("weight", "k", "alpha")  # of an update rule, and of the rules in it
 PER_REPLICA = (
     "seed", "data.seed", "data.instance_noise", "generator.std", "generator.mean", "discriminator.std",
-    "discriminator.mean", "penalty.weight", "penalty.*.weight", "update.weight", "player_?.clip_gradient",
+    "discriminator.mean", "penalty.weight", "penalty.*.weight", "player_?.clip_gradient",
     "player_?.clip_weights", "optimizer_?.lr", "optimizer_?.eps", "optimizer_?.momentum", "optimizer_?.alpha",
     "optimizer_?.betas", "optimizer_?.betas.?", "ema_half_life",
+    *(f"update.{key}" for key in UPDATE), *(f"update.*.{key}" for key in UPDATE),
 )  # fmt: skip
 SEEDS = ("seed", "data.seed")
 

@@ -35,7 +35,8 @@ class DataModule(LightningDataModule):
         latent_dim: k, the number of entries of a latent, the input of the generator.
         seed: the run's seed, or a list of R seeds for R replicas. If R > 1, every tensor that is drawn has a first
             dimension R.
-        batches_per_iteration: the number of steps of the discriminator in one iteration; the setting `update.d_steps`.
+        batches_per_iteration: the number of batches that the update rule uses in one iteration: `update.d_steps`, or
+            `update.batches`.
         instance_noise: standard deviation of the Gaussian noise that is added to the discriminator's inputs, both real
             and generated examples (Sønderby et al. 2017, arXiv 1610.04490). New noise is drawn in every epoch. Pass a
             list of R numbers if the replicas differ.
@@ -76,18 +77,20 @@ class DataModule(LightningDataModule):
         per = steps * self.packing
         if self.batch_size * per > n:
             limit, size, packs = n // per, self.batch_size, " / discriminator.packing" * (self.packing > 1)
-            raise ValueError(f"batch_size must be at most num_examples / update.d_steps{packs} = {limit} (got {size})")
+            raise ValueError(
+                f"batch_size must be at most num_examples / batches_per_iteration{packs} = {limit} (got {size})"
+            )
         self.batch_size *= per  # from here on, the number of examples in an iteration
         self.indivisible = per if self.packing > 1 else 1
         if rest := n % self.batch_size % self.indivisible:
             raise ValueError(
-                f"num_examples must be a multiple of discriminator.packing × update.d_steps = {per}, so that the packs"
-                f" of an epoch's last iteration are whole (got {n}; {n - rest} is one)"
+                f"num_examples must be a multiple of discriminator.packing × batches_per_iteration = {per}, so that the"
+                f" packs of an epoch's last iteration are whole (got {n}; {n - rest} is one)"
             )
         if 0 < n % self.batch_size < steps:
             raise ValueError(
-                f"num_examples must leave at least update.d_steps = {steps} examples for an epoch's last iteration"
-                f" (got {n}, which leaves {n % self.batch_size})"
+                f"num_examples must leave at least batches_per_iteration = {steps} examples for an epoch's last"
+                f" iteration (got {n}, which leaves {n % self.batch_size})"
             )
         self.seeds = [self.seed] if isinstance(self.seed, int) else [*self.seed]
         noise = self.instance_noise

@@ -16,13 +16,25 @@ from gaussgan.gan.module import GAN
 from gaussgan.gan.optimizers import SGD
 from gaussgan.gan.player import Player
 from gaussgan.gan.state import State
-from gaussgan.gan.updates import Update, start
+from gaussgan.gan.updates import Update, period, start
 
 STEP = 1e-5  # the step size of the central differences
 
 
+def eigenvalues(update: Update, discriminator: Player, generator: Player, batch: Any) -> Tensor:
+    """Return the eigenvalues of one training iteration at the players' current parameters, [n], complex.
+
+    They are those of `update_jacobian`. If a rule repeats itself only after p iterations, they are p-th roots of the
+    eigenvalues of p iterations, so that the modulus is still the factor of one iteration.
+    """
+    jacobian = update_jacobian(update, discriminator, generator, batch)
+    return torch.linalg.eigvals(jacobian.nan_to_num()) ** (1 / period(update))
+
+
 def update_jacobian(update: Update, discriminator: Player, generator: Player, batch: Any) -> Tensor:
     """Return the Jacobian of one training iteration at the players' current parameters, [n, n].
+
+    If the update rule has a period p, it is the Jacobian of p iterations, which all use the same batch.
 
     An iteration maps a state of n numbers to the next state. A state consists of the parameter vectors θ of both
     players, the tensors that the optimizers keep (momentum), and the tensors that the update rule keeps (past
@@ -56,7 +68,8 @@ def update_jacobian(update: Update, discriminator: Player, generator: Player, ba
         """Add `step` to entry i of `vector`, a part of the state. Return the state after one iteration from there."""
         _copy(everything, here)
         vector[i] += step
-        iterate(state, batch)
+        for _ in range(period(update)):
+            iterate(state, batch)
         return torch.cat(vectors)
 
     columns = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ from gaussgan.gan.game import Game, OptimizerFactory
 from gaussgan.gan.iteration import Iteration
 from gaussgan.gan.lightning_loop import count_iterations, set_epoch_length
 from gaussgan.gan.objectives import Objective
-from gaussgan.gan.one_run import groups, with_attributes
+from gaussgan.gan.one_run import groups, map_tensors
 from gaussgan.gan.optimizers import load_tensors
 from gaussgan.gan.penalties import Penalty
 from gaussgan.gan.player import flatten
@@ -112,8 +113,8 @@ class GAN(LightningModule):
 
     def configure_optimizers(self) -> Any:
         leading = 1 if self.replicas > 1 else 0
-        self.update = on_device(self.update, self.placed)
-        self.game.penalties = [on_device(penalty, self.placed) for penalty in self.game.penalties]
+        place = partial(map_tensors, function=lambda tensor: tensor.to(self.placed))
+        self.update, self.game.penalties = place(self.update), [*map(place, self.game.penalties)]
         players = self.game.players(self.optimizer_d, self.optimizer_g, leading, self.player_d, self.player_g)
         self.discriminator_player, self.generator_player = players
         average, rate, before = None, None, getattr(self, "state", None)
@@ -221,9 +222,3 @@ class GAN(LightningModule):
         if self.trainer.world_size == 1:
             return tensor.cpu()
         return self.trainer.strategy.reduce(tensor.to(self.device)).cpu()
-
-
-def on_device(component: Any, like: Tensor) -> Any:
-    """Return an update rule or a penalty with its tensors on the device and in the precision of the tensor `like`."""
-    tensors = {name: value.to(like) for name, value in vars(component).items() if isinstance(value, Tensor)}
-    return with_attributes(component, tensors)

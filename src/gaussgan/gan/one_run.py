@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy, deepcopy
 from functools import partial
+from itertools import chain
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gaussgan.compile.errors import NotCompiled
 from gaussgan.gan.averaging import averaging_rate
@@ -46,7 +48,8 @@ class Slot(NamedTuple):
 def slots(iteration: Iteration, penalties: Sequence[Any]) -> list[Slot]:
     """Return all slots of an iteration that hold tensors. The slots of one run are those of R replicas, in order."""
     players = (iteration.discriminator, iteration.generator)
-    holders = [(vars(each), vars(each).keys()) for each in (iteration.update, *penalties) if hasattr(each, "__dict__")]
+    parts = chain.from_iterable(map(components, (iteration.update, *penalties)))
+    holders: list[tuple[dict[str, Any], Iterable[str]]] = [(vars(part), vars(part).keys()) for part in parts]
     holders += [(group, group.keys() - {"params"}) for group in groups(iteration)]
     holders += [(vars(player), {"clip_gradient", "clip_weights"}) for player in players]
     holders.append((vars(iteration), {"averaging_rate"}))
@@ -81,12 +84,7 @@ def iteration_of_one_run(gan: Any) -> tuple[Iteration, State, Game]:
         return value[0].squeeze() if isinstance(value, Tensor) and differs(value, gan.replicas) else value
 
     def component(many: Any) -> Any:
-        tensors = {
-            name: one(value).to(placed)
-            for name, value in getattr(many, "__dict__", {}).items()
-            if isinstance(value, Tensor)
-        }
-        return with_attributes(deepcopy(many), tensors)  # it may count its calls
+        return map_tensors(deepcopy(many), lambda tensor: one(tensor).to(placed))  # it may count its calls
 
     def factory(make: Any) -> Any:
         if not isinstance(make, partial):
@@ -126,10 +124,28 @@ def check_optimizers(players: Sequence[Player]) -> None:
             raise NotCompiled(f"{name} keeps its own state; the optimizers of gaussgan.gan.optimizers do not")
 
 
-def with_attributes(component: Any, attributes: dict[str, Any]) -> Any:
-    """Return a copy of a component with other values of some attributes; the component itself if there are none."""
-    if not attributes:
-        return component
-    copied = copy(component)
-    vars(copied).update(attributes)
+def components(whole: Any) -> Iterator[Any]:
+    """Yield an update rule or a penalty, and the rules in its attributes, at any depth."""
+    if hasattr(whole, "__dict__"):
+        yield whole
+        for part in vars(whole).values():
+            yield from components(part) if _is_component(part) else ()
+
+
+def map_tensors(whole: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    """Return a copy of a component in which a function of each tensor takes its place; itself if it has no tensor."""
+    found: dict[str, Any] = {}
+    for name, value in getattr(whole, "__dict__", {}).items():
+        if isinstance(value, Tensor):
+            found[name] = function(value)
+        elif _is_component(value) and (new := map_tensors(value, function)) is not value:
+            found[name] = new
+    if not found:
+        return whole
+    copied = copy(whole)
+    vars(copied).update(found)
     return copied
+
+
+def _is_component(value: Any) -> bool:
+    return callable(value) and hasattr(value, "__dict__") and not isinstance(value, nn.Module | type | FunctionType)

@@ -100,6 +100,17 @@ class Adam(VectorOptimizer):
         return dict(zip(names, (torch.zeros_like(theta), torch.zeros_like(theta), *corrections), strict=True))
 
     def update(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
+        m, v, c1, c2 = self.update_moments(theta, gradient, state, group)
+        # The denominator is divided by the learning rate. So a learning rate that is a tensor needs no extra operation.
+        slowness = c1 * _reciprocal(_rate(group))
+        denominator = v.sqrt().mul_(_rows(theta, slowness * c2.rsqrt())).add_(_rows(theta, slowness * group["eps"]))
+        theta.addcdiv_(m, denominator, value=-1)
+
+    @staticmethod
+    def update_moments(
+        theta: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Update m, v, 1 − β₁ᵗ and 1 − β₂ᵗ, and return them. For replicas the last two are [R, 1]."""
         beta1, beta2 = group["betas"]
         m, v, c1, c2 = state["exp_avg"], state["exp_avg_sq"], state["correction"], state["correction_sq"]
         c1, c2 = (c.unsqueeze(-1) if c.ndim else c for c in (c1, c2))  # for replicas [R, 1], to broadcast with [R, n]
@@ -107,10 +118,27 @@ class Adam(VectorOptimizer):
         v.lerp_(gradient.square(), _like(theta, 1 - beta2))
         c1.mul_(beta1).add_(1 - beta1)
         c2.mul_(beta2).add_(1 - beta2)
-        # The denominator is divided by the learning rate. So a learning rate that is a tensor needs no extra operation.
-        slowness = c1 * _reciprocal(_rate(group))
-        denominator = v.sqrt().mul_(_rows(theta, slowness * c2.rsqrt())).add_(_rows(theta, slowness * group["eps"]))
-        theta.addcdiv_(m, denominator, value=-1)
+        return m, v, c1, c2
+
+
+class OptimisticAdam(Adam):
+    """Optimistic Adam (Daskalakis et al. 2018, arXiv 1711.00141, algorithm 1).
+
+        θ ← θ − 2 η s_t + η s_{t−1},   s_t = m̂_t / (√v̂_t + eps)
+
+    Here s_t is the step of `Adam` without its learning rate η, and s_0 = 0. The state holds s_{t−1}. If η changes, both
+    terms have the current η. The paper moves both players at once, as the update rule `Simultaneous` does.
+    """
+
+    def initial_state(self, theta: Tensor) -> dict[str, Tensor]:
+        return {**super().initial_state(theta), "last_step": torch.zeros_like(theta)}
+
+    def update(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
+        m, v, c1, c2 = self.update_moments(theta, gradient, state, group)
+        denominator = v.sqrt().mul_(_rows(theta, c1 * c2.rsqrt())).add_(_rows(theta, c1 * group["eps"]))
+        step, last = m / denominator, state["last_step"]
+        theta.sub_((2 * step - last).mul_(_like(theta, _rate(group))))
+        last.copy_(step)
 
 
 class RMSprop(VectorOptimizer):

@@ -15,7 +15,7 @@ from gaussgan.callbacks.drawing import MAX_PARAMETERS
 from gaussgan.callbacks.snapshot import BATCH
 from gaussgan.data.distributions import has_density
 from gaussgan.data.gaussian import is_singular
-from gaussgan.evaluation.spectrum import Step, sgd_players, update_jacobian
+from gaussgan.evaluation.spectrum import Step, eigenvalues, sgd_players
 from gaussgan.gan import objectives
 from gaussgan.gan.game import Game
 from gaussgan.networks.moments import has_closed_form
@@ -95,8 +95,7 @@ def spectra(checkpoint: dict[str, Any], frames: Frames, directory: Path) -> Spec
         discriminator.theta.copy_(theta_d)
         generator.theta.copy_(theta_g)
         with torch.enable_grad():
-            jacobian = update_jacobian(update, *players, batch)
-        result[i] = torch.linalg.eigvals(jacobian.nan_to_num())
+            result[i] = eigenvalues(update, *players, batch)
     exact = all(config[f"optimizer_{p}"]["_target_"] == OWN_SGD for p in "dg")
     return Spectra([*result], [*result.values()], exact)
 

@@ -28,6 +28,10 @@ ACTIVATIONS = (
     nn.CELU, nn.ELU, nn.GELU, nn.Hardtanh, nn.Identity, nn.LeakyReLU, nn.Mish, nn.ReLU, nn.ReLU6, nn.SELU, nn.Sigmoid,
     nn.SiLU, nn.Softplus, nn.Softsign, nn.Tanh,
 )  # fmt: skip
+UPDATES = (
+    updates.Alternating, updates.Consensus, updates.Extragradient, updates.Lookahead, updates.Optimistic,
+    updates.PastExtragradient, updates.Simultaneous,
+)  # fmt: skip
 LOADED = ("data", "generator", "discriminator")  # the sections that loading a run instantiates
 GAME = ("objective", "penalty", "update", "schedule")  # the sections of a run's game, without its optimizers
 ALLOWED = {  # config key → the classes and functions that its _target_ may name
@@ -44,9 +48,8 @@ ALLOWED = {  # config key → the classes and functions that its _target_ may na
     ),
     "objective.divergence": (f_gan.JensenShannon, f_gan.KullbackLeibler, f_gan.ReverseKullbackLeibler),
     "penalty.*": (penalties.R1, penalties.R2, penalties.WGANGP, penalties.ZeroCentred),
-    "update": (
-        updates.Alternating, updates.Consensus, updates.Extragradient, updates.Optimistic, updates.Simultaneous,
-    ),
+    "update": UPDATES,
+    "update.inner": UPDATES,
     "schedule": (schedules.Cosine, schedules.Linear),
     "features": (Inception,),
 }  # fmt: skip
@@ -83,7 +86,7 @@ def _names(*allowed: Callable[..., Any]) -> set[str]:
 
     A dotted name begins with the module that defines the class or function, or with a module that exports it.
     """
-    exports = (networks.__name__, distributions.__name__, nn.__name__)
+    exports = (networks.__name__, distributions.__name__, updates.__name__, nn.__name__)
     homes = ((each, home) for each in allowed for home in (each.__module__, *exports))
     return {f"{home}.{o.__name__}" for o, home in homes if getattr(sys.modules[home], o.__name__, None) is o}
 

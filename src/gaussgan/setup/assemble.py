@@ -21,6 +21,7 @@ from gaussgan.callbacks.checkpoints import AtomicCheckpointIO
 from gaussgan.config.check import translating_omegaconf_errors
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.init_from import canonical
+from gaussgan.config.keys import is_component
 from gaussgan.config.per_replica import of_replica, seeds, varying
 from gaussgan.data.datamodule import DataModule
 from gaussgan.data.examples import Examples
@@ -156,9 +157,12 @@ def _make(cfg: DictConfig, lists: Mapping[str, Any], component: str, ndim: int =
     """
     tensors = _replica_tensors(lists, component, ndim)
     node = OmegaConf.select(cfg, component)
+    for key in {path.removeprefix(f"{component}.").partition(".")[0] for path in lists if path.startswith(component)}:
+        if is_component(node.get(key)):  # such as the inner rule of a Lookahead
+            tensors[key] = _make(cfg, lists, f"{component}.{key}", ndim)
     if not tensors:
         return instantiate(node)
-    make = instantiate(node, _partial_=True)
+    make = instantiate(OmegaConf.masked_copy(node, [*node.keys() - tensors.keys()]), _partial_=True)
     return partial(make, **tensors) if node.get("_partial_") else make(**tensors)
 
 

@@ -19,6 +19,7 @@ from gaussgan.data.loader import Batch
 from gaussgan.gan.game import OptimizerFactory
 from gaussgan.gan.module import GAN
 from gaussgan.gan.player import Loss
+from gaussgan.gan.updates import batches
 from gaussgan.rng import normal, stream, uniform
 from gaussgan.setup.trial import ROWS, check_numbers, naming_key
 
@@ -78,6 +79,11 @@ def check_update(gan: GAN, data: DataModule) -> None:
         data: the data of the run. The iteration uses a batch of its form.
     """
     name, schedule = type(gan.update).__name__, gan.schedule
+    if (chunks := batches(gan.update) or data.batches_per_iteration) != data.batches_per_iteration:
+        raise ConfigError(
+            f"data.batches_per_iteration must be {chunks}, the number of batches that {name} uses (got"
+            f" {data.batches_per_iteration})"
+        )
     gan.schedule = None  # a schedule needs the length of the run, which is not known here
     leading, rng = [gan.replicas] if gan.replicas > 1 else [], stream(0, "protocol")
     n, widths = (
