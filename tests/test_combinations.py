@@ -75,6 +75,7 @@ def test_all_combinations(compose: Compose, objective: str, update: str) -> None
         ["update=lookahead", "update.k=3", "update.inner.d_steps=2", "data.batch_size=4"],
         ["update=extragradient", "update.batches=2", "data.batch_size=4", "optimizer@optimizer_d=optimistic_adam"],
         ["schedule=cosine"],
+        ["latents=balanced", "generator=mlp", "update.d_steps=2", "data.batch_size=4"],
         ["schedule=linear", "schedule.end=0.1"],
         ["ema_half_life=5"],
         ["player_d.clip_gradient=0.1", "player_g.clip_gradient=0.1", "player_d.clip_weights=0.03"],

@@ -28,6 +28,7 @@ from gaussgan.config.schema import (
     OPTIONAL,
     RULES,
     SECTIONS,
+    SINGLE,
     number,
     prefixed,
 )
@@ -80,7 +81,7 @@ def check(cfg: DictConfig, task: Mapping[str, Any] | None = None) -> None:
     terms = [f"penalty.{term}" for term in cfg.penalty if OmegaConf.is_dict(cfg.penalty[term])]
     loggers = [f"logger.{name}" for name in cfg.get("logger") or ()]
     callbacks = [f"callbacks.{name}" for name in cfg.callbacks]
-    components = [*terms, *loggers, *callbacks, *(["schedule"] if cfg.schedule else [])]
+    components = [*terms, *loggers, *callbacks, *(section for section in SINGLE if cfg[section])]
     required = RULES | {f"{component}._target_": CLASS for component in components}
     optional = OPTIONAL | {f"{term}.weight": number(0) for term in terms} | prefixed(" ".join(loggers), LOGGER_RULES)
     optional |= {f"{component}._partial_": NO_PARTIAL for component in components}

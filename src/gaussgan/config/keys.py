@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from gaussgan.config.dotted import flatten, walk
-from gaussgan.config.schema import KEYS
+from gaussgan.config.schema import KEYS, SINGLE
 
 FOREIGN_NAMES = {  # what to type in gaussgan → the names of the same setting in other programs, separated by spaces
     "generator or discriminator": "model net network",
@@ -148,15 +148,15 @@ def _unknown_keys(cfg: DictConfig) -> Iterator[str]:
 
     Only the top level and the following sections are searched. In `callbacks`, `logger` and `penalty`, each entry must
     be a component with a `_target_`; any other entry is unknown. The key penalty.weight is known if `penalty` contains
-    a component. In a `schedule` without a `_target_`, every key is unknown. In `player_d` and `player_g`, each key that
-    starts with an underscore is unknown.
+    a component. In a section of `SINGLE` without a `_target_`, every key is unknown. In `player_d` and `player_g`, each
+    key that starts with an underscore is unknown.
     """
     yield from (name for name in map(str, cfg) if name not in KEYS and name != "hydra")
-    for group in ("callbacks", "logger", "penalty", "schedule"):
+    for group in ("callbacks", "logger", "penalty", *SINGLE):
         entries = cfg.get(group)
-        if not OmegaConf.is_dict(entries) or ("_target_" in entries and group == "schedule"):
+        if not OmegaConf.is_dict(entries) or ("_target_" in entries and group in SINGLE):
             continue
-        components = [name for name in entries if is_component(entries[name])] if group != "schedule" else []
+        components = [name for name in entries if is_component(entries[name])] if group not in SINGLE else []
         shared = ["weight"] if group == "penalty" and components else []
         yield from (f"{group}.{name}" for name in entries if name not in (*components, *shared))
     for player in ("player_d", "player_g"):

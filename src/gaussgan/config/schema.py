@@ -166,7 +166,8 @@ COMPONENTS = (  # sections that have a _target_
 )  # fmt: skip
 GIVEN_DATA = "gaussgan.data.files."  # how the _target_ of given examples begins
 KNOWN_DATA = "gaussgan.data.datamodule.DataModule"  # the _target_ of data from a known distribution
-SECTIONS = ("callbacks", "penalty", "schedule", "features", "player_d", "player_g", *COMPONENTS)
+SINGLE = ("schedule", "latents")  # sections that are one component, or empty
+SECTIONS = ("callbacks", "penalty", *SINGLE, "features", "player_d", "player_g", *COMPONENTS)
 RULES: dict[str, Rule] = {
     "replicas": whole(1),  # checked first, because the lengths of lists in other keys depend on it
     "seed": whole(0),
@@ -205,7 +206,6 @@ OPTIONAL: dict[str, Rule] = {  # rules for keys that may be missing
     "data.holdout": ("a number above 0 and below 1", lambda v: is_number(v) and 0 < v < 1),
     "data.split_seed": whole(0),
     "data.shape": or_null(("[C, H, W], three whole numbers of at least 1", _is_shape)),
-    "data.size": whole(1),
     "data.channels": ("1 (grey) or 3 (colours)", lambda v: type(v) is int and v in (1, 3)),
     "data.validation_samples": ("a whole number from 1 to 10,000", lambda v: type(v) is int and 1 <= v <= 10_000),
     "data.distribution.seed": whole(0),
@@ -223,12 +223,10 @@ OPTIONAL: dict[str, Rule] = {  # rules for keys that may be missing
     "penalty.weight": number(0),
     "objective.alternative": BOOLEAN,
     "schedule.end": FRACTION,
+    "latents.window": whole(2),
     **prefixed("player_d player_g", {"clip_gradient": or_null(POSITIVE), "clip_weights": or_null(POSITIVE)}),
-    "generator.in_features": whole(1),
     "generator.out_features": or_null(whole(1)),
     "discriminator.in_features": or_null(whole(1)),
-    "discriminator.out_features": whole(1),
-    "discriminator.packing": whole(1),
     **prefixed(
         "generator discriminator",
         {

@@ -15,6 +15,7 @@ from torch import Tensor
 from gaussgan.data.distributions import Distribution
 from gaussgan.data.examples import Examples
 from gaussgan.data.intervals import log_spaced, steps_to_end_at
+from gaussgan.data.latents import Latents
 from gaussgan.data.loader import Batch, Block, BlockLoader
 from gaussgan.data.sampler import ALL, CHUNK, Sampler
 from gaussgan.rng import SCHEME
@@ -40,6 +41,7 @@ class DataModule(LightningDataModule):
         instance_noise: standard deviation of the Gaussian noise that is added to the discriminator's inputs, both real
             and generated examples (Sønderby et al. 2017, arXiv 1610.04490). New noise is drawn in every epoch. Pass a
             list of R numbers if the replicas differ.
+        latents: makes latents from draws from N(0, I); None to use the draws themselves.
         validation_samples: n; an evaluation uses n real examples and n generated examples.
         mix: false to draw no `mix` for the batches. Only penalties use it.
         packing: m, the number of examples in a pack, which is one input of the discriminator; see `packed`.
@@ -61,6 +63,7 @@ class DataModule(LightningDataModule):
     seed: int | Sequence[int]
     batches_per_iteration: int = 1
     instance_noise: float | Sequence[float] = 0.0
+    latents: Latents | None = None
     validation_samples: int = 2_500
     mix: bool = True
     packing: int = 1
@@ -102,6 +105,7 @@ class DataModule(LightningDataModule):
             self.latent_dim,
             self.seeds,
             noises if any(noises) else None,
+            self.latents,
             self.mix,
             self.threads,
         )

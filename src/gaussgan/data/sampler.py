@@ -13,6 +13,7 @@ from torch import Tensor
 from gaussgan.data.distributions import Distribution, examples_of
 from gaussgan.data.examples import Examples
 from gaussgan.data.gaussian import sample_moments
+from gaussgan.data.latents import Latents
 from gaussgan.data.loader import Batch
 from gaussgan.rng import normal, stream
 
@@ -37,6 +38,7 @@ class Sampler:
         seeds: the R seeds.
         instance_noise: for each seed, the standard deviation of the Gaussian noise that is added to real and to
             generated examples before the discriminator sees them; None for no noise.
+        latents: makes latents from draws from N(0, I); None to use the draws themselves.
         mix: true to draw the column `mix` of a `Batch`.
         threads: the number of threads that share the seeds.
     """
@@ -47,6 +49,7 @@ class Sampler:
     latent_dim: int
     seeds: Sequence[int]
     instance_noise: Sequence[float] | None = None
+    latents: Latents | None = None
     mix: bool = True
     threads: int = 1
     _training_sets: Tensor | None = field(default=None, init=False, repr=False)
@@ -78,6 +81,8 @@ class Sampler:
             order = torch.randperm(n, generator=rng).numpy() if orders is None else orders[i]
             source[i].take(order, 0, out=shuffled[i], mode="clip")
             latents[i].normal_(generator=rng)
+            if self.latents is not None:
+                latents[i].copy_(self.latents(latents[i]))
             if mix is not None:
                 mix[i].uniform_(generator=stream(self.seeds[i], f"mix{chunk}", epoch, rng))
             if noise is not None and self.instance_noise is not None:

@@ -32,7 +32,14 @@ from gaussgan.networks.build import build_networks
 from gaussgan.runs.directory import is_first_process
 from gaussgan.setup.arguments import check_arguments
 from gaussgan.setup.check_distribution import check_distribution
-from gaussgan.setup.check_game import check_objective, check_optimizers, check_penalties, check_schedule, check_update
+from gaussgan.setup.check_game import (
+    check_latents,
+    check_objective,
+    check_optimizers,
+    check_penalties,
+    check_schedule,
+    check_update,
+)
 from gaussgan.setup.check_networks import check_networks, check_range
 from gaussgan.setup.compiling import choose_mode, compile_run
 from gaussgan.setup.init_from import start_from
@@ -138,9 +145,10 @@ def assemble_ahead(cfg: DictConfig) -> None:
 
 
 def _make_data(cfg: DictConfig, config: dict[str, Any], mix: bool) -> DataModule:
+    latents = instantiate(cfg.latents) if "_target_" in cfg.latents else None
     make = instantiate(cfg.data, _partial_=True)  # seeds are passed below, because OmegaConf copies long lists slowly
     try:
-        more = {"seed": seeds(config)} if cfg.replicas > 1 else {}
+        more = {"latents": latents, **({"seed": seeds(config)} if cfg.replicas > 1 else {})}
         return make(mix=mix, packing=cfg.discriminator.packing, threads=torch.get_num_threads(), **more)
     except (TypeError, ValueError) as error:
         raise data_error(error) from error
@@ -206,6 +214,8 @@ def _check_objects(gan: GAN, data: DataModule, terms: Sequence[str]) -> None:
         check_penalties(dict(zip(terms, gan.game.penalties, strict=True)), twin, d)
         check_optimizers(gan)
         check_update(twin, data)
+        if data.latents is not None:
+            check_latents(data.latents, data)
         if gan.schedule is not None:
             check_schedule(gan.schedule)
     check_range(gan.config, data.examples())  # data.examples() raises an error if an example is not finite

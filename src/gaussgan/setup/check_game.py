@@ -15,6 +15,7 @@ from torch import Tensor
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.schema import is_number
 from gaussgan.data.datamodule import DataModule
+from gaussgan.data.latents import Latents
 from gaussgan.data.loader import Batch
 from gaussgan.gan.game import OptimizerFactory
 from gaussgan.gan.module import GAN
@@ -118,6 +119,20 @@ def check_update(gan: GAN, data: DataModule) -> None:
         raise ConfigError(
             f"update: {name} must return the losses of D and G as two lists that are not empty (got {losses!r:.60})"
         )
+
+
+def check_latents(latents: Latents, data: DataModule) -> None:
+    """Check that latents can be made for each number of rows that the run draws at once.
+
+    Args:
+        latents: maps draws from N(0, I) to latents.
+        data: the data of the run.
+    """
+    n, most = data.num_examples, (data.chunk or data.iterations) * data.batch_size
+    for rows in {min(n, most), n % most or min(n, most)}:
+        with naming_key("latents"):
+            made = latents(normal(rows, data.latent_dim, generator=stream(0, "protocol")))
+            check_numbers("latents: the result", made, (rows, data.latent_dim))
 
 
 def check_schedule(schedule: Any) -> None:
