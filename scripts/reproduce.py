@@ -1,6 +1,7 @@
 """Compute published figures with this package, and make the table docs/reproductions.md: python scripts/reproduce.py"""
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -29,10 +30,13 @@ def main() -> None:
     if arguments.seeds is not None and arguments.seeds < 1:
         parser.error(f"--seeds must be at least 1 (got {arguments.seeds})")
 
+    import torch
+
     from gaussgan.reproduce.compute import changed, chosen, compute, listing
     from gaussgan.reproduce.keep import Page
     from gaussgan.reproduce.rows import PAPERS, ROWS, SECTIONS
 
+    torch.set_num_threads(1)  # the networks are small
     rows, page = chosen(ROWS, arguments.only), Page(arguments.out, RUNS, SECTIONS, PAPERS)
     if arguments.list:
         print(listing(rows, page.results()))
@@ -41,6 +45,7 @@ def main() -> None:
             lines = changed([row for row in rows if row.quick], page.results(), Path(directory))
         sys.exit("\n".join(lines) or 0)
     else:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a run under way is stopped, too, and saved
         done = compute(rows, RUNS, arguments.seeds, page.keep)
         page.draw()
         sys.exit(0 if done else 1)
@@ -51,3 +56,6 @@ if __name__ == "__main__":
         main()
     except ConfigError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on", file=sys.stderr)
+        sys.exit(130)

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import runpy
 import shlex
 import signal
 import subprocess
@@ -16,14 +17,16 @@ import pytest
 
 from conftest import PATIENCE, ROOT
 from gaussgan.config.errors import ConfigError
+from gaussgan.reproduce import training
 from gaussgan.reproduce.compute import changed, chosen, compute, listing
 from gaussgan.reproduce.configured import settings_of
 from gaussgan.reproduce.keep import Page
 from gaussgan.reproduce.results import RESULTS, TABLE, read_results
-from gaussgan.reproduce.row import AtLeast, Below, Measured, Near, Result, Row, mean_interval, verdict
+from gaussgan.reproduce.row import AtLeast, Below, Measured, Near, Predicted, Result, Row, mean_interval, verdict
 from gaussgan.reproduce.rows import PAPERS, ROWS, SECTIONS
 from gaussgan.reproduce.table import Section
-from gaussgan.reproduce.training import Simulated, Trained, check_same
+from gaussgan.reproduce.training import Trained, check_same
+from gaussgan.runs.record import write_record
 
 DOCS = ROOT / "docs"
 SMALL = "trainer=cpu trainer.max_epochs=1 data.num_examples=40 callbacks=lean logger=none"
@@ -122,11 +125,16 @@ def test_a_wrong_name_is_answered_with_near_ones() -> None:
 
 
 def test_rules_and_intervals() -> None:
-    assert Near(1.0, 0.1)(1.1 - 1e-12)
-    assert not Near(1.0, 0.1)(1.2)
-    assert Below(1)(0.5)
-    assert not Below(1)(math.inf)
-    assert AtLeast(3)(math.inf)
+    assert Near(1.0, 0.1)([1.1 - 1e-12])
+    assert not Near(1.0, 0.1)([1.2])
+    assert Below(1)([0.5])
+    assert not Below(1)([math.inf])
+    assert AtLeast(3)([math.inf])
+    one_seed = Predicted(6.3, 0.5, 10)  # 2.262 is the 97.5% quantile of t with 9 degrees of freedom
+    for n in (1, 10):
+        reach = 2.262157 * 0.5 * (1 + 10 / n) ** 0.5
+        assert one_seed([6.3 - reach + 1e-4] * n)
+        assert not one_seed([6.3 - reach - 1e-4] * n)
     interval = mean_interval([1.0, 2.0, 3.0])
     assert interval is not None
     assert interval.low == pytest.approx(2 - 4.302652730 / 3**0.5)  # the 97.5% quantile of t with 2 degrees of freedom
@@ -147,6 +155,64 @@ def test_a_finished_run_that_was_moved_here_is_used_but_no_other_run(tmp_path: P
         check_same(tmp_path, None, [])
 
 
+def test_a_stopped_run_goes_on_and_a_complete_one_is_read_by_several_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[Sequence[str]] = []
+
+    def train(command: Sequence[str]) -> None:
+        commands.append(command)
+        end = {"status": "completed", "seconds": 3.0, "val/w2": 0.25, "val/kl": 0.5, "settings": settings_of("seed=7")}
+        write_record(tmp_path / "runs" / "7", end)
+
+    monkeypatch.setattr(training, "_call", train)
+    run = tmp_path / "runs" / "7"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "checkpoints" / "last.ckpt").touch()
+    write_record(run, {"status": "interrupted"})
+    assert Trained("", "val/w2", "runs")(tmp_path / "one", [7]) == Measured([0.25], 3.0)
+    assert Trained("", "val/kl", "runs")(tmp_path / "two", [7]) == Measured([0.5], 3.0)
+    ((_, script, *words),) = commands
+    assert script.endswith("scripts/train.py")
+    assert Path(script).exists()
+    assert words == ["seed=7", f"hydra.run.dir={run}", f"ckpt_path={run}/checkpoints/last.ckpt"]
+    with pytest.raises(ConfigError, match="the run has no val/modes; it has"):
+        Trained("", "val/modes", "runs")(tmp_path / "three", [7])
+    write_record(run, {"status": "diverged", "seconds": 1.0, "settings": settings_of("seed=7")})
+    assert Trained("", "val/w2", "runs")(tmp_path / "one", [7]).values == [math.inf]
+
+
+def test_a_run_that_failed_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "_call", lambda _: write_record(tmp_path / "runs" / "0", {"status": "failed"}))
+    (tmp_path / "runs" / "0").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="the run is failed"):
+        Trained("", "val/w2", "runs")(tmp_path / "one", [0])
+
+
+def test_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def script(*arguments: str) -> object:
+        monkeypatch.setattr(sys, "argv", ["reproduce.py", *arguments])
+        monkeypatch.setattr(sys, "path", [*sys.path])
+        try:
+            runpy.run_path(str(ROOT / "scripts" / "reproduce.py"), run_name="__main__")
+        except SystemExit as stop:
+            return stop.code
+        return 0
+
+    monkeypatch.chdir(tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+    assert script("--list") == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(ROWS)
+    line = str(script("--only", "bilinear_alternatin_0.1"))
+    assert line.startswith("--only: there is no row bilinear_alternatin_0.1; did you mean bilinear_alternating_0.1 or")
+    assert "\n" not in line
+    assert script("--only", "bilinear_alternating_0.1", "--out", "page") == 0
+    assert read_results(tmp_path / "page" / RESULTS).keys() == {"bilinear_alternating_0.1"}
+    assert script("--only", "bilinear_alternating_0.1", "--quick") == 0
+    assert "bilinear_alternating_0.1: " in script("--only", "bilinear_alternating_0.1", "--quick", "--out", "none")  # type: ignore[operator]
+    signal.signal(signal.SIGTERM, before)
+
+
 @pytest.mark.extra  # it takes long
 def test_training_goes_on_after_a_kill_and_a_run_under_way_is_waited_for(tmp_path: Path) -> None:
     """The page is the same whether the program, its training, or both are killed, or nothing is."""
@@ -155,7 +221,7 @@ def test_training_goes_on_after_a_kill_and_a_run_under_way_is_waited_for(tmp_pat
     )
     code = (
         "from pathlib import Path; from gaussgan.reproduce.training import Trained;"
-        f"print(Trained({overrides!r}, 'val/w2')(Path('row'), [0]).values)"
+        f"print(Trained({overrides!r}, 'val/w2', 'row')(Path('row'), [0]).values)"
     )
 
     def begin(where: str) -> subprocess.Popen:
@@ -188,9 +254,13 @@ def test_every_row_can_be_computed_and_cites_a_paper() -> None:
         assert each.paper in PAPERS
         assert each.where
         assert each.published
-        if isinstance(each.method, Simulated | Trained):
-            assert settings_of(each.method.overrides)
-            assert not any(word.startswith(("seed=", "hydra.")) for word in shlex.split(each.method.overrides))
+    runs = {each.method.runs: each.method for each in ROWS if isinstance(each.method, Trained)}
+    for method in runs.values():
+        assert settings_of(method.overrides)
+        assert not any(word.startswith(("seed=", "hydra.")) for word in shlex.split(method.overrides))
+    for each in ROWS:
+        if isinstance(each.method, Trained):  # rows that share runs share their overrides
+            assert each.method.overrides == runs[each.method.runs].overrides
 
 
 def test_the_committed_page_is_made_from_the_committed_results() -> None:
@@ -199,5 +269,3 @@ def test_the_committed_page_is_made_from_the_committed_results() -> None:
     results = page.results()
     assert results == read_results(DOCS / RESULTS)  # none is of a row that has changed or is gone
     assert {each.name for each in ROWS if each.quick} <= results.keys()
-    for section in SECTIONS:
-        assert section.picture is None or (DOCS / section.picture.file).exists()

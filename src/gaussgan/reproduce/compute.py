@@ -11,7 +11,7 @@ from pathlib import Path
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.units import clock
 from gaussgan.reproduce.results import RESULT, current, machine, read_result, write_result
-from gaussgan.reproduce.row import Result, Row, verdict
+from gaussgan.reproduce.row import Result, Row, mean, verdict
 
 
 def chosen(rows: Sequence[Row], names: Sequence[str] | None) -> list[Row]:
@@ -47,14 +47,19 @@ def compute(rows: Sequence[Row], root: Path, seeds: int | None, keep: Callable[[
     if complete:
         say(f"{len(complete)} of {len(found)} rows are computed already")
     for i, (row, wanted) in enumerate(left):
-        remaining = sum(60 * each.minutes * len(seeds) for each, seeds in left[i:])
-        say(f"{i + 1}/{len(left)}  {row.name}: {row.what}  (about {clock(remaining)} left for all)")
+        times = {runs_of(each): 60 * each.minutes * len(seeds) for each, seeds in left[i:]}
+        say(f"{i + 1}/{len(left)}  {row.name}: {row.what}  (about {clock(sum(times.values()))} left for all)")
         result = measure(row, root / row.name, wanted)
         write_result(root / row.name / RESULT, result)
         keep({row.name: result})
         failed |= result.error is not None
-        say(f"      published: {row.published}; ours: {result.mean:.7g}; {verdict(row, result)}")
+        say(f"      published: {row.published}; ours: {mean(result.values):.7g}; {verdict(row, result)}")
     return not failed
+
+
+def runs_of(row: Row) -> str:
+    """Return the name of the runs that a row reads. Several rows may read the same runs."""
+    return getattr(row.method, "runs", row.name)
 
 
 def measure(row: Row, directory: Path, seeds: Sequence[int]) -> Result:
@@ -75,7 +80,7 @@ def changed(rows: Sequence[Row], committed: dict[str, Result], directory: Path) 
     for i, row in enumerate(rows):
         result = measure(row, directory / row.name, range(row.seeds))
         now, before = verdict(row, result), verdict(row, current(row, committed.get(row.name)))
-        say(f"{i + 1}/{len(rows)}  {row.name}: {result.mean:.7g}, {now}  ({result.seconds:.1f} s)")
+        say(f"{i + 1}/{len(rows)}  {row.name}: {mean(result.values):.7g}, {now}  ({result.seconds:.1f} s)")
         if now != before:
             lines.append(f"{row.name}: {now}, but the committed results say: {before}")
     return lines

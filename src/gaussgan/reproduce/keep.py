@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock
 
 from gaussgan.reproduce.results import RESULTS, TABLE, current, read_results, write_results
 from gaussgan.reproduce.row import Result, Row
-from gaussgan.reproduce.table import Paper, Section, page
+from gaussgan.reproduce.table import Paper, Picture, Section, page
 from gaussgan.runs.files import write_whole
 
 LOCK = "reproductions.lock"
@@ -47,8 +47,12 @@ class Page:
         return {name: result for name, result in found.items() if result is not None}
 
     def text(self) -> str:
-        """Return the page in Markdown, from the results that are kept."""
-        return page(self.sections, self.papers, self.results())
+        """Return the page in Markdown, from the results that are kept and with the pictures that exist."""
+        there = [replace(s, picture=s.picture if self._has(s.picture) else None) for s in self.sections]
+        return page(there, self.papers, self.results())
+
+    def _has(self, picture: Picture | None) -> bool:
+        return picture is not None and (self.directory / picture.file).exists()
 
     def keep(self, results: Mapping[str, Result]) -> None:
         """Add results to those that are kept, and write the page again. Several processes may do so."""
@@ -59,9 +63,13 @@ class Page:
             write_whole(self.directory / TABLE, self.text().encode(), "--out")
 
     def draw(self) -> None:
-        """Draw the pictures from the files of rows. A picture of rows that have no files stays as it is."""
+        """Draw the pictures from the files of rows, and write the page again.
+
+        A picture of rows that have no files stays as it is.
+        """
         from gaussgan.figures import render, save  # imports matplotlib
 
         for section in self.sections:
             if section.picture is not None and (figure := section.picture.draw(self.runs)) is not None:
                 save(render(figure), self.directory / section.picture.file)
+        self.keep({})

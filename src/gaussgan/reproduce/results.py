@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from gaussgan.config.errors import ConfigError
-from gaussgan.machine import available_cores
 from gaussgan.reproduce.row import Result, Row
 from gaussgan.runs.files import write_whole
 
@@ -69,7 +69,7 @@ def machine() -> str:
     if (cpuinfo := Path("/proc/cpuinfo")).exists():
         lines = cpuinfo.read_text().splitlines()
         names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    cores = available_cores()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return f"{(names or [platform.processor() or platform.machine()])[0]}, {cores} core{'s' if cores > 1 else ''}"
 
 

@@ -37,9 +37,9 @@ class Method(Protocol):
 
 
 class Rule(Protocol):
-    """Says whether the mean of our values agrees with the published figure."""
+    """Says whether our values, one for each seed, agree with the published figure."""
 
-    def __call__(self, mean: float) -> bool: ...
+    def __call__(self, values: Sequence[float]) -> bool: ...
 
     def __str__(self) -> str: ...
 
@@ -51,11 +51,34 @@ class Near:
     value: float
     tolerance: float
 
-    def __call__(self, mean: float) -> bool:
-        return abs(mean - self.value) <= self.tolerance
+    def __call__(self, values: Sequence[float]) -> bool:
+        return abs(mean(values) - self.value) <= self.tolerance
 
     def __str__(self) -> str:
         return f"within {self.tolerance:.2g}"
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Agrees if the mean lies in the 95% prediction interval of a published mean: value ± error over `runs` runs.
+
+        |mean − value| ≤ t · error · √(1 + runs / n)
+
+    Here n is the number of our values, and t is the 97.5% quantile of Student's t distribution with runs − 1 degrees
+    of freedom. The error counts as the standard error of the published mean. If it is a standard deviation, the
+    interval is too wide.
+    """
+
+    value: float
+    error: float
+    runs: int
+
+    def __call__(self, values: Sequence[float]) -> bool:
+        t = stats.t.ppf(1 - LEVEL / 2, self.runs - 1)
+        return abs(mean(values) - self.value) <= t * self.error * (1 + self.runs / len(values)) ** 0.5
+
+    def __str__(self) -> str:
+        return "in the prediction interval"
 
 
 @dataclass(frozen=True)
@@ -64,8 +87,8 @@ class Below:
 
     limit: float
 
-    def __call__(self, mean: float) -> bool:
-        return mean < self.limit
+    def __call__(self, values: Sequence[float]) -> bool:
+        return mean(values) < self.limit
 
     def __str__(self) -> str:
         return f"below {self.limit:g}"
@@ -77,8 +100,8 @@ class AtLeast:
 
     limit: float
 
-    def __call__(self, mean: float) -> bool:
-        return mean >= self.limit
+    def __call__(self, values: Sequence[float]) -> bool:
+        return mean(values) >= self.limit
 
     def __str__(self) -> str:
         return f"at least {self.limit:g}"
@@ -137,9 +160,10 @@ class Result:
     machine: str
     error: str | None = None
 
-    @property
-    def mean(self) -> float:
-        return float(np.mean(self.values)) if self.values else math.nan
+
+def mean(values: Sequence[float]) -> float:
+    """Return the mean; NaN of no values."""
+    return float(np.mean(values)) if len(values) else math.nan
 
 
 def mean_interval(values: Sequence[float]) -> Interval | None:
@@ -160,4 +184,4 @@ def verdict(row: Row, result: Result | None) -> str:
     if result is None or not result.values:
         hours = row.minutes * row.seeds / 60
         return f"not run: {row.note}" if row.method is None else f"not run: takes about {hours:.2g} hours"
-    return "agrees" if row.rule(result.mean) else "differs"
+    return "agrees" if row.rule(result.values) else "differs"

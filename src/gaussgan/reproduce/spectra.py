@@ -5,40 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
-from torch import Tensor
-
-from gaussgan.evaluation.spectrum import linearised, update_jacobian
-from gaussgan.gan.player import Player
-from gaussgan.gan.updates import Losses, Update, start
+from gaussgan.evaluation.spectrum import eigenvalues, linearised
+from gaussgan.gan.updates import Update
 from gaussgan.reproduce.configured import configured, rule_of
 from gaussgan.reproduce.games import BATCH, Game, bilinear
 from gaussgan.reproduce.row import Measured
 
 
-@dataclass(frozen=True)
-class Repeated:
-    """A rule whose one call is several calls of another rule, such as one whole cycle of lookahead."""
-
-    rule: Update
-    times: int
-
-    def start(self, *players: Player) -> tuple[Tensor, ...]:
-        return start(self.rule, *players)
-
-    def __call__(self, discriminator: Player, generator: Player, batch: Any, *memory: Tensor) -> Losses:
-        return [self.rule(discriminator, generator, batch, *memory) for _ in range(self.times)][-1]
-
-
-def radius(rule: Update, game: Game, cycle: int = 1) -> float:
+def radius(rule: Update, game: Game) -> float:
     """Return the factor by which an iteration changes the distance from the equilibrium in the long run.
 
-    It is the largest modulus of the eigenvalues of the Jacobian of `cycle` iterations, to the power 1 / cycle.
+    It is the largest modulus of the eigenvalues of an iteration.
     """
-    matrix = update_jacobian(Repeated(rule, cycle), *game, BATCH)
-    return torch.linalg.eigvals(matrix).abs().max().item() ** (1 / cycle)
+    return eigenvalues(rule, *game, BATCH).abs().max().item()
 
 
 @dataclass(frozen=True)
@@ -49,22 +29,19 @@ class BilinearRate:
         rule: overrides that choose the update rule.
         step: the learning rate.
         momentum: the momentum of both players.
-        cycle: the number of iterations after which the rule is where it began.
     """
 
     rule: str
     step: float
     momentum: float = 0.0
-    cycle: int = 1
 
     @property
     def command(self) -> str:
         momentum = f", momentum={self.momentum:g}" if self.momentum else ""
-        cycle = f", cycle={self.cycle}" if self.cycle > 1 else ""
-        return f'radius(rule_of("{self.rule}"), bilinear(step={self.step:g}{momentum}){cycle})'
+        return f'radius(rule_of("{self.rule}"), bilinear(step={self.step:g}{momentum}))'
 
     def __call__(self, directory: Path, seeds: Sequence[int]) -> Measured:
-        return Measured([radius(rule_of(self.rule), bilinear(self.step, self.momentum), self.cycle)])
+        return Measured([radius(rule_of(self.rule), bilinear(self.step, self.momentum))])
 
 
 def dirac(overrides: str) -> tuple[Update, Game]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gaussgan.config.units import clock
-from gaussgan.reproduce.row import Result, Row, mean_interval, verdict
+from gaussgan.reproduce.row import Result, Row, mean, mean_interval, verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +33,7 @@ rows again and fails if a verdict is no longer the one on this page. A run of tr
 
 *Ours* is the mean over the seeds, with the 95% interval of the mean by Student's t distribution if there are several.
 A row *agrees* if this mean fulfils the rule beside it. A figure without a rule of its own agrees if it is equal in
-all published digits. One seed says little.
+all published digits. One seed says little. Times are rough, because the machine did other work, too.
 """
 
 
@@ -101,7 +101,7 @@ def _line(row: Row, result: Result | None, papers: Mapping[str, Paper], machines
         f"{row.published} ({papers[row.paper]}, {row.where})",
         _ours(result) if result is not None and found else "",
         f"{len(result.values)} of {row.seeds}" if result is not None and found and row.seeds > 1 else "",
-        f"{verdict(row, result)} ({row.rule})",
+        verdict(row, result) + (f" ({row.rule})" if found else ""),
         f"{_time(result.seconds)} ({machines.index(result.machine) + 1})" if result is not None and found else "",
     ]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
@@ -112,7 +112,11 @@ def _ours(result: Result) -> str:
     if diverged:
         return f"{diverged} of {len(result.values)} diverged"
     interval = mean_interval(result.values)
-    return f"{result.mean:.7g}" if interval is None else f"{result.mean:.4g} [{interval.low:.4g}, {interval.high:.4g}]"
+    return (
+        f"{mean(result.values):.7g}"
+        if interval is None
+        else f"{mean(result.values):.4g} [{interval.low:.4g}, {interval.high:.4g}]"
+    )
 
 
 def _time(seconds: float) -> str:

@@ -46,7 +46,7 @@ class Simulated:
 
 @dataclass(frozen=True)
 class Trained:
-    """The final value of a measure in runs by scripts/train.py, each in its own directory NAME/SEED.
+    """The final value of a measure in runs by scripts/train.py, each in its own directory RUNS/SEED.
 
     A run that is complete in its directory is not trained again, wherever it was trained. One that was stopped goes on
     from its last checkpoint. One that another process trains is waited for.
@@ -54,17 +54,20 @@ class Trained:
     Args:
         overrides: what is typed after train.py.
         measure: the name of the measure in metrics.json.
+        runs: the name of the directory of the runs. Rows with the same overrides share it.
     """
 
     overrides: str
     measure: str
+    runs: str
 
     @property
     def command(self) -> str:
-        return f"python scripts/train.py {self.overrides} seed=SEED"
+        return f"python scripts/train.py {self.overrides} seed=SEED  # {self.measure}"
 
     def __call__(self, directory: Path, seeds: Sequence[int]) -> Measured:
-        records = [finished(directory / str(seed), [*shlex.split(self.overrides), f"seed={seed}"]) for seed in seeds]
+        overrides, home = shlex.split(self.overrides), directory.parent / self.runs
+        records = [finished(home / str(seed), [*overrides, f"seed={seed}"]) for seed in seeds]
         values = [_value(record, self.measure) for record in records]
         return Measured(values, math.fsum(record["seconds"] or 0.0 for record in records))
 
@@ -123,7 +126,7 @@ def _value(record: Mapping[str, Any], measure: str) -> float:
 
 def _call(command: Sequence[str]) -> None:
     """Call a program whose progress is seen. If this process is stopped, the program is stopped, and may save."""
-    with subprocess.Popen([*command], stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen([*command], stdout=2) as process:  # as its progress, to stderr
         try:
             code = process.wait()
         except BaseException:

@@ -5,7 +5,7 @@ How a row is computed belongs in the methods of `gaussgan.reproduce`.
 
 from __future__ import annotations
 
-from gaussgan.reproduce.rows import bilinear, dirac, mean_game
+from gaussgan.reproduce.rows import bilinear, dirac, mean_game, mixtures, relativistic, unrolled, wgan_gp
 from gaussgan.reproduce.table import Paper, Section
 
 PAPERS = {
@@ -23,6 +23,6 @@ PAPERS = {
 }
 SECTIONS = [
     Section(module.TITLE, module.INTRODUCTION, module.ROWS, getattr(module, "PICTURE", None))
-    for module in (dirac, bilinear, mean_game)
+    for module in (dirac, bilinear, mean_game, mixtures, relativistic, unrolled, wgan_gp)
 ]
 ROWS = [row for section in SECTIONS for row in section.rows]

@@ -18,6 +18,8 @@ RATES = (  # name, title, overrides, momentum, paper, η → modulus
      {0.1: 1.0, 0.3: 1.0}),
     ("extragradient", "extragradient, √(1 − η² + η⁴)", "update=extragradient", 0.0, "gidel2019vi",
      {0.1: 0.995038, 0.3: 0.958175}),
+    ("past_extragradient", "extragradient with past gradients", "update=past_extragradient", 0.0, "gidel2019vi",
+     {0.1: 0.994936, 0.3: 0.948683}),
     ("optimistic", "optimistic steps along 2 g(t) − g(t−1)", "update=optimistic", 0.0, "daskalakis2018",
      {0.1: 0.994936, 0.3: 0.948683}),
     ("momentum", "alternating steps with momentum −1/2", "update=alternating", -0.5, "gidel2019momentum",
@@ -38,7 +40,18 @@ ROWS = [
     )
     for name, title, rule, momentum, paper, moduli in RATES
     for step, modulus in moduli.items()
-] + [
+]
+ROWS += [
+    Row(
+        name="bilinear_lookahead",
+        what="lookahead over simultaneous steps, k = 6, α = 0.4, |1 − α + α (1 + iη)⁶|^(1/6): modulus at η = 0.3",
+        paper="chavdarova2021",
+        where="notebook batch_methods: its η, k and α",
+        published="converges: 0.946707, from its update",
+        rule=Near(0.946707, 1e-6),
+        method=BilinearRate("update=lookahead update@update.inner=simultaneous update.k=6 update.alpha=0.4", 0.3),
+        quick=True,
+    ),
     Row(
         name="bilinear_simultaneous_momentum",
         what="simultaneous steps with momentum −1/2: modulus at η = 0.1",
@@ -48,5 +61,5 @@ ROWS = [
         rule=AtLeast(1),
         method=BilinearRate("update=simultaneous", 0.1, -0.5),
         quick=True,
-    )
+    ),
 ]
