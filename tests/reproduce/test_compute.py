@@ -141,7 +141,7 @@ def test_rules_and_intervals() -> None:
     assert mean_interval([1.0]) is None
     assert mean_interval([1.0, math.inf]) is None
     assert verdict(replace(row("a"), method=None, note="needs a GPU"), None) == "not run: needs a GPU"
-    assert verdict(replace(row("a"), minutes=90), None) == "not run: takes about 1.5 hours"
+    assert verdict(replace(row("a"), minutes=90), None) == "not run: takes about 1.5 hours a seed"
 
 
 def test_a_finished_run_that_was_moved_here_is_used_but_no_other_run(tmp_path: Path) -> None:
@@ -187,6 +187,29 @@ def test_a_run_that_failed_is_an_error(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "runs" / "0").mkdir(parents=True)
     with pytest.raises(ConfigError, match="the run is failed"):
         Trained("", "val/w2", "runs")(tmp_path / "one", [0])
+
+
+def test_a_program_that_is_called_is_stopped_with_this_process(tmp_path: Path) -> None:
+    note = "import pathlib, signal, sys, time; p = pathlib.Path(sys.argv[1]);"
+    stop = "signal.signal(15, lambda *_: (p.write_text('stopped'), sys.exit(0))); p.touch(); time.sleep(60)"
+    state = tmp_path / "state"
+
+    def interrupt(*_: object) -> None:
+        if state.exists():  # otherwise the program has not begun yet
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise SystemExit(143)
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+    try:
+        with pytest.raises(SystemExit):
+            training._call([sys.executable, "-c", note + stop, str(state)])
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert state.read_text() == "stopped"
+    with pytest.raises(ConfigError, match=r"train\.py ended with exit code 3"):
+        training._call([sys.executable, "-c", "raise SystemExit(3)"])
 
 
 def test_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from filelock import FileLock
 from gaussgan.reproduce.results import RESULTS, TABLE, current, read_results, write_results
 from gaussgan.reproduce.row import Result, Row
 from gaussgan.reproduce.table import Paper, Picture, Section, page
-from gaussgan.runs.files import write_whole
+from gaussgan.runs.files import write_whole, writing
 
 LOCK = "reproductions.lock"
 
@@ -56,8 +56,9 @@ class Page:
 
     def keep(self, results: Mapping[str, Result]) -> None:
         """Add results to those that are kept, and write the page again. Several processes may do so."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self.runs.mkdir(parents=True, exist_ok=True)
+        with writing("--out"):
+            for directory in (self.directory, self.runs):
+                directory.mkdir(parents=True, exist_ok=True)
         with FileLock(self.runs / LOCK):
             write_results(self.directory / RESULTS, {**self.results(), **results}, (row.name for row in self.rows))
             write_whole(self.directory / TABLE, self.text().encode(), "--out")
