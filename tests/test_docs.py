@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from conftest import PATIENCE, ROOT
@@ -18,8 +19,10 @@ from gaussgan.config.check import check
 from gaussgan.setup.assemble import assemble
 from gaussgan.train import train
 
-PAGES = ("pieces", "extending", "afterwards", "data", "digits")
-PIECES, EXTENDING, AFTERWARDS, DATA, DIGITS = ((ROOT / "docs" / f"{page}.md").read_text() for page in PAGES)
+PAGES = ("pieces", "extending", "afterwards", "data", "digits", "experiments")
+PIECES, EXTENDING, AFTERWARDS, DATA, DIGITS, EXPERIMENTS = (
+    (ROOT / "docs" / f"{page}.md").read_text() for page in PAGES
+)
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +168,30 @@ def test_digits_become_pictures_and_a_report(
     assert len([*Path("digits").glob("*.png")]) == 1000
     assert Path("logs/film/figures/training.gif").exists()
     assert "<html" in Path("logs/film/report.html").read_text()
+
+
+def ends(sweep: str) -> tuple[list[str], list[str]]:
+    """Return the overrides of the first and of the last job of a sweep such as train.py -m seed=range(8) update=a,b."""
+    words = [word for word in shlex.split(sweep)[1:] if word != "-m" and not word.startswith("hydra")]
+    first, last = [], []
+    for word, override in zip(words, OverridesParser.create().parse_overrides(words), strict=True):
+        values = [*override.sweep_string_iterator()] if override.is_sweep_override() else [word.partition("=")[2]]
+        first.append(f"{word.partition('=')[0]}={values[0]}")
+        last.append(f"{word.partition('=')[0]}={values[-1]}")
+    return first, last
+
+
+def test_the_comparisons_of_experiments_are_runs(compose: Callable[..., DictConfig]) -> None:
+    lines = re.findall(r"^python scripts/(train\.py .*)$", EXPERIMENTS.replace("\\\n ", ""), re.MULTILINE)
+    jobs = {tuple(job) for line in lines for job in ends(line)}
+    assert len(jobs) > len(lines) > 10
+    for job in sorted(jobs):
+        check(compose(*job))
+
+
+def test_every_experiment_has_a_verdict() -> None:
+    for path in (ROOT / "conf" / "experiment").glob("*.yaml"):
+        assert f"`{path.stem}`" in EXPERIMENTS, path.stem
 
 
 @pytest.mark.parametrize("group", ["objective", "penalty", "update", "data", "generator", "discriminator"])

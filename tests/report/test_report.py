@@ -220,7 +220,14 @@ def test_a_long_name_is_not_in_the_first_sentence(write_run: Write, tmp_path: Pa
     for seed in range(2):
         for i in range(5):
             settings = {
-                key: float(i) for key in ("optimizer_d.lr", "data.instance_noise", "update.weight", "penalty.w")
+                key: float(i)
+                for key in (
+                    "optimizer_d.lr",
+                    "data.instance_noise",
+                    "update.weight",
+                    "penalty.weight",
+                    "penalty.r1.weight",
+                )
             }
             w2 = 1.0 + i + 0.1 * seed
             write_run(f"{seed}_{i}", w2, seed, settings=settings, overrides=[f"{key}={i}" for key in settings])
@@ -229,7 +236,8 @@ def test_a_long_name_is_not_in_the_first_sentence(write_run: Write, tmp_path: Pa
         "The first setting has the smallest median of 5 settings, but 4 others cannot be told apart"
     )
     assert level.startswith("Its median val/w2 is 1.05 ")
-    assert recipe == "The first setting has optimizer_d.lr=0, data.instance_noise=0, update.weight=0 and penalty.w=0."
+    assert recipe.startswith("The first setting has optimizer_d.lr=0, data.instance_noise=0, update.weight=0, penalty")
+    assert recipe.endswith(" and penalty.r1.weight=0.")
 
 
 def test_an_experiment_stands_for_all_that_it_sets(write_run: Write, tmp_path: Path) -> None:
@@ -405,6 +413,16 @@ def test_honest_sentences(write_run: Write, tmp_path: Path) -> None:
     assert "no val/w2: 1 runs with another score" in " ".join(sentences(answered(find_runs([tmp_path]))))
 
 
+def test_a_choice_that_was_typed_for_one_run_only_is_no_factor_if_nothing_follows_from_it(
+    write_run: Write, tmp_path: Path
+) -> None:
+    for seed in range(2):
+        steps = {"update.d_steps": 5, "data.batches_per_iteration": 5}
+        write_run(f"a{seed}", 1.0, seed, overrides=["update.d_steps=1", "experiment=x"])
+        write_run(f"b{seed}", 2.0, seed, overrides=["update.d_steps=5", "experiment=x", "penalty=r1"], settings=steps)
+    assert [factor.name for factor in answered(find_runs([tmp_path])).factors] == ["update.d_steps"]
+
+
 def test_a_game_without_chance_needs_no_test(write_run: Write, tmp_path: Path) -> None:
     for seed in range(8):
         write_run(f"a{seed}", 1.0, seed, **{"mle/w2": 0.0})
@@ -414,6 +432,7 @@ def test_a_game_without_chance_needs_no_test(write_run: Write, tmp_path: Path) -
         "optimizer_d.lr=0.05 has the smallest val/w2 of 2 settings, 1. The seed changes nothing, so no test is needed."
     )
     assert sentences(answer)[0] == exact
+    assert not any("test on runs" in sentence for sentence in sentences(answer))
     assert columns(answer)["efficiency"] == ["–", "–"]
     write_run("b8", 2.1, 8, settings={"optimizer_d.lr": 0.1})
     assert "no test is needed" not in sentences(answered(find_runs([tmp_path])))[0]

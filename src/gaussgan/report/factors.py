@@ -57,7 +57,7 @@ def find_factors(frame: pd.DataFrame, settings: pd.DataFrame, runs: Sequence[Run
         for key in keys:
             rest.pop(key)
 
-    for choice, keys in _followers(typed, rest, present, runs, row_runs, known).items():
+    for choice, keys in _followers(typed, rest, _joint(fixed), present, runs, row_runs, known).items():
         stand_for(choice, keys, [run.typed.get(choice) for run in runs])
     for key in sorted(rest, key=lambda key: not key.endswith(TARGET)):  # components first, because others follow them
         if key not in rest or (typed and _follows(rest[key], _joint(fixed), known)) or _repeats(key, settings, found):
@@ -78,6 +78,7 @@ def find_factors(frame: pd.DataFrame, settings: pd.DataFrame, runs: Sequence[Run
 def _followers(
     typed: Iterable[str],
     codes: dict[str, Codes],
+    fixed: Codes,
     present: Sequence[RunDirectory],
     runs: Sequence[RunDirectory],
     row_runs: np.ndarray,
@@ -85,14 +86,22 @@ def _followers(
 ) -> dict[str, list[str]]:
     """Return the settings that follow from each config group that was typed, such as objective or experiment.
 
-    If a setting follows from several groups, it is listed under the group with its own name.
+    If a setting follows from several groups, it is listed under the group with its own name. Of a group that was not
+    typed for every run, it is not known whether a setting of another name follows from it. So such a setting is left
+    out, if it follows from the settings that were typed, whose joint codes are `fixed`.
     """
     groups = [key for key in typed if not any(key in run.settings for run in present)]
     texts = {group: np.array([run.typed.get(group, "") for run in runs], dtype=object)[row_runs] for group in groups}
     choices = {group: pd.factorize(values)[0] for group, values in texts.items() if len({*values[known]}) > 1}
     followers: dict[str, list[str]] = {}
     for key in codes:
-        if owners := [group for group in choices if _follows(codes[key], choices[group], known)]:
+        follows = _follows(codes[key], fixed, known)
+        if owners := [
+            group
+            for group in choices
+            if _follows(codes[key], choices[group], known)
+            and not (follows and "" in texts[group][known] and not key.startswith(f"{_component(group)}."))
+        ]:
             best = max(owners, key=lambda group: key.startswith(f"{_component(group)}."))
             followers.setdefault(best, []).append(key)
     return followers

@@ -13,7 +13,7 @@ from gaussgan.report.answer import FINISHED, Answer, Comparison, Setting
 from gaussgan.report.intervals import Interval
 from gaussgan.report.statistics import LEVEL
 
-LONGEST = 60  # characters of a name in a sentence
+LONGEST = 80  # characters of a name in a sentence
 MOST = 3  # number of settings that are named in one sentence
 FAR = 10_000  # if more seeds than this were needed, two settings are equal in practice
 MANY = 10  # from this number of settings on, the best one owes much to chance
@@ -32,22 +32,23 @@ def sentences(answer: Answer) -> list[str]:
         return [f"No finished run has a finite {answer.tag}: {lost}.", *_notes(answer)]
     if len(finished) == 1:
         return [_alone(answer), _level(answer), *_notes(answer)]
-    if all(setting.n == 1 for setting in finished):
-        return [f"{_untested(answer)}, but each ran with one seed, so no test is possible.", *_rest(answer)]
-    if all(setting.n > 1 and len({*setting.scores.tolist()}) == 1 for setting in finished):
-        return [f"{_untested(answer)}. The seed changes nothing, so no test is needed.", *_rest(answer)]
+    if all(setting.n == 1 for setting in finished) or _certain(answer):
+        return [_untested(answer), *_recipe(answer), *_notes(answer)]
     return [_best(answer), _level(answer), *_recipe(answer), *_more_seeds(answer), *_notes(answer)]
+
+
+def _certain(answer: Answer) -> bool:
+    """Return whether the runs of each setting have the same score, because nothing in them depends on the seed."""
+    return all(setting.n > 1 and len({*setting.scores.tolist()}) == 1 for setting in answer.finished)
 
 
 def _untested(answer: Answer) -> str:
     """Return which setting has the best value, where no test compares the settings."""
     best = answer.finished[0]
     value = f"has the {_extreme(answer)} {answer.tag} of {len(answer.finished):,} settings, {number(best.median)}"
-    return f"{_name_of_best(answer)} {value}"
-
-
-def _rest(answer: Answer) -> list[str]:
-    return [*_recipe(answer), *_notes(answer)]
+    chance = ", but each ran with one seed, so no test is possible."
+    why = ". The seed changes nothing, so no test is needed." if _certain(answer) else chance
+    return f"{_name_of_best(answer)} {value}{why}"
 
 
 def counted(statuses: Mapping[str, int]) -> str:
@@ -175,12 +176,15 @@ def _more_seeds(answer: Answer) -> list[str]:
 def _notes(answer: Answer) -> list[str]:
     """Return what a reader has to know about the test and the runs."""
     finished, statuses, notes = answer.finished, _statuses(answer), []
-    if compared := [setting for setting in finished[1:] if setting.n > 1]:
+    compared = [setting for setting in finished[1:] if setting.n > 1]
+    if compared and not _certain(answer):
         kinds = sorted({_of(setting).paired for setting in compared}, reverse=True)
         holm = f", corrected for {len(finished) - 1:,} comparisons (Holm)" if len(finished) > 2 else ""
         test = f"{' or '.join(TESTS[paired] for paired in kinds)}{_basis(compared)}, level {LEVEL}{holm}"
         notes.append(f"{test}; 95% bootstrap intervals; a diverged run counts as infinitely bad.")
-    if len(finished) > MANY:
+        if len(answer.factors) > 1 and len(finished) > 2:
+            notes.append("A setting is named by the values in which it differs from the best one.")
+    if len(finished) > MANY and not _certain(answer):
         notes.append(f"The best of {len(finished):,} settings is flattered by chance: run it again on new seeds.")
     if statuses["diverged"]:
         notes.append(f"{statuses['diverged']:,} of {sum(setting.n for setting in finished):,} finished runs diverged.")
