@@ -44,11 +44,13 @@ def _certain(answer: Answer) -> bool:
 
 def _untested(answer: Answer) -> str:
     """Return which setting has the best value, where no test compares the settings."""
-    best = answer.finished[0]
-    value = f"has the {_extreme(answer)} {answer.tag} of {len(answer.finished):,} settings, {number(best.median)}"
+    best, *others = answer.finished
+    ties = sum(setting.median == best.median for setting in others)
+    value = f"has the {_extreme(answer)} {answer.tag} of {len(others) + 1:,} settings, {number(best.median)}"
+    also = f", and so {'has 1 other' if ties == 1 else f'have {ties:,} others'}" if ties else ""
     chance = ", but each ran with one seed, so no test is possible."
-    why = ". The seed changes nothing, so no test is needed." if _certain(answer) else chance
-    return f"{_name_of_best(answer)} {value}{why}"
+    why = ". Each setting has one value for all seeds, so no test is needed." if _certain(answer) else chance
+    return f"{_name_of_best(answer)} {value}{also}{why}"
 
 
 def counted(statuses: Mapping[str, int]) -> str:
