@@ -78,9 +78,11 @@ def _draw(run: RunDirectory, checkpoint: Mapping[str, Any]) -> bytes:
     from hydra.utils import instantiate
     from PIL import Image
 
-    from gaussgan.callbacks.drawing import Snapshot, game
+    from gaussgan.callbacks.drawing import Snapshot
+    from gaussgan.callbacks.drawing import game as draw_game
     from gaussgan.evaluation.chunked import evaluator_of
     from gaussgan.figures import render
+    from gaussgan.gan.game import Game
     from gaussgan.report.run_game import is_logistic
     from gaussgan.runs.history import unpack
     from gaussgan.runs.load import trained_networks
@@ -88,10 +90,11 @@ def _draw(run: RunDirectory, checkpoint: Mapping[str, Any]) -> bytes:
 
     @dataclass(frozen=True)
     class Trained:
-        """The attributes of a GAN that `game` reads."""
+        """The attributes of a GAN that the drawing reads."""
 
         generator: Any
         discriminator: Any
+        game: Game
         logistic: bool
         generator_ema: Any = None
         replicas: int = 1
@@ -104,9 +107,11 @@ def _draw(run: RunDirectory, checkpoint: Mapping[str, Any]) -> bytes:
     check_trusted(config, run.path)
     data = instantiate(config["data"])
     networks: dict[str, Any] = {**trained_networks(checkpoint, data.distribution.dim, on_meta=True)}
-    gan: Any = Trained(**networks, logistic=is_logistic(config))
+    packing = config["discriminator"].get("packing", 1)
+    game = Game(networks["generator"], networks["discriminator"], instantiate(config["objective"]), packing=packing)
+    gan: Any = Trained(**networks, game=game, logistic=is_logistic(config))
     with torch.no_grad():
-        picture = game(
+        picture = draw_game(
             Snapshot(gan, data, evaluator_of(data), checkpoint["global_step"], unpack(checkpoint["history"]))
         )
     assert picture is not None
