@@ -65,8 +65,19 @@ def test_both_learning_rates_follow_the_schedule(compose: Compose, schedule: str
     assert last(stopped)["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(multiplier * 0.05)
 
 
+def test_the_inverse_schedule_has_a_power_for_each_player(compose: Compose) -> None:
+    train(cfg := compose(*SMALL, "schedule=inverse", "schedule.start=0.25", "schedule.power_d=0.5"))
+    rates = [state["param_groups"][0]["lr"] for state in last(cfg)["optimizer_states"]]
+    assert rates == pytest.approx([0.05 / 5**0.5, 0.005 / 5])
+
+
 @pytest.mark.parametrize(
-    "overrides", [["schedule=cosine"], ["schedule=linear", "ema_half_life=3", "update=optimistic"]]
+    "overrides",
+    [
+        ["schedule=cosine"],
+        ["schedule=inverse", "schedule.power_d=0.3"],
+        ["schedule=linear", "ema_half_life=3", "update=optimistic"],
+    ],
 )
 def test_an_interrupted_schedule_resumes(compose: Compose, overrides: list[str]) -> None:
     alone = compose(*SMALL, *overrides, name="alone")

@@ -55,6 +55,10 @@ def late(n: int, generator: torch.Generator) -> Tensor:
     return x
 
 
+def three(_: float) -> tuple[float, ...]:
+    return (1.0, 1.0, 1.0)
+
+
 def fails(*_: Any) -> Tensor:
     raise KeyError("colour")
 
@@ -222,6 +226,12 @@ class Stepless(SimpleNamespace): ...
             "test_protocols.scalar",
             {"_partial_": True, "weight": 1},
             r"penalty\.own: .* must be a floating-point tensor",
+        ),
+        (
+            "schedule",
+            "test_protocols.three",
+            {"_partial_": True},
+            r"schedule must give a number of .* \(got \(1",
         ),
         ("schedule", "operator.neg", {"_partial_": True}, r"schedule must give a number of at least 0 \(got -0\.5"),
         ("schedule", "test_protocols.fails", {"_partial_": True}, r"schedule: 'colour' \(KeyError\)"),

@@ -223,6 +223,8 @@ OPTIONAL: dict[str, Rule] = {  # rules for keys that may be missing
     "penalty.weight": number(0),
     "objective.alternative": BOOLEAN,
     "schedule.end": FRACTION,
+    "schedule.start": POSITIVE,
+    **prefixed("schedule", dict.fromkeys(("power_d", "power_g"), number(0))),
     "latents.window": whole(2),
     **prefixed("player_d player_g", {"clip_gradient": or_null(POSITIVE), "clip_weights": or_null(POSITIVE)}),
     "generator.out_features": or_null(whole(1)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
@@ -27,7 +27,7 @@ from gaussgan.gan.one_run import groups, map_tensors
 from gaussgan.gan.optimizers import load_tensors
 from gaussgan.gan.penalties import Penalty
 from gaussgan.gan.player import flatten
-from gaussgan.gan.schedules import advance
+from gaussgan.gan.schedules import Schedule, advance, schedulers
 from gaussgan.gan.state import TAGS, AverageState, EpochSums, Start, State
 from gaussgan.gan.updates import Update, start
 from gaussgan.networks.replicas import Replicas
@@ -47,7 +47,7 @@ class GAN(LightningModule):
         optimizer_d: makes the discriminator's torch optimizer from a list of tensors.
         optimizer_g: the same for the generator.
         penalties: half of each is added to the discriminator's loss; see `gaussgan.gan.penalties`.
-        schedule: maps the progress of the run, 0 to 1, to a multiplier of both learning rates.
+        schedule: maps the progress of the run, 0 to 1, to a multiplier of both learning rates, or of each.
         player_d: further arguments of the discriminator's `Player`, such as `clip_gradient`.
         player_g: the same for the generator.
         ema_half_life: the half-life, in iterations, of the moving average of the generator's parameters,
@@ -72,7 +72,7 @@ class GAN(LightningModule):
         optimizer_d: OptimizerFactory,
         optimizer_g: OptimizerFactory,
         penalties: Sequence[Penalty] = (),
-        schedule: Callable[[float], float] | None = None,
+        schedule: Schedule | None = None,
         player_d: Mapping[str, Any] | None = None,
         player_g: Mapping[str, Any] | None = None,
         ema_half_life: float | Tensor | None = None,
@@ -139,8 +139,7 @@ class GAN(LightningModule):
         optimizers = [player.optimizer for player in players]
         self.schedulers: list[LambdaLR] = []
         if (schedule := self.schedule) is not None:
-            end = planned_iterations(self.trainer)
-            self.schedulers = [LambdaLR(optimizer, lambda i: schedule(min(i / end, 1))) for optimizer in optimizers]
+            self.schedulers = schedulers(schedule, optimizers, planned_iterations(self.trainer))
         return optimizers, self.schedulers
 
     def next_learning_rates(self, iterations: int) -> list[Tensor]:

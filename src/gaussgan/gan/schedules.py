@@ -1,13 +1,26 @@
-"""Schedules of the learning rates."""
+"""Schedules of the learning rates.
+
+A schedule is a function of the progress of a run, from 0 to 1. It returns the multiplier of both learning rates, or a
+pair: the multiplier of the discriminator's learning rate and that of the generator's.
+"""
 
 from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
+
+Schedule = Callable[[float], float | tuple[float, float]]
+
+
+def multipliers(schedule: Schedule, progress: float) -> tuple[float, float]:
+    """Return the multipliers of the discriminator's and of the generator's learning rate."""
+    value = schedule(progress)
+    return value if isinstance(value, tuple) else (value, value)
 
 
 class Cosine:
@@ -33,6 +46,37 @@ class Linear:
 
     def __call__(self, progress: float) -> float:
         return 1 + (self.end - 1) * progress
+
+
+class Inverse:
+    """Maps the progress of a run, 0 to 1, to the multipliers (1 + progress / start)^−power of the learning rates.
+
+    A step of gradient descent with learning rate c / t makes θ an average over all past t, so its noise goes to 0:
+    Robbins and Monro 1951, "A stochastic approximation method". If the discriminator's learning rate falls more slowly
+    than the generator's, the discriminator can follow the generator ever better: Heusel et al. 2017, arXiv 1706.08500,
+    theorem 1.
+
+    Args:
+        start: the progress after which the learning rates begin to fall like a power of the iteration.
+        power_d: the power for the discriminator.
+        power_g: the power for the generator.
+    """
+
+    def __init__(self, start: float, power_d: float, power_g: float) -> None:
+        self.start, self.power_d, self.power_g = start, power_d, power_g
+
+    def __call__(self, progress: float) -> tuple[float, float]:
+        base = 1 + progress / self.start
+        return base**-self.power_d, base**-self.power_g
+
+
+def schedulers(schedule: Schedule, optimizers: Sequence[torch.optim.Optimizer], iterations: int) -> list[LambdaLR]:
+    """Return a scheduler for D's and one for G's optimizer. `iterations` is the length of the run."""
+    functions = (
+        lambda i: multipliers(schedule, min(i / iterations, 1))[0],
+        lambda i: multipliers(schedule, min(i / iterations, 1))[1],
+    )
+    return [LambdaLR(optimizer, function) for optimizer, function in zip(optimizers, functions, strict=True)]
 
 
 def advance(scheduler: LambdaLR, iterations: int) -> Tensor:

@@ -18,6 +18,7 @@ from gaussgan.data.gaussian import is_singular
 from gaussgan.evaluation.spectrum import Step, eigenvalues, sgd_players
 from gaussgan.gan import objectives
 from gaussgan.gan.game import Game
+from gaussgan.gan.schedules import multipliers
 from gaussgan.networks.moments import has_closed_form
 from gaussgan.report.run_frames import Frames
 from gaussgan.runs.checkpoint import saved_layout
@@ -84,10 +85,11 @@ def spectra(checkpoint: dict[str, Any], frames: Frames, directory: Path) -> Spec
     known = [i for i, theta in enumerate(frames.theta) if theta.isfinite().all()]
     result: dict[int, Tensor] = {}
     for i in _some(known, 2 * size):
-        share = 1.0 if schedule is None else schedule(min(frames.iterations[i].item() / end, 1))
+        progress = min(frames.iterations[i].item() / end, 1)
+        shares = (1.0, 1.0) if schedule is None else multipliers(schedule, progress)
         steps = [
             Step(share * config[f"optimizer_{p}"]["lr"], _momentum(config[f"optimizer_{p}"]), config[f"player_{p}"])
-            for p in "dg"
+            for share, p in zip(shares, "dg", strict=True)
         ]
         players = sgd_players(game, *steps)
         discriminator, generator = players

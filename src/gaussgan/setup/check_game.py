@@ -20,6 +20,7 @@ from gaussgan.data.loader import Batch
 from gaussgan.gan.game import OptimizerFactory
 from gaussgan.gan.module import GAN
 from gaussgan.gan.player import Loss
+from gaussgan.gan.schedules import multipliers
 from gaussgan.gan.updates import batches
 from gaussgan.rng import normal, stream, uniform
 from gaussgan.setup.trial import ROWS, check_numbers, naming_key
@@ -136,15 +137,16 @@ def check_latents(latents: Latents, data: DataModule) -> None:
 
 
 def check_schedule(schedule: Any) -> None:
-    """Check that a schedule returns a finite number of at least 0 for progress 0, 0.5 and 1.
+    """Check that a schedule returns a finite number of at least 0, or two, for progress 0, 0.5 and 1.
 
     Args:
-        schedule: a function from the progress of a run, in [0, 1], to a factor for the learning rate.
+        schedule: a function from the progress of a run, in [0, 1], to the multipliers of the learning rates.
     """
     with naming_key("schedule"):
         for progress in (0.0, 0.5, 1.0):
             value = schedule(progress)
-            if not is_number(value) or value < 0:
+            each = multipliers(schedule, progress)
+            if len(each) != 2 or not all(is_number(number) and number >= 0 for number in each):
                 raise ConfigError(f"schedule must give a number of at least 0 (got {value!r} at progress {progress})")
 
 
