@@ -121,6 +121,14 @@ def test_every_experiment_takes_two_steps(compose: Compose, experiment: str, tmp
     "overrides, message",
     [
         (["update.d_steps=0"], "update.d_steps must be a whole number of at least 1"),
+        (["update=cgd", "update.iterations=0"], "update.iterations must be a whole number of at least 1"),
+        (["update=follow_the_ridge", "update.damping=-1"], "update.damping must be a finite number of at least 0"),
+        (["update=unrolled", "update.steps=-1"], "update.steps must be a whole number of at least 0"),
+        (["update=unrolled", "optimizer_d._target_=torch.optim.Adam"], "Adam keeps its own state; use gaussgan.gan"),
+        (
+            ["update=lookahead", "update@update.inner=unrolled", "trainer.devices=2", "trainer.strategy=ddp_spawn"],
+            "trainer.devices must be 1 with the update rule Lookahead: its gradients need the whole batch",
+        ),
         (["update=lookahead", "update.k=0"], "update.k must be a whole number of at least 1"),
         (["update=lookahead", "update.alpha=0"], r"update.alpha must be a number above 0 and at most 1 \(got 0\)"),
         (["update=lookahead", "update@update.inner=lookahead"], "inner must be another rule than Lookahead"),

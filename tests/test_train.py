@@ -214,8 +214,12 @@ def test_lightnings_precisions(compose: Compose, precision: str) -> None:
 
 
 @SPAWNS
-def test_two_processes_give_the_single_process_run(compose: Compose) -> None:
-    overrides = (*SMALL, "trainer.precision=64-true", "~callbacks.pictures", "ema_half_life=5")
+@pytest.mark.parametrize(
+    "update",
+    ["alternating", *(pytest.param(name, marks=pytest.mark.extra) for name in ("sga", "cgd", "follow_the_ridge"))],
+)
+def test_two_processes_give_the_single_process_run(compose: Compose, update: str) -> None:
+    overrides = (*SMALL, f"update={update}", "trainer.precision=64-true", "~callbacks.pictures", "ema_half_life=5")
     alone = compose(*overrides, name="alone")
     train(alone)
     shared = compose(

@@ -51,6 +51,7 @@ BINARY = ["maximum", "minimum", "atan2", "gt", "lt", "ge", "le", "eq", "ne", "lo
 # Of special numbers x [2, 6] and ordinary numbers y [2, 6].
 OTHERS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "activations": lambda x, y: F.gelu(y) + F.elu(y) + F.leaky_relu(x) + F.softplus(x) + F.silu(y) + F.hardtanh(x),
+    "slice_scatter": lambda x, y: torch.slice_scatter(x, y[:, 1:4], -1, 2, 5) + torch.slice_scatter(y, y[:1], 0, 1),
     "softmax": lambda x, y: F.softmax(y, 0) * F.log_softmax(y, 1) + y.logsumexp(1, keepdim=True),
     "nan_to_num": lambda x, y: x.nan_to_num(),
     "sums": lambda x, y: y.sum(0) + y.sum() + y.sum((0, 1), keepdim=True) + y.mean(-1, keepdim=True),

@@ -15,7 +15,18 @@ from test_updates import BATCH, bilinear_game, dirac_gan
 from gaussgan.evaluation.spectrum import eigenvalues
 from gaussgan.gan.objectives import Minimax, NonSaturating, Wasserstein
 from gaussgan.gan.penalties import R1
-from gaussgan.gan.updates import Alternating, Extragradient, Lookahead, PastExtragradient, Simultaneous, Update
+from gaussgan.gan.updates import (
+    Alternating,
+    CompetitiveGradientDescent,
+    Extragradient,
+    FollowTheRidge,
+    Lookahead,
+    PastExtragradient,
+    Simultaneous,
+    SymplecticAdjustment,
+    Unrolled,
+    Update,
+)
 
 Matrix = np.ndarray
 EYE = np.eye(2)
@@ -52,6 +63,30 @@ def lookahead(k: int, alpha: float, inner: Callable[[Matrix, float], Matrix], j:
     return (1 - alpha) * EYE + alpha * np.linalg.matrix_power(inner(j, h), k)
 
 
+def sga(weight: float, j: Matrix, h: float) -> Matrix:
+    """v + λ Aᵀ v with A = ½ (J − Jᵀ)"""
+    return EYE - h * (EYE + weight * (j.T - j) / 2) @ j
+
+
+def competitive(j: Matrix, h: float) -> Matrix:
+    """Δx = −h (1 − h² f_xy g_yx)⁻¹ (f_x − h f_xy g_y), and the same for y with f and g exchanged."""
+    (f_xy, g_yx), solve = (j[0, 1], j[1, 0]), 1 / (1 - h**2 * j[0, 1] * j[1, 0])
+    return EYE - h * solve * np.array([j[0] - h * f_xy * j[1], j[1] - h * g_yx * j[0]])
+
+
+def unrolled(k: int, backpropagate: bool, j: Matrix, h: float) -> Matrix:
+    """ψ_k after k steps ψ ← ψ − h (γ ψ + c θ). G's loss is −c ψ_k θ; its derivative is −c (ψ_k + θ dψ_k/dθ)."""
+    step = np.array([EYE[0] - h * j[0], EYE[1]])
+    ahead = np.linalg.matrix_power(step, k)[0]  # ψ_k as a linear function of (ψ, θ)
+    return EYE - h * np.array([j[0], j[1, 0] * (ahead + backpropagate * np.array([0, ahead[1]]))])
+
+
+def ridge(damping: float, j: Matrix, h: float) -> Matrix:
+    """G moves by Δ = −h v_G, and D by −h v_D − (H + δ)⁻¹ K Δ."""
+    change = -h * j[1]
+    return EYE + np.array([-h * j[0] - j[0, 1] / (j[0, 0] + damping) * change, change])
+
+
 RULES: dict[str, tuple[Callable[[], Update], Callable[[Matrix, float], Matrix], int]] = {
     "extragradient": (Extragradient, extragradient, 1),
     "past extragradient": (PastExtragradient, past_extragradient, 1),
@@ -60,6 +95,17 @@ RULES: dict[str, tuple[Callable[[], Update], Callable[[Matrix, float], Matrix], 
     "lookahead of extragradient": (
         partial(Lookahead, Extragradient(), 4, 0.4),
         partial(lookahead, 4, 0.4, extragradient),
+        4,
+    ),
+    "SGA": (partial(SymplecticAdjustment, 0.7, align=False), partial(sga, 0.7), 1),
+    "SGA, aligned": (partial(SymplecticAdjustment, 1.0), partial(sga, 1.0), 1),
+    "CGD": (CompetitiveGradientDescent, competitive, 1),
+    "unrolled": (partial(Unrolled, 3), partial(unrolled, 3, True), 1),
+    "unrolled, a constant": (partial(Unrolled, 3, False), partial(unrolled, 3, False), 1),
+    "follow the ridge": (partial(FollowTheRidge, 0.2), partial(ridge, 0.2), 1),
+    "lookahead of CGD": (
+        partial(Lookahead, CompetitiveGradientDescent(), 4, 0.4),
+        partial(lookahead, 4, 0.4, competitive),
         4,
     ),
 }

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gaussgan.compile.arrays import Array
+from gaussgan.compile.errors import NotCompiled
 from gaussgan.compile.operations import Call, handles
 
 
@@ -81,6 +82,17 @@ def _cat(call: Call, parts: Sequence[Array], dim: int = 0) -> Array:
         call.emitter.store(result.part(dim, start, stop), part)
         start = stop
     return result
+
+
+@handles("slice_scatter")
+def _slice_scatter(
+    call: Call, x: Array, source: Array, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Array:
+    n = x.shape[dim]
+    first, stop, step = slice(start, end, step).indices(n)
+    if step != 1:
+        raise NotCompiled("aten.slice_scatter with a step is not among the operations that can be compiled")
+    return _cat(call, [x.part(dim, 0, first), source, x.part(dim, max(first, stop), n)], dim)
 
 
 @handles("full", "full_like", "scalar_tensor")

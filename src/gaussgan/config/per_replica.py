@@ -17,7 +17,7 @@ from gaussgan.config.dotted import flatten, set_key
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.recipe import fingerprint
 
-UPDATE = ("weight", "k", "alpha")  # of an update rule, and of the rules in it
+UPDATE = ("weight", "k", "alpha", "damping")  # of an update rule, and of the rules in it
 PER_REPLICA = (
     "seed", "data.seed", "data.instance_noise", "generator.std", "generator.mean", "discriminator.std",
     "discriminator.mean", "penalty.weight", "penalty.*.weight", "player_?.clip_gradient",

@@ -214,8 +214,10 @@ OPTIONAL: dict[str, Rule] = {  # rules for keys that may be missing
         {
             "d_steps": whole(1),
             "batches": ("1 or 2", lambda v: type(v) is int and v in (1, 2)),
-            **dict.fromkeys(("generator_first", "alternating"), BOOLEAN),
-            "weight": number(0),
+            **dict.fromkeys(("generator_first", "alternating", "align", "backpropagate"), BOOLEAN),
+            **dict.fromkeys(("weight", "damping"), number(0)),
+            "iterations": whole(1),
+            "steps": whole(0),
             "k": whole(1),
             "alpha": ("a number above 0 and at most 1", lambda v: is_number(v) and 0 < v <= 1),
         },

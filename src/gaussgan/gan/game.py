@@ -114,11 +114,11 @@ class FakeCache:
 
     def __init__(self, generator: Player | None = None) -> None:
         self.generator = generator
-        self.kept: tuple[Batch, Tensor, object, Tensor] | None = None
+        self.kept: tuple[Batch, list[Tensor], object, Tensor] | None = None
 
     def keep(self, batch: Batch, fake: Tensor) -> None:
         if self.generator is not None:
-            self.kept = batch, self.generator.theta, self.generator.version, fake
+            self.kept = batch, self.generator.parameters, self.generator.version, fake
 
     def take(self, batch: Batch) -> Tensor | None:
         """Return and forget the kept examples; None if there are none, or if they are outdated.
@@ -127,6 +127,6 @@ class FakeCache:
         """
         if self.kept is None or self.generator is None:
             return None
-        (of, theta, version, fake), self.kept = self.kept, None
-        moved = theta is not self.generator.theta or version != self.generator.version
+        (of, parameters, version, fake), self.kept = self.kept, None
+        moved = parameters is not self.generator.parameters or version != self.generator.version
         return None if moved or of is not batch else fake

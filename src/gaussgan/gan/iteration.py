@@ -79,14 +79,11 @@ def _set_tensors(
     buffers: dict[str, Tensor],
 ) -> None:
     """Replace the tensors of a player, of its network and of its optimizer."""
-    new = {id(old): parameter for old, parameter in zip(player.parameters, parameters, strict=True)}
-    for module in modules.values():
-        for name, old in module._parameters.items():
-            module._parameters[name] = None if old is None else new[id(old)]  # type: ignore[assignment]
+    player.use(parameters)
     for name, buffer in buffers.items():
         owner, _, last = name.rpartition(".")
         modules[owner]._buffers[last] = buffer
     del player.optimizer.state[player.theta]
     player.optimizer.state[theta] = optimizer_state
     player.optimizer.param_groups[0]["params"] = [theta]
-    player.theta, player.parameters = theta, parameters
+    player.theta = theta

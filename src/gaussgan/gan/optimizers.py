@@ -103,7 +103,7 @@ class Adam(VectorOptimizer):
         m, v, c1, c2 = self.update_moments(theta, gradient, state, group)
         # The denominator is divided by the learning rate. So a learning rate that is a tensor needs no extra operation.
         slowness = c1 * _reciprocal(_rate(group))
-        denominator = v.sqrt().mul_(_rows(theta, slowness * c2.rsqrt())).add_(_rows(theta, slowness * group["eps"]))
+        denominator = _root(v).mul(_rows(theta, slowness * c2.rsqrt())).add_(_rows(theta, slowness * group["eps"]))
         theta.addcdiv_(m, denominator, value=-1)
 
     @staticmethod
@@ -135,7 +135,7 @@ class OptimisticAdam(Adam):
 
     def update(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
         m, v, c1, c2 = self.update_moments(theta, gradient, state, group)
-        denominator = v.sqrt().mul_(_rows(theta, c1 * c2.rsqrt())).add_(_rows(theta, c1 * group["eps"]))
+        denominator = _root(v).mul(_rows(theta, c1 * c2.rsqrt())).add_(_rows(theta, c1 * group["eps"]))
         step, last = m / denominator, state["last_step"]
         theta.sub_((2 * step - last).mul_(_like(theta, _rate(group))))
         last.copy_(step)
@@ -157,7 +157,7 @@ class RMSprop(VectorOptimizer):
 
     def update(self, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
         v = state["square_avg"].lerp_(gradient.square(), _like(theta, 1 - group["alpha"]))
-        direction = gradient / v.sqrt().add_(_like(theta, group["eps"]))
+        direction = gradient / _root(v).add(_like(theta, group["eps"]))
         theta.sub_(direction.mul_(_like(theta, _rate(group))))
 
 
@@ -199,6 +199,11 @@ def _placed(value: Any, device: torch.device) -> Any:
     if isinstance(value, tuple):
         return tuple(_placed(entry, device) for entry in value)
     return value.to(device) if isinstance(value, Tensor) else value
+
+
+def _root(v: Tensor) -> Tensor:
+    """Return √v. If it is differentiated, its derivative at 0 is 0, not infinite."""
+    return v.clamp(min=torch.finfo(v.dtype).tiny).sqrt() if v.requires_grad else v.sqrt()
 
 
 def _rate(group: dict[str, Any]) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -99,14 +100,61 @@ class Player:
 
     def apply(self, gradient: Tensor) -> None:
         """Make one optimizer step along a gradient."""
-        if self.clip_gradient is not None:
-            norm = torch.linalg.vector_norm(gradient, dim=-1, keepdim=True)
-            gradient = gradient * (self.clip_gradient / norm.clamp(min=self.clip_gradient))
+        gradient = self._clipped(gradient)
         self.theta.grad = gradient.detach() if gradient.requires_grad else gradient
         self.optimizer.step()
         self.steps += 1
+        self._keep_in_bounds(self.theta)
+
+    def move(self, vector: Tensor) -> None:
+        """Add a vector to θ, without the optimizer."""
+        self.theta.add_(vector)
+        self._keep_in_bounds(self.theta)
+
+    def after_step(
+        self, theta: Tensor, state: Mapping[str, Tensor], gradient: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return θ and the optimizer's state after a step from `theta` and `state`; the player does not change.
+
+        If the gradient can be differentiated, so can the results.
+
+        Raises:
+            TypeError: when the optimizer comes from torch.optim, because such an optimizer keeps its own state.
+        """
+        if not isinstance(self.optimizer, VectorOptimizer):
+            raise TypeError(f"{type(self.optimizer).__name__} keeps its own state; use gaussgan.gan.optimizers instead")
+        theta, state = theta.clone(), {name: tensor.clone() for name, tensor in state.items()}
+        self.optimizer.update(theta, self._clipped(gradient), state, self.optimizer.param_groups[0])
+        self._keep_in_bounds(theta)
+        return theta, state
+
+    @contextmanager
+    def at(self, theta: Tensor) -> Iterator[None]:
+        """Inside a with block, compute losses and gradients with the parameters `theta`, which may have a graph."""
+        own = self.parameters
+        self.use(unflatten(theta if theta.requires_grad else theta.detach().requires_grad_(), own, self.leading))
+        try:
+            yield
+        finally:
+            self.use(own)
+
+    def use(self, parameters: list[Tensor]) -> None:
+        """Replace the parameters of the network by other tensors."""
+        new = {id(old): parameter for old, parameter in zip(self.parameters, parameters, strict=True)}
+        for module in self.module.modules():
+            for name, old in module._parameters.items():
+                module._parameters[name] = None if old is None else new[id(old)]  # type: ignore[assignment]
+        self.parameters = parameters
+
+    def _clipped(self, gradient: Tensor) -> Tensor:
+        if self.clip_gradient is None:
+            return gradient
+        norm = torch.linalg.vector_norm(gradient, dim=-1, keepdim=True)
+        return gradient * (self.clip_gradient / norm.clamp(min=self.clip_gradient))
+
+    def _keep_in_bounds(self, theta: Tensor) -> None:
         if self.clip_weights is not None:
-            self.theta.clamp_(-self.clip_weights, self.clip_weights)  # type: ignore[arg-type]
+            theta.clamp_(-self.clip_weights, self.clip_weights)  # type: ignore[arg-type]
 
     def concatenate(self, tensors: Iterable[Tensor]) -> Tensor:
         """Join tensors that have the shapes of the parameters into one tensor that has the shape of θ."""
@@ -120,9 +168,17 @@ class Player:
     @property
     def learning_rate(self) -> float | Tensor:
         """The learning rate of the next step; [R], on the CPU, if the learning rates of replicas differ."""
-        group = self.optimizer.param_groups[0]
-        rate = group["lr"] * group.get("rates", 1.0)
+        rate = self._rate()
         return rate.flatten().cpu() if isinstance(rate, Tensor) else rate
+
+    @property
+    def step_size(self) -> Tensor:
+        """The literature's learning rate of the next step, that of a loss times `scale`: [], or for replicas [R, 1]."""
+        return torch.as_tensor(self._rate(), dtype=self.theta.dtype, device=self.theta.device) / self.scale
+
+    def _rate(self) -> float | Tensor:
+        group = self.optimizer.param_groups[0]
+        return group["lr"] * group.get("rates", 1.0)
 
     @property
     def state(self) -> PlayerState:

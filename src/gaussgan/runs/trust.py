@@ -29,8 +29,9 @@ ACTIVATIONS = (
     nn.SiLU, nn.Softplus, nn.Softsign, nn.Tanh,
 )  # fmt: skip
 UPDATES = (
-    updates.Alternating, updates.Consensus, updates.Extragradient, updates.Lookahead, updates.Optimistic,
-    updates.PastExtragradient, updates.Simultaneous,
+    updates.Alternating, updates.CompetitiveGradientDescent, updates.Consensus, updates.Extragradient,
+    updates.FollowTheRidge, updates.Lookahead, updates.Optimistic, updates.PastExtragradient, updates.Simultaneous,
+    updates.SymplecticAdjustment, updates.Unrolled,
 )  # fmt: skip
 LOADED = ("data", "generator", "discriminator")  # the sections that loading a run instantiates
 GAME = ("objective", "penalty", "update", "schedule")  # the sections of a run's game, without its optimizers

@@ -27,6 +27,8 @@ def check_batches(gan: GAN, data: DataModule, processes: int) -> None:
         _check_processes(processes, "batch norm: batch norm needs")
         if fewest < 2:
             raise _too_few("at least two examples for batch norm", data, fewest)
+    if getattr(gan.update, "one_process", False):
+        _check_processes(processes, f"the update rule {type(gan.update).__name__}: its gradients need")
     objective = gan.game.objective
     name = type(objective).__name__
     for loss in ("discriminator_loss", "generator_loss"):

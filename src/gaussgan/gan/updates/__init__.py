@@ -5,13 +5,16 @@ D's loss with respect to θ_D, and g_G is the gradient of G's loss with respect 
 makes one step along a vector g. With plain SGD and learning rate η, this step is θ_D ← θ_D − η g.
 """
 
+from gaussgan.gan.updates.competitive import CompetitiveGradientDescent, FollowTheRidge
 from gaussgan.gan.updates.extrapolation import Extragradient, Optimistic, PastExtragradient
 from gaussgan.gan.updates.lookahead import Lookahead
 from gaussgan.gan.updates.plain import Alternating, Simultaneous
 from gaussgan.gan.updates.protocol import Losses, Update, batches, period, start
-from gaussgan.gan.updates.second_order import Consensus
+from gaussgan.gan.updates.second_order import Consensus, SymplecticAdjustment
+from gaussgan.gan.updates.unrolled import Unrolled
 
 __all__ = [
-    "Alternating", "Consensus", "Extragradient", "Lookahead", "Losses", "Optimistic", "PastExtragradient",
-    "Simultaneous", "Update", "batches", "period", "start",
+    "Alternating", "CompetitiveGradientDescent", "Consensus", "Extragradient", "FollowTheRidge", "Lookahead",
+    "Losses", "Optimistic", "PastExtragradient", "Simultaneous", "SymplecticAdjustment", "Unrolled", "Update",
+    "batches", "period", "start",
 ]  # fmt: skip

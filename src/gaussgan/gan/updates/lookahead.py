@@ -43,6 +43,10 @@ class Lookahead:
         return getattr(self.inner, "second_order", False)
 
     @property
+    def one_process(self) -> bool:
+        return getattr(self.inner, "one_process", False)
+
+    @property
     def batches(self) -> int | None:
         return batches(self.inner)
 

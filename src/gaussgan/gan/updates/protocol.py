@@ -18,7 +18,8 @@ class Update(Protocol):
     the initial tensors as a tuple. Each call of the rule gets the tensors as further arguments and changes them in
     place. With replicas, each tensor has a first dimension R or no dimension. A rule that differentiates gradients sets
     `second_order = True`. A rule whose iterations differ, but repeat after p of them, sets `period = p`. A rule that
-    splits a batch into n chunks sets `batches = n`.
+    splits a batch into n chunks sets `batches = n`. A rule that is wrong on the shards of several processes sets
+    `one_process = True`.
     """
 
     def __call__(self, discriminator: Player, generator: Player, batch: Any, *memory: Tensor) -> Losses: ...

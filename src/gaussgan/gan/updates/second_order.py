@@ -1,4 +1,4 @@
-"""Update rules that differentiate gradients."""
+"""Update rules that add a term with second derivatives to both players' gradients."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gaussgan.gan.player import Player, mean_over_ranks
+from gaussgan.gan.player import Player
+from gaussgan.gan.updates.field import Field, dot
 from gaussgan.gan.updates.protocol import Losses
 
 
@@ -47,19 +48,49 @@ class Consensus:
 
     def directions(self, discriminator: Player, generator: Player, batch: Any) -> tuple[Losses, list[Tensor]]:
         """Return the losses at the current point, and the vector along which each player steps."""
-        players = (discriminator, generator)
-        values, gradients = zip(*(player.value_and_grad(batch, create_graph=True) for player in players), strict=True)
-        means = [mean_over_ranks(gradient.detach().clone()) for gradient in gradients]
-        directions = []
-        for player, mean in zip(players, means, strict=True):
-            # ∇ ½‖v‖² = vᵀ ∂v. v is the mean over all ranks; ∂v is computed on this rank's shard.
-            parts = torch.autograd.grad(
-                gradients,
-                player.parameters,
-                [each.scale**2 * v for each, v in zip(players, means, strict=True)],
-                retain_graph=True,
-                materialize_grads=True,
-            )
-            regulariser = mean_over_ranks(player.concatenate(parts))
-            directions.append(mean + self.weight / player.scale * regulariser)
-        return ([values[0]], [values[1]]), directions
+        field = Field(discriminator, generator, batch)
+        directions = [
+            (v + self.weight * sum(field.transposed(i, j, field.values[i]) for i in (0, 1))) / player.scale
+            for j, (v, player) in enumerate(zip(field.values, field.players, strict=True))
+        ]
+        return field.losses, directions
+
+
+class SymplecticAdjustment:
+    """Symplectic gradient adjustment (SGA): simultaneous steps, turned against the rotation of the game.
+
+        D ← ½ w_D,   G ← w_G,   (w_D, w_G) = v + λ Aᵀ v,   A = ½ (J − Jᵀ),   v = (2 g_D, g_G)
+
+    Here J is the Jacobian of v. The factors 2 and ½ are as in `Consensus`. Balduzzi et al. 2018, arXiv 1802.05642,
+    algorithm 1; Letcher et al. 2019, arXiv 1905.04926.
+
+    Args:
+        weight: |λ|.
+        align: true for the sign of λ that turns v towards stable fixed points and away from unstable ones, which is the
+            sign of ⟨v, Jᵀ v⟩ ⟨Aᵀ v, Jᵀ v⟩ / n + 1/10 for n parameters; false for a positive λ.
+
+    Raises:
+        ValueError: when the weight is negative.
+    """
+
+    second_order, batches = True, 1
+
+    def __init__(self, weight: float | Tensor = 1.0, align: bool = True) -> None:
+        if torch.as_tensor(weight).min() < 0:
+            raise ValueError(f"weight must be at least 0 (got {weight})")
+        self.weight, self.align = weight, align
+
+    def __call__(self, discriminator: Player, generator: Player, batch: Any) -> Losses:
+        field = Field(discriminator, generator, batch)
+        v = field.values
+        across = [field.transposed(1 - i, i, v[1 - i]) for i in (0, 1)]  # Jᵀ v without ∂v_i/∂θ_i, which is symmetric
+        turn = [(across[i] - field.times(i, 1 - i, v[1 - i])) / 2 for i in (0, 1)]
+        weight = self.weight
+        if self.align:
+            slope = [across[i] + field.transposed(i, i, v[i]) for i in (0, 1)]  # ∇ ½‖v‖²
+            products = (dot(a[0], slope[0]) + dot(a[1], slope[1]) for a in (v, turn))
+            n = sum(each.shape[-1] for each in v)
+            weight = torch.sign(next(products) * next(products) / n + 0.1) * weight
+        for player, gradient, other in zip(field.players, v, turn, strict=True):
+            player.apply((gradient + weight * other) / player.scale)
+        return field.losses
