@@ -19,6 +19,8 @@ PAPERS = {
     "mescheder2018": Paper("Mescheder et al. 2018", "1801.04406"),
     "metz2017": Paper("Metz et al. 2017", "1611.02163"),
     "srivastava2017": Paper("Srivastava et al. 2017", "1705.07761"),
+    "balduzzi2018": Paper("Balduzzi et al. 2018", "1802.05642"),
+    "schaefer2019": Paper("Schäfer and Anandkumar 2019", "1905.12103"),
     "chavdarova2021": Paper("Chavdarova et al. 2021", "2006.14567"),
 }
 SECTIONS = [

@@ -24,6 +24,12 @@ RATES = (  # name, title, overrides, momentum, paper, η → modulus
      {0.1: 0.994936, 0.3: 0.948683}),
     ("momentum", "alternating steps with momentum −1/2", "update=alternating", -0.5, "gidel2019momentum",
      {0.1: 0.998518, 0.3: 0.986609}),
+    ("cgd", "competitive gradient descent, 1 / √(1 + η²)", "update=cgd", 0.0, "schaefer2019",
+     {0.1: 0.995037, 0.3: 0.957826}),
+    ("sga", "symplectic gradient adjustment, λ = 1, √((1 − η)² + η²)", "update=sga", 0.0, "balduzzi2018",
+     {0.1: 0.905539, 0.3: 0.761577}),
+    ("unrolled", "5 unrolled steps, simultaneous, √(1 − 9 η²)", "update=unrolled", 0.0, "metz2017",
+     {0.1: 0.953939}),
     ("consensus", "consensus optimization, γ = 1, √((1 − η)² + η²)", "update=consensus update.weight=1", 0.0,
      "mescheder2017", {0.1: 0.905539, 0.3: 0.761577}),
 )  # fmt: skip
