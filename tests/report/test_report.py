@@ -423,6 +423,22 @@ def test_a_choice_that_was_typed_for_one_run_only_is_no_factor_if_nothing_follow
     assert [factor.name for factor in answered(find_runs([tmp_path])).factors] == ["update.d_steps"]
 
 
+def test_a_setting_that_is_mostly_worse_and_sometimes_much_better_is_not_called_equal(
+    write_run: Write, tmp_path: Path
+) -> None:
+    draws = np.random.default_rng(4).normal(size=60)
+    scores = np.stack([1.0 + 0.01 * draws, 1.1 + 0.01 * draws])
+    scores[0, :20] += 3  # on a third of the seeds the first setting is worse, and by much more
+    sweep(write_run, scores, range(60))
+    said = sentences(answered(find_runs([tmp_path])))
+    assert said[0].startswith("optimizer_d.lr=0.02 has the smallest median, but 0.05 cannot be told apart")
+    (mixed,) = (sentence for sentence in said if sentence.startswith("On most seeds"))
+    assert mixed.startswith(
+        "On most seeds 0.05 is worse, with a median difference of 0.1 [0.1, 0.1], but on the others"
+    )
+    assert not any("in practice there is no difference" in sentence for sentence in said)
+
+
 def test_a_game_without_chance_needs_no_test(write_run: Write, tmp_path: Path) -> None:
     for seed in range(8):
         write_run(f"a{seed}", 1.0, seed, **{"mle/w2": 0.0})

@@ -44,6 +44,14 @@ class Comparison:
     def differs(self) -> bool:
         return self.p <= statistics.LEVEL
 
+    @property
+    def mixed(self) -> bool:
+        """Whether the median of the paired differences is not 0, although the test sees no difference.
+
+        Then most differences have one sign, but the largest ones have the other sign.
+        """
+        return self.paired and not self.differs and not self.interval.low <= 0 <= self.interval.high
+
 
 @dataclass(frozen=True)
 class Setting:

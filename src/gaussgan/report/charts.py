@@ -12,8 +12,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from gaussgan.report.answer import Answer, Setting
+from gaussgan.report.text import number
 from gaussgan.report.values import Value
-from gaussgan.report.verdict import number
 
 COLORS = ("#d1541f", "#3f74d1", "#2a9d74", "#9a5fc9", "#c9971c", "#2a9fb5", "#c94f7c", "#7d8f2b")
 GREY = "#8a909a"

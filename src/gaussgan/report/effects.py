@@ -29,8 +29,8 @@ from gaussgan.report.charts import (
     naming,
 )  # fmt: skip
 from gaussgan.report.importance import importance_charts
+from gaussgan.report.text import number
 from gaussgan.report.values import Value, in_order, names
-from gaussgan.report.verdict import number
 
 MOST_ROWS = 30  # settings in a chart of intervals
 MOST_LEVELS = 8  # categories that get a colour each

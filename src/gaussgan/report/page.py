@@ -28,8 +28,8 @@ from gaussgan.report.collect import OVERRIDES, Found, RunDirectory, described
 from gaussgan.report.finals import Final
 from gaussgan.report.pool import BASELINE, SHOWN
 from gaussgan.report.tables import columns
+from gaussgan.report.text import counted, number
 from gaussgan.report.values import readable
-from gaussgan.report.verdict import counted, number
 from gaussgan.runs.files import write_whole
 
 PAGE = "report.html"

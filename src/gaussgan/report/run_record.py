@@ -18,7 +18,7 @@ from gaussgan.evaluation.scores import baseline_tag, final_score, score
 from gaussgan.evaluation.summary import QUANTILES
 from gaussgan.figures.curves import NAMES
 from gaussgan.report.collect import RunDirectory, split_pairs
-from gaussgan.report.verdict import number
+from gaussgan.report.text import number
 
 FACTS = {  # entries of the record → their names and formats
     "seed": ("seed", "{}"),

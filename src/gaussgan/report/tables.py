@@ -19,8 +19,8 @@ from rich.table import Table
 from gaussgan.report.answer import Answer, Setting
 from gaussgan.report.collect import RunDirectory
 from gaussgan.report.pool import SHOWN
+from gaussgan.report.text import bounds, number
 from gaussgan.report.values import readable
-from gaussgan.report.verdict import bounds, number
 from gaussgan.runs.files import write_whole
 
 MOST_SETTINGS = 20  # rows of the table in the terminal

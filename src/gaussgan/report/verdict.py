@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from gaussgan.evaluation.scores import baseline_tag
 from gaussgan.report.answer import FINISHED, Answer, Comparison, Setting
 from gaussgan.report.intervals import Interval
 from gaussgan.report.statistics import LEVEL
+from gaussgan.report.text import bounds, counted, joined, number
 
 LONGEST = 80  # characters of a name in a sentence
 MOST = 3  # number of settings that are named in one sentence
@@ -53,26 +54,6 @@ def _untested(answer: Answer) -> str:
     return f"{_name_of_best(answer)} {value}{also}{why}"
 
 
-def counted(statuses: Mapping[str, int]) -> str:
-    """Return a text such as "3 completed, 1 failed"."""
-    return ", ".join(f"{n:,} {status}" for status, n in statuses.items() if n)
-
-
-def number(value: float) -> str:
-    """Return a number with three significant digits."""
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    if math.isnan(value):
-        return "–"
-    text = f"{value:.3g}" if value == 0 or 1e-4 <= abs(value) < 1e5 else f"{value:.1e}"
-    return text.replace("-", "−")
-
-
-def bounds(interval: Interval) -> str:
-    """Return the two ends of an interval in square brackets."""
-    return f"[{number(interval.low)}, {number(interval.high)}]"
-
-
 def _alone(answer: Answer) -> str:
     (setting,) = answer.finished
     of = (
@@ -88,7 +69,7 @@ def _best(answer: Answer) -> str:
     differing = [setting for setting in others if _of(setting).differs]
     of = f" of {len(others) + 1:,} settings" if len(others) > MOST else ""
     if len(equal) <= MOST:
-        said = f"{_joined([short_name(answer, setting) for setting in equal])} cannot be told apart"
+        said = f"{joined([short_name(answer, setting) for setting in equal])} cannot be told apart"
     else:
         said = f"{len(equal):,} others cannot be told apart"
     if not differing:
@@ -163,16 +144,25 @@ def _level(answer: Answer) -> str:
 
 def _more_seeds(answer: Answer) -> list[str]:
     """Return how many more seeds it would take to tell the settings apart that look equal now."""
-    equal = [setting for setting in answer.finished[1:] if not _of(setting).differs]
-    if len(equal) > MOST:
+    same = [setting for setting in answer.finished[1:] if not _of(setting).differs]
+    if len(same) > MOST:
         return []
+    mixed = [setting for setting in same if _of(setting).mixed]
+    equal = [setting for setting in same if not _of(setting).mixed]
     near = [setting for setting in equal if _of(setting).more <= FAR]
     far = [short_name(answer, setting) for setting in equal if _of(setting).more > FAR]
     counts = [f"{_of(each).more:,.0f} more seeds for {short_name(answer, each)}" for each in near]
-    said = [f"To tell them apart, it would take about {_joined(counts)}."] if near else []
+    said = [f"To tell them apart, it would take about {joined(counts)}."] if near else []
     if far:
-        said.append(f"For {_joined(far)}, {FAR:,} more seeds would not be enough: in practice there is no difference.")
-    return said
+        said.append(f"For {joined(far)}, {FAR:,} more seeds would not be enough: in practice there is no difference.")
+    return said + [_mixed(short_name(answer, setting), _of(setting)) for setting in mixed]
+
+
+def _mixed(name: str, of: Comparison) -> str:
+    """Return how a setting differs from the best one, if it is worse on most seeds and better by more on the others."""
+    worse, better = ("worse", "better") if of.difference > 0 else ("better", "worse")
+    how = f"{worse}, with a median difference of {number(of.difference)} {bounds(of.interval)}"
+    return f"On most seeds {name} is {how}, but on the others it is {better} by more: compare the 10–90% ranges."
 
 
 def _notes(answer: Answer) -> list[str]:
@@ -210,7 +200,7 @@ def _recipe(answer: Answer) -> list[str]:
     """Return a sentence with the values of the best setting, if they are too many for the first sentence."""
     best = answer.settings[0]
     parts = [f"{factor.name}={text}" for factor, text in zip(answer.factors, best.texts, strict=True)]
-    return [f"The first setting has {_joined(parts)}."] if len(best.name) > LONGEST else []
+    return [f"The first setting has {joined(parts)}."] if len(best.name) > LONGEST else []
 
 
 def short_name(answer: Answer, setting: Setting) -> str:
@@ -242,7 +232,3 @@ def _statuses(answer: Answer) -> Counter[str]:
 def _of(setting: Setting) -> Comparison:
     assert setting.comparison is not None
     return setting.comparison
-
-
-def _joined(texts: Sequence[str]) -> str:
-    return f"{', '.join(texts[:-1])} and {texts[-1]}" if len(texts) > 1 else "".join(texts)

@@ -27,7 +27,8 @@ from gaussgan.report.history import learning_curves
 from gaussgan.report.page import PAGE, Contents, write_page
 from gaussgan.report.study import study_sections
 from gaussgan.report.tables import columns, print_answer, print_failed, write_table
-from gaussgan.report.verdict import counted, sentences
+from gaussgan.report.text import counted
+from gaussgan.report.verdict import sentences
 from gaussgan.runs.files import writing
 
 REPLICAS_PAGE = "replicas.html"  # beside the page of a run with replicas: the comparison of the replicas
