@@ -83,6 +83,7 @@ def _draw(run: RunDirectory, checkpoint: Mapping[str, Any]) -> bytes:
     from gaussgan.evaluation.chunked import evaluator_of
     from gaussgan.figures import render
     from gaussgan.gan.game import Game
+    from gaussgan.gan.objectives import NonSaturating
     from gaussgan.report.run_game import is_logistic
     from gaussgan.runs.history import unpack
     from gaussgan.runs.load import trained_networks
@@ -108,7 +109,8 @@ def _draw(run: RunDirectory, checkpoint: Mapping[str, Any]) -> bytes:
     data = instantiate(config["data"])
     networks: dict[str, Any] = {**trained_networks(checkpoint, data.distribution.dim, on_meta=True)}
     packing = config["discriminator"].get("packing", 1)
-    game = Game(networks["generator"], networks["discriminator"], instantiate(config["objective"]), packing=packing)
+    # Only the game's verdict is drawn. The run's own objective may be of any class, so it is not made.
+    game = Game(networks["generator"], networks["discriminator"], NonSaturating(), packing=packing)
     gan: Any = Trained(**networks, game=game, logistic=is_logistic(config))
     with torch.no_grad():
         picture = draw_game(
