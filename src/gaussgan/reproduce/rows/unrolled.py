@@ -11,7 +11,9 @@ The paper's picture: without unrolling the generator moves around the modes and 
 steps it converges to the data. No number is published. The recipe is that of the notebook of one of its authors
 (github.com/poolio/unrolled_gan), which says that its numbers are not the paper's: two hidden layers of 128, tanh, 256
 latents, batches of 512, 25,000 iterations. In its data two of the 8 means are equal; here they are 8 different ones.
-Initial weights are normal here, and orthogonal there."""
+Initial weights are normal here, and orthogonal there. Our figure is the proportion of samples within 3 std of a mode;
+the true distribution has 0.989. The number of modes says nothing here: without unrolling, all 8 have a sample (seed
+0)."""
 
 RECIPE = (
     "data=ring data.num_examples=102400 data.batch_size=512 data.fresh=true"
@@ -22,23 +24,23 @@ RECIPE = (
     " trainer.max_epochs=null trainer.max_steps=25000"
 )
 CASES: tuple[tuple[int, str, str, Rule], ...] = (
-    (0, "update=alternating", "the mass is not spread", Below(8)),
-    (5, "update=unrolled update.steps=5", "converges to the data", AtLeast(8)),
+    (0, "update=alternating", "does not converge", Below(0.5)),
+    (5, "update=unrolled update.steps=5", "converges to the data", AtLeast(0.9)),
 )
 
 
 def _rows(steps: int, update: str, claim: str, rule: Rule, minutes: float) -> Row:
     return Row(
         name=f"unrolled_ring_{steps}",
-        what=f"GAN with {steps} unrolling steps: modes of 8",
+        what=f"GAN with {steps} unrolling steps: high quality",
         paper="metz2017",
         where="section 3.1, figure 1",
         published=claim,
         rule=rule,
-        method=Trained(f"{RECIPE} {update}", "val/modes", f"unrolled_ring_{steps}"),
+        method=Trained(f"{RECIPE} {update}", "val/high_quality", f"unrolled_ring_{steps}"),
         seeds=3,
         minutes=minutes,
     )
 
 
-ROWS = [_rows(*case, minutes=3 + 3 * case[0]) for case in CASES]
+ROWS = [_rows(*case, minutes=10 + 10 * case[0]) for case in CASES]
