@@ -51,7 +51,7 @@ def run(mine: Path, *command: str) -> str:
 @pytest.mark.extra  # it takes long
 def test_every_piece_of_ones_own_trains_and_is_evaluated(mine: Path) -> None:
     small = ("trainer=cpu", "trainer.max_steps=3", "trainer.enable_progress_bar=false", "data.num_examples=40")
-    choices = ("objective=absolute", "update=anchored", "data=uniform", "generator=residual")
+    choices = ("objective=absolute", "penalty=steady", "update=anchored", "data=uniform", "generator=residual")
     output = run(mine, "scripts/train.py", *small, *choices, "hydra.run.dir=logs/own")
     assert "completed after 3 iterations" in output
     assert "sliced w2" in output

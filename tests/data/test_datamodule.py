@@ -3,6 +3,7 @@ from math import ceil
 
 import pytest
 import torch
+from scipy.stats import kstest
 
 from gaussgan.data.datamodule import DataModule
 from gaussgan.data.distributions import AffineGaussian
@@ -64,6 +65,19 @@ def test_without_mix_all_else_is_drawn_alike() -> None:
     assert ours.mix is None
     for name in ("real", "latent", "noise"):
         assert torch.equal(getattr(ours, name), getattr(theirs, name))
+
+
+def test_perturbations_are_standard_normal_and_change_nothing_else() -> None:
+    more = {"instance_noise": 0.1, "num_examples": 4_000, "seed": [3, 4]}
+    ours, theirs = (data_module(**more, perturbation=perturbation).draw(1) for perturbation in (True, False))
+    assert theirs.perturbation is None
+    assert ours.perturbation is not None
+    assert all(torch.equal(a, b) for a, b in zip(ours[:4], theirs[:4], strict=True))
+    assert ours.perturbation.shape == ours.real.shape
+    for own in (*ours.perturbation.unbind(), data_module(**more, perturbation=True).draw(2).perturbation[0]):
+        assert kstest(own.flatten().numpy(), "norm").pvalue > 1e-3
+    columns = torch.stack([*ours.perturbation.flatten(1), *ours.real.flatten(1)])
+    assert torch.corrcoef(columns).fill_diagonal_(0).abs().max() < 0.06  # independent of examples and other seeds
 
 
 def test_examples_are_in_float32_or_float64(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,11 +164,19 @@ def test_the_non_saturating_game_settles_on_a_circle(compose: Compose, start: fl
     torch.testing.assert_close(turn, torch.full_like(turn, 0.4**0.5), rtol=2e-2, atol=0)
 
 
+@pytest.mark.parametrize("penalty", ["wgan_lp", "lecam"])
+def test_penalties_that_vanish_near_the_equilibrium(compose: Compose, penalty: str) -> None:
+    """WGAN-LP is 0 where |ψ| < 1. LeCam's averages are 0 and ψθ, so it is of the fourth order."""
+    rate = measured_rate(path(compose, "objective=minimax", f"penalty={penalty}", SIMULTANEOUS, *NEAR))
+    assert rate == pytest.approx(1.004988, abs=1e-6)
+
+
 @pytest.mark.parametrize("update", [SIMULTANEOUS, ALTERNATING])
 @pytest.mark.parametrize("start", [1e-6, 1.0])
-def test_wgan_gp_does_not_converge(compose: Compose, update: str, start: float) -> None:
+@pytest.mark.parametrize("name", ["wgan_gp", "dragan"])
+def test_a_gradient_of_norm_1_does_not_converge(compose: Compose, name: str, update: str, start: float) -> None:
     """The penalty is smallest at |ψ| = 1, not at the equilibrium. So the game leaves the equilibrium."""
-    penalty = ("objective=wasserstein", "penalty=wgan_gp", "penalty.weight=0.3", "trainer.max_epochs=5")
+    penalty = ("objective=wasserstein", f"penalty={name}", "penalty.weight=0.3", "trainer.max_epochs=5")
     assert path(compose, *penalty, update, *starting(start))[-125:].norm(dim=-1).min() > 1
 
 

@@ -11,6 +11,7 @@ from gaussgan.evaluation.spectrum import update_jacobian
 from gaussgan.gan.module import GAN
 from gaussgan.gan.objectives import Minimax, NonSaturating, Objective, Wasserstein
 from gaussgan.gan.optimizers import SGD, Adam
+from gaussgan.gan.output_penalties import Consistency
 from gaussgan.gan.penalties import R1, R2, Penalty
 from gaussgan.gan.player import Player
 from gaussgan.gan.updates import Alternating, Consensus, Extragradient, Optimistic, Simultaneous, Update, start
@@ -79,8 +80,8 @@ ZERO = torch.zeros(1, 1, dtype=torch.float64)
 BATCH = Batch(real=ZERO, latent=ZERO, mix=ZERO)
 
 
-def jacobian(gan: GAN) -> Tensor:
-    return update_jacobian(gan.update, gan.discriminator_player, gan.generator_player, BATCH)
+def jacobian(gan: GAN, batch: Batch = BATCH) -> Tensor:
+    return update_jacobian(gan.update, gan.discriminator_player, gan.generator_player, batch)
 
 
 @pytest.mark.parametrize(
@@ -108,6 +109,16 @@ def test_dirac_gan(
     ):
         if modulus is not None:
             assert radius(jacobian(dirac_gan(objective, rule, penalty(gamma)))) == pytest.approx(modulus, abs=1e-6)
+
+
+def test_consistency_acts_like_r1() -> None:
+    """On D(x) = ψ x it is γ std² δ² ψ². With δ² = 1 this is R1 with the weight 2 γ std²."""
+    zero = torch.zeros(2, 1, dtype=torch.float64)
+    batch = Batch(zero, zero, zero, perturbation=torch.tensor([[1.0], [-1.0]], dtype=torch.float64))
+    for rule in (Simultaneous(), Alternating()):
+        ours = jacobian(dirac_gan(Minimax(), rule, Consistency(0.6, std=0.5)), batch)
+        theirs = jacobian(dirac_gan(Minimax(), rule, R1(0.3)), batch)
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("objective", [Minimax(), NonSaturating()])

@@ -140,7 +140,7 @@ def test_batch_norm_needs_one_device(compose: Compose) -> None:
 def test_a_loss_of_a_batch_needs_one_device(compose: Compose, objective: str) -> None:
     """It is found by trying, so also an objective of a user's own is refused. The others are not."""
     two = ("trainer.devices=2", "trainer.strategy=ddp_spawn")
-    with pytest.raises(ConfigError, match=r"devices must be 1 with the objective Rel.* batch \(got 2\)") as error:
+    with pytest.raises(ConfigError, match=r"must be 1 with Rel.*_loss: it needs the whole batch \(got 2") as error:
         assemble(compose(*SMALL, *two, f"objective={objective}"))
     assert "\n" not in str(error.value)
     assemble(compose(*SMALL, *two, "objective=relativistic"))

@@ -26,10 +26,10 @@ from gaussgan.config.schema import (
     LOGGER_RULES,
     NO_PARTIAL,
     OPTIONAL,
+    PENALTY_RULES,
     RULES,
     SECTIONS,
     SINGLE,
-    number,
     prefixed,
 )
 
@@ -83,7 +83,7 @@ def check(cfg: DictConfig, task: Mapping[str, Any] | None = None) -> None:
     callbacks = [f"callbacks.{name}" for name in cfg.callbacks]
     components = [*terms, *loggers, *callbacks, *(section for section in SINGLE if cfg[section])]
     required = RULES | {f"{component}._target_": CLASS for component in components}
-    optional = OPTIONAL | {f"{term}.weight": number(0) for term in terms} | prefixed(" ".join(loggers), LOGGER_RULES)
+    optional = OPTIONAL | prefixed(" ".join(terms), PENALTY_RULES) | prefixed(" ".join(loggers), LOGGER_RULES)
     optional |= {f"{component}._partial_": NO_PARTIAL for component in components}
     rules = {key: rule for key, rule in (required | optional).items() if rule is not ANY}
     if task is None:

@@ -245,6 +245,7 @@ OPTIONAL: dict[str, Rule] = {  # rules for keys that may be missing
     **prefixed("optimizer_d optimizer_g", {"eps": number(0), "betas": BETAS, "momentum": FINITE, "alpha": FRACTION}),
     **{f"trainer.{key}": rule for key, rule in TRAINER.items()},
 }
+PENALTY_RULES: dict[str, Rule] = {"weight": number(0), "std": number(0), "decay": FRACTION}
 LOGGER_RULES: dict[str, Rule] = {
     "log_model": only(False, "checkpoints stay in the run directory"),
     "log_graph": only(False, "TensorBoard's graph shows one network, but a GAN has two"),

@@ -44,6 +44,7 @@ class DataModule(LightningDataModule):
         latents: makes latents from draws from N(0, I); None to use the draws themselves.
         validation_samples: n; an evaluation uses n real examples and n generated examples.
         mix: false to draw no `mix` for the batches. Only penalties use it.
+        perturbation: true to draw `perturbation` for the batches, for penalties that perturb examples.
         packing: m, the number of examples in a pack, which is one input of the discriminator; see `packed`.
         threads: the number of threads that draw the replicas of an epoch.
 
@@ -66,6 +67,7 @@ class DataModule(LightningDataModule):
     latents: Latents | None = None
     validation_samples: int = 2_500
     mix: bool = True
+    perturbation: bool = False
     packing: int = 1
     threads: int = 1
 
@@ -107,6 +109,7 @@ class DataModule(LightningDataModule):
             noises if any(noises) else None,
             self.latents,
             self.mix,
+            self.perturbation,
             self.threads,
         )
         self._loader_state: dict[str, int] = {}

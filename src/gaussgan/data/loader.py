@@ -21,12 +21,15 @@ class Batch(NamedTuple):
         mix: uniform numbers in [0, 1), [..., B, 1]. Penalties use them to choose points between real and generated
             examples; None in a run without penalties.
         noise: instance noise for the generated examples, [..., B, d]; None without instance noise.
+        perturbation: draws from N(0, 1), [..., B, d]. Some penalties perturb real examples with them; None in a run
+            without such a penalty.
     """
 
     real: Tensor
     latent: Tensor
     mix: Tensor | None = None
     noise: Tensor | None = None
+    perturbation: Tensor | None = None
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
         """Return a batch with the results of a function of each tensor."""

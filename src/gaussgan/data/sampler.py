@@ -40,6 +40,7 @@ class Sampler:
             generated examples before the discriminator sees them; None for no noise.
         latents: makes latents from draws from N(0, I); None to use the draws themselves.
         mix: true to draw the column `mix` of a `Batch`.
+        perturbation: true to draw the column `perturbation` of a `Batch`.
         threads: the number of threads that share the seeds.
     """
 
@@ -51,6 +52,7 @@ class Sampler:
     instance_noise: Sequence[float] | None = None
     latents: Latents | None = None
     mix: bool = True
+    perturbation: bool = False
     threads: int = 1
     _training_sets: Tensor | None = field(default=None, init=False, repr=False)
     _moments: list[tuple[Tensor, Tensor]] = field(default_factory=list, init=False, repr=False)  # one for each epoch
@@ -73,6 +75,7 @@ class Sampler:
         latent = torch.empty(replicas, n, self.latent_dim, dtype=torch.float32)
         mix = torch.empty(replicas, n, 1, dtype=torch.float32) if self.mix else None
         noise = None if self.instance_noise is None else torch.empty_like(real, dtype=torch.float32)
+        perturbation = torch.empty_like(real, dtype=torch.float32) if self.perturbation else None
         source, shuffled = examples.numpy(), real.numpy()  # NumPy copies rows faster than torch
         latents = latent.unbind()
 
@@ -90,9 +93,11 @@ class Sampler:
                 both *= self.instance_noise[i]
                 real[i] += both[0]
                 noise[i] = both[1]
+            if perturbation is not None:
+                perturbation[i].normal_(generator=stream(self.seeds[i], f"perturbation{chunk}", epoch, rng))
 
         self._for_each_seed(draw)
-        batch = Batch(real, latent, mix, noise)
+        batch = Batch(real, latent, mix, noise, perturbation)
         return batch if given or rows == ALL else batch.map(lambda column: column[:, rows])
 
     def _orders_of(self, epoch: int) -> np.ndarray:

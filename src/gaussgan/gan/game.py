@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from gaussgan.data.loader import Batch
 from gaussgan.gan.objectives import Objective
-from gaussgan.gan.penalties import Penalty
+from gaussgan.gan.penalties import Penalty, Seen
 from gaussgan.gan.player import Loss, Player
 from gaussgan.networks.packing import copies, packed
 
@@ -46,8 +47,13 @@ class Game:
         self.paired = getattr(objective, "paired", False)
         self.fake_cache = FakeCache()
 
-    def discriminator_loss(self, batch: Batch) -> Loss:
-        """Return the discriminator's loss. One forward pass computes the logits of real and of generated examples."""
+    def discriminator_loss(self, batch: Batch, *memory: Sequence[Tensor]) -> Loss:
+        """Return the discriminator's loss. One forward pass computes the logits of real and of generated examples.
+
+        Args:
+            batch: the batch.
+            memory: for each penalty, the tensors that it remembers.
+        """
         fake = self.generate(batch)
         self.fake_cache.keep(batch, fake)
         if not self.second_order:
@@ -55,9 +61,12 @@ class Game:
         real, fake = self.packed(batch.real), self.packed(fake)
         real_logits, fake_logits = self.discriminator(torch.cat([real, fake], -2)).chunk(2, -2)
         losses = self.objective.discriminator_loss(real_logits, fake_logits)
-        mix = batch.mix if batch.mix is None or self.packing == 1 else batch.mix[..., :: self.packing, :]
-        for penalty in self.penalties:
-            losses = losses + penalty(self.discriminator, real, fake, mix) / 2  # type: ignore[arg-type]
+        if self.penalties:
+            mix = batch.mix if batch.mix is None or self.packing == 1 else batch.mix[..., :: self.packing, :]
+            perturbation = None if batch.perturbation is None else self.packed(batch.perturbation)
+            seen = Seen(real, fake, real_logits, fake_logits, mix, perturbation)
+            for penalty, remembered in zip(self.penalties, memory or repeat(()), strict=False):
+                losses = losses + penalty(self.discriminator, seen, *remembered) / 2
         return Loss(losses, real_logits, fake_logits)
 
     def generator_loss(self, batch: Batch) -> Loss:
@@ -80,6 +89,16 @@ class Game:
         """Return the discriminator's logit at points, [..., d] → [..., 1]. A pack consists of m copies of a point."""
         return self.discriminator(copies(x, self.packing))
 
+    def start(self, parameter: Tensor, leading: int) -> tuple[tuple[Tensor, ...], ...]:
+        """Return the tensors that each penalty remembers, as they are before the first iteration.
+
+        Args:
+            parameter: a parameter of the discriminator.
+            leading: the number of leading dimensions of the parameters; see `Player`.
+        """
+        logit = parameter.detach().new_zeros(*parameter.shape[:leading], 1, 1)
+        return tuple(tuple(each.start(logit)) if hasattr(each, "start") else () for each in self.penalties)
+
     def players(
         self,
         optimizer_d: OptimizerFactory,
@@ -97,8 +116,9 @@ class Game:
             limits_d: further arguments of the discriminator's `Player`, such as `clip_gradient`.
             limits_g: the same for the generator.
         """
+        limits_d = {**(limits_d or {}), "memory": self.start(next(self.discriminator.parameters()), leading)}
         discriminator = Player(
-            self.discriminator, self.discriminator_loss, optimizer_d, scale=2, leading=leading, **(limits_d or {})
+            self.discriminator, self.discriminator_loss, optimizer_d, scale=2, leading=leading, **limits_d
         )
         generator = Player(self.generator, self.generator_loss, optimizer_g, leading=leading, **(limits_g or {}))
         self.fake_cache = FakeCache(generator)

@@ -58,9 +58,11 @@ def using_state(player: Player, state: PlayerState) -> Iterator[None]:
         raise TypeError(f"{type(player.optimizer).__name__} keeps its own state; use gaussgan.gan.optimizers instead")
     modules = dict(player.module.named_modules())
     own, buffers = (player.theta, player.parameters, player.state.optimizer), player.state.buffers
+    memory = player.memory
     views = unflatten(state.theta, player.parameters, player.leading)
     parameters = [view.detach().requires_grad_() for view in views]
     _set_tensors(player, modules, state.theta, parameters, state.optimizer, state.buffers)
+    player.memory = state.memory
     try:
         yield
         for name, buffer in player.module.named_buffers():
@@ -68,6 +70,7 @@ def using_state(player: Player, state: PlayerState) -> Iterator[None]:
                 state.buffers[name].copy_(buffer)
     finally:
         _set_tensors(player, modules, *own, buffers)
+        player.memory = memory
 
 
 def _set_tensors(

@@ -123,7 +123,8 @@ class GAN(LightningModule):
             average = AverageState(flatten([*self.generator_ema.parameters()], leading), torch.ones_like(rate))
         self.state = State(players[0].state, players[1].state, start(self.update, *players), average)
         if before is not None:  # another fit of the same module
-            self._restore(before.memory, before.average and before.average.weight, before.epoch, before.diverged)
+            weight = before.average and before.average.weight
+            self._restore(before.remembered(), weight, before.epoch, before.diverged)
         elif self.saved:
             diverged = {i: Diverged(*error) for i, error in self.saved["diverged"].items()}
             sums = EpochSums(*self.saved["epoch_sums"])
@@ -192,7 +193,7 @@ class GAN(LightningModule):
         checkpoint["config"] = self.config
         if self.schedule is not None:
             checkpoint["planned_iterations"] = planned_iterations(self.trainer)
-        checkpoint["memory"] = [*self.state.memory]
+        checkpoint["memory"] = self.state.remembered()
         checkpoint["average_weight"] = None if self.state.average is None else self.state.average.weight
         checkpoint["diverged"] = {i: (error.iteration, error.what) for i, error in self.diverged.items()}
         # One rank saves, and every rank loads what it saved. So the sums are averaged over the ranks.
@@ -210,7 +211,7 @@ class GAN(LightningModule):
         When a run resumes, Lightning restores the networks and the optimizers. In another fit of the same module, the
         networks are still there, but the optimizers start anew.
         """
-        for ours, theirs in zip(self.state.memory, memory, strict=True):
+        for ours, theirs in zip(self.state.remembered(), memory, strict=True):
             ours.copy_(theirs)
         if self.state.average is not None and weight is not None:
             self.state.average.weight.copy_(weight)

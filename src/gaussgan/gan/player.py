@@ -42,7 +42,8 @@ class Player:
     Args:
         module: the network that is trained.
         loss: maps a batch to a `Loss`, or only to the losses of single examples. The player minimises the mean loss
-            over the batch. Each replica minimises its own mean.
+            over the batch. Each replica minimises its own mean. If there is a memory, its entries are further
+            arguments.
         optimizer: makes a torch optimizer from the list [θ].
         scale: the player's loss in the literature divided by the argument `loss`. The scale is 2 for a discriminator,
             because the discriminator's loss here is half of the loss in the literature.
@@ -50,18 +51,21 @@ class Player:
         clip_weights: the largest absolute value of a parameter after a step (Arjovsky et al. 2017, arXiv 1701.07875).
         leading: the number of leading dimensions: 1 if each parameter has a first dimension R for R replicas, else 0.
             For replicas θ is [R, n], and clip_gradient and clip_weights may be [R, 1], one number for each replica.
+        memory: the tensors that the loss remembers and changes in place; see `PlayerState`.
     """
 
     def __init__(
         self,
         module: nn.Module,
-        loss: Callable[[Any], Loss | Tensor],
+        loss: Callable[..., Loss | Tensor],
         optimizer: Callable[[list[Tensor]], torch.optim.Optimizer],
         scale: float = 1.0,
         clip_gradient: float | Tensor | None = None,
         clip_weights: float | Tensor | None = None,
         leading: int = 0,
+        memory: tuple[tuple[Tensor, ...], ...] = (),
     ) -> None:
+        self.memory = memory
         self.module = module
         self.loss = loss
         self.leading = leading
@@ -86,7 +90,7 @@ class Player:
         If `create_graph` is true, the gradient can be differentiated, but it is not averaged over the ranks of a
         distributed run.
         """
-        loss = self.loss(batch)
+        loss = self.loss(batch, *self.memory)
         loss = loss if isinstance(loss, Loss) else Loss(loss)
         values = loss.values
         weight = 1 / values.shape[-2] if values.ndim > 1 else 1.0
@@ -185,7 +189,7 @@ class Player:
         """The player's own tensors, not copies. If a tensor is changed in place, the player changes."""
         explicit = isinstance(self.optimizer, VectorOptimizer)
         optimizer_state = dict(self.optimizer.state[self.theta]) if explicit else {}
-        return PlayerState(self.theta, optimizer_state, dict(self.module.named_buffers()))
+        return PlayerState(self.theta, optimizer_state, dict(self.module.named_buffers()), self.memory)
 
 
 def flatten(parameters: list[Tensor], leading: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 import torch
@@ -19,11 +20,17 @@ class PlayerState(NamedTuple):
         optimizer: maps names to the tensors of the optimizer's state. It is empty for an optimizer of torch.optim,
             which keeps its own state.
         buffers: maps names to the buffers of the network, such as the running means of batch norm.
+        memory: for each penalty in the player's loss, the tensors that it remembers between losses.
     """
 
     theta: Tensor
     optimizer: dict[str, Tensor]
     buffers: dict[str, Tensor]
+    memory: tuple[tuple[Tensor, ...], ...] = ()
+
+    def tensors(self) -> list[Tensor]:
+        """Return all tensors of the player."""
+        return [self.theta, *self.optimizer.values(), *self.buffers.values(), *chain.from_iterable(self.memory)]
 
 
 class AverageState(NamedTuple):
@@ -104,8 +111,10 @@ class State(NamedTuple):
     epoch: EpochSums = EpochSums()
     diverged: Mapping[int, Diverged] = {}
 
+    def remembered(self) -> list[Tensor]:
+        """Return the tensors that the update rule remembers, then those that the penalties remember."""
+        return [*self.memory, *chain.from_iterable(self.discriminator.memory)]
+
     def tensors(self) -> list[Tensor]:
         """Return the tensors that an iteration may change."""
-        players = (self.discriminator, self.generator)
-        of_players = [[each.theta, *each.optimizer.values(), *each.buffers.values()] for each in players]
-        return [*of_players[0], *of_players[1], *self.memory, *(self.average or ())]
+        return [*self.discriminator.tensors(), *self.generator.tensors(), *self.memory, *(self.average or ())]

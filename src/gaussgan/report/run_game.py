@@ -18,6 +18,7 @@ from gaussgan.data.gaussian import is_singular
 from gaussgan.evaluation.spectrum import Step, eigenvalues, sgd_players
 from gaussgan.gan import objectives
 from gaussgan.gan.game import Game
+from gaussgan.gan.penalties import perturb
 from gaussgan.gan.schedules import multipliers
 from gaussgan.networks.moments import has_closed_form
 from gaussgan.report.run_frames import Frames
@@ -74,7 +75,7 @@ def spectra(checkpoint: dict[str, Any], frames: Frames, directory: Path) -> Spec
     check_trusted(config, directory, GAME)
     penalties = [instantiate(term) for term in config["penalty"].values() if isinstance(term, Mapping)]
     packing = config["discriminator"].get("packing", 1)
-    data = instantiate(config["data"], mix=bool(penalties), packing=packing)
+    data = instantiate(config["data"], mix=bool(penalties), perturbation=perturb(penalties), packing=packing)
     batch = data.first_batch(BATCH).map(Tensor.double)
     networks = trained_networks(checkpoint, data.distribution.dim, on_meta=True)
     update, objective = instantiate(config["update"]), instantiate(config["objective"])

@@ -14,7 +14,7 @@ from gaussgan.config.errors import ConfigError
 from gaussgan.data import distributions, files
 from gaussgan.data.datamodule import DataModule
 from gaussgan.evaluation.features import Inception
-from gaussgan.gan import f_gan, objectives, penalties, relativistic_average, schedules, updates
+from gaussgan.gan import f_gan, objectives, output_penalties, penalties, relativistic_average, schedules, updates
 
 DISTRIBUTIONS = (
     distributions.AffineGaussian, distributions.Dirac, distributions.GaussianMixture, distributions.grid,
@@ -48,7 +48,10 @@ ALLOWED = {  # config key → the classes and functions that its _target_ may na
         relativistic_average.RelativisticAverageLeastSquares,
     ),
     "objective.divergence": (f_gan.JensenShannon, f_gan.KullbackLeibler, f_gan.ReverseKullbackLeibler),
-    "penalty.*": (penalties.R1, penalties.R2, penalties.WGANGP, penalties.ZeroCentred),
+    "penalty.*": (
+        penalties.DRAGAN, penalties.R1, penalties.R2, penalties.WGANGP, penalties.WGANLP, penalties.ZeroCentred,
+        output_penalties.Consistency, output_penalties.LeCam,
+    ),
     "update": UPDATES,
     "update.inner": UPDATES,
     "schedule": (schedules.Cosine, schedules.Linear),

@@ -27,6 +27,7 @@ from gaussgan.data.datamodule import DataModule
 from gaussgan.data.examples import Examples
 from gaussgan.data.source import data_error
 from gaussgan.gan.module import GAN
+from gaussgan.gan.penalties import perturb
 from gaussgan.loggers.make import make_loggers
 from gaussgan.networks.build import build_networks
 from gaussgan.runs.directory import is_first_process
@@ -98,7 +99,8 @@ def _assemble(cfg: DictConfig, given: dict[str, Any]) -> _Assembled:
     check_memory(config)
     try:
         lists, terms = varying(config), [str(name) for name, term in cfg.penalty.items() if OmegaConf.is_dict(term)]
-        data = _make_data(cfg, config, mix=bool(terms))
+        penalties = [_make(cfg, lists, f"penalty.{term}", 3) for term in terms]
+        data = _make_data(cfg, config, mix=bool(terms), perturbation=perturb(penalties))
         if not isinstance(data.distribution, Examples):
             check_distribution(data.distribution)
         networks = build_networks(config, data.distribution.dim)
@@ -106,7 +108,7 @@ def _assemble(cfg: DictConfig, given: dict[str, Any]) -> _Assembled:
             **networks,
             objective=instantiate(cfg.objective),
             **{component: _make(cfg, lists, component) for component in ("update", "optimizer_d", "optimizer_g")},
-            penalties=[_make(cfg, lists, f"penalty.{term}", 3) for term in terms],
+            penalties=penalties,
             schedule=instantiate(cfg.schedule) if "_target_" in cfg.schedule else None,
             player_d={**config["player_d"], **_replica_tensors(lists, "player_d")},
             player_g={**config["player_g"], **_replica_tensors(lists, "player_g")},
@@ -144,12 +146,12 @@ def assemble_ahead(cfg: DictConfig) -> None:
     _assembled[:] = [_assemble(cfg, _plain(cfg))]
 
 
-def _make_data(cfg: DictConfig, config: dict[str, Any], mix: bool) -> DataModule:
+def _make_data(cfg: DictConfig, config: dict[str, Any], **columns: bool) -> DataModule:
     latents = instantiate(cfg.latents) if "_target_" in cfg.latents else None
     make = instantiate(cfg.data, _partial_=True)  # seeds are passed below, because OmegaConf copies long lists slowly
     try:
         more = {"latents": latents, **({"seed": seeds(config)} if cfg.replicas > 1 else {})}
-        return make(mix=mix, packing=cfg.discriminator.packing, threads=torch.get_num_threads(), **more)
+        return make(**columns, packing=cfg.discriminator.packing, threads=torch.get_num_threads(), **more)
     except (TypeError, ValueError) as error:
         raise data_error(error) from error
 

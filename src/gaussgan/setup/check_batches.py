@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.data.datamodule import DataModule
 from gaussgan.gan.module import GAN
-from gaussgan.rng import normal, stream
+from gaussgan.gan.penalties import Seen
+from gaussgan.rng import normal, stream, uniform
 from gaussgan.setup.trial import ROWS
 
 
 def check_batches(gan: GAN, data: DataModule, processes: int) -> None:
     """Check that every batch has enough examples, and that a run on several processes needs no whole batch.
 
-    Each of several processes has only a shard of a batch. A loss of a batch would be another loss there.
+    Each of several processes has only a shard of a batch. There a loss of a batch would be another loss.
 
     Raises:
         ConfigError: for the first mistake.
@@ -29,29 +31,54 @@ def check_batches(gan: GAN, data: DataModule, processes: int) -> None:
             raise _too_few("at least two examples for batch norm", data, fewest)
     if getattr(gan.update, "one_process", False):
         _check_processes(processes, f"the update rule {type(gan.update).__name__}: its gradients need")
-    objective = gan.game.objective
+    smallest = fewest // data.packing
+    with torch.enable_grad():
+        for name, values in _terms(gan):
+            try:
+                if smallest < ROWS:  # with ROWS rows they were tried before
+                    values(_seen(gan, data, smallest))
+            except Exception as error:
+                raise _too_few(f"enough examples for {name}: {one_line(error)}", data, fewest) from error
+            if processes > 1:
+                whole, part = (values(_seen(gan, data, rows)) for rows in (ROWS, ROWS - 1))
+                if not torch.allclose(whole[: ROWS - 1], part, rtol=1e-4, atol=1e-6):
+                    _check_processes(processes, f"{name}: it needs")
+
+
+def _terms(gan: GAN) -> Iterator[tuple[str, Callable[[Seen], Tensor]]]:
+    """Yield the name of each loss and of each penalty, and a function that returns its values on a batch."""
+    objective, paired = gan.game.objective, gan.game.paired
     name = type(objective).__name__
-    for loss in ("discriminator_loss", "generator_loss"):
-        try:
-            _losses(objective, loss, fewest)
-        except Exception as error:
-            raise _too_few(f"enough examples for {name}.{loss}: {one_line(error)}", data, fewest) from error
-        if processes > 1 and _is_loss_of_a_batch(objective, loss):
-            _check_processes(processes, f"the objective {name}: its losses need")
+    yield f"{name}.discriminator_loss", lambda seen: objective.discriminator_loss(seen.real_logits, seen.fake_logits)
+    yield (
+        f"{name}.generator_loss",
+        lambda seen: objective.generator_loss(seen.real_logits if paired else None, seen.fake_logits),
+    )
+    for penalty in gan.game.penalties:
+        yield type(penalty).__name__, lambda seen, penalty=penalty: _later(penalty, seen)  # type: ignore[misc]
 
 
-def _losses(objective: Any, loss: str, rows: int, first: int | None = None) -> torch.Tensor:
-    """Return the losses of a batch of `rows` examples that are drawn; if `first` is given, of its first examples."""
-    rng = stream(0, "protocol")
-    real, fake = (normal(rows, 1, generator=rng)[:first] for _ in range(2))
-    paired = loss == "discriminator_loss" or getattr(objective, "paired", False)
-    return getattr(objective, loss)(real if paired else None, fake)
+def _later(penalty: Any, seen: Seen) -> Tensor:
+    """Return a penalty after its first batch, which may set what it remembers."""
+    memory = penalty.start(torch.zeros_like(seen.real_logits[..., :1, :])) if hasattr(penalty, "start") else ()
+    first = Seen(*(torch.ones_like(column) for column in seen if column is not None))
+    for batch in (first, seen):
+        values = penalty(_quadratic, batch, *memory)
+    return values
 
 
-def _is_loss_of_a_batch(objective: Any, loss: str) -> bool:
-    """Return whether the losses of two examples change when a third example is left out of the batch."""
-    whole, part = _losses(objective, loss, ROWS), _losses(objective, loss, ROWS, ROWS - 1)
-    return not torch.allclose(whole[: ROWS - 1], part, rtol=1e-5, atol=1e-6)
+def _seen(gan: GAN, data: DataModule, rows: int) -> Seen:
+    """Return the first `rows` rows of a batch of ROWS rows that are drawn, as `_quadratic` sees them."""
+    leading, rng = [gan.replicas] if gan.replicas > 1 else [], stream(0, "protocol")
+    width = data.packing * data.distribution.dim
+    real, fake, noise = (normal(*leading, ROWS, width, generator=rng)[..., :rows, :] for _ in range(3))
+    mix = uniform(*leading, ROWS, 1, generator=rng)[..., :rows, :]
+    return Seen(real, fake, _quadratic(real), _quadratic(fake), mix, noise)
+
+
+def _quadratic(x: Tensor) -> Tensor:
+    """A discriminator whose logits and gradients differ from example to example."""
+    return x.square().sum(-1, keepdim=True) / 2
 
 
 def _check_processes(processes: int, why: str) -> None:

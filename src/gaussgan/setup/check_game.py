@@ -5,7 +5,7 @@ Each check raises a ConfigError for the first mistake.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from inspect import signature
 from typing import Any
 
@@ -19,6 +19,7 @@ from gaussgan.data.latents import Latents
 from gaussgan.data.loader import Batch
 from gaussgan.gan.game import OptimizerFactory
 from gaussgan.gan.module import GAN
+from gaussgan.gan.penalties import Seen
 from gaussgan.gan.player import Loss
 from gaussgan.gan.schedules import multipliers
 from gaussgan.gan.updates import batches
@@ -67,10 +68,36 @@ def check_penalties(penalties: Mapping[str, Any], gan: GAN, d: int) -> None:
     rng = stream(0, "protocol")
     for name, penalty in penalties.items():
         where = f"penalty.{name}: the value of {type(penalty).__name__}"
-        real, fake = (normal(*leading, ROWS, gan.game.packing * d, generator=rng) for _ in range(2))
+        real, fake, noise = (normal(*leading, ROWS, gan.game.packing * d, generator=rng) for _ in range(3))
         mix = uniform(*leading, ROWS, 1, generator=rng)
+        perturbation = noise if getattr(penalty, "perturbs", False) else None
         with naming_key(f"penalty.{name}"), gan.evaluating(), torch.enable_grad():
-            check_numbers(where, penalty(gan.discriminator, real, fake, mix), (*leading, ROWS, 1), finite=False)
+            seen = Seen(real, fake, gan.discriminator(real), gan.discriminator(fake), mix, perturbation)
+            attributes = repr(getattr(penalty, "__dict__", None))
+            memory = penalty.start(torch.zeros(*leading, 1, 1)) if hasattr(penalty, "start") else ()
+            check_memory(f"penalty.{name}: {type(penalty).__name__}", memory, leading)
+            value = penalty(gan.discriminator, seen, *memory)
+            check_numbers(where, value, (*leading, ROWS, 1), finite=False)
+            if attributes != repr(getattr(penalty, "__dict__", None)):
+                raise ConfigError(
+                    f"penalty.{name}: {type(penalty).__name__} must not change its attributes; keep its state in the"
+                    " tensors returned by its method start()"
+                )
+
+
+def check_memory(where: str, memory: Any, leading: Sequence[int]) -> None:
+    """Check that the tensors that a component remembers have one row for each replica, or no dimension.
+
+    Args:
+        where: the name of the component. The error message starts with this name.
+        memory: what its method start returns.
+        leading: [R] for R replicas, [] for a single run.
+    """
+    if not isinstance(memory, tuple | list):
+        raise ConfigError(f"{where}.start must return a tuple of tensors (got {type(memory).__name__})")
+    for tensor in memory:
+        if not isinstance(tensor, Tensor) or (tensor.ndim and [*tensor.shape[: len(leading)]] != [*leading]):
+            raise ConfigError(f"{where}.start must return tensors with one row for each replica (got {tensor!r})")
 
 
 def check_update(gan: GAN, data: DataModule) -> None:
@@ -88,19 +115,13 @@ def check_update(gan: GAN, data: DataModule) -> None:
         )
     gan.schedule = None  # a schedule needs the length of the run, which is not known here
     leading, rng = [gan.replicas] if gan.replicas > 1 else [], stream(0, "protocol")
-    n, widths = (
-        ROWS * data.batches_per_iteration * data.packing,
-        (data.distribution.dim, data.latent_dim, *[1] * data.mix),
-    )
-    rows = [normal(*leading, n, width, generator=rng).to(gan.placed) for width in widths]
+    n, d = ROWS * data.batches_per_iteration * data.packing, data.distribution.dim
+    widths = {"real": d, "latent": data.latent_dim, "mix": data.mix, "perturbation": d * data.perturbation}
+    rows = {name: normal(*leading, n, width, generator=rng).to(gan.placed) for name, width in widths.items() if width}
     with naming_key("update"):
         gan.configure_optimizers()
         attributes = repr(vars(gan.update))
-        for tensor in gan.state.memory:
-            if not isinstance(tensor, Tensor) or (tensor.ndim and [*tensor.shape[: len(leading)]] != leading):
-                raise ConfigError(
-                    f"update: {name}.start must return tensors with one row for each replica (got {tensor!r})"
-                )
+        check_memory(f"update: {name}", gan.state.memory, leading)
         try:
             signature(gan.update).bind(None, None, None, *gan.state.memory)
         except (TypeError, ValueError) as error:
@@ -108,7 +129,7 @@ def check_update(gan: GAN, data: DataModule) -> None:
                 f"update: {name} must be a function of discriminator, generator, batch and the tensors that its"
                 f" method start returns ({error})"
             ) from error
-        losses = gan.iteration(gan.state, Batch(*rows))
+        losses = gan.iteration(gan.state, Batch(**rows))
     gan.schedule = schedule
     if attributes != repr(vars(gan.update)):
         raise ConfigError(

@@ -33,7 +33,8 @@ def start_from(config: Mapping[str, Any], gan: GAN, trainer: Trainer) -> str:
     The generator, the discriminator and their buffers are copied. If both runs keep a moving average of the generator,
     the average is copied, too, and goes on; otherwise the average of this run begins anew. The optimizers begin anew,
     or, with `init_optimizers=keep`, from the states of the optimizers of the other run. All else begins anew: the
-    data, the learning rates and their schedule, what the update rule remembers, and the count of iterations.
+    data, the learning rates and their schedule, what the update rule and the penalties remember, and the count of
+    iterations.
 
     In the configuration of `gan`, the entry "started_from" then says which checkpoint was read: its path, its iteration
     and a hash of its networks. It is saved in the checkpoints and in metrics.json.
