@@ -63,7 +63,7 @@ SETTINGS = [
 # A gradient that is exactly 0 is computed as its rounding error, of which Adam and RMSprop make a step of full length.
 # D's last bias has such a gradient where a loss depends on differences of logits (Wasserstein, relativistic, hinge
 # inside its margins), and a bias of G before batch norm. With this eps such steps are small.
-EPS = 1e-3
+EPS = 0.1
 PARTS = ("state_dict", "optimizer_states", "memory", "average_weight")
 
 

@@ -75,7 +75,7 @@ def check_penalties(penalties: Mapping[str, Any], gan: GAN, d: int) -> None:
             seen = Seen(real, fake, gan.discriminator(real), gan.discriminator(fake), mix, perturbation)
             attributes = repr(getattr(penalty, "__dict__", None))
             memory = penalty.start(torch.zeros(*leading, 1, 1)) if hasattr(penalty, "start") else ()
-            check_memory(f"penalty.{name}: {type(penalty).__name__}", memory, leading)
+            check_remembered(f"penalty.{name}: {type(penalty).__name__}", memory, leading)
             value = penalty(gan.discriminator, seen, *memory)
             check_numbers(where, value, (*leading, ROWS, 1), finite=False)
             if attributes != repr(getattr(penalty, "__dict__", None)):
@@ -85,7 +85,7 @@ def check_penalties(penalties: Mapping[str, Any], gan: GAN, d: int) -> None:
                 )
 
 
-def check_memory(where: str, memory: Any, leading: Sequence[int]) -> None:
+def check_remembered(where: str, memory: Any, leading: Sequence[int]) -> None:
     """Check that the tensors that a component remembers have one row for each replica, or no dimension.
 
     Args:
@@ -121,7 +121,7 @@ def check_update(gan: GAN, data: DataModule) -> None:
     with naming_key("update"):
         gan.configure_optimizers()
         attributes = repr(vars(gan.update))
-        check_memory(f"update: {name}", gan.state.memory, leading)
+        check_remembered(f"update: {name}", gan.state.memory, leading)
         try:
             signature(gan.update).bind(None, None, None, *gan.state.memory)
         except (TypeError, ValueError) as error:

@@ -131,7 +131,7 @@ def check_state(checkpoint: Mapping[str, Any], gan: GAN, data: DataModule, train
         "state_dict": dict(gan.state_dict()),
         "optimizer_states": [optimizer.state_dict() for optimizer in optimizers],
         "lr_schedulers": [LambdaLR(optimizer, lambda _: 1.0).state_dict() for optimizer in scheduled],
-        "memory": [*state.memory],
+        "memory": state.remembered(),
         "average_weight": None if state.average is None else state.average.weight,
         "loops": {loop: getattr(trainer, loop).state_dict() for loop in loops},
     }
