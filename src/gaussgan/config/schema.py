@@ -236,10 +236,7 @@ OPTIONAL: dict[str, Rule] = {  # rules for keys that may be missing
         {
             "std": number(0),
             "mean": FINITE,
-            "bias": BOOLEAN,
-            "batch_norm": BOOLEAN,
-            "spectral_norm": BOOLEAN,
-            "tanh": BOOLEAN,
+            **dict.fromkeys(("bias", "batch_norm", "spectral_norm", "tanh"), BOOLEAN),
         },
     ),
     **prefixed("optimizer_d optimizer_g", {"eps": number(0), "betas": BETAS, "momentum": FINITE, "alpha": FRACTION}),
