@@ -81,6 +81,7 @@ def test_all_combinations(compose: Compose, objective: str, update: str) -> None
         ["player_d.clip_gradient=0.1", "player_g.clip_gradient=0.1", "player_d.clip_weights=0.03"],
         ["discriminator.spectral_norm=true"],
         ["data.instance_noise=0.5"],
+        ["discriminator.packing=2", "augment=[rotation,scaling]"],
         ["generator=mlp", "generator.widths=[4]", "generator.batch_norm=true", "ema_half_life=5"],
         ["discriminator=quadratic"],
         ["discriminator=maxout", "discriminator.widths=[4]"],

@@ -219,7 +219,9 @@ def test_lightnings_precisions(compose: Compose, precision: str) -> None:
     ["alternating", *(pytest.param(name, marks=pytest.mark.extra) for name in ("sga", "cgd", "follow_the_ridge"))],
 )
 def test_two_processes_give_the_single_process_run(compose: Compose, update: str) -> None:
-    overrides = (*SMALL, f"update={update}", "trainer.precision=64-true", "~callbacks.pictures", "ema_half_life=5")
+    more = ("discriminator.packing=2", "data.batch_size=4", "augment=[rotation,scaling]")
+    more += (f"update={update}", "ema_half_life=5")
+    overrides = (*SMALL, *more, "trainer.precision=64-true", "~callbacks.pictures")
     alone = compose(*overrides, name="alone")
     train(alone)
     shared = compose(

@@ -40,7 +40,9 @@ def test_an_epoch_has_every_example_once_in_a_new_order() -> None:
 
 
 def test_another_seed_draws_other_numbers() -> None:
-    first, second = (data_module(seed=seed, instance_noise=0.1, perturbation=True).draw(0) for seed in (0, 1))
+    first, second = (
+        data_module(seed=seed, instance_noise=0.1, perturbation=True, augment=2).draw(0) for seed in (0, 1)
+    )
     assert not any(torch.equal(ours, theirs) for ours, theirs in zip(first, second, strict=True))
     evaluators = [evaluator_of(data_module(seed=seed)) for seed in (0, 1)]
     for name in ("real", "latents", "sample_latents", "directions"):
@@ -50,7 +52,7 @@ def test_another_seed_draws_other_numbers() -> None:
 @pytest.mark.parametrize("threads", [1, 2, 5, 9])
 def test_a_replica_draws_what_a_run_alone_draws(threads: int) -> None:
     """Bit for bit, in any number of threads."""
-    more = {"instance_noise": 0.1, "num_examples": 1000, "perturbation": True}
+    more = {"instance_noise": 0.1, "num_examples": 1000, "perturbation": True, "augment": 2}
     data = data_module(seed=[*range(7)], threads=threads, **more)
     alone = [data_module(seed=seed, **more) for seed in range(7)]
     for epoch in (3, 0):

@@ -50,6 +50,7 @@ NETWORKS = [
     ("discriminator=maxout", "discriminator.widths=[3]", "data.instance_noise=0.1"),
     ("generator=mlp", "generator.widths=[3]", "generator.batch_norm=true", "ema_half_life=2"),
     ("discriminator.spectral_norm=true", "discriminator.widths=[4]"),
+    ("discriminator.packing=2", "discriminator.widths=[3]", "data.batch_size=4", "augment=rotation"),
     ("data=dirac", "generator=location", "discriminator=linear", "discriminator.bias=false", "data.batch_size=8"),
 ]
 SETTINGS = [

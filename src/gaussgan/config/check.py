@@ -20,6 +20,8 @@ from gaussgan.config.resolve import resolved
 from gaussgan.config.schema import (
     ANY,
     CLASS,
+    FINITE,
+    FRACTION,
     GIVEN_DATA,
     KEYS,
     KNOWN_DATA,
@@ -79,11 +81,13 @@ def check(cfg: DictConfig, task: Mapping[str, Any] | None = None) -> None:
     for key in unread_keys(cfg):
         raise unknown_key(key, cfg)
     terms = [f"penalty.{term}" for term in cfg.penalty if OmegaConf.is_dict(cfg.penalty[term])]
+    augmentations = [f"augment.{name}" for name in cfg.augment if OmegaConf.is_dict(cfg.augment[name])]
     loggers = [f"logger.{name}" for name in cfg.get("logger") or ()]
     callbacks = [f"callbacks.{name}" for name in cfg.callbacks]
-    components = [*terms, *loggers, *callbacks, *(section for section in SINGLE if cfg[section])]
+    components = [*terms, *augmentations, *loggers, *callbacks, *(section for section in SINGLE if cfg[section])]
     required = RULES | {f"{component}._target_": CLASS for component in components}
     optional = OPTIONAL | prefixed(" ".join(terms), PENALTY_RULES) | prefixed(" ".join(loggers), LOGGER_RULES)
+    optional |= prefixed(" ".join(augmentations), {"probability": FRACTION, "angle": FINITE, "log_factor": FINITE})
     optional |= {f"{component}._partial_": NO_PARTIAL for component in components}
     rules = {key: rule for key, rule in (required | optional).items() if rule is not ANY}
     if task is None:
@@ -204,7 +208,7 @@ def unknown_key(key: str, cfg: DictConfig) -> ConfigError:
     choice = f"[default,{option}]" if group == "callbacks" else option
     option_hint = f"; {group}={choice} adds it" if option in options else ""
     entry = OmegaConf.select(cfg, key)
-    listed = name and group in ("callbacks", "logger", "penalty") and name in cfg[group]
+    listed = name and group in ("callbacks", "logger", "penalty", "augment") and name in cfg[group]
     if listed and (group != "penalty" or OmegaConf.is_dict(entry)):
         got = "none" if OmegaConf.is_dict(entry) else "null" if entry is None else entry
         hint = option_hint or f"; ~{key} removes it"

@@ -146,13 +146,13 @@ def unknown_to_hydra(node: DictConfig, key: str = "hydra") -> Iterator[str]:
 def _unknown_keys(cfg: DictConfig) -> Iterator[str]:
     """Yield the unknown keys of a configuration as dotted keys.
 
-    Only the top level and the following sections are searched. In `callbacks`, `logger` and `penalty`, each entry must
-    be a component with a `_target_`; any other entry is unknown. The key penalty.weight is known if `penalty` contains
-    a component. In a section of `SINGLE` without a `_target_`, every key is unknown. In `player_d` and `player_g`, each
-    key that starts with an underscore is unknown.
+    Only the top level and the following sections are searched. In `callbacks`, `logger`, `penalty` and `augment`, each
+    entry must be a component with a `_target_`; any other entry is unknown. The key penalty.weight is known if
+    `penalty` contains a component. In a section of `SINGLE` without a `_target_`, every key is unknown. In `player_d`
+    and `player_g`, each key that starts with an underscore is unknown.
     """
     yield from (name for name in map(str, cfg) if name not in KEYS and name != "hydra")
-    for group in ("callbacks", "logger", "penalty", *SINGLE):
+    for group in ("callbacks", "logger", "penalty", "augment", *SINGLE):
         entries = cfg.get(group)
         if not OmegaConf.is_dict(entries) or ("_target_" in entries and group in SINGLE):
             continue

@@ -28,6 +28,8 @@ def recipe(config: Mapping[str, Any]) -> dict[str, Any]:
     flat = flatten({key: value for key, value in config.items() if key in KEYS})  # only interpolations use other keys
     flat |= {"compile": typed_mode(flat["compile"])} if "compile" in flat else {}
     flat = without_defaults(flat)
+    if "discriminator._target_" in flat:
+        flat.setdefault("discriminator.packing", 1)  # of a run of an earlier version
     return {key: flat[key] for key in flat if key == "trainer.precision" or not key.startswith(NO_EFFECT)}
 
 

@@ -167,7 +167,7 @@ COMPONENTS = (  # sections that have a _target_
 GIVEN_DATA = "gaussgan.data.files."  # how the _target_ of given examples begins
 KNOWN_DATA = "gaussgan.data.datamodule.DataModule"  # the _target_ of data from a known distribution
 SINGLE = ("schedule", "latents")  # sections that are one component, or empty
-SECTIONS = ("callbacks", "penalty", *SINGLE, "features", "player_d", "player_g", *COMPONENTS)
+SECTIONS = ("callbacks", "penalty", "augment", *SINGLE, "features", "player_d", "player_g", *COMPONENTS)
 RULES: dict[str, Rule] = {
     "replicas": whole(1),  # checked first, because the lengths of lists in other keys depend on it
     "seed": whole(0),
@@ -229,14 +229,14 @@ OPTIONAL: dict[str, Rule] = {  # rules for keys that may be missing
     **prefixed("schedule", dict.fromkeys(("power_d", "power_g"), number(0))),
     "latents.window": whole(2),
     **prefixed("player_d player_g", {"clip_gradient": or_null(POSITIVE), "clip_weights": or_null(POSITIVE)}),
-    "generator.out_features": or_null(whole(1)),
-    "discriminator.in_features": or_null(whole(1)),
+    **dict.fromkeys(("data.size", "discriminator.packing"), whole(1)),
     **prefixed(
         "generator discriminator",
         {
             "std": number(0),
             "mean": FINITE,
             **dict.fromkeys(("bias", "batch_norm", "spectral_norm", "tanh"), BOOLEAN),
+            **dict.fromkeys(("in_features", "out_features"), or_null(whole(1))),
         },
     ),
     **prefixed("optimizer_d optimizer_g", {"eps": number(0), "betas": BETAS, "momentum": FINITE, "alpha": FRACTION}),

@@ -46,13 +46,14 @@ class DataModule(LightningDataModule):
         mix: false to draw no `mix` for the batches. Only penalties use it.
         perturbation: true to draw `perturbation` for the batches, for penalties that perturb examples.
         packing: m, the number of examples in a pack, which is one input of the discriminator; see `packed`.
+        augment: the number of uniform draws by which an example is augmented; see `draws_of`.
         threads: the number of threads that draw the replicas of an epoch.
 
     Raises:
         ValueError: when num_examples, batch_size, batches_per_iteration, steps_per_execution or latent_dim is below 1,
             when one iteration needs more than num_examples examples, when the last iteration of an epoch would have
-            less than one example for each step of the discriminator, or would leave examples that fill no pack, or when
-            given examples are to be fresh.
+            less than one example for each step of the discriminator, or would leave examples that fill no pack, when
+            validation_samples is below packing, or when given examples are to be fresh.
     """
 
     distribution: Distribution
@@ -69,6 +70,7 @@ class DataModule(LightningDataModule):
     mix: bool = True
     perturbation: bool = False
     packing: int = 1
+    augment: int = 0
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -85,6 +87,9 @@ class DataModule(LightningDataModule):
             raise ValueError(
                 f"batch_size must be at most num_examples / batches_per_iteration{packs} = {limit} (got {size})"
             )
+        if self.validation_samples < self.packing:
+            least = f"discriminator.packing = {self.packing} (got {self.validation_samples})"
+            raise ValueError(f"validation_samples must be at least {least}")
         self.batch_size *= per  # from here on, the number of examples in an iteration
         self.indivisible = per if self.packing > 1 else 1
         if rest := n % self.batch_size % self.indivisible:
@@ -110,6 +115,7 @@ class DataModule(LightningDataModule):
             self.latents,
             self.mix,
             self.perturbation,
+            self.augment,
             self.threads,
         )
         self._loader_state: dict[str, int] = {}

@@ -23,6 +23,8 @@ class Batch(NamedTuple):
         noise: instance noise for the generated examples, [..., B, d]; None without instance noise.
         perturbation: draws from N(0, 1), [..., B, d]. Some penalties perturb real examples with them; None in a run
             without such a penalty.
+        augment: uniform numbers in [0, 1), [..., B, 2n], by which real and then generated examples are augmented; None
+            without augmentation.
     """
 
     real: Tensor
@@ -30,6 +32,7 @@ class Batch(NamedTuple):
     mix: Tensor | None = None
     noise: Tensor | None = None
     perturbation: Tensor | None = None
+    augment: Tensor | None = None
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
         """Return a batch with the results of a function of each tensor."""

@@ -41,6 +41,7 @@ class Sampler:
         latents: makes latents from draws from N(0, I); None to use the draws themselves.
         mix: true to draw the column `mix` of a `Batch`.
         perturbation: true to draw the column `perturbation` of a `Batch`.
+        augment: n, half the width of the column `augment` of a `Batch`; 0 to draw none.
         threads: the number of threads that share the seeds.
     """
 
@@ -53,6 +54,7 @@ class Sampler:
     latents: Latents | None = None
     mix: bool = True
     perturbation: bool = False
+    augment: int = 0
     threads: int = 1
     _training_sets: Tensor | None = field(default=None, init=False, repr=False)
     _moments: list[tuple[Tensor, Tensor]] = field(default_factory=list, init=False, repr=False)  # one for each epoch
@@ -74,6 +76,7 @@ class Sampler:
         real = torch.empty(replicas, n, examples.shape[-1], dtype=examples.dtype)
         latent = torch.empty(replicas, n, self.latent_dim, dtype=torch.float32)
         mix = torch.empty(replicas, n, 1, dtype=torch.float32) if self.mix else None
+        augment = torch.empty(replicas, n, 2 * self.augment, dtype=torch.float32) if self.augment else None
         noise = None if self.instance_noise is None else torch.empty_like(real, dtype=torch.float32)
         perturbation = torch.empty_like(real, dtype=torch.float32) if self.perturbation else None
         source, shuffled = examples.numpy(), real.numpy()  # NumPy copies rows faster than torch
@@ -88,6 +91,8 @@ class Sampler:
                 latents[i].copy_(self.latents(latents[i]))
             if mix is not None:
                 mix[i].uniform_(generator=stream(self.seeds[i], f"mix{chunk}", epoch, rng))
+            if augment is not None:
+                augment[i].uniform_(generator=stream(self.seeds[i], f"augment{chunk}", epoch, rng))
             if noise is not None and self.instance_noise is not None:
                 both = normal(2, *noise[i].shape, generator=stream(self.seeds[i], f"noise{chunk}", epoch, rng))
                 both *= self.instance_noise[i]
@@ -97,7 +102,7 @@ class Sampler:
                 perturbation[i].normal_(generator=stream(self.seeds[i], f"perturbation{chunk}", epoch, rng))
 
         self._for_each_seed(draw)
-        batch = Batch(real, latent, mix, noise, perturbation)
+        batch = Batch(real, latent, mix, noise, perturbation, augment)
         return batch if given or rows == ALL else batch.map(lambda column: column[:, rows])
 
     def _orders_of(self, epoch: int) -> np.ndarray:

@@ -105,7 +105,7 @@ class CompiledIterations:
         watched = [i for i, tensor in enumerate(tensors) if any(tensor is theta for theta in thetas)]
         values = [slot.get() for slot in numbers]
         program: Program | InductorProgram
-        with refusing_changes(iteration, game.objective, game.penalties):
+        with refusing_changes(iteration, game.components):
             try:
                 program = Program(step, tensors, inputs, watched, len(LOSSES), single=self.replicas == 1)
             except TooWide:
@@ -113,7 +113,7 @@ class CompiledIterations:
             finally:
                 for slot, value in zip(numbers, values, strict=True):
                     slot.set(value)
-        self.constants = constants(iteration, game.objective, game.penalties)
+        self.constants = constants(iteration, game.components)
         size = batch.real.shape[-2]
         self.programs[size], self.counts[size] = program, torch.tensor(counts, dtype=torch.float64)
 
@@ -123,7 +123,7 @@ class CompiledIterations:
         Raises:
             ConfigError: when a number that the programs take for a constant has changed.
         """
-        check_constants(self.constants, constants(gan.iteration, gan.game.objective, gan.game.penalties))
+        check_constants(self.constants, constants(gan.iteration, gan.game.components))
         stopped = torch.full((self.replicas,), GOES_ON)
         stopped[[*gan.diverged]] = 0
         tensors = gan.state.tensors()

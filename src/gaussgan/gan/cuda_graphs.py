@@ -53,11 +53,11 @@ class CudaGraphIterations:
         self.rates = torch.ones(2, dtype=torch.float64, device=device)
         for group, rate in zip(groups(self.iteration), self.rates.unbind(), strict=True):
             group["lr"] = rate
-        self.constants = constants(self.iteration, twin.game.objective, twin.game.penalties)
+        self.constants = constants(self.iteration, twin.game.components)
         replicas = (gan.replicas,) if gan.replicas > 1 else ()
         self.columns: dict[int, Batch] = {}
         self.graphs: dict[int, Recorded] = {}
-        with isolate_rng(), refusing_changes(self.iteration, twin.game.objective, twin.game.penalties):
+        with isolate_rng(), refusing_changes(self.iteration, twin.game.components):
             for batch in batches:
                 size = batch.real.shape[-2]
                 self.columns[size] = batch.map(
@@ -71,7 +71,7 @@ class CudaGraphIterations:
 
     def __call__(self, gan: Any, block: Block) -> Outcome:
         """Run the iterations of a block. The state of the GAN changes in place, but not that of a diverged replica."""
-        check_constants(self.constants, constants(gan.iteration, gan.game.objective, gan.game.penalties))
+        check_constants(self.constants, constants(gan.iteration, gan.game.components))
         ours, theirs = self.state.tensors(), gan.state.tensors()
         for mine, given in zip(ours, theirs, strict=True):
             mine.copy_(given)

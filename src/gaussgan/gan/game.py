@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gaussgan.data.loader import Batch
+from gaussgan.gan.augmentations import Augmentation, augmented
 from gaussgan.gan.objectives import Objective
 from gaussgan.gan.penalties import Penalty, Seen
 from gaussgan.gan.player import Loss, Player
@@ -28,6 +29,7 @@ class Game:
         penalties: half of each is added to the discriminator's loss; see `gaussgan.gan.penalties`.
         second_order: true if the discriminator's loss must be differentiable with respect to the generator's
             parameters.
+        augmentations: random transformations of all examples that the discriminator sees; see `augmented`.
         packing: m, the number of examples that the discriminator sees at once. It then maps packs, [..., B/m, m·d], to
             logits, [..., B/m, 1]; see `packed`. Losses and penalties have one number for each pack.
     """
@@ -40,10 +42,11 @@ class Game:
         penalties: Sequence[Penalty] = (),
         second_order: bool = False,
         packing: int = 1,
+        augmentations: Sequence[Augmentation] = (),
     ) -> None:
         self.generator, self.discriminator = generator, discriminator
         self.objective, self.penalties, self.second_order = objective, penalties, second_order
-        self.packing = packing
+        self.packing, self.augmentations = packing, augmentations
         self.paired = getattr(objective, "paired", False)
         self.fake_cache = FakeCache()
 
@@ -58,12 +61,13 @@ class Game:
         self.fake_cache.keep(batch, fake)
         if not self.second_order:
             fake = fake.detach()
-        real, fake = self.packed(batch.real), self.packed(fake)
+        of_real, of_fake = draws_of_both(batch)
+        real, fake = self.shown(batch.real, of_real), self.shown(fake, of_fake)
         real_logits, fake_logits = self.discriminator(torch.cat([real, fake], -2)).chunk(2, -2)
         losses = self.objective.discriminator_loss(real_logits, fake_logits)
         if self.penalties:
             mix = batch.mix if batch.mix is None or self.packing == 1 else batch.mix[..., :: self.packing, :]
-            perturbation = None if batch.perturbation is None else self.packed(batch.perturbation)
+            perturbation = None if batch.perturbation is None else packed(batch.perturbation, self.packing)
             seen = Seen(real, fake, real_logits, fake_logits, mix, perturbation)
             for penalty, remembered in zip(self.penalties, memory or repeat(()), strict=False):
                 losses = losses + penalty(self.discriminator, seen, *remembered) / 2
@@ -71,9 +75,10 @@ class Game:
 
     def generator_loss(self, batch: Batch) -> Loss:
         """Return the generator's loss."""
+        of_real, of_fake = draws_of_both(batch)
         fake = self.fake_cache.take(batch)
-        fake_logits = self.discriminator(self.packed(self.generate(batch) if fake is None else fake))
-        real_logits = self.discriminator(self.packed(batch.real)) if self.paired else None
+        fake_logits = self.discriminator(self.shown(self.generate(batch) if fake is None else fake, of_fake))
+        real_logits = self.discriminator(self.shown(batch.real, of_real)) if self.paired else None
         return Loss(self.objective.generator_loss(real_logits, fake_logits))
 
     def generate(self, batch: Batch) -> Tensor:
@@ -81,9 +86,14 @@ class Game:
         fake = self.generator(batch.latent)
         return fake if batch.noise is None else fake + batch.noise
 
-    def packed(self, x: Tensor) -> Tensor:
-        """Return examples as the discriminator's input, [..., B, d] → [..., B/m, m·d]."""
-        return packed(x, self.packing)
+    def shown(self, x: Tensor, draws: Tensor | None) -> Tensor:
+        """Return examples as the discriminator's input: augmented, then packed, [..., B, d] → [..., B/m, m·d]."""
+        return packed(augmented(x, self.augmentations, draws), self.packing)
+
+    @property
+    def components(self) -> list[Any]:
+        """The objective, the penalties and the augmentations."""
+        return [self.objective, *self.penalties, *self.augmentations]
 
     def verdict(self, x: Tensor) -> Tensor:
         """Return the discriminator's logit at points, [..., d] → [..., 1]. A pack consists of m copies of a point."""
@@ -123,6 +133,11 @@ class Game:
         generator = Player(self.generator, self.generator_loss, optimizer_g, leading=leading, **(limits_g or {}))
         self.fake_cache = FakeCache(generator)
         return discriminator, generator
+
+
+def draws_of_both(batch: Batch) -> tuple[Tensor | None, Tensor | None]:
+    """Return the draws for the augmentations of the real and of the generated examples of a batch."""
+    return (None, None) if batch.augment is None else batch.augment.chunk(2, -1)  # type: ignore[return-value]
 
 
 class FakeCache:

@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from gaussgan import __version__
 from gaussgan.data.iterations import data_of, planned_iterations
 from gaussgan.data.loader import Block
+from gaussgan.gan.augmentations import Augmentation
 from gaussgan.gan.averaging import averaging_rate
 from gaussgan.gan.divergence import Diverged
 from gaussgan.gan.eager import EagerIterations, TrainBlock
@@ -53,6 +54,7 @@ class GAN(LightningModule):
         ema_half_life: the half-life, in iterations, of the moving average of the generator's parameters,
             `generator_ema`. Pass one number, or [R] numbers for R replicas; None for no average.
         packing: the number of examples that the discriminator sees at once; see `Game`.
+        augmentations: random transformations of all examples that the discriminator sees.
         config: the run's configuration as plain dicts and lists. It is saved in the checkpoint.
 
     Raises:
@@ -77,13 +79,14 @@ class GAN(LightningModule):
         player_g: Mapping[str, Any] | None = None,
         ema_half_life: float | Tensor | None = None,
         packing: int = 1,
+        augmentations: Sequence[Augmentation] = (),
         config: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.generator, self.discriminator = generator, discriminator
         second_order = getattr(update, "second_order", False)
-        self.game = Game(generator, discriminator, objective, penalties, second_order, packing)
+        self.game = Game(generator, discriminator, objective, penalties, second_order, packing, augmentations)
         self.update, self.schedule = update, schedule
         self.optimizer_d, self.optimizer_g = optimizer_d, optimizer_g
         self.player_d, self.player_g = player_d or {}, player_g or {}

@@ -96,7 +96,8 @@ def iteration_of_one_run(gan: Any) -> tuple[Iteration, State, Game]:
     placed = next(networks[0].parameters())
     penalties = [component(penalty) for penalty in gan.game.penalties]
     many = gan.game
-    game = Game(networks[0], networks[1], deepcopy(many.objective), penalties, many.second_order, many.packing)
+    options = (many.second_order, many.packing, many.augmentations)
+    game = Game(networks[0], networks[1], deepcopy(many.objective), penalties, *options)
     limits = [{key: one(value) for key, value in each.items()} for each in (gan.player_d, gan.player_g)]
     players = game.players(factory(gan.optimizer_d), factory(gan.optimizer_g), 0, *limits)
     check_optimizers(players)

@@ -43,9 +43,9 @@ def attributes_of(objects: Iterable[Any]) -> dict[str, object]:
 
 
 @contextmanager
-def refusing_changes(iteration: Iteration, objective: Any, penalties: Iterable[Any]) -> Iterator[None]:
+def refusing_changes(iteration: Iteration, components: Iterable[Any]) -> Iterator[None]:
     """Raise NotCompiled if an attribute of a part of an iteration changes inside a with block."""
-    parts = [iteration.update, objective, *penalties, iteration.discriminator.module, iteration.generator.module]
+    parts = [iteration.update, *components, iteration.discriminator.module, iteration.generator.module]
     before = attributes_of(parts)
     try:
         yield
@@ -54,7 +54,7 @@ def refusing_changes(iteration: Iteration, objective: Any, penalties: Iterable[A
             raise NotCompiled(f"the attribute {changed} changes in an iteration, but it is not a part of the state")
 
 
-def constants(iteration: Iteration, objective: Any, penalties: Iterable[Any]) -> dict[str, object]:
+def constants(iteration: Iteration, components: Iterable[Any]) -> dict[str, object]:
     """Return the numbers and texts that are constants of a compiled iteration, as `attributes_of` does.
 
     Learning rates and tensors are left out, because each call reads them.
@@ -63,7 +63,7 @@ def constants(iteration: Iteration, objective: Any, penalties: Iterable[Any]) ->
     groups = [player.optimizer.param_groups[0] for player in players]
     hyperparameters = [{key: group[key] for key in group.keys() - {"params", "lr", "initial_lr"}} for group in groups]
     limits = [(player.clip_gradient, player.clip_weights) for player in players]
-    found = attributes_of([iteration.update, objective, *penalties, *hyperparameters, *limits])
+    found = attributes_of([iteration.update, *components, *hyperparameters, *limits])
     return {name: value for name, value in found.items() if isinstance(value, PLAIN)}
 
 

@@ -17,6 +17,7 @@ from gaussgan.data.distributions import has_density
 from gaussgan.data.gaussian import is_singular
 from gaussgan.evaluation.spectrum import Step, eigenvalues, sgd_players
 from gaussgan.gan import objectives
+from gaussgan.gan.augmentations import draws_of
 from gaussgan.gan.game import Game
 from gaussgan.gan.penalties import perturb
 from gaussgan.gan.schedules import multipliers
@@ -75,12 +76,15 @@ def spectra(checkpoint: dict[str, Any], frames: Frames, directory: Path) -> Spec
     check_trusted(config, directory, GAME)
     penalties = [instantiate(term) for term in config["penalty"].values() if isinstance(term, Mapping)]
     packing = config["discriminator"].get("packing", 1)
-    data = instantiate(config["data"], mix=bool(penalties), perturbation=perturb(penalties), packing=packing)
+    augmentations = [instantiate(term) for term in config.get("augment", {}).values()]
+    columns = {"mix": bool(penalties), "perturbation": perturb(penalties), "augment": draws_of(augmentations)}
+    data = instantiate(config["data"], **columns, packing=packing)
     batch = data.first_batch(BATCH).map(Tensor.double)
     networks = trained_networks(checkpoint, data.distribution.dim, on_meta=True)
     update, objective = instantiate(config["update"]), instantiate(config["objective"])
     second_order = getattr(update, "second_order", False)
-    game = Game(networks["generator"], networks["discriminator"], objective, penalties, second_order, packing)
+    options = (second_order, packing, augmentations)
+    game = Game(networks["generator"], networks["discriminator"], objective, penalties, *options)
     schedule = instantiate(config["schedule"]) if "_target_" in config["schedule"] else None
     end = checkpoint.get("planned_iterations", 1)
     known = [i for i, theta in enumerate(frames.theta) if theta.isfinite().all()]

@@ -14,7 +14,16 @@ from gaussgan.config.errors import ConfigError
 from gaussgan.data import distributions, files
 from gaussgan.data.datamodule import DataModule
 from gaussgan.evaluation.features import Inception
-from gaussgan.gan import f_gan, objectives, output_penalties, penalties, relativistic_average, schedules, updates
+from gaussgan.gan import (
+    augmentations,
+    f_gan,
+    objectives,
+    output_penalties,
+    penalties,
+    relativistic_average,
+    schedules,
+    updates,
+)
 
 DISTRIBUTIONS = (
     distributions.AffineGaussian, distributions.Dirac, distributions.GaussianMixture, distributions.grid,
@@ -34,7 +43,7 @@ UPDATES = (
     updates.SymplecticAdjustment, updates.Unrolled,
 )  # fmt: skip
 LOADED = ("data", "generator", "discriminator")  # the sections that loading a run instantiates
-GAME = ("objective", "penalty", "update", "schedule")  # the sections of a run's game, without its optimizers
+GAME = ("objective", "penalty", "augment", "update", "schedule")  # the sections of a run's game, without its optimizers
 ALLOWED = {  # config key → the classes and functions that its _target_ may name
     "data": (DataModule, files.file_data, files.image_folder_data, files.digits_data),
     "data.distribution": DISTRIBUTIONS,
@@ -48,6 +57,10 @@ ALLOWED = {  # config key → the classes and functions that its _target_ may na
         relativistic_average.RelativisticAverageLeastSquares,
     ),
     "objective.divergence": (f_gan.JensenShannon, f_gan.KullbackLeibler, f_gan.ReverseKullbackLeibler),
+    "augment.*": (
+        augmentations.Color, augmentations.Cutout, augmentations.Rotation, augmentations.Scaling,
+        augmentations.Translation,
+    ),
     "penalty.*": (
         penalties.DRAGAN, penalties.R1, penalties.R2, penalties.WGANGP, penalties.WGANLP, penalties.ZeroCentred,
         output_penalties.Consistency, output_penalties.LeCam,
@@ -76,7 +89,8 @@ def check_trusted(config: dict[str, Any], path: Path, components: Sequence[str] 
     for component in components:
         for key, value in _leaves(config.get(component, {}), component):
             node, _, name = key.rpartition(".")
-            node = "penalty.*" if node.startswith("penalty.") and node.count(".") == 1 else node
+            group, _, term = node.partition(".")
+            node = f"{group}.*" if group in ("penalty", "augment") and term and "." not in term else node
             refused = value not in _names(*ALLOWED.get(node, ())) if name == "_target_" else "${" in str(value)
             if refused:
                 raise ConfigError(

@@ -26,12 +26,14 @@ from gaussgan.config.per_replica import of_replica, seeds, varying
 from gaussgan.data.datamodule import DataModule
 from gaussgan.data.examples import Examples
 from gaussgan.data.source import data_error
+from gaussgan.gan.augmentations import draws_of
 from gaussgan.gan.module import GAN
 from gaussgan.gan.penalties import perturb
 from gaussgan.loggers.make import make_loggers
 from gaussgan.networks.build import build_networks
 from gaussgan.runs.directory import is_first_process
 from gaussgan.setup.arguments import check_arguments
+from gaussgan.setup.check_augmentations import check_augmentations
 from gaussgan.setup.check_distribution import check_distribution
 from gaussgan.setup.check_game import (
     check_latents,
@@ -100,7 +102,13 @@ def _assemble(cfg: DictConfig, given: dict[str, Any]) -> _Assembled:
     try:
         lists, terms = varying(config), [str(name) for name, term in cfg.penalty.items() if OmegaConf.is_dict(term)]
         penalties = [_make(cfg, lists, f"penalty.{term}", 3) for term in terms]
-        data = _make_data(cfg, config, mix=bool(terms), perturbation=perturb(penalties))
+        augmentations = {str(name): instantiate(term) for name, term in cfg.augment.items()}
+        columns = {
+            "mix": bool(terms),
+            "perturbation": perturb(penalties),
+            "augment": draws_of([*augmentations.values()]),
+        }
+        data = _make_data(cfg, config, **columns)
         if not isinstance(data.distribution, Examples):
             check_distribution(data.distribution)
         networks = build_networks(config, data.distribution.dim)
@@ -114,6 +122,7 @@ def _assemble(cfg: DictConfig, given: dict[str, Any]) -> _Assembled:
             player_g={**config["player_g"], **_replica_tensors(lists, "player_g")},
             ema_half_life=_replica_tensors(lists, "", 1).get("ema_half_life", cfg.ema_half_life),
             packing=cfg.discriminator.packing,
+            augmentations=[*augmentations.values()],
             config=config,
         )
         callbacks = instantiate(cfg.callbacks, _convert_="all")
@@ -123,6 +132,7 @@ def _assemble(cfg: DictConfig, given: dict[str, Any]) -> _Assembled:
         raise ConfigError(one_line(error)) from error
     if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
         trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+    check_augmentations(augmentations, data.distribution.dim, gan.replicas)
     _check_objects(gan, data, terms)
     check_trainer(trainer, callbacks, gan, data)
     # Lightning loads a checkpoint before it converts the module to float64. Without this line, the loaded numbers would
@@ -146,7 +156,7 @@ def assemble_ahead(cfg: DictConfig) -> None:
     _assembled[:] = [_assemble(cfg, _plain(cfg))]
 
 
-def _make_data(cfg: DictConfig, config: dict[str, Any], **columns: bool) -> DataModule:
+def _make_data(cfg: DictConfig, config: dict[str, Any], **columns: int) -> DataModule:
     latents = instantiate(cfg.latents) if "_target_" in cfg.latents else None
     make = instantiate(cfg.data, _partial_=True)  # seeds are passed below, because OmegaConf copies long lists slowly
     try:

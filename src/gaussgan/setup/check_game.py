@@ -117,6 +117,7 @@ def check_update(gan: GAN, data: DataModule) -> None:
     leading, rng = [gan.replicas] if gan.replicas > 1 else [], stream(0, "protocol")
     n, d = ROWS * data.batches_per_iteration * data.packing, data.distribution.dim
     widths = {"real": d, "latent": data.latent_dim, "mix": data.mix, "perturbation": d * data.perturbation}
+    widths["augment"] = 2 * data.augment
     rows = {name: normal(*leading, n, width, generator=rng).to(gan.placed) for name, width in widths.items() if width}
     with naming_key("update"):
         gan.configure_optimizers()

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import torch
+from hydra.utils import get_object
 from torch import Tensor, nn
 
 from gaussgan.config.errors import ConfigError
@@ -89,17 +90,18 @@ def training_needs(config: Mapping[str, Any], distribution: Distribution) -> Nee
     n, batch, k, d = data["num_examples"], data["batch_size"], data["latent_dim"], distribution.dim
     width = 8 if str(config["trainer"].get("precision")).startswith("64") else 4
     noise = data.get("instance_noise")
-    row = width * (d + k + (d if noise else 0))
-    draws = n * (2 * row + 4 * d)  # the last epoch is kept while the next one is drawn from the unshuffled examples
+    draws = 2 * sum(1 + get_object(term["_target_"]).draws for term in config.get("augment", {}).values())
+    row = width * (d + k + (d if noise else 0) + draws)
+    drawn = n * (2 * row + 4 * d)  # the last epoch is kept while the next one is drawn from the unshuffled examples
     if isinstance(distribution, Examples):  # a chunk, and the order of all rows
-        draws = 2 * min(n, ROWS) * row + 4 * n
+        drawn = 2 * min(n, ROWS) * row + 4 * n
     packing = config["discriminator"].get("packing", 1)
     lists = BATCH_BYTES * math.ceil(n / max(1, batch * packing * data.get("batches_per_iteration", 1)))
     parameters, activations = _network_sizes(config, d)
     times = f"replicas={replicas}, " if replicas > 1 else ""
     return {
         f"one epoch of examples and latents ({times}data.num_examples={n}, dimension {d}, data.latent_dim={k})": (
-            draws * replicas + lists
+            drawn * replicas + lists
         ),
         f"a batch ({times}data.batch_size={batch})": activations / 2 * width * batch * packing * replicas,
         **{

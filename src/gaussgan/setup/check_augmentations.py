@@ -1,0 +1,35 @@
+"""Call the augmentations before the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from gaussgan.config.errors import ConfigError
+from gaussgan.rng import normal, stream, uniform
+from gaussgan.setup.trial import ROWS, check_numbers, naming_key
+
+
+def check_augmentations(augmentations: Mapping[str, Any], d: int, replicas: int) -> None:
+    """Check that each augmentation returns examples, and that gradients go through it.
+
+    Args:
+        augmentations: maps the name of each augmentation in the configuration to the augmentation.
+        d: the dimension of the data.
+        replicas: the number of replicas.
+
+    Raises:
+        ConfigError: for the first mistake.
+    """
+    leading = [replicas] if replicas > 1 else []
+    rng = stream(0, "protocol")
+    for name, augmentation in augmentations.items():
+        where = f"augment.{name}: the value of {type(augmentation).__name__}"
+        x = normal(*leading, ROWS, d, generator=rng).requires_grad_()
+        with naming_key(f"augment.{name}"), torch.enable_grad():
+            value = augmentation(x, uniform(*leading, ROWS, augmentation.draws, generator=rng))
+            check_numbers(where, value, x.shape)
+            if not value.requires_grad:
+                raise ConfigError(f"{where} must have a gradient with respect to the examples")
