@@ -131,7 +131,7 @@ def test_an_epoch_is_a_shuffle_of_the_training_part(path: str) -> None:
 
 def test_chunks_do_not_depend_on_blocks_and_resume_inside_an_epoch(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampler, "CHUNK", 24)
-    data: Any = file_data(path, instance_noise=0.1, augment=2, **MODULE)
+    data: Any = file_data(path, instance_noise=0.1, perturbation=True, augment=2, **MODULE)
     whole = epoch(data, chunk=3, steps_per_execution=100)
     assert len(whole) == 20
     others = epoch(data, chunk=3, steps_per_execution=2)
@@ -145,8 +145,11 @@ def test_chunks_do_not_depend_on_blocks_and_resume_inside_an_epoch(path: str, mo
 
 
 def test_replicas_share_the_rows_and_have_an_order_of_their_own(path: str) -> None:
-    many: Any = file_data(path, instance_noise=0.1, augment=2, **{**MODULE, "seed": [4, 5, 6]})
-    alone = [file_data(path, instance_noise=0.1, augment=2, **{**MODULE, "seed": seed}) for seed in (4, 5, 6)]
+    many: Any = file_data(path, instance_noise=0.1, perturbation=True, augment=2, **{**MODULE, "seed": [4, 5, 6]})
+    alone = [
+        file_data(path, instance_noise=0.1, perturbation=True, augment=2, **{**MODULE, "seed": seed})
+        for seed in (4, 5, 6)
+    ]
     assert many.examples().stride(0) == 0  # one copy for all
     columns = zip(*(single.draw(2) for single in alone), strict=True)
     assert all(map(torch.equal, many.draw(2), map(torch.stack, columns)))
