@@ -17,6 +17,7 @@ from gaussgan.evaluation.features import Inception
 from gaussgan.gan import (
     augmentations,
     f_gan,
+    mmd,
     objectives,
     output_penalties,
     penalties,
@@ -54,8 +55,9 @@ ALLOWED = {  # config key → the classes and functions that its _target_ may na
     "objective": (
         objectives.Hinge, objectives.LeastSquares, objectives.Minimax, objectives.NonSaturating,
         objectives.Relativistic, objectives.Wasserstein, f_gan.FGAN, relativistic_average.RelativisticAverage,
-        relativistic_average.RelativisticAverageLeastSquares,
+        relativistic_average.RelativisticAverageLeastSquares, mmd.MMD,
     ),
+    "objective.kernel": (mmd.Distance, mmd.GaussianMixture),
     "objective.divergence": (f_gan.JensenShannon, f_gan.KullbackLeibler, f_gan.ReverseKullbackLeibler),
     "augment.*": (
         augmentations.Color, augmentations.Cutout, augmentations.Rotation, augmentations.Scaling,
