@@ -209,7 +209,7 @@ def test_a_defect_is_recorded_as_failed(compose: Compose, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-mixed", "bf16-true"])
 def test_lightnings_precisions(compose: Compose, precision: str) -> None:
-    cfg = compose(*SMALL, f"trainer.precision={precision}")
+    cfg = compose(*SMALL, f"trainer.precision={precision}", "objective=mmd", "penalty=[dragan,lecam,consistency]")
     assert math.isfinite(train(cfg))
 
 
@@ -220,7 +220,7 @@ def test_lightnings_precisions(compose: Compose, precision: str) -> None:
 )
 def test_two_processes_give_the_single_process_run(compose: Compose, update: str) -> None:
     more = ("discriminator.packing=2", "data.batch_size=4", "augment=[rotation,scaling]")
-    more += (f"update={update}", "ema_half_life=5")
+    more += (f"update={update}", "ema_half_life=5", "penalty=[dragan,lecam,consistency]", "penalty.weight=0.1")
     overrides = (*SMALL, *more, "trainer.precision=64-true", "~callbacks.pictures")
     alone = compose(*overrides, name="alone")
     train(alone)

@@ -10,6 +10,7 @@ from gaussgan.data.distributions import AffineGaussian
 from gaussgan.data.gaussian import sample_moments
 from gaussgan.data.loader import Batch, BlockLoader
 from gaussgan.evaluation.chunked import evaluator_of
+from gaussgan.rng import normal, stream
 
 DISTRIBUTION = AffineGaussian([[1, 2], [-0.1, 0.5]], [1, 2])
 
@@ -75,7 +76,8 @@ def test_perturbations_are_standard_normal_and_change_nothing_else() -> None:
     assert theirs.perturbation is None
     assert ours.perturbation is not None
     assert all(torch.equal(a, b) for a, b in zip(ours[:4], theirs[:4], strict=True))
-    assert ours.perturbation.shape == ours.real.shape
+    own = [normal(4_000, 2, generator=stream(seed, "perturbation", 1)) for seed in (3, 4)]
+    assert torch.equal(ours.perturbation, torch.stack(own))
     for own in (*ours.perturbation.unbind(), data_module(**more, perturbation=True).draw(2).perturbation[0]):
         assert kstest(own.flatten().numpy(), "norm").pvalue > 1e-3
     columns = torch.stack([*ours.perturbation.flatten(1), *ours.real.flatten(1)])

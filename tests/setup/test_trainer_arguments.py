@@ -143,7 +143,7 @@ def test_a_loss_of_a_batch_needs_one_device(compose: Compose, objective: str) ->
     with pytest.raises(ConfigError, match=r"must be 1 with Rel.*_loss: it needs the whole batch \(got 2") as error:
         assemble(compose(*SMALL, *two, f"objective={objective}"))
     assert "\n" not in str(error.value)
-    assemble(compose(*SMALL, *two, "objective=relativistic"))
+    assemble(compose(*SMALL, *two, "objective=relativistic", "penalty=[r1,dragan,consistency,lecam]"))
 
 
 def test_flags_of_torch(compose: Compose) -> None:

@@ -76,7 +76,7 @@ class LeCam:
 
     def anchor(self, logits: Tensor, average: Tensor, begun: Tensor) -> Tensor:
         """Return the average before this batch, and update it."""
-        mean = mean_over_ranks(logits.detach().mean(-2, keepdim=True))
+        mean = mean_over_ranks(logits.detach().to(average).mean(-2, keepdim=True))
         anchor = torch.where(begun, average, mean)
         average.copy_(anchor.lerp(mean, 1 - self.decay))
         return anchor
