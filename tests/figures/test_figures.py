@@ -16,6 +16,7 @@ from gaussgan.evaluation.summary import quantiles
 from gaussgan.figures import (
     Cloud,
     Verdict,
+    efficiency,
     game_figure,
     logit_figure,
     mixture_figure,
@@ -395,3 +396,20 @@ def test_a_thousand_groups_are_drawn_within_a_second() -> None:
     start = time.perf_counter()
     draw_replicas(LOGNORMAL, settings=[{"optimizer_d.lr": i} for i in range(1000)])
     assert time.perf_counter() - start < 5  # measured: 0.7 s
+
+
+def test_efficiencies_have_intervals_and_diverged_cells_are_crosses() -> None:
+    baseline = torch.linspace(0.05, 0.1, 40, dtype=torch.float64)
+    good, lost = torch.stack([3 * baseline, 1.02 * baseline], 1), torch.full((40, 1), torch.nan, dtype=torch.float64)
+    runs = efficiency.Runs(good, baseline, torch.tensor([125, 250]))
+    diverged = efficiency.Runs(lost, baseline, torch.tensor([250]))
+    assert runs.efficiency().tolist() == pytest.approx([1 / 9, 1 / 1.02**2])
+    assert efficiency.interval(runs) == pytest.approx((1 / 1.02**2, 1 / 1.02**2))
+    assert diverged.efficiency().tolist() == [0]
+    assert efficiency.texts({"a": runs, "b": diverged})[1] == "b: 0.000 [0.000, 0.000]"
+    figure = efficiency.efficiency_figure({"a": runs, "b": diverged})
+    assert render(figure).std() > 0
+    cells = {(dim, number): runs if dim == 2 else diverged for dim in (2, 5) for number in (1, 100)}
+    lines = efficiency.efficiency_map({"a": cells}).axes[0]
+    assert [len(line.get_xdata()) for line in lines.lines[:2]] == [2, 0]
+    assert len(lines.collections[-1].get_offsets()) == 2  # type: ignore[arg-type]
