@@ -273,6 +273,12 @@ def test_data_that_become_nan_fail_the_run_and_are_named(compose: Compose) -> No
     assert record["error"].startswith("data.distribution: Fading.sample(40, generator) must be finite")
 
 
+def test_a_rule_in_a_rule_must_not_change_its_attributes_either(compose: Compose) -> None:
+    cfg = own(compose("update=lookahead"), "update.inner", "test_protocols.Counts")
+    with pytest.raises(ConfigError, match=r"^update: Lookahead must not change its attributes"):
+        assemble(cfg)
+
+
 def test_checks_change_nothing(compose: Compose) -> None:
     state = torch.get_rng_state()
     one, _, _ = assemble(compose("penalty=r1", "discriminator.spectral_norm=true"))

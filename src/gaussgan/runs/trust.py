@@ -69,7 +69,7 @@ ALLOWED = {  # config key → the classes and functions that its _target_ may na
     ),
     "update": UPDATES,
     "update.inner": UPDATES,
-    "schedule": (schedules.Cosine, schedules.Linear),
+    "schedule": (schedules.Cosine, schedules.Inverse, schedules.Linear),
     "features": (Inception,),
 }  # fmt: skip
 

@@ -21,6 +21,7 @@ from gaussgan.gan.game import OptimizerFactory
 from gaussgan.gan.module import GAN
 from gaussgan.gan.penalties import Seen
 from gaussgan.gan.player import Loss
+from gaussgan.gan.python_state import attributes_of
 from gaussgan.gan.schedules import multipliers
 from gaussgan.gan.updates import batches
 from gaussgan.rng import normal, stream, uniform
@@ -121,7 +122,7 @@ def check_update(gan: GAN, data: DataModule) -> None:
     rows = {name: normal(*leading, n, width, generator=rng).to(gan.placed) for name, width in widths.items() if width}
     with naming_key("update"):
         gan.configure_optimizers()
-        attributes = repr(vars(gan.update))
+        attributes = attributes_of([gan.update])
         check_remembered(f"update: {name}", gan.state.memory, leading)
         try:
             signature(gan.update).bind(None, None, None, *gan.state.memory)
@@ -132,7 +133,7 @@ def check_update(gan: GAN, data: DataModule) -> None:
             ) from error
         losses = gan.iteration(gan.state, Batch(**rows))
     gan.schedule = schedule
-    if attributes != repr(vars(gan.update)):
+    if attributes != attributes_of([gan.update]):
         raise ConfigError(
             f"update: {name} must not change its attributes; keep its state in the tensors"
             " returned by its method start()"
