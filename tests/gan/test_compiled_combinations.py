@@ -39,7 +39,14 @@ OTHER_UPDATES = {  # these need not meet each component
     "sga": ("discriminator.spectral_norm=true", "discriminator.widths=[4]", "objective=minimax"),
     "cgd": ("update.iterations=2", "optimizer@optimizer_d=sgd", "optimizer@optimizer_g=sgd", "schedule=cosine"),
     "follow_the_ridge": ("update.iterations=2", "penalty=r1", "player_d.clip_weights=0.3", "discriminator=linear"),
-    "unrolled": ("update.steps=2", "player_d.clip_gradient=0.1", "data.instance_noise=0.1"),
+    "unrolled": (
+        "update.steps=2",
+        "player_d.clip_gradient=0.1",
+        "data.instance_noise=0.1",
+        "penalty=lecam",
+        "discriminator.spectral_norm=true",
+        "discriminator.widths=[4]",
+    ),
 }
 OBJECTIVES, PENALTIES, OPTIMIZERS = map(options, ("objective", "penalty", "optimizer"))
 UPDATES = [name for name in options("update") if name not in OTHER_UPDATES or name == "extragradient"]

@@ -1,5 +1,7 @@
 """Update rules with second derivatives equal formulas in NumPy on games with several parameters."""
 
+from collections.abc import Callable
+from copy import deepcopy
 from functools import partial
 
 import numpy as np
@@ -7,10 +9,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gaussgan.data.loader import Batch
+from gaussgan.gan.module import GAN
+from gaussgan.gan.objectives import NonSaturating
 from gaussgan.gan.optimizers import SGD, Adam
+from gaussgan.gan.output_penalties import LeCam
 from gaussgan.gan.player import Player
 from gaussgan.gan.updates import (
     CompetitiveGradientDescent,
+    Consensus,
     FollowTheRidge,
     Simultaneous,
     SymplecticAdjustment,
@@ -18,6 +25,8 @@ from gaussgan.gan.updates import (
     Update,
 )
 from gaussgan.gan.updates.field import least_squares
+from gaussgan.networks import MLP
+from gaussgan.rng import normal, stream
 
 Array = np.ndarray
 RNG = np.random.default_rng(0)
@@ -57,10 +66,14 @@ def competitive() -> Array:
     return np.concatenate([LR_X * dx, LR_Y * dy])
 
 
+def correction(damping: float, change_y: Array) -> Array:
+    """(H² + δ)⁻¹ H f_xy Δy with H = f_xx, which has eigenvalues of both signs"""
+    return np.linalg.solve(F[X, X] @ F[X, X] + damping * np.eye(3), F[X, X] @ F[X, Y] @ change_y)
+
+
 def ridge(damping: float) -> Array:
-    v = J @ W
-    correction = np.linalg.solve(F[X, X] + damping * np.eye(3), F[X, Y] @ (-LR_Y * v[Y]))
-    return np.concatenate([LR_X * v[X] + correction, LR_Y * v[Y]])
+    step = RATES @ J @ W
+    return step + np.concatenate([correction(damping, -step[Y]), np.zeros(2)])
 
 
 def unrolled(k: int) -> Array:
@@ -74,8 +87,10 @@ def unrolled(k: int) -> Array:
 @pytest.mark.parametrize(
     ("rule", "step"),
     [
+        (Consensus(0.7), RATES @ (np.eye(5) + 0.7 * J.T) @ J @ W),
         (SymplecticAdjustment(0.7, align=False), adjusted(0.7)),
         (CompetitiveGradientDescent(iterations=5), competitive()),
+        (FollowTheRidge(damping=0.0, iterations=3), ridge(0.0)),
         (FollowTheRidge(damping=0.3, iterations=3), ridge(0.3)),
         (Unrolled(4), unrolled(4)),
     ],
@@ -129,6 +144,31 @@ def test_follow_the_ridge_finds_local_minimax_points_and_no_others() -> None:
     assert ends(Simultaneous(), 3, 1, 4, 500) < 1e-8
 
 
+def test_damping_does_not_turn_follow_the_ridge_around() -> None:
+    """y²/4 + x y has no minimax point. A step along (H + δ)⁻¹ K Δ_G would converge to 0, because −δ < H < 0."""
+    assert ends(FollowTheRidge(damping=1.0), 0, 0.25, 1, 400) > 1e2
+
+
+def test_follow_the_ridge_makes_up_for_the_step_of_gs_optimizer() -> None:
+    first, second = quadratic(optimizer=Adam)
+    FollowTheRidge(damping=0.3, iterations=3)(first, second, None)
+    signs = np.sign(J @ W)  # Adam's first step
+    expected = W - RATES @ signs - np.concatenate([correction(0.3, -LR_Y * signs[Y]), np.zeros(2)])
+    assert torch.cat([first.theta, second.theta]).numpy() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "make", [Consensus, SymplecticAdjustment, CompetitiveGradientDescent, FollowTheRidge, partial(FollowTheRidge, 0.0)]
+)
+def test_gradients_that_are_exactly_zero_stay_zero(make: Callable[[], Update]) -> None:
+    (first, second), rule = quadratic(), make()
+    for player in (first, second):
+        player.theta.zero_()
+    for _ in range(3):
+        rule(first, second, None)
+    assert not torch.cat([first.theta, second.theta]).any()
+
+
 def test_unrolled_steps_are_those_of_adam() -> None:
     """The derivative through two steps of Adam is that of finite differences; D's moments do not change by looking."""
     first, second = quadratic(optimizer=Adam)
@@ -166,3 +206,20 @@ def test_least_squares_solves_each_replicas_equation() -> None:
     torch.testing.assert_close(x, torch.linalg.solve(a, b), rtol=1e-6, atol=1e-8)
     torch.testing.assert_close(least_squares(matrix, transposed, b, 20), torch.linalg.solve(a, b))  # it stays
     assert not least_squares(matrix, transposed, 0 * b, 3).any()
+
+
+@pytest.mark.parametrize("backpropagate", [False, True])
+def test_unrolled_steps_leave_ds_buffers_and_memory_as_they_are(backpropagate: bool) -> None:
+    """They are those after one loss of D, at the parameters that D really has."""
+    rng, adam = stream(0, "init"), partial(Adam, lr=0.1)
+    generator, discriminator = MLP(2, [3], 1, 0.5, rng), MLP(1, [3], 1, 0.5, rng, batch_norm=True)
+    batch = Batch(normal(6, 1, generator=rng), normal(6, 2, generator=rng))
+    gan = GAN(generator, discriminator, NonSaturating(), Unrolled(2, backpropagate), adam, adam, [LeCam(0.1)])
+    gan.configure_optimizers()
+    once = deepcopy(gan)
+    once.game.discriminator_loss(batch, *once.state.discriminator.memory)
+    gan.iteration(gan.state, batch)
+    expected = once.state.discriminator
+    torch.testing.assert_close(gan.state.discriminator.buffers, expected.buffers)
+    torch.testing.assert_close(gan.state.discriminator.memory, expected.memory)
+    assert not torch.equal(gan.state.discriminator.theta, expected.theta)

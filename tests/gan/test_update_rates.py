@@ -82,9 +82,9 @@ def unrolled(k: int, backpropagate: bool, j: Matrix, h: float) -> Matrix:
 
 
 def ridge(damping: float, j: Matrix, h: float) -> Matrix:
-    """G moves by Δ = −h v_G, and D by −h v_D − (H + δ)⁻¹ K Δ."""
+    """G moves by Δ = −h v_G, and D by −h v_D − H K Δ / (H² + δ)."""
     change = -h * j[1]
-    return EYE + np.array([-h * j[0] - j[0, 1] / (j[0, 0] + damping) * change, change])
+    return EYE + np.array([-h * j[0] - j[0, 0] * j[0, 1] / (j[0, 0] ** 2 + damping) * change, change])
 
 
 RULES: dict[str, tuple[Callable[[], Update], Callable[[Matrix, float], Matrix], int]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, NamedTuple
 
 import torch
@@ -141,6 +142,17 @@ class Player:
             yield
         finally:
             self.use(own)
+
+    @contextmanager
+    def looking_ahead(self) -> Iterator[None]:
+        """After a with block, give the network's buffers and the memory of the loss their values from before it."""
+        before = [tensor.clone() for tensor in self._remembered()]
+        yield
+        for tensor, value in zip(self._remembered(), before, strict=True):  # a network may replace its buffers
+            tensor.copy_(value)
+
+    def _remembered(self) -> list[Tensor]:
+        return [*self.module.buffers(), *chain.from_iterable(self.memory)]
 
     def use(self, parameters: list[Tensor]) -> None:
         """Replace the parameters of the network by other tensors."""

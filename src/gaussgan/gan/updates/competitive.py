@@ -65,12 +65,13 @@ class CompetitiveGradientDescent:
 class FollowTheRidge:
     """Follow-the-ridge: simultaneous steps, after which D also moves so that its gradient stays as it is as G moves.
 
-        D ← g_D,   G ← g_G,   θ_D ← θ_D − (H + δ I)⁻¹ K Δ_G,   H = ∂v_D/∂θ_D,   K = ∂v_D/∂θ_G,   v_D = 2 g_D
+        D ← g_D,   G ← g_G,   θ_D ← θ_D − (H² + δ I)⁻¹ H K Δ_G,   H = ∂v_D/∂θ_D,   K = ∂v_D/∂θ_G,   v_D = 2 g_D
 
-    Δ_G is the step that G's optimizer has made. With it, G's step leaves D on the ridge v_D = 0, on which D is best.
-    The only fixed points that attract it are local minimax points. Wang, Zhang, Ba 2020, arXiv 1910.07512, algorithm 1;
-    any optimizer takes the place of its gradient steps. The equation is solved by `least_squares`, so H need not be
-    definite.
+    Δ_G is the step that G's optimizer has made. For δ = 0 the last step is −H⁻¹ K Δ_G. So G's step leaves D on the
+    ridge v_D = 0, on which D is best, and only local minimax points attract gradient steps. Wang, Zhang, Ba 2020, arXiv
+    1910.07512, algorithm 1; any optimizer takes the place of its gradient steps. The damping δ is that of the authors'
+    code, gd-zhang/Follow-the-Ridge, which can change it during a run. It makes the last step shorter, but does not turn
+    it around, whatever the signs of the eigenvalues of H. The equation is solved by `least_squares`.
 
     Args:
         damping: the number δ.
@@ -97,8 +98,8 @@ class FollowTheRidge:
         change = field.times(0, 1, generator.theta - before_g)
 
         def hessian(x: Tensor) -> Tensor:
-            return field.transposed(0, 0, x) + self.damping * x
+            return field.transposed(0, 0, x)
 
         discriminator.apply(field.values[0] / discriminator.scale)
-        discriminator.move(-least_squares(hessian, hessian, change, self.iterations))
+        discriminator.move(-least_squares(hessian, hessian, change, self.iterations, self.damping))
         return field.losses

@@ -68,17 +68,21 @@ class Field:
         return player.concatenate(parts)
 
 
-def least_squares(matrix: Linear, transposed: Linear, right: Tensor, iterations: int) -> Tensor:
-    """Return the x that minimises ‖A x − b‖², by a fixed number of conjugate gradient steps from 0 on Aᵀ A x = Aᵀ b.
+def least_squares(
+    matrix: Linear, transposed: Linear, right: Tensor, iterations: int, damping: float | Tensor = 0.0
+) -> Tensor:
+    """Return the x that minimises ‖A x − b‖² + δ ‖x‖², by a fixed number of conjugate gradient steps from 0.
 
-    Without rounding, n steps give the minimum if Aᵀ A has n different eigenvalues. Vectors are [n], or for replicas
-    [R, n], and each replica has its own matrix. Hestenes and Stiefel 1952, section 10.
+    The steps are those for (Aᵀ A + δ I) x = Aᵀ b. Without rounding, n steps give the minimum if Aᵀ A has n different
+    eigenvalues. Vectors are [n], or for replicas [R, n], and each replica has its own matrix. Hestenes and Stiefel
+    1952, section 10.
 
     Args:
         matrix: x ↦ A x.
         transposed: y ↦ Aᵀ y.
         right: b.
         iterations: the number of steps.
+        damping: the number δ, at least 0; for replicas a number, or [R, 1].
     """
     tiny = torch.finfo(right.dtype).tiny
     x, residual = torch.zeros_like(right), right
@@ -86,9 +90,9 @@ def least_squares(matrix: Linear, transposed: Linear, right: Tensor, iterations:
     direction, square = descent, dot(descent, descent)
     for _ in range(iterations):
         image = matrix(direction)
-        length = square / dot(image, image).clamp(min=tiny)
+        length = square / (dot(image, image) + damping * dot(direction, direction)).clamp(min=tiny)
         x, residual = x + length * direction, residual - length * image
-        descent = transposed(residual)
+        descent = transposed(residual) - damping * x
         before, square = square, dot(descent, descent)
         direction = descent + square / before.clamp(min=tiny) * direction
     return x

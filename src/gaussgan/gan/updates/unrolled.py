@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 from torch import Tensor
@@ -15,8 +16,9 @@ class Unrolled:
 
         D ← g_D,   G ← ∇ L_G(θ_D^k, θ_G),   θ_D^{i+1} = θ_D^i after a step of D's optimizer along g_D(θ_D^i, θ_G)
 
-    The gradient ∇ is with respect to θ_G, also through the k steps. D itself makes only the first of them. Metz et al.
-    2017, arXiv 1611.02163, equations 7 to 9. The steps are those of D's own optimizer, from its state of moments: plain
+    The gradient ∇ is with respect to θ_G, also through the k steps. D itself makes only the first of them. Its buffers,
+    such as batch norm's means, and the memory of its penalties change only by its loss at θ_D^0. Metz et al. 2017,
+    arXiv 1611.02163, equations 7 to 9. The steps are those of D's own optimizer, from its state of moments: plain
     gradient steps with SGD, as in the paper's equations, and Adam's with Adam.
 
     Args:
@@ -39,13 +41,14 @@ class Unrolled:
         theta, state = discriminator.theta, discriminator.state.optimizer
         loss_d, gradient_d = discriminator.value_and_grad(batch, create_graph=self.second_order)
         gradient: Tensor = gradient_d
-        for i in range(self.steps):
-            if i > 0:
-                with discriminator.at(theta):
-                    _, gradient = discriminator.value_and_grad(batch, create_graph=self.second_order)
-            theta, state = discriminator.after_step(theta, state, gradient)
-        with discriminator.at(theta):
-            loss_g, gradient_g = generator.value_and_grad(batch)
+        with discriminator.looking_ahead() if self.steps else nullcontext():
+            for i in range(self.steps):
+                if i > 0:
+                    with discriminator.at(theta):
+                        _, gradient = discriminator.value_and_grad(batch, create_graph=self.second_order)
+                theta, state = discriminator.after_step(theta, state, gradient)
+            with discriminator.at(theta):
+                loss_g, gradient_g = generator.value_and_grad(batch)
         discriminator.apply(gradient_d)
         generator.apply(gradient_g)
         return [loss_d], [loss_g]
