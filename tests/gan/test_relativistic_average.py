@@ -9,7 +9,7 @@ from torch.autograd.functional import hessian, jacobian
 from gaussgan.gan.objectives import Objective
 from gaussgan.gan.relativistic_average import RelativisticAverage, RelativisticAverageLeastSquares
 
-BOTH = pytest.mark.parametrize("objective", [RelativisticAverage(), RelativisticAverageLeastSquares()], ids=repr)
+BOTH = pytest.mark.parametrize("objective", [RelativisticAverage(), RelativisticAverageLeastSquares()]
 P = torch.tensor([4, 3, 2, 1])  # how often each of four points is in the batch of real examples
 Q = torch.tensor([1, 2, 3, 4])
 
@@ -67,7 +67,7 @@ def test_the_optimal_discriminator_of_least_squares() -> None:
 
 
 @pytest.mark.parametrize(
-    "objective, slope", [(RelativisticAverage(), 2.0), (RelativisticAverageLeastSquares(), 1.0)], ids=repr
+    "objective, slope", [(RelativisticAverage(), 2.0), (RelativisticAverageLeastSquares(), 1.0)]
 )
 def test_near_the_truth_the_optimal_discriminator_is_a_multiple_of_log_p_over_q(
     objective: Objective, slope: float
