@@ -9,7 +9,7 @@ from torch.autograd.functional import hessian, jacobian
 from gaussgan.gan.objectives import Objective
 from gaussgan.gan.relativistic_average import RelativisticAverage, RelativisticAverageLeastSquares
 
-BOTH = pytest.mark.parametrize("objective", [RelativisticAverage(), RelativisticAverageLeastSquares()]
+BOTH = pytest.mark.parametrize("objective", [RelativisticAverage(), RelativisticAverageLeastSquares()])
 P = torch.tensor([4, 3, 2, 1])  # how often each of four points is in the batch of real examples
 Q = torch.tensor([1, 2, 3, 4])
 
@@ -66,9 +66,7 @@ def test_the_optimal_discriminator_of_least_squares() -> None:
     torch.testing.assert_close(found - found.mean(), (expected - expected.mean()).double(), rtol=0, atol=1e-7)
 
 
-@pytest.mark.parametrize(
-    "objective, slope", [(RelativisticAverage(), 2.0), (RelativisticAverageLeastSquares(), 1.0)]
-)
+@pytest.mark.parametrize("objective, slope", [(RelativisticAverage(), 2.0), (RelativisticAverageLeastSquares(), 1.0)])
 def test_near_the_truth_the_optimal_discriminator_is_a_multiple_of_log_p_over_q(
     objective: Objective, slope: float
 ) -> None:
