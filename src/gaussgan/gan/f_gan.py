@@ -35,12 +35,12 @@ class FGAN:
         L_D = −½ [g(V(x)) − f*(g(V(y)))],   L_G = −f*(g(V(y)))
 
     The functions g and f* belong to the divergence; see `FDivergence`. If g(V) = f'(p/q), then V is optimal, and
-    −2 E L_D is the divergence D_f(p ‖ q). Nowozin et al. 2016, equations 4 to 6.
+    −2 E L_D is the divergence D_f(p ‖ q).
 
     Args:
         divergence: the f-divergence.
         alternative: true for the paper's other loss of the generator, L_G = −g(V(y)), which keeps its gradient when the
-            discriminator wins (section 3.2).
+            discriminator wins.
     """
 
     def __init__(self, divergence: FDivergence, alternative: bool = False) -> None:

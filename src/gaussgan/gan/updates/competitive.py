@@ -18,7 +18,7 @@ class CompetitiveGradientDescent:
 
         Δ_D = −η_D (v_D + K_DG Δ_G),   Δ_G = −η_G (v_G + K_GD Δ_D),   v = (2 g_D, g_G),   K_ij = ∂v_i/∂θ_j
 
-    Schäfer and Anandkumar 2019, arXiv 1905.12103, equation 4, also for games that are not zero-sum. The rates η are
+    Schäfer and Anandkumar 2019, arXiv 1905.12103, also for games that are not zero-sum. The rates η are
     those of the literature: η_D is half of D's learning rate, because v_D is twice D's gradient. With u = Δ / √η both
     equations are (I + √η K √η) u = −√η v. They are solved by `least_squares`. In a zero-sum game with η_D = η_G this is
     the method of conjugate gradients on the paper's equations.

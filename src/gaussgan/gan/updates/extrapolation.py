@@ -15,8 +15,8 @@ from gaussgan.gan.updates.protocol import Losses
 class Extragradient:
     """Extragradient: make a simultaneous step, compute new gradients, undo the step, and step along the new gradients.
 
-    Korpelevich 1976; for GANs Gidel et al. 2019, arXiv 1802.10551, algorithms 3 and 4. With Adam this is their
-    Extra-Adam: both steps update Adam's moments. A call returns the losses before and after the first step.
+    Korpelevich 1976; for GANs Gidel et al. 2019, arXiv 1802.10551. With Adam this is their Extra-Adam: both steps
+    update Adam's moments. A call returns the losses before and after the first step.
 
     Args:
         batches: 2 for new examples in the second step, as in the paper; 1 to use the same batch again, so that an
@@ -49,7 +49,7 @@ class PastExtragradient:
 
     So an iteration computes one gradient for each player. The past gradients are 0 in the first iteration, and with
     plain gradient steps that iteration is a simultaneous step. Popov 1980; for GANs extrapolation from the past, Gidel
-    et al. 2019, arXiv 1802.10551, section 3.3. With Adam, both steps update Adam's moments, as in `Extragradient`.
+    et al. 2019, arXiv 1802.10551. With Adam, both steps update Adam's moments, as in `Extragradient`.
     """
 
     batches = 1

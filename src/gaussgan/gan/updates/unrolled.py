@@ -18,7 +18,7 @@ class Unrolled:
 
     The gradient ∇ is with respect to θ_G, also through the k steps. D itself makes only the first of them. Its buffers,
     such as batch norm's means, and the memory of its penalties change only by its loss at θ_D^0. Metz et al. 2017,
-    arXiv 1611.02163, equations 7 to 9. The steps are those of D's own optimizer, from its state of moments: plain
+    arXiv 1611.02163. The steps are those of D's own optimizer, from its state of moments: plain
     gradient steps with SGD, as in the paper's equations, and Adam's with Adam.
 
     Args:
