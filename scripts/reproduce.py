@@ -20,8 +20,9 @@ def main() -> None:
     parser.add_argument("--only", metavar="NAME", nargs="+", help="compute only the rows with these names")
     parser.add_argument("--seeds", metavar="N", type=int, help="compute at most N seeds of each row")
     parser.add_argument("--out", metavar="DIR", type=Path, default=DOCS, help="where the page is (default: docs)")
-    parser.add_argument("--list", action="store_true", help="list the rows, and compute nothing")
-    parser.add_argument(
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--list", action="store_true", help="list the rows, and compute nothing")
+    instead.add_argument(
         "--quick",
         action="store_true",
         help="compute the short rows again and fail if a verdict is not that of docs/reproductions.json; write nothing",
@@ -29,6 +30,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.seeds is not None and arguments.seeds < 1:
         parser.error(f"--seeds must be at least 1 (got {arguments.seeds})")
+    if arguments.seeds is not None and (arguments.list or arguments.quick):
+        parser.error("--seeds cannot be given with --list, which computes nothing, or --quick, which takes all seeds")
 
     import torch
 
@@ -41,6 +44,8 @@ def main() -> None:
     if arguments.list:
         print(listing(rows, page.results()))
     elif arguments.quick:
+        if arguments.only and (slow := [row.name for row in rows if not row.quick]):
+            raise ConfigError(f"--quick: {', '.join(slow)} takes longer; leave out --quick, or this row")
         with tempfile.TemporaryDirectory() as directory:
             lines = changed([row for row in rows if row.quick], page.results(), Path(directory))
         sys.exit("\n".join(lines) or 0)

@@ -483,6 +483,8 @@ def test_of_some_measures_more_is_better(write_run: Write, report: Callable[...,
     assert report(by="val/modes_ema").sentences[0].startswith(f"optimizer_d.lr={RATES[0]} is best")
     with pytest.raises(ConfigError, match=re.escape("--by val/recall: no run has this measure (known measures: ")):
         report(by="val/recall")
+    with pytest.raises(ConfigError, match="--by status: no run has this measure"):
+        report(by="status")
 
 
 def test_the_sentence_counts_infinite_values_that_are_not_divergence(write_run: Write, tmp_path: Path) -> None:

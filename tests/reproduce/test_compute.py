@@ -233,6 +233,10 @@ def test_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert read_results(tmp_path / "page" / RESULTS).keys() == {"bilinear_alternating_0.1"}
     assert script("--only", "bilinear_alternating_0.1", "--quick") == 0
     assert "bilinear_alternating_0.1: " in script("--only", "bilinear_alternating_0.1", "--quick", "--out", "none")  # type: ignore[operator]
+    slow = next(row.name for row in ROWS if not row.quick)
+    assert script("--only", slow, "--quick") == f"--quick: {slow} takes longer; leave out --quick, or this row"
+    for ignored in (["--quick", "--list"], ["--quick", "--seeds", "3"], ["--list", "--seeds", "3"]):
+        assert script(*ignored) == 2
     signal.signal(signal.SIGTERM, before)
 
 

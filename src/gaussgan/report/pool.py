@@ -35,7 +35,7 @@ def add_scores(frame: pd.DataFrame, by: str | None = None) -> tuple[str | None, 
     Raises:
         ConfigError: when no run has the measure `by`.
     """
-    if by is not None and not (by in frame and frame[by].notna().any()):
+    if by is not None and not (by in frame and frame[by].dtype.kind in "fiu" and frame[by].notna().any()):
         known = [key for key in frame if frame[key].dtype.kind == "f" and "/" in key and frame[key].notna().any()]
         raise ConfigError(f"--by {by}: no run has this measure (known measures: {', '.join(known) or 'none'})")
     done = frame["status"].isin(FINISHED)
