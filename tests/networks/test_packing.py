@@ -140,7 +140,12 @@ def test_shards_have_whole_packs(packing: int, processes: int) -> None:
         (["data.num_examples=14"], r"num_examples / batches_per_iteration / discriminator.packing = 7 \(got 8\)"),
         (["discriminator.in_features=2"], "discriminator.in_features must be 4, the data's dimension × discr"),
         (["data.validation_samples=1"], r"validation_samples must be at least discriminator.packing = 2 \(got 1\)"),
-        (["discriminator.packing=0"], r"discriminator.packing must be a whole number of at least 1 \(got 0\)"),
+        (["discriminator.packing=0"], r"discriminator.packing must be a whole number from 1 to 1,000 \(got 0\)"),
+        (["discriminator.packing=1001"], r"discriminator.packing must be a whole number from 1 to 1,000"),
+        (
+            ["discriminator=mlp", "+discriminator.batch_norm=true", "data.num_examples=38", "data.batch_size=3"],
+            "give every batch, also the last of an epoch, at least two packs for batch norm",
+        ),
     ],
 )
 def test_packs_that_are_not_whole_are_refused(compose: Compose, overrides: list[str], message: str) -> None:

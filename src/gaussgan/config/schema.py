@@ -229,7 +229,8 @@ OPTIONAL: dict[str, Rule] = {  # rules for keys that may be missing
     **prefixed("schedule", dict.fromkeys(("power_d", "power_g"), number(0))),
     "latents.window": whole(2),
     **prefixed("player_d player_g", {"clip_gradient": or_null(POSITIVE), "clip_weights": or_null(POSITIVE)}),
-    **dict.fromkeys(("data.size", "discriminator.packing"), whole(1)),
+    "data.size": whole(1),
+    "discriminator.packing": ("a whole number from 1 to 1,000", lambda v: type(v) is int and 1 <= v <= 1000),
     **prefixed(
         "generator discriminator",
         {

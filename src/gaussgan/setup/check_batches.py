@@ -25,13 +25,15 @@ def check_batches(gan: GAN, data: DataModule, processes: int) -> None:
         ConfigError: for the first mistake.
     """
     fewest = data.fewest_rows(1)
-    if any(isinstance(module, nn.BatchNorm1d) for module in gan.modules()):
-        _check_processes(processes, "batch norm: batch norm needs")
-        if fewest < 2:
-            raise _too_few("at least two examples for batch norm", data, fewest)
+    smallest = fewest // data.packing
+    packs = "packs" if data.packing > 1 else "examples"
+    for network, inputs, what in ((gan.generator, fewest, "examples"), (gan.discriminator, smallest, packs)):
+        if any(isinstance(module, nn.BatchNorm1d) for module in network.modules()):
+            _check_processes(processes, "batch norm: batch norm needs")
+            if inputs < 2:
+                raise _too_few(f"at least two {what} for batch norm", data, fewest)
     if getattr(gan.update, "one_process", False):
         _check_processes(processes, f"the update rule {type(gan.update).__name__}: its gradients need")
-    smallest = fewest // data.packing
     with torch.enable_grad():
         for name, values in _terms(gan):
             try:
