@@ -66,6 +66,7 @@ def check_all(cfg: DictConfig) -> None:
         ("+player_d._target_=foo", f"{UNKNOWN} player_d._target_"),
         # inside components
         ("+data.foo=1", "data.foo: DataModule has no argument foo"),
+        ("+data.latents=1", "data.latents: DataModule has no argument latents"),  # latents=NAME chooses them
         ("+generator._foo_=1", "generator._foo_: Linear has no argument _foo_"),
         ("penalty=r1 +penalty.r1.foo=1", "penalty.r1.foo: R1 has no argument foo"),
         ("+callbacks.pictures.foo=1", "callbacks.pictures.foo: Pictures has no argument foo"),

@@ -1,11 +1,13 @@
 """Latents that are balanced: exact moments, the same rows for replicas, and refusals."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from omegaconf import DictConfig
+from torch import Tensor, nn
 
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
@@ -49,6 +51,34 @@ def test_a_run_draws_them_for_itself_and_for_replicas(compose: Compose) -> None:
         assert torch.equal(ours.real, normals.real)  # the other columns are those of independent latents
         assert torch.equal(ours.latent, Balanced(8)(normals.latent))
         assert not torch.equal(drawn.latent[0], drawn.latent[1])
+
+
+class OfANetwork(nn.Module):
+    """Latents from a network, which have a gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, draws: Tensor) -> Tensor:
+        return self.scale * draws
+
+
+def test_a_network_may_make_them(compose: Compose) -> None:
+    cfg = compose("+latents._target_=test_latents.OfANetwork", "data.num_examples=20", "compile=off")
+    _, data, _ = assemble(cfg)
+    _, plain, _ = assemble(compose("data.num_examples=20", "compile=off"))
+    assert torch.equal(data.draw(0).latent, 2 * plain.draw(0).latent)
+    assert not data.draw(0).latent.requires_grad
+
+
+def test_a_file_is_compiled_with_windows_larger_than_a_batch(compose: Compose, tmp_path: Path) -> None:
+    np.save(path := tmp_path / "rows.npy", normal(80, 2, generator=stream(0, "rows")).numpy())
+    assemble(
+        compose(
+            "data=file", f"data.path={path}", "latents=balanced", "latents.window=32", "data.batch_size=2", "compile=on"
+        )
+    )
 
 
 @pytest.mark.parametrize(

@@ -168,9 +168,12 @@ class DataModule(LightningDataModule):
         return max(1, CHUNK // self.batch_size) if isinstance(self.distribution, Examples) else None
 
     def example_batches(self) -> list[Batch]:
-        """Return batches of one run, the one with the first seed: one for each number of examples in an iteration."""
+        """Return batches of one run, the one with the first seed: one for each number of examples in an iteration.
+
+        Their latents are the draws themselves, because `latents` may need more rows than a batch has.
+        """
         noise = self._sampler.instance_noise
-        alone = replace(self._sampler, seeds=self.seeds[:1], instance_noise=noise and noise[:1])
+        alone = replace(self._sampler, seeds=self.seeds[:1], instance_noise=noise and noise[:1], latents=None)
         epoch = alone.draw(0, slice(max(self.sizes))).map(lambda tensor: tensor[0])
         return [epoch.map(itemgetter(slice(n))) for n in sorted(self.sizes)]
 

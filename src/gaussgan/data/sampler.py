@@ -88,7 +88,8 @@ class Sampler:
             source[i].take(order, 0, out=shuffled[i], mode="clip")
             latents[i].normal_(generator=rng)
             if self.latents is not None:
-                latents[i].copy_(self.latents(latents[i]))
+                with torch.no_grad():  # a thread has its own grad mode, and latents may come from a network
+                    latents[i].copy_(self.latents(latents[i]))
             if mix is not None:
                 mix[i].uniform_(generator=stream(self.seeds[i], f"mix{chunk}", epoch, rng))
             if augment is not None:

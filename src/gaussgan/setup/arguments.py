@@ -21,7 +21,7 @@ LABELS = ("label", "labels", "target", "targets", "classes", "num_classes", "y")
 RESERVED = ("_target_", "_args_", "_partial_", "_recursive_", "_convert_")  # Hydra reads these itself
 OF_THE_RUN = ("discriminator.packing",)  # keys beside the arguments of a class that the run reads itself
 SUPPLIED = {  # component → the arguments that the run supplies; the configuration cannot give them
-    "data": {"augment", "mix", "perturbation", "packing", "threads"},
+    "data": {"augment", "latents", "mix", "perturbation", "packing", "threads"},
     "generator": {"rng"},
     "discriminator": {"rng"},
     "optimizer_d": {"params"},
