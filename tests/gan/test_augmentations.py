@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
+from gaussgan.config.errors import ConfigError
 from gaussgan.data.loader import Batch
 from gaussgan.gan.augmentations import Color, Cutout, Rotation, Scaling, Translation, augmented, draws_of
 from gaussgan.gan.game import Game
@@ -176,3 +177,34 @@ def test_other_draws_stay_what_they_are(compose: Compose) -> None:
         assert torch.equal(getattr(before, name), getattr(after, name))
     assert after.augment.min() >= 0
     assert after.augment.max() < 1
+
+
+@pytest.mark.parametrize("augmentation", [Translation((1, 16, 24), 1.0), Cutout((1, 16, 24), 1.0)])
+def test_draws_that_are_rounded_to_1_are_the_largest_ones(augmentation: Any) -> None:
+    """In bfloat16, draws above 0.998 are rounded to 1."""
+    x = 1 + example(3, 16 * 24).abs()
+    largest, rounded = (augmentation(x, torch.full((3, 2), u).double()) for u in (0.9999, 1.0))
+    assert torch.equal(rounded, largest)
+    assert (rounded != 0).any(-1).all()
+
+
+@pytest.mark.parametrize(
+    "target, arguments, line",
+    [
+        ("torch.nn.Identity", [], "augment.own: Identity.draws must be a whole number of at least 0 (got None)"),
+        (
+            "types.SimpleNamespace",
+            ["+augment.own.draws=1"],
+            "augment.own: SimpleNamespace.probability must be a number from 0 to 1 (got None)",
+        ),
+        (
+            "gaussgan.gan.augmentations.Cutout",
+            ["+augment.own.probability=1", "+augment.own.shape=[-1,-1,2]"],
+            "augment.own: needs images: data.shape=[C,H,W] with C·H·W = 2 (got [-1, -1, 2]) (ValueError)",
+        ),
+    ],
+)
+def test_what_is_no_augmentation_is_refused(compose: Compose, target: str, arguments: list[str], line: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        assemble(compose(f"+augment.own._target_={target}", *arguments))
+    assert str(error.value) == line

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,6 +103,8 @@ def test_what_it_refuses(compose: Callable[..., DictConfig], name: str) -> None:
         assert "\n" not in str(error.value)
 
 
-def test_impossible_widths() -> None:
-    with pytest.raises(ValueError, match=r"widths must be numbers above 0 \(got \[1, 0\]\)"):
-        GaussianMixture([1, 0])
+@pytest.mark.parametrize("widths", [[1, 0], [], [1, "2"], ["a"], [math.inf], [math.nan], None, 3, "12"])
+def test_impossible_widths(widths: Any) -> None:
+    with pytest.raises(ValueError, match=r"widths must be a list of numbers above 0 \(got ") as error:
+        GaussianMixture(widths)
+    assert str(error.value).endswith(f"(got {widths})")

@@ -181,21 +181,25 @@ def images(x: Tensor, shape: Sequence[int]) -> Tensor:
     Raises:
         ValueError: when `shape` is not [C, H, W] with C·H·W numbers.
     """
-    if not isinstance(shape, Sequence) or len(shape) != 3 or math.prod(shape) != x.shape[-1]:
+    fits = isinstance(shape, Sequence) and len(shape) == 3 and math.prod(shape) == x.shape[-1]
+    if not fits or min(shape) < 1:
         raise ValueError(f"needs images: data.shape=[C,H,W] with C·H·W = {x.shape[-1]} (got {shape})")
     return x.unflatten(-1, tuple(shape))
 
 
 def _moved(image: Tensor, u: Tensor) -> Tensor:
-    """Move images [..., W] by a whole number from U{−s, …, s} along the last dimension, with s = W // 8."""
+    """Move images [..., W] by a whole number from U{−s, …, s} along the last dimension, with s = W // 8.
+
+    In bfloat16, draws just below 1 are rounded to 1.
+    """
     width, most = image.shape[-1], image.shape[-1] // 8
-    wide, chosen = pad(image, (most, most)), (u * (2 * most + 1)).floor()
+    wide, chosen = pad(image, (most, most)), (u * (2 * most + 1)).floor().clamp(max=2 * most)
     return sum(((chosen == i) * wide[..., i : i + width] for i in range(2 * most + 1)), torch.zeros_like(image))
 
 
 def _inside(side: int, u: Tensor, like: Tensor) -> Tensor:
     """Return which of `side` pixels are in a piece of half the length that lies at random, [..., side]."""
     length = side // 2
-    begin = (u * (side + 1 - length % 2)).floor() - length // 2
+    begin = (u * (side + 1 - length % 2)).floor().clamp(max=side - length % 2) - length // 2
     place = torch.arange(side, dtype=like.dtype, device=like.device)
     return (place >= begin) & (place < begin + length)

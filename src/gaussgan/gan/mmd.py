@@ -7,6 +7,7 @@ makes any distance large by its scale.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -64,16 +65,20 @@ class GaussianMixture:
     """The kernel k(d) = Σ_σ exp(−d² / (2 σ²)), a sum over several widths σ. The default widths are those of MMD GAN.
 
     Raises:
-        ValueError: when a width is not above 0.
+        ValueError: when `widths` is not a list of finite numbers above 0.
     """
 
     def __init__(self, widths: Sequence[float] = (1, 2, 4, 8, 16)) -> None:
-        if not widths or not all(width > 0 for width in widths):
-            raise ValueError(f"widths must be numbers above 0 (got {[*widths]})")
+        if not isinstance(widths, Sequence) or not widths or not all(map(_is_width, widths)):
+            raise ValueError(f"widths must be a list of numbers above 0 (got {widths})")
         self.widths = [float(width) for width in widths]
 
     def __call__(self, difference: Tensor) -> Tensor:
         return torch.stack([(difference.square() / (-2 * width**2)).exp() for width in self.widths]).sum(0)
+
+
+def _is_width(value: object) -> bool:
+    return isinstance(value, int | float) and 0 < value < math.inf
 
 
 class Distance:

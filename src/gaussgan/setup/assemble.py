@@ -26,14 +26,13 @@ from gaussgan.config.per_replica import of_replica, seeds, varying
 from gaussgan.data.datamodule import DataModule
 from gaussgan.data.examples import Examples
 from gaussgan.data.source import data_error
-from gaussgan.gan.augmentations import draws_of
 from gaussgan.gan.module import GAN
 from gaussgan.gan.penalties import perturb
 from gaussgan.loggers.make import make_loggers
 from gaussgan.networks.build import build_networks
 from gaussgan.runs.directory import is_first_process
 from gaussgan.setup.arguments import check_arguments
-from gaussgan.setup.check_augmentations import check_augmentations
+from gaussgan.setup.check_augmentations import check_augmentations, draws_needed
 from gaussgan.setup.check_distribution import check_distribution
 from gaussgan.setup.check_game import (
     check_latents,
@@ -106,7 +105,7 @@ def _assemble(cfg: DictConfig, given: dict[str, Any]) -> _Assembled:
         columns = {
             "mix": bool(terms),
             "perturbation": perturb(penalties),
-            "augment": draws_of([*augmentations.values()]),
+            "augment": draws_needed(augmentations),
         }
         data = _make_data(cfg, config, **columns)
         if not isinstance(data.distribution, Examples):
