@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from gaussgan import load_run
 from gaussgan.callbacks import Pictures
 from gaussgan.callbacks.drawing import Picture, Snapshot, spectrum
+from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
 from gaussgan.data.loader import Batch
 from gaussgan.evaluation.chunked import evaluator_of
@@ -218,3 +219,8 @@ def test_generated_examples_are_not_used_after_the_generator_moves(compose: Comp
     torch.testing.assert_close(
         loss, gan.game.objective.generator_loss(None, gan.discriminator(gan.generator(batch.latent)))
     )
+
+
+def test_a_schedule_starts_at_no_number_that_a_run_flushes_to_0(compose: Compose) -> None:
+    with pytest.raises(ConfigError, match="schedule.start must be a finite number of at least 1e-09"):
+        check(compose("schedule=inverse", "schedule.start=1e-320"))

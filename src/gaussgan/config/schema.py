@@ -225,7 +225,7 @@ OPTIONAL: dict[str, Rule] = {  # rules for keys that may be missing
     "penalty.weight": number(0),
     "objective.alternative": BOOLEAN,
     "schedule.end": FRACTION,
-    "schedule.start": POSITIVE,
+    "schedule.start": number(1e-9),  # during a run, numbers below 1e-308 are 0
     **prefixed("schedule", dict.fromkeys(("power_d", "power_g"), number(0))),
     "latents.window": whole(2),
     **prefixed("player_d player_g", {"clip_gradient": or_null(POSITIVE), "clip_weights": or_null(POSITIVE)}),
