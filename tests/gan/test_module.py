@@ -222,5 +222,5 @@ def test_generated_examples_are_not_used_after_the_generator_moves(compose: Comp
 
 
 def test_a_schedule_starts_at_no_number_that_a_run_flushes_to_0(compose: Compose) -> None:
-    with pytest.raises(ConfigError, match="schedule.start must be a finite number of at least 1e-09"):
+    with pytest.raises(ConfigError, match=r"schedule\.start must be a finite number of at least 1e-09"):
         check(compose("schedule=inverse", "schedule.start=1e-320"))
