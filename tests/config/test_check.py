@@ -63,7 +63,7 @@ def test_a_mistake_is_found_before_torch_is_imported(tmp_path: Path, arguments: 
 
 
 UNKNOWN = "unknown key"
-OPTIMIZERS = "one of adam, rmsprop, sgd"
+OPTIMIZERS = "one of adam, optimistic_adam, rmsprop, sgd"
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ OPTIMIZERS = "one of adam, rmsprop, sgd"
             "optimizer=sgd",
             f"as optimizer@optimizer_d=NAME or optimizer@optimizer_g=NAME, {OPTIMIZERS} (got optimizer",
         ),
-        ("optimizer@optimizer_d=foo", "optimizer@optimizer_d must be one of adam, rmsprop, sgd (got foo)"),
+        ("optimizer@optimizer_d=foo", "optimizer@optimizer_d must be one of adam, optimistic_adam, rmsprop, sgd (got foo)"),
         ("generator=foo", "generator must be one of conv, linear, location, mlp (got foo)"),
         ("generatr=mlp", f"{UNKNOWN} generatr; did you mean generator?"),
         ("data=3", "data must be one of affine_gaussian, .* (got 3)"),

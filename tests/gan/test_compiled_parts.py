@@ -19,7 +19,7 @@ from gaussgan.gan.compiled import CompiledIterations
 from gaussgan.gan.eager import EagerIterations
 from gaussgan.gan.module import GAN
 from gaussgan.gan.optimizers import VectorOptimizer
-from gaussgan.gan.penalties import input_gradient
+from gaussgan.gan.penalties import Seen, input_gradient
 from gaussgan.gan.state import State
 from gaussgan.gan.updates import Alternating
 from gaussgan.networks.layers import draw_parameters
@@ -227,17 +227,17 @@ class Weighted:
     def __init__(self) -> None:
         self.weights = torch.tensor([1.0, 0.5])
 
-    def __call__(self, discriminator: Any, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
-        return (input_gradient(discriminator, real).square() * self.weights).sum(-1, keepdim=True)
+    def __call__(self, discriminator: Any, seen: Seen) -> Tensor:
+        return (input_gradient(discriminator, seen.real).square() * self.weights).sum(-1, keepdim=True)
 
 
 class Growing:
     def __init__(self) -> None:
         self.weight = 1.0
 
-    def __call__(self, discriminator: Any, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
+    def __call__(self, discriminator: Any, seen: Seen) -> Tensor:
         self.weight *= 1.1
-        return self.weight * input_gradient(discriminator, real).square().sum(-1, keepdim=True)
+        return self.weight * input_gradient(discriminator, seen.real).square().sum(-1, keepdim=True)
 
 
 class Signs(VectorOptimizer):
