@@ -28,7 +28,13 @@ def main() -> None:
         " seeds, and DIR/efficiency_map.png, random Gaussians of several dimensions and condition numbers."
     )
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("docs"), help="default: docs")
-    parser.add_argument("--seeds", metavar="N", type=int, default=1000, help="on the textbook's data (default: 1000)")
+    parser.add_argument(
+        "--seeds",
+        metavar="N",
+        type=int,
+        default=1000,
+        help="on the textbook's data; 0: no first figure (default: 1000)",
+    )
     parser.add_argument("--first", metavar="SEED", type=int, default=10_000, help="the first seed (default: 10000)")
     parser.add_argument(
         "--cell", metavar="N", type=int, default=32, help="seeds for each random Gaussian (default: 32)"

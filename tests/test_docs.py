@@ -146,6 +146,7 @@ def test_a_csv_becomes_rows_and_a_report(
     assert "sliced w2, to report by" in capsys.readouterr().out
 
 
+@pytest.mark.extra  # it takes long
 def test_digits_become_pictures_and_a_report(
     compose: Callable[..., DictConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +179,7 @@ def last_job(sweep: str) -> list[str]:
     return [f"{word.partition('=')[0]}={value}" if value else word for word, value in zip(words, values, strict=True)]
 
 
+@pytest.mark.extra  # it takes long
 def test_the_comparisons_of_experiments_are_runs(compose: Callable[..., DictConfig]) -> None:
     lines = re.findall(r"^python scripts/(train\.py .*)$", EXPERIMENTS.replace("\\\n ", ""), re.MULTILINE)
     assert len(lines) > 6

@@ -298,6 +298,7 @@ def test_a_replica_must_be_there(compose: Compose) -> None:
             load_run(cfg.run_dir, replica=replica)
 
 
+@pytest.mark.extra  # it takes long
 def test_seeds_may_repeat_so_that_settings_share_them(compose: Compose, tmp_path: Path) -> None:
     cfg = compose(*SMALL, DOUBLE, "replicas=4", "optimizer_d.lr=[0.05,0.1,0.05,0.1]", "seed=[3,3,5,5]")
     check(cfg)

@@ -126,6 +126,7 @@ def test_the_losses_are_means_over_the_epochs_examples(compose: Compose) -> None
     assert events(cfg).Scalars("train/d_real")[0].value == pytest.approx(on_real.sigmoid().mean().item())
 
 
+@pytest.mark.extra  # it takes long
 def test_other_dimensions_and_networks(compose: Compose) -> None:
     for name, overrides in {
         "line": ["data.distribution.A=[[2.0]]", "data.distribution.b=[1]"],

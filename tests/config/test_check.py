@@ -102,7 +102,10 @@ OPTIMIZERS = "one of adam, optimistic_adam, rmsprop, sgd"
             "optimizer=sgd",
             f"as optimizer@optimizer_d=NAME or optimizer@optimizer_g=NAME, {OPTIMIZERS} (got optimizer",
         ),
-        ("optimizer@optimizer_d=foo", "optimizer@optimizer_d must be one of adam, optimistic_adam, rmsprop, sgd (got foo)"),
+        (
+            "optimizer@optimizer_d=foo",
+            "optimizer@optimizer_d must be one of adam, optimistic_adam, rmsprop, sgd (got foo)",
+        ),
         ("generator=foo", "generator must be one of conv, linear, location, mlp (got foo)"),
         ("generatr=mlp", f"{UNKNOWN} generatr; did you mean generator?"),
         ("data=3", "data must be one of affine_gaussian, .* (got 3)"),
@@ -367,6 +370,7 @@ def test_a_directory_that_cannot_be_written(complaint: Callable[[str], str], tmp
     assert message.startswith(f"hydra.run.dir: cannot write to {tmp_path / 'file'}")
 
 
+@pytest.mark.extra  # it takes long
 def test_a_sweep_goes_on_after_a_bad_job(tmp_path: Path) -> None:
     result = run_script(
         "-m",

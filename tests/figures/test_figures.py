@@ -25,7 +25,7 @@ from gaussgan.figures import (
     replicas_figure,
     spectrum_figure,
 )
-from gaussgan.figures.style import decades
+from gaussgan.figures.style import decades, level
 from gaussgan.rng import stream
 
 FIRST = Verdict(lambda x: x[..., :1], probability=True)
@@ -413,3 +413,13 @@ def test_efficiencies_have_intervals_and_diverged_cells_are_crosses() -> None:
     lines = efficiency.efficiency_map({"a": cells}).axes[0]
     assert [len(line.get_xdata()) for line in lines.lines[:2]] == [2, 0]
     assert len(lines.collections[-1].get_offsets()) == 2  # type: ignore[arg-type]
+
+
+def test_a_baseline_of_zero_has_no_line_on_a_logarithmic_axis() -> None:
+    """The label of such a line would be drawn infinitely far away."""
+    axes = Figure().add_subplot(yscale="log", ylim=(0.951, 0.953))
+    level(axes, 0.0, "baseline: 0")
+    assert not axes.lines
+    assert not axes.texts
+    level(axes, 0.952, "baseline: 0.952")
+    assert len(axes.lines) == len(axes.texts) == 1

@@ -73,6 +73,7 @@ def test_booleans_of_yaml_files_are_recorded_as_modes(compose: Compose, tmp_path
     assert modes(tmp_path / "run") == ("on", "on", "on")
 
 
+@pytest.mark.extra  # it takes long
 def test_a_program_has_every_size_of_batch_and_its_threads(
     compose: Compose, compiled: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,7 +96,12 @@ def crosshair(axes: Axes) -> None:
 
 
 def level(axes: Axes, y: float, name: str, below: bool = False) -> None:
-    """Draw a dashed line at y, and write `name` above or below the line's right end."""
+    """Draw a dashed line at y, and write `name` above or below the line's right end.
+
+    A logarithmic axis has no place for y ≤ 0. Then nothing is drawn.
+    """
+    if y <= 0 and axes.get_yscale() == "log":
+        return
     axes.axhline(y, color=MUTED, lw=1.1, ls="--", zorder=1)
     label(axes, name, (0.99, y), (0, -3 if below else 2), xycoords=("axes fraction", "data"))
 
