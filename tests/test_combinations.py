@@ -47,7 +47,13 @@ GROUPS = ("objective", "update", "penalty")
 PENALTIES = [*options("penalty"), "[r1,wgan_gp]"]
 
 
-@pytest.mark.parametrize("row", cyclic(options("objective"), options("update"), PENALTIES, times=2), ids="-".join)
+ROWS = cyclic(options("objective"), options("update"), PENALTIES, times=2)
+ONCE = len(ROWS) // 2  # the first rows have each piece once
+
+
+@pytest.mark.parametrize(
+    "row", [pytest.param(row, marks=[pytest.mark.extra] * (i >= ONCE)) for i, row in enumerate(ROWS)], ids="-".join
+)
 def test_three_steps_and_the_same_with_a_stop_between(compose: Compose, row: tuple[str, str, str]) -> None:
     recipe = [
         *(f"{group}={option}" for group, option in zip(GROUPS, row, strict=True)), "data.num_examples=16",
@@ -71,16 +77,22 @@ def test_all_combinations(compose: Compose, objective: str, update: str) -> None
     "overrides",
     [
         ["update.d_steps=3", "data.batch_size=2"],
-        ["optimizer@optimizer_d=sgd", "optimizer_d.momentum=-0.5", "optimizer@optimizer_g=rmsprop"],
+        pytest.param(
+            ["optimizer@optimizer_d=sgd", "optimizer_d.momentum=-0.5", "optimizer@optimizer_g=rmsprop"],
+            marks=pytest.mark.extra,
+        ),
         ["update=lookahead", "update.k=3", "update.inner.d_steps=2", "data.batch_size=4"],
-        ["update=extragradient", "update.batches=2", "data.batch_size=4", "optimizer@optimizer_d=optimistic_adam"],
+        pytest.param(
+            ["update=extragradient", "update.batches=2", "data.batch_size=4", "optimizer@optimizer_d=optimistic_adam"],
+            marks=pytest.mark.extra,
+        ),
         pytest.param(["schedule=cosine"], marks=pytest.mark.extra),
         ["latents=balanced", "generator=mlp", "update.d_steps=2", "data.batch_size=4"],
-        ["schedule=linear", "schedule.end=0.1"],
-        ["ema_half_life=5"],
+        pytest.param(["schedule=linear", "schedule.end=0.1"], marks=pytest.mark.extra),
+        pytest.param(["ema_half_life=5"], marks=pytest.mark.extra),
         ["player_d.clip_gradient=0.1", "player_g.clip_gradient=0.1", "player_d.clip_weights=0.03"],
-        ["discriminator.spectral_norm=true"],
-        ["data.instance_noise=0.5"],
+        pytest.param(["discriminator.spectral_norm=true"], marks=pytest.mark.extra),
+        pytest.param(["data.instance_noise=0.5"], marks=pytest.mark.extra),
         ["discriminator.packing=2", "augment=[rotation,scaling]"],
         ["generator=mlp", "generator.widths=[4]", "generator.batch_norm=true", "ema_half_life=5"],
         pytest.param(["discriminator=quadratic"], marks=pytest.mark.extra),
