@@ -145,6 +145,7 @@ def test_every_experiment_takes_two_steps(compose: Compose, experiment: str, tmp
         (["update=lookahead", "update.k=0"], "update.k must be a whole number of at least 1"),
         (["update=lookahead", "update.alpha=0"], r"update.alpha must be a number above 0 and at most 1 \(got 0\)"),
         (["update=lookahead", "update@update.inner=lookahead"], "inner must be another rule than Lookahead"),
+        (["update=lookahead", "update.inner=sga"], r"inner must be .* chosen as update@update.inner=NAME \(got sga\)"),
         (["update=extragradient", "update.batches=3"], "update.batches must be 1 or 2"),
         (
             ["data.batches_per_iteration=2"],

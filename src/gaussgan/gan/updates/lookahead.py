@@ -26,10 +26,13 @@ class Lookahead:
         alpha: the factor α.
 
     Raises:
-        ValueError: when the other rule is a Lookahead, when k is below 1, or when α is not above 0 and at most 1.
+        ValueError: when `inner` is no update rule or is a Lookahead, when k is below 1, or when α is not above 0 and at
+            most 1.
     """
 
     def __init__(self, inner: Update, k: int | Tensor = 5, alpha: float | Tensor = 0.5) -> None:
+        if not callable(inner):
+            raise ValueError(f"inner must be an update rule, chosen as update@update.inner=NAME (got {inner})")
         if isinstance(inner, Lookahead):
             raise ValueError("inner must be another rule than Lookahead")
         if torch.as_tensor(k).min() < 1:
