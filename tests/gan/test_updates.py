@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gaussgan.data.loader import Batch
 from gaussgan.evaluation.spectrum import update_jacobian
@@ -16,13 +16,8 @@ from gaussgan.gan.penalties import R1, R2, Penalty
 from gaussgan.gan.player import Player
 from gaussgan.gan.updates import Alternating, Consensus, Extragradient, Optimistic, Simultaneous, Update, start
 from gaussgan.networks import Linear, Location
+from gaussgan.reproduce.games import Point
 from gaussgan.rng import stream
-
-
-class Point(nn.Module):
-    def __init__(self, value: float) -> None:
-        super().__init__()
-        self.value = nn.Parameter(torch.tensor([value], dtype=torch.float64))
 
 
 def bilinear_game(step: float, momentum: float = 0.0, optimizer: type = SGD) -> tuple[Player, Player]:

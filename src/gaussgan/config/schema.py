@@ -206,6 +206,7 @@ OPTIONAL: dict[str, Rule] = {  # rules for keys that may be missing
     "data.holdout": ("a number above 0 and below 1", lambda v: is_number(v) and 0 < v < 1),
     "data.split_seed": whole(0),
     "data.shape": or_null(("[C, H, W], three whole numbers of at least 1", _is_shape)),
+    "data.size": whole(1),
     "data.channels": ("1 (grey) or 3 (colours)", lambda v: type(v) is int and v in (1, 3)),
     "data.validation_samples": ("a whole number from 1 to 10,000", lambda v: type(v) is int and 1 <= v <= 10_000),
     "data.distribution.seed": whole(0),
@@ -229,7 +230,6 @@ OPTIONAL: dict[str, Rule] = {  # rules for keys that may be missing
     **prefixed("schedule", dict.fromkeys(("power_d", "power_g"), number(0))),
     "latents.window": whole(2),
     **prefixed("player_d player_g", {"clip_gradient": or_null(POSITIVE), "clip_weights": or_null(POSITIVE)}),
-    "data.size": whole(1),
     "discriminator.packing": ("a whole number from 1 to 1,000", lambda v: type(v) is int and 1 <= v <= 1000),
     **prefixed(
         "generator discriminator",

@@ -135,8 +135,6 @@ class BlockLoader:
         rank, processes = self.shard
         if processes == 1:
             return batches
-        if self.packing == 1:
-            return [batch[..., rank::processes, :] for batch in batches]
         packs = (batch.unflatten(-2, (-1, self.packing)) for batch in batches)
         return [batch[..., rank::processes, :, :].flatten(-3, -2) for batch in packs]
 

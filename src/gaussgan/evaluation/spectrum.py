@@ -112,8 +112,7 @@ def linearised(gan: GAN) -> tuple[Player, Player]:
 def sgd_players(game: Game, step_d: Step, step_g: Step) -> tuple[Player, Player]:
     """Return copies of the two players of a game, the discriminator first, in float64 on the CPU. Both use SGD."""
     generator, discriminator = (deepcopy(each).double().cpu() for each in (game.generator, game.discriminator))
-    options = (game.second_order, game.packing, game.augmentations)
-    copied = Game(generator, discriminator, game.objective, game.penalties, *options)
+    copied = game.like(generator, discriminator, game.objective, game.penalties)
     sgd_d, sgd_g = (partial(SGD, lr=step.lr, momentum=step.momentum) for step in (step_d, step_g))
     return copied.players(sgd_d, sgd_g, limits_d=step_d.limits, limits_g=step_g.limits)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gaussgan.data.loader import Batch
-from gaussgan.gan.augmentations import Augmentation, augmented
+from gaussgan.gan.augmentations import Augmentation, augmented, draws_of
 from gaussgan.gan.objectives import Objective
 from gaussgan.gan.penalties import Penalty, Seen
 from gaussgan.gan.player import Loss, Player
@@ -49,6 +49,13 @@ class Game:
         self.packing, self.augmentations = packing, augmentations
         self.paired = getattr(objective, "paired", False)
         self.fake_cache = FakeCache()
+
+    def like(
+        self, generator: nn.Module, discriminator: nn.Module, objective: Objective, penalties: Sequence[Penalty]
+    ) -> Game:
+        """Return a game of other networks, in which the discriminator sees examples as in this game."""
+        options = (self.second_order, self.packing, self.augmentations)
+        return Game(generator, discriminator, objective, penalties, *options)
 
     def discriminator_loss(self, batch: Batch, *memory: Sequence[Tensor]) -> Loss:
         """Return the discriminator's loss. One forward pass computes the logits of real and of generated examples.
@@ -133,6 +140,12 @@ class Game:
         generator = Player(self.generator, self.generator_loss, optimizer_g, leading=leading, **(limits_g or {}))
         self.fake_cache = FakeCache(generator)
         return discriminator, generator
+
+
+def columns_of(penalties: Sequence[Penalty], augmentations: Sequence[Augmentation]) -> dict[str, int]:
+    """Return which optional columns of a `Batch` a game needs, as arguments of a `DataModule`."""
+    perturbs = any(getattr(penalty, "perturbs", False) for penalty in penalties)
+    return {"mix": bool(penalties), "perturbation": perturbs, "augment": draws_of(augmentations)}
 
 
 def draws_of_both(batch: Batch) -> tuple[Tensor | None, Tensor | None]:

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from gaussgan.gan.averaging import update_average
-from gaussgan.gan.optimizers import VectorOptimizer
+from gaussgan.gan.optimizers import with_explicit_state
 from gaussgan.gan.player import Player, unflatten
 from gaussgan.gan.state import PlayerState, State
 from gaussgan.gan.updates import Losses, Update
@@ -51,11 +51,9 @@ def using_state(player: Player, state: PlayerState) -> Iterator[None]:
     """Make a player compute with the tensors of `state` instead of the player's own, inside a with block.
 
     Raises:
-        TypeError: when the player's optimizer comes from torch.optim. The state of such an optimizer is not part of
-            `PlayerState`.
+        TypeError: when the player's optimizer comes from torch.optim; see `with_explicit_state`.
     """
-    if not isinstance(player.optimizer, VectorOptimizer):
-        raise TypeError(f"{type(player.optimizer).__name__} keeps its own state; use gaussgan.gan.optimizers instead")
+    with_explicit_state(player.optimizer)
     modules = dict(player.module.named_modules())
     own, buffers = (player.theta, player.parameters, player.state.optimizer), player.state.buffers
     memory = player.memory

@@ -7,11 +7,12 @@ makes any distance large by its scale.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+
+from gaussgan.config.schema import is_number
 
 Kernel = Callable[[Tensor], Tensor]
 
@@ -30,7 +31,7 @@ class MMD:
     Bellemare et al. 2017, arXiv 1705.10743.
 
     Args:
-        kernel: k, as a function of the difference D(x) − D(y).
+        kernel: k, as an even function of the difference D(x) − D(y).
 
     Raises:
         ValueError: from the losses, when a batch has fewer than two examples.
@@ -54,7 +55,8 @@ class MMD:
         if n < 2:
             raise ValueError(f"MMD needs at least two examples (got {n})")
         within = (self.sums(real, real) + self.sums(fake, fake) - 2 * self.kernel(real.new_zeros(()))) / (n - 1)
-        return within - (self.sums(real, fake) + self.sums(fake, real)) / n
+        across = self.kernel(real - fake.mT)  # k(D(x_i), D(y_j))
+        return within - (across.sum(-1, keepdim=True) + across.sum(-2, keepdim=True).mT) / n
 
     def sums(self, a: Tensor, b: Tensor) -> Tensor:
         """Return Σ_j k(a_i, b_j) for each i, [..., B, 1]."""
@@ -69,16 +71,16 @@ class GaussianMixture:
     """
 
     def __init__(self, widths: Sequence[float] = (1, 2, 4, 8, 16)) -> None:
-        if not isinstance(widths, Sequence) or not widths or not all(map(_is_width, widths)):
+        if (
+            not isinstance(widths, Sequence)
+            or not widths
+            or not all(is_number(width) and width > 0 for width in widths)
+        ):
             raise ValueError(f"widths must be a list of numbers above 0 (got {widths})")
         self.widths = [float(width) for width in widths]
 
     def __call__(self, difference: Tensor) -> Tensor:
         return torch.stack([(difference.square() / (-2 * width**2)).exp() for width in self.widths]).sum(0)
-
-
-def _is_width(value: object) -> bool:
-    return isinstance(value, int | float) and 0 < value < math.inf
 
 
 class Distance:

@@ -95,9 +95,7 @@ def iteration_of_one_run(gan: Any) -> tuple[Iteration, State, Game]:
     networks = [each.network(0) if isinstance(each, Replicas) else deepcopy(each) for each in both]
     placed = next(networks[0].parameters())
     penalties = [component(penalty) for penalty in gan.game.penalties]
-    many = gan.game
-    options = (many.second_order, many.packing, many.augmentations)
-    game = Game(networks[0], networks[1], deepcopy(many.objective), penalties, *options)
+    game: Game = gan.game.like(*networks, deepcopy(gan.game.objective), penalties)
     limits = [{key: one(value) for key, value in each.items()} for each in (gan.player_d, gan.player_g)]
     players = game.players(factory(gan.optimizer_d), factory(gan.optimizer_g), 0, *limits)
     check_optimizers(players)

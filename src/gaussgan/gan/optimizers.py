@@ -183,6 +183,17 @@ class SGD(VectorOptimizer):
         theta.sub_(gradient * _like(theta, _rate(group)))
 
 
+def with_explicit_state(optimizer: torch.optim.Optimizer) -> VectorOptimizer:
+    """Return an optimizer whose state is part of `PlayerState`.
+
+    Raises:
+        TypeError: when the optimizer comes from torch.optim, because such an optimizer keeps its own state.
+    """
+    if not isinstance(optimizer, VectorOptimizer):
+        raise TypeError(f"{type(optimizer).__name__} keeps its own state; use gaussgan.gan.optimizers instead")
+    return optimizer
+
+
 def load_tensors(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
     """Copy the saved state of one tensor of parameters into an optimizer. Its hyperparameters stay as they are.
 

@@ -7,7 +7,7 @@ the argument `weight` is called γ. The discriminator's loss in this package is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -183,8 +183,3 @@ def perturbed(seen: Seen, std: float) -> Tensor:
 def check_std(std: float) -> None:
     if not std >= 0:
         raise ValueError(f"std must be at least 0 (got {std})")
-
-
-def perturb(penalties: Iterable[Any]) -> bool:
-    """Return whether one of several penalties perturbs examples."""
-    return any(getattr(penalty, "perturbs", False) for penalty in penalties)

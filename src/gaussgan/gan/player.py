@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from gaussgan.gan.autograd import vector_jacobian_product, version
-from gaussgan.gan.optimizers import VectorOptimizer
+from gaussgan.gan.optimizers import VectorOptimizer, with_explicit_state
 from gaussgan.gan.state import PlayerState
 
 
@@ -124,12 +124,11 @@ class Player:
         If the gradient can be differentiated, so can the results.
 
         Raises:
-            TypeError: when the optimizer comes from torch.optim, because such an optimizer keeps its own state.
+            TypeError: when the optimizer comes from torch.optim; see `with_explicit_state`.
         """
-        if not isinstance(self.optimizer, VectorOptimizer):
-            raise TypeError(f"{type(self.optimizer).__name__} keeps its own state; use gaussgan.gan.optimizers instead")
+        optimizer = with_explicit_state(self.optimizer)
         theta, state = theta.clone(), {name: tensor.clone() for name, tensor in state.items()}
-        self.optimizer.update(theta, self._clipped(gradient), state, self.optimizer.param_groups[0])
+        optimizer.update(theta, self._clipped(gradient), state, optimizer.param_groups[0])
         self._keep_in_bounds(theta)
         return theta, state
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from gaussgan.gan.objectives import logistic_loss
+
 
 class RelativisticAverage:
     """The original GAN on the differences x̃ = D(x) − E D(y) and ỹ = D(y) − E D(x). The paper calls it RaSGAN.
@@ -22,8 +24,7 @@ class RelativisticAverage:
     paired = True
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        real, fake = differences(real, fake)
-        return (softplus(-real) + softplus(fake)) / 2
+        return logistic_loss(*differences(real, fake))
 
     def generator_loss(self, real: Tensor | None, fake: Tensor) -> Tensor:
         assert real is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,9 +18,8 @@ from torch.optim.lr_scheduler import LambdaLR
 Schedule = Callable[[float], float | tuple[float, float]]
 
 
-def multipliers(schedule: Schedule, progress: float) -> tuple[float, float]:
-    """Return the multipliers of the discriminator's and of the generator's learning rate."""
-    value = schedule(progress)
+def multipliers(value: float | tuple[float, float]) -> tuple[float, float]:
+    """Return the multipliers of D's and of G's learning rate from what a schedule returns."""
     return value if isinstance(value, tuple) else (value, value)
 
 
@@ -72,11 +72,11 @@ class Inverse:
 
 def schedulers(schedule: Schedule, optimizers: Sequence[torch.optim.Optimizer], iterations: int) -> list[LambdaLR]:
     """Return a scheduler for D's and one for G's optimizer. `iterations` is the length of the run."""
-    functions = (
-        lambda i: multipliers(schedule, min(i / iterations, 1))[0],
-        lambda i: multipliers(schedule, min(i / iterations, 1))[1],
-    )
-    return [LambdaLR(optimizer, function) for optimizer, function in zip(optimizers, functions, strict=True)]
+
+    def multiplier(player: int, i: int) -> float:
+        return multipliers(schedule(min(i / iterations, 1)))[player]
+
+    return [LambdaLR(optimizer, partial(multiplier, player)) for player, optimizer in enumerate(optimizers)]
 
 
 def advance(scheduler: LambdaLR, iterations: int) -> Tensor:

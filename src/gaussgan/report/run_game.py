@@ -17,9 +17,7 @@ from gaussgan.data.distributions import has_density
 from gaussgan.data.gaussian import is_singular
 from gaussgan.evaluation.spectrum import Step, eigenvalues, sgd_players
 from gaussgan.gan import objectives
-from gaussgan.gan.augmentations import draws_of
-from gaussgan.gan.game import Game
-from gaussgan.gan.penalties import perturb
+from gaussgan.gan.game import Game, columns_of
 from gaussgan.gan.schedules import multipliers
 from gaussgan.networks.moments import has_closed_form
 from gaussgan.report.run_frames import Frames
@@ -77,8 +75,9 @@ def spectra(checkpoint: dict[str, Any], frames: Frames, directory: Path) -> Spec
     penalties = [instantiate(term) for term in config["penalty"].values() if isinstance(term, Mapping)]
     packing = config["discriminator"].get("packing", 1)
     augmentations = [instantiate(term) for term in config.get("augment", {}).values()]
-    columns = {"mix": bool(penalties), "perturbation": perturb(penalties), "augment": draws_of(augmentations)}
-    data = instantiate(config["data"], **columns, packing=packing)
+    latents = instantiate(config["latents"]) if "_target_" in config.get("latents", {}) else None
+    columns = columns_of(penalties, augmentations)
+    data = instantiate(config["data"], _partial_=True)(**columns, latents=latents, packing=packing)
     batch = data.first_batch(BATCH).map(Tensor.double)
     networks = trained_networks(checkpoint, data.distribution.dim, on_meta=True)
     update, objective = instantiate(config["update"]), instantiate(config["objective"])
@@ -91,7 +90,7 @@ def spectra(checkpoint: dict[str, Any], frames: Frames, directory: Path) -> Spec
     result: dict[int, Tensor] = {}
     for i in _some(known, 2 * size):
         progress = min(frames.iterations[i].item() / end, 1)
-        shares = (1.0, 1.0) if schedule is None else multipliers(schedule, progress)
+        shares = (1.0, 1.0) if schedule is None else multipliers(schedule(progress))
         steps = [
             Step(share * config[f"optimizer_{p}"]["lr"], _momentum(config[f"optimizer_{p}"]), config[f"player_{p}"])
             for share, p in zip(shares, "dg", strict=True)

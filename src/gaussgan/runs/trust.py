@@ -11,7 +11,7 @@ from torch import nn
 
 from gaussgan import networks
 from gaussgan.config.errors import ConfigError
-from gaussgan.data import distributions, files
+from gaussgan.data import distributions, files, latents
 from gaussgan.data.datamodule import DataModule
 from gaussgan.evaluation.features import Inception
 from gaussgan.gan import (
@@ -44,7 +44,7 @@ UPDATES = (
     updates.SymplecticAdjustment, updates.Unrolled,
 )  # fmt: skip
 LOADED = ("data", "generator", "discriminator")  # the sections that loading a run instantiates
-GAME = ("objective", "penalty", "augment", "update", "schedule")  # the sections of a run's game, without its optimizers
+GAME = ("objective", "penalty", "augment", "latents", "update", "schedule")  # a run's game, without its optimizers
 ALLOWED = {  # config key → the classes and functions that its _target_ may name
     "data": (DataModule, files.file_data, files.image_folder_data, files.digits_data),
     "data.distribution": DISTRIBUTIONS,
@@ -67,6 +67,7 @@ ALLOWED = {  # config key → the classes and functions that its _target_ may na
         penalties.DRAGAN, penalties.R1, penalties.R2, penalties.WGANGP, penalties.WGANLP, penalties.ZeroCentred,
         output_penalties.Consistency, output_penalties.LeCam,
     ),
+    "latents": (latents.Balanced,),
     "update": UPDATES,
     "update.inner": UPDATES,
     "schedule": (schedules.Cosine, schedules.Inverse, schedules.Linear),

@@ -26,13 +26,13 @@ from gaussgan.config.per_replica import of_replica, seeds, varying
 from gaussgan.data.datamodule import DataModule
 from gaussgan.data.examples import Examples
 from gaussgan.data.source import data_error
+from gaussgan.gan.game import columns_of
 from gaussgan.gan.module import GAN
-from gaussgan.gan.penalties import perturb
 from gaussgan.loggers.make import make_loggers
 from gaussgan.networks.build import build_networks
 from gaussgan.runs.directory import is_first_process
 from gaussgan.setup.arguments import check_arguments
-from gaussgan.setup.check_augmentations import check_augmentations, draws_needed
+from gaussgan.setup.check_augmentations import check_augmentations, check_draws
 from gaussgan.setup.check_distribution import check_distribution
 from gaussgan.setup.check_game import (
     check_latents,
@@ -102,12 +102,8 @@ def _assemble(cfg: DictConfig, given: dict[str, Any]) -> _Assembled:
         lists, terms = varying(config), [str(name) for name, term in cfg.penalty.items() if OmegaConf.is_dict(term)]
         penalties = [_make(cfg, lists, f"penalty.{term}", 3) for term in terms]
         augmentations = {str(name): instantiate(term) for name, term in cfg.augment.items()}
-        columns = {
-            "mix": bool(terms),
-            "perturbation": perturb(penalties),
-            "augment": draws_needed(augmentations),
-        }
-        data = _make_data(cfg, config, **columns)
+        check_draws(augmentations)
+        data = _make_data(cfg, config, **columns_of(penalties, [*augmentations.values()]))
         if not isinstance(data.distribution, Examples):
             check_distribution(data.distribution)
         networks = build_networks(config, data.distribution.dim)

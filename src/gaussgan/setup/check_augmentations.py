@@ -9,13 +9,12 @@ import torch
 
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.schema import FRACTION
-from gaussgan.gan.augmentations import draws_of
 from gaussgan.rng import normal, stream, uniform
 from gaussgan.setup.trial import ROWS, check_numbers, naming_key
 
 
-def draws_needed(augmentations: Mapping[str, Any]) -> int:
-    """Return `draws_of` the augmentations. Check first that each has the attributes `draws` and `probability`.
+def check_draws(augmentations: Mapping[str, Any]) -> None:
+    """Check that each augmentation has the attributes `draws` and `probability`.
 
     Raises:
         ConfigError: for the first mistake.
@@ -27,7 +26,6 @@ def draws_needed(augmentations: Mapping[str, Any]) -> int:
             raise ConfigError(f"{where}.draws must be a whole number of at least 0 (got {draws})")
         if not FRACTION[1](probability):
             raise ConfigError(f"{where}.probability must be {FRACTION[0]} (got {probability})")
-    return draws_of([*augmentations.values()])
 
 
 def check_augmentations(augmentations: Mapping[str, Any], d: int, replicas: int) -> None:

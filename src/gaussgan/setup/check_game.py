@@ -74,16 +74,25 @@ def check_penalties(penalties: Mapping[str, Any], gan: GAN, d: int) -> None:
         perturbation = noise if getattr(penalty, "perturbs", False) else None
         with naming_key(f"penalty.{name}"), gan.evaluating(), torch.enable_grad():
             seen = Seen(real, fake, gan.discriminator(real), gan.discriminator(fake), mix, perturbation)
-            attributes = repr(getattr(penalty, "__dict__", None))
+            attributes = attributes_of([penalty])
             memory = penalty.start(torch.zeros(*leading, 1, 1)) if hasattr(penalty, "start") else ()
             check_remembered(f"penalty.{name}: {type(penalty).__name__}", memory, leading)
             value = penalty(gan.discriminator, seen, *memory)
             check_numbers(where, value, (*leading, ROWS, 1), finite=False)
-            if attributes != repr(getattr(penalty, "__dict__", None)):
-                raise ConfigError(
-                    f"penalty.{name}: {type(penalty).__name__} must not change its attributes; keep its state in the"
-                    " tensors returned by its method start()"
-                )
+            check_unchanged(f"penalty.{name}: {type(penalty).__name__}", penalty, attributes)
+
+
+def check_unchanged(where: str, component: Any, before: Mapping[str, object]) -> None:
+    """Check that the attributes of a component are those from before a call.
+
+    Args:
+        where: the name of the component. The error message starts with this name.
+        before: what `attributes_of` returned before the call.
+    """
+    if attributes_of([component]) != before:
+        raise ConfigError(
+            f"{where} must not change its attributes; keep its state in the tensors returned by its method start()"
+        )
 
 
 def check_remembered(where: str, memory: Any, leading: Sequence[int]) -> None:
@@ -133,11 +142,7 @@ def check_update(gan: GAN, data: DataModule) -> None:
             ) from error
         losses = gan.iteration(gan.state, Batch(**rows))
     gan.schedule = schedule
-    if attributes != attributes_of([gan.update]):
-        raise ConfigError(
-            f"update: {name} must not change its attributes; keep its state in the tensors"
-            " returned by its method start()"
-        )
+    check_unchanged(f"update: {name}", gan.update, attributes)
     two = isinstance(losses, tuple | list) and len(losses) == 2 and all(isinstance(each, list) for each in losses)
     if not two or not all(each and all(isinstance(loss, Loss) for loss in each) for each in losses):
         raise ConfigError(
@@ -168,7 +173,7 @@ def check_schedule(schedule: Any) -> None:
     with naming_key("schedule"):
         for progress in (0.0, 0.5, 1.0):
             value = schedule(progress)
-            each = multipliers(schedule, progress)
+            each = multipliers(value)
             if len(each) != 2 or not all(is_number(number) and number >= 0 for number in each):
                 raise ConfigError(f"schedule must give a number of at least 0 (got {value!r} at progress {progress})")
 

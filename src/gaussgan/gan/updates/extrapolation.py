@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from gaussgan.gan.player import Player
+from gaussgan.gan.player import Loss, Player
 from gaussgan.gan.updates.plain import Simultaneous
 from gaussgan.gan.updates.protocol import Losses
 
@@ -33,14 +34,9 @@ class Extragradient:
 
     def __call__(self, discriminator: Player, generator: Player, batch: Any) -> Losses:
         first, second = batch.split(2) if self.batches == 2 else (batch, batch)
-        start_d, start_g = discriminator.theta.clone(), generator.theta.clone()
+        before = discriminator.theta.clone(), generator.theta.clone()
         (here_d,), (here_g,) = Simultaneous()(discriminator, generator, first)
-        ahead_d, gradient_d = discriminator.value_and_grad(second)
-        ahead_g, gradient_g = generator.value_and_grad(second)
-        discriminator.theta.copy_(start_d)
-        generator.theta.copy_(start_g)
-        discriminator.apply(gradient_d)
-        generator.apply(gradient_g)
+        (ahead_d, ahead_g), _ = step_from(before, (discriminator, generator), second)
         return [here_d, ahead_d], [here_g, ahead_g]
 
 
@@ -59,18 +55,32 @@ class PastExtragradient:
         return torch.zeros_like(discriminator.theta), torch.zeros_like(generator.theta)
 
     def __call__(self, discriminator: Player, generator: Player, batch: Any, past_d: Tensor, past_g: Tensor) -> Losses:
-        start_d, start_g = discriminator.theta.clone(), generator.theta.clone()
+        before = discriminator.theta.clone(), generator.theta.clone()
         discriminator.apply(past_d)
         generator.apply(past_g)
-        loss_d, gradient_d = discriminator.value_and_grad(batch)
-        loss_g, gradient_g = generator.value_and_grad(batch)
-        discriminator.theta.copy_(start_d)
-        generator.theta.copy_(start_g)
-        discriminator.apply(gradient_d)
-        generator.apply(gradient_g)
+        (loss_d, loss_g), (gradient_d, gradient_g) = step_from(before, (discriminator, generator), batch)
         past_d.copy_(gradient_d)
         past_g.copy_(gradient_g)
         return [loss_d], [loss_g]
+
+
+def step_from(
+    before: Sequence[Tensor], players: Sequence[Player], batch: Any
+) -> tuple[tuple[Loss, ...], tuple[Tensor, ...]]:
+    """Compute the gradients at the current point, go back to earlier parameters, and step along the gradients there.
+
+    Args:
+        before: the earlier parameters of each player.
+
+    Returns:
+        The losses and the gradients at the point from which the players went back.
+    """
+    losses, gradients = zip(*(player.value_and_grad(batch) for player in players), strict=True)
+    for player, theta in zip(players, before, strict=True):
+        player.theta.copy_(theta)
+    for player, gradient in zip(players, gradients, strict=True):
+        player.apply(gradient)
+    return losses, gradients
 
 
 class Optimistic:
