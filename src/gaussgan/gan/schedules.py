@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -73,10 +72,10 @@ class Inverse:
 def schedulers(schedule: Schedule, optimizers: Sequence[torch.optim.Optimizer], iterations: int) -> list[LambdaLR]:
     """Return a scheduler for D's and one for G's optimizer. `iterations` is the length of the run."""
 
-    def multiplier(player: int, i: int) -> float:
-        return multipliers(schedule(min(i / iterations, 1)))[player]
+    def multiplier(player: int) -> Callable[[int], float]:  # a function: of another callable, LambdaLR saves attributes
+        return lambda i: multipliers(schedule(min(i / iterations, 1)))[player]
 
-    return [LambdaLR(optimizer, partial(multiplier, player)) for player, optimizer in enumerate(optimizers)]
+    return [LambdaLR(optimizer, multiplier(player)) for player, optimizer in enumerate(optimizers)]
 
 
 def advance(scheduler: LambdaLR, iterations: int) -> Tensor:
