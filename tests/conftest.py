@@ -4,7 +4,7 @@ import runpy
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -50,6 +50,12 @@ def cyclic(*columns: Sequence[Any], times: int) -> list[tuple[Any, ...]]:
     return [
         tuple(column[(n + n // len(column) * j + j) % len(column)] for j, column in enumerate(columns)) for n in rows
     ]
+
+
+def every_second(cases: Iterable[Any]) -> list[Any]:
+    """The cases of a test that takes long, of which every second one is an extra. A tuple is several arguments."""
+    rows = [case if isinstance(case, tuple) else (case,) for case in cases]
+    return [pytest.param(*row, marks=[pytest.mark.extra] * (n % 2)) for n, row in enumerate(rows)]
 
 
 @cache

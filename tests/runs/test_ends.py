@@ -106,7 +106,9 @@ AT = {  # when signals are sent: by a wrapper around a function, or by a callbac
 
 
 @pytest.mark.parametrize("moment", AT)
-@pytest.mark.parametrize("signums", [(15,), (1, 2), (2, 15, 2)], ids=["TERM", "HUP, INT", "INT, TERM, INT"])
+@pytest.mark.parametrize(
+    "signums", [(15,), *(pytest.param(more, marks=pytest.mark.extra) for more in ((1, 2), (2, 15, 2)))]
+)
 def test_a_run_that_a_signal_ended_resumes_or_starts_again(
     compose: Compose, alone: torch.Tensor, monkeypatch: pytest.MonkeyPatch, moment: str, signums: Sequence[int]
 ) -> None:

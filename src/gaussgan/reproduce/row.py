@@ -182,6 +182,6 @@ def verdict(row: Row, result: Result | None) -> str:
     if result is not None and result.error is not None:
         return f"failed: {result.error}"
     if result is None or not result.values:
-        time = f"{row.minutes / 60:.2g} hours" if row.minutes >= 60 else f"{row.minutes:.2g} minutes"
+        time = f"{row.minutes / 60:.2g} hours" if row.minutes > 60 else f"{row.minutes:.2g} minutes"
         return f"not run: {row.note if row.method is None else f'takes about {time} a seed'}"
     return "agrees" if row.rule(result.values) else "differs"

@@ -74,7 +74,7 @@ MODES = [
 ROWS = [*STACKED, *ENDS, *MODES]
 PICTURE = Picture(
     "reproductions_ring.png",
-    "Samples of five losses on the ring, seed 0; blue: real, red: generated",
+    "Samples of five losses on the ring, seed 0; blue: real, orange: generated",
     lambda root: samples_figure(
         {title: root / f"ring_{name}" / "0" for name, title, *_ in LOSSES},
         "The ring after 10,000 iterations, by loss and penalty",

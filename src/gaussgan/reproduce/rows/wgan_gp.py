@@ -55,4 +55,4 @@ def draw(root: Path) -> Figure | None:
     return surfaces_figure(surfaces, REACH, "Value surfaces of critics against real examples plus noise")
 
 
-PICTURE = Picture("reproductions_critics.png", "Contours of six critics; red: real examples", draw)
+PICTURE = Picture("reproductions_critics.png", "Contours of six critics; orange: real examples", draw)
