@@ -4,7 +4,8 @@ import runpy
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,6 +30,18 @@ os.environ["PYTHONFAULTHANDLER"] = "1"  # a process that a test starts says wher
 SPAWNS = pytest.mark.flaky(reruns=2, only_rerun="ProcessExitedException")
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Make every second case of a test with the mark `every_second` an extra."""
+    seen: Counter[str] = Counter()
+    for item in items:
+        if item.get_closest_marker("every_second"):
+            test = item.nodeid.partition("[")[0]
+            if seen[test] % 2:
+                item.add_marker(pytest.mark.extra)
+            seen[test] += 1
+
+
 @pytest.fixture(autouse=True)
 def heeded_signals() -> Iterator[None]:
     """Under nohup and in a script's background processes begin with signals ignored, which runs leave so."""
@@ -50,12 +63,6 @@ def cyclic(*columns: Sequence[Any], times: int) -> list[tuple[Any, ...]]:
     return [
         tuple(column[(n + n // len(column) * j + j) % len(column)] for j, column in enumerate(columns)) for n in rows
     ]
-
-
-def every_second(cases: Iterable[Any]) -> list[Any]:
-    """The cases of a test that takes long, of which every second one is an extra. A tuple is several arguments."""
-    rows = [case if isinstance(case, tuple) else (case,) for case in cases]
-    return [pytest.param(*row, marks=[pytest.mark.extra] * (n % 2)) for n, row in enumerate(rows)]
 
 
 @cache

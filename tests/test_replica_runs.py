@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from conftest import every_second
 from gaussgan import load_run
 from gaussgan.callbacks import drawing as pictures
 from gaussgan.config.check import check
@@ -80,9 +79,10 @@ def rows(directory: str) -> list[dict[str, str]]:
         return [*csv.DictReader(file)]
 
 
-@pytest.mark.parametrize("name", every_second(VARIANTS))
-def test_each_replica_is_its_single_run(compose: Compose, tmp_path: Path, name: str) -> None:
-    cfg = compose(*SMALL, DOUBLE, "~callbacks.pictures", f"replicas={R}", *VARIANTS[name])
+@pytest.mark.every_second
+@pytest.mark.parametrize("overrides", VARIANTS.values(), ids=VARIANTS)
+def test_each_replica_is_its_single_run(compose: Compose, tmp_path: Path, overrides: tuple[str, ...]) -> None:
+    cfg = compose(*SMALL, DOUBLE, "~callbacks.pictures", f"replicas={R}", *overrides)
     check(cfg)
     train(cfg)
     table = rows(cfg.run_dir)

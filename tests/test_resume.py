@@ -115,6 +115,7 @@ def alone(compose: Compose) -> Path:
     return Path(cfg.run_dir)
 
 
+@pytest.mark.every_second
 @pytest.mark.parametrize("steps", [1, 13, 23, 26, 51])
 def test_max_steps_then_more(compose: Compose, alone: Path, steps: int) -> None:
     """13 iterations an epoch in blocks of 5, 5 and 3: stops in blocks, at an epoch's end, in its last block."""

@@ -79,6 +79,7 @@ def test_every_callback_is_in_one_of_the_tables() -> None:
     assert not WORKS & refused
 
 
+@pytest.mark.every_second
 @pytest.mark.parametrize("name", sorted(set(lightning.__all__) - WORKS))
 def test_a_callback_that_does_not_work_is_refused(compose: Compose, name: str) -> None:
     with pytest.raises(ConfigError, match=f"callbacks.{name.lower()}: {name} does not work here: .") as error:

@@ -13,7 +13,7 @@ import pytest
 from filelock import FileLock
 from omegaconf import DictConfig
 
-from conftest import PATIENCE, ROOT, every_second
+from conftest import PATIENCE, ROOT
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
 from gaussgan.runs.record import read_record
@@ -30,6 +30,7 @@ def run_script(*arguments: str, cwd: Path, script: str = "train.py", **env: str)
     )
 
 
+@pytest.mark.every_second
 @pytest.mark.parametrize(
     "arguments, words",
     [
@@ -66,78 +67,71 @@ UNKNOWN = "unknown key"
 OPTIMIZERS = "one of adam, optimistic_adam, rmsprop, sgd"
 
 
+@pytest.mark.every_second
 @pytest.mark.parametrize(
     "arguments, line",
-    every_second(
-        [
-            # removed keys
-            ("~generator.in_features", "data.latent_dim: Interpolation key 'generator.in_features' not found"),
-            ("~data.distribution.A", "data.distribution.A must be given: AffineGaussian needs it"),
-            ("~generator.std", "generator.std must be given: Linear needs it"),
-            (
-                "~player_d",
-                "player_d must be a mapping of keys to values, such as player_d.clip_gradient=1 (got nothing)",
-            ),
-            ("~ckpt_path", "ckpt_path cannot be removed (it is null)"),
-            ("~player_d.clip_gradient", "player_d.clip_gradient cannot be removed (it is null)"),
-            ("~run_dir", "run_dir cannot be removed (it is ${hydra:runtime.output_dir})"),
-            ("~nosuch", f"{UNKNOWN} nosuch"),
-            # unknown keys and arguments
-            ("+player_d.foo=1", "player_d.foo: Player has no argument foo"),
-            ("+generator.rng=1", "generator.rng: Linear has no argument rng"),
-            (
-                "+trainer.max_epoch=1",
-                "trainer.max_epoch: Trainer has no argument max_epoch; did you mean trainer.max_epochs",
-            ),
-            ("nosuch=1", f"{UNKNOWN} nosuch"),
-            ("seed=3 optimizer_d.lrr=1", f"{UNKNOWN} optimizer_d.lrr; did you mean optimizer_d.lr or "),
-            ("hydra.run.dirr=a", f"{UNKNOWN} hydra.run.dirr; did you mean hydra.run.dir or "),
-            (
-                "discriminator=maxout discriminator.spectral_norm=true",
-                "discriminator.spectral_norm: Maxout has no argument spectral_norm",
-            ),
-            ("+optimizer_d.lr=1", "optimizer_d.lr already exists: leave out the + (got +optimizer_d.lr=1)"),
-            ("run_dir=logs/a", "run_dir must not be set: it follows hydra.run.dir"),
-            ("-m run_dir=logs/a,logs/b", "run_dir must not be set: it follows hydra.sweep.dir"),
-            # options of groups
-            ("optimizer_d=foo", f"optimizer_d must be .* as optimizer@optimizer_d=NAME, {OPTIMIZERS} (got foo)"),
-            ("optimizer_d=sgd optimizer_d.lr=1", f"optimizer_d must be .* {OPTIMIZERS} (got sgd)"),
-            (
-                "optimizer=sgd",
-                f"as optimizer@optimizer_d=NAME or optimizer@optimizer_g=NAME, {OPTIMIZERS} (got optimizer",
-            ),
-            (
-                "optimizer@optimizer_d=foo",
-                "optimizer@optimizer_d must be one of adam, optimistic_adam, rmsprop, sgd (got foo)",
-            ),
-            ("generator=foo", "generator must be one of conv, linear, location, mlp (got foo)"),
-            ("generatr=mlp", f"{UNKNOWN} generatr; did you mean generator?"),
-            ("data=3", "data must be one of affine_gaussian, .* (got 3)"),
-            ("logger=null", "logger must be one of csv, mlflow, none, tensorboard, wandb (got null)"),
-            (
-                "penalty=[]",
-                "penalty must be .* as penalty=NAME, one of consistency, .*, zero_centred (got nothing)",
-            ),
-            ("penalty=[r1,nosuch]", "penalty must be one of consistency, .*, zero_centred (got "),
-            ("+penalty=r1", "penalty is already chosen: leave out the + (got +penalty=r1)"),
-            ("-m seed=0,1 generator=mlp,foo", "generator must be one of conv, linear, location, mlp (got foo)"),
-            # directories, launchers and strategies
-            (
-                "-m seed=0,1 hydra.sweep.dir=/dev/null/x",
-                "hydra.sweep.dir: cannot write to /dev/null/x (Not a directory)",
-            ),
-            ("-m seed=0,1 hydra.sweep.dir=", "hydra.sweep.dir must be the name of a directory (got '')"),
-            ("hydra.run.dir=null", "hydra.run.dir: .* not Optional"),
-            (
-                "-m seed=0,1 hydra/launcher=vectorized hydra.launcher.max_replicas=abc",
-                "hydra.launcher.max_replicas must be a whole number of at least 1, or null (got abc)",
-            ),
-            (
-                "trainer.strategy=foo",
-                "trainer.strategy must be auto, ddp or another ddp strategy of Lightning, such as ddp_spawn (got foo)",
-            ),
-        ]
-    ),
+    [
+        # removed keys
+        ("~generator.in_features", "data.latent_dim: Interpolation key 'generator.in_features' not found"),
+        ("~data.distribution.A", "data.distribution.A must be given: AffineGaussian needs it"),
+        ("~generator.std", "generator.std must be given: Linear needs it"),
+        ("~player_d", "player_d must be a mapping of keys to values, such as player_d.clip_gradient=1 (got nothing)"),
+        ("~ckpt_path", "ckpt_path cannot be removed (it is null)"),
+        ("~player_d.clip_gradient", "player_d.clip_gradient cannot be removed (it is null)"),
+        ("~run_dir", "run_dir cannot be removed (it is ${hydra:runtime.output_dir})"),
+        ("~nosuch", f"{UNKNOWN} nosuch"),
+        # unknown keys and arguments
+        ("+player_d.foo=1", "player_d.foo: Player has no argument foo"),
+        ("+generator.rng=1", "generator.rng: Linear has no argument rng"),
+        (
+            "+trainer.max_epoch=1",
+            "trainer.max_epoch: Trainer has no argument max_epoch; did you mean trainer.max_epochs",
+        ),
+        ("nosuch=1", f"{UNKNOWN} nosuch"),
+        ("seed=3 optimizer_d.lrr=1", f"{UNKNOWN} optimizer_d.lrr; did you mean optimizer_d.lr or "),
+        ("hydra.run.dirr=a", f"{UNKNOWN} hydra.run.dirr; did you mean hydra.run.dir or "),
+        (
+            "discriminator=maxout discriminator.spectral_norm=true",
+            "discriminator.spectral_norm: Maxout has no argument spectral_norm",
+        ),
+        ("+optimizer_d.lr=1", "optimizer_d.lr already exists: leave out the + (got +optimizer_d.lr=1)"),
+        ("run_dir=logs/a", "run_dir must not be set: it follows hydra.run.dir"),
+        ("-m run_dir=logs/a,logs/b", "run_dir must not be set: it follows hydra.sweep.dir"),
+        # options of groups
+        ("optimizer_d=foo", f"optimizer_d must be .* as optimizer@optimizer_d=NAME, {OPTIMIZERS} (got foo)"),
+        ("optimizer_d=sgd optimizer_d.lr=1", f"optimizer_d must be .* {OPTIMIZERS} (got sgd)"),
+        (
+            "optimizer=sgd",
+            f"as optimizer@optimizer_d=NAME or optimizer@optimizer_g=NAME, {OPTIMIZERS} (got optimizer",
+        ),
+        (
+            "optimizer@optimizer_d=foo",
+            "optimizer@optimizer_d must be one of adam, optimistic_adam, rmsprop, sgd (got foo)",
+        ),
+        ("generator=foo", "generator must be one of conv, linear, location, mlp (got foo)"),
+        ("generatr=mlp", f"{UNKNOWN} generatr; did you mean generator?"),
+        ("data=3", "data must be one of affine_gaussian, .* (got 3)"),
+        ("logger=null", "logger must be one of csv, mlflow, none, tensorboard, wandb (got null)"),
+        (
+            "penalty=[]",
+            "penalty must be .* as penalty=NAME, one of consistency, .*, zero_centred (got nothing)",
+        ),
+        ("penalty=[r1,nosuch]", "penalty must be one of consistency, .*, zero_centred (got "),
+        ("+penalty=r1", "penalty is already chosen: leave out the + (got +penalty=r1)"),
+        ("-m seed=0,1 generator=mlp,foo", "generator must be one of conv, linear, location, mlp (got foo)"),
+        # directories, launchers and strategies
+        ("-m seed=0,1 hydra.sweep.dir=/dev/null/x", "hydra.sweep.dir: cannot write to /dev/null/x (Not a directory)"),
+        ("-m seed=0,1 hydra.sweep.dir=", "hydra.sweep.dir must be the name of a directory (got '')"),
+        ("hydra.run.dir=null", "hydra.run.dir: .* not Optional"),
+        (
+            "-m seed=0,1 hydra/launcher=vectorized hydra.launcher.max_replicas=abc",
+            "hydra.launcher.max_replicas must be a whole number of at least 1, or null (got abc)",
+        ),
+        (
+            "trainer.strategy=foo",
+            "trainer.strategy must be auto, ddp or another ddp strategy of Lightning, such as ddp_spawn (got foo)",
+        ),
+    ],
 )
 def test_a_mistake_prints_one_line_and_leaves_no_files(
     complaint: Callable[[str], str], arguments: str, line: str
@@ -154,6 +148,7 @@ def test_help_and_cfg_do_not_import_torch(tmp_path: Path) -> None:
         assert result.stdout.count("\noptimizer_d:") == 1 or flags == ["--help"]
 
 
+@pytest.mark.every_second
 @pytest.mark.parametrize(
     "override, message",
     [

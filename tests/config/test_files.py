@@ -19,6 +19,7 @@ def files(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
 
 
+@pytest.mark.every_second
 @pytest.mark.parametrize(
     "overrides, line",
     [

@@ -10,7 +10,7 @@ import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from conftest import PATIENCE, ROOT, every_second
+from conftest import PATIENCE, ROOT
 from gaussgan.config.check import check
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.recipe import differences, hyperparameters
@@ -37,6 +37,7 @@ def check_all(cfg: DictConfig) -> None:
     check_arguments(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
 
 
+@pytest.mark.every_second
 @pytest.mark.parametrize(
     "overrides, words",
     [
@@ -133,71 +134,70 @@ def test_a_key_that_is_only_interpolated_is_not_in_the_recipe(compose: Compose) 
     assert "lr" not in hyperparameters(one)  # type: ignore[arg-type]
 
 
+@pytest.mark.every_second
 @pytest.mark.parametrize(
     "arguments, words",
-    every_second(
-        [
-            # a + is not recommended if the key would have no effect
-            ("test=true", f"{UNKNOWN} test"),
-            ("model=mlp", f"{UNKNOWN} model; did you mean generator or discriminator?"),
-            ("lr=0.1", f"{UNKNOWN} lr; did you mean optimizer_d.lr or optimizer_g.lr?"),
-            ("batch_size=16", f"{UNKNOWN} batch_size; did you mean data.batch_size?"),
-            ("epochs=5", f"{UNKNOWN} epochs; did you mean trainer.max_epochs?"),
-            ("print_config=true", f"{UNKNOWN} print_config; did you mean --cfg job?"),
-            ("trainer.gpus=1", "trainer.gpus: Trainer has no argument gpus; did you mean trainer.devices?"),
-            ("trainer.max_epoch=3", f"{UNKNOWN} trainer.max_epoch; did you mean trainer.max_epochs?"),
-            ("generator={width:[3]}", "generator.width: Linear has no argument width"),
-            ("penalty.r1.weight=1", "penalty.r1 must be a component with a _target_ (got none); penalty=r1 adds it"),
-            (
-                "callbacks.early_stopping.patience=3",
-                "callbacks.early_stopping must be a component with a _target_ (got none);"
-                " callbacks=[default,early_stopping] adds it",
-            ),
-            # a + that works is recommended
-            (
-                "trainer.max_time=00:00:01:00",
-                "trainer.max_time is not in this configuration: +trainer.max_time=00:00:01:00",
-            ),
-            ("generator.mean=0.3", "generator.mean is not in this configuration: +generator.mean=0.3 adds it"),
-            (
-                "callbacks.mine={_target_:pytorch_lightning.callbacks.Timer}",
-                "callbacks.mine._target_ is not in this configuration: +callbacks.mine=",
-            ),
-            (
-                "schedule={_target_:gaussgan.gan.schedules.Cosine,end:0}",
-                "schedule._target_ is not in this configuration: +schedule={_target_:gaussgan.gan.schedules.Cosine,end:0",
-            ),
-            # options of groups
-            ("callbacks=logit", "callbacks.evaluation must be included, as in callbacks=[default,logit]"),
-            ("callbacks=[logit,spectrum]", "callbacks.evaluation must be included, as in callbacks=[default,…]"),
-            ("data/distribution=ring", "unknown group data/distribution; did you mean data?"),
-            ("trainer=gpuu", "trainer must be one of cpu, ddp, default, gpu, mps (got gpuu)"),
-            (
-                "hydra/launcher=none_such",
-                "hydra/launcher must be one of basic, joblib, ray, submitit_local, submitit_slurm, vectorized (got",
-            ),
-            (
-                "hydra.launcher=joblib",
-                "hydra.launcher must be chosen as hydra/launcher=NAME, one of basic, joblib, ray, submitit_local, submi",
-            ),
-            ("-m hydra.sweeper=optuna seed=0,1", "hydra.sweeper must be chosen as hydra/sweeper=NAME, one of basic"),
-            ("+hydra.job.foo=1", f"{UNKNOWN} hydra.job.foo"),
-            ("-m +hydra.foo=1 seed=0,1", f"{UNKNOWN} hydra.foo"),
-            # syntax
-            ("seed=[0,1]", "seed must be a whole number of at least 0 (got [0, 1]); a list needs replicas=2"),
-            ("seed=0,1", "seed=0,1 gives several values: add -m for a sweep, or put a list in brackets"),
-            ("-m seed=0,1 foo=1", f"{UNKNOWN} foo"),
-            ("--seed=3", "--seed=3 cannot be here: write keys as key=value, without dashes"),
-            ("seed=0,1 -m trainer=cpu", "trainer=cpu cannot be here: keys must stand together"),
-            ("seed:3", "seed:3 must be key=value; a value with = or spaces needs its own quotes"),
-            ("'data.distribution.A=[[1,2],[3,4]'", "data.distribution.A=[[1,2],[3,4] must be key=value"),
-            ("~optimizer_d.foo", f"{UNKNOWN} optimizer_d.foo"),
-            ("generator._target_=nosuch.Net", "generator: Error loading 'nosuch.Net'"),
-            # tags
-            ("tags=abc", "tags must be a list of words, such as [a,b] (got 'abc')"),
-            ("tags=[1,2]", "tags must be a list of words, such as [a,b] (got [1, 2])"),
-        ]
-    ),
+    [
+        # a + is not recommended if the key would have no effect
+        ("test=true", f"{UNKNOWN} test"),
+        ("model=mlp", f"{UNKNOWN} model; did you mean generator or discriminator?"),
+        ("lr=0.1", f"{UNKNOWN} lr; did you mean optimizer_d.lr or optimizer_g.lr?"),
+        ("batch_size=16", f"{UNKNOWN} batch_size; did you mean data.batch_size?"),
+        ("epochs=5", f"{UNKNOWN} epochs; did you mean trainer.max_epochs?"),
+        ("print_config=true", f"{UNKNOWN} print_config; did you mean --cfg job?"),
+        ("trainer.gpus=1", "trainer.gpus: Trainer has no argument gpus; did you mean trainer.devices?"),
+        ("trainer.max_epoch=3", f"{UNKNOWN} trainer.max_epoch; did you mean trainer.max_epochs?"),
+        ("generator={width:[3]}", "generator.width: Linear has no argument width"),
+        ("penalty.r1.weight=1", "penalty.r1 must be a component with a _target_ (got none); penalty=r1 adds it"),
+        (
+            "callbacks.early_stopping.patience=3",
+            "callbacks.early_stopping must be a component with a _target_ (got none);"
+            " callbacks=[default,early_stopping] adds it",
+        ),
+        # a + that works is recommended
+        (
+            "trainer.max_time=00:00:01:00",
+            "trainer.max_time is not in this configuration: +trainer.max_time=00:00:01:00",
+        ),
+        ("generator.mean=0.3", "generator.mean is not in this configuration: +generator.mean=0.3 adds it"),
+        (
+            "callbacks.mine={_target_:pytorch_lightning.callbacks.Timer}",
+            "callbacks.mine._target_ is not in this configuration: +callbacks.mine=",
+        ),
+        (
+            "schedule={_target_:gaussgan.gan.schedules.Cosine,end:0}",
+            "schedule._target_ is not in this configuration: +schedule={_target_:gaussgan.gan.schedules.Cosine,end:0} ",
+        ),
+        # options of groups
+        ("callbacks=logit", "callbacks.evaluation must be included, as in callbacks=[default,logit]"),
+        ("callbacks=[logit,spectrum]", "callbacks.evaluation must be included, as in callbacks=[default,…]"),
+        ("data/distribution=ring", "unknown group data/distribution; did you mean data?"),
+        ("trainer=gpuu", "trainer must be one of cpu, ddp, default, gpu, mps (got gpuu)"),
+        (
+            "hydra/launcher=none_such",
+            "hydra/launcher must be one of basic, joblib, ray, submitit_local, submitit_slurm, vectorized (got",
+        ),
+        (
+            "hydra.launcher=joblib",
+            "hydra.launcher must be chosen as hydra/launcher=NAME, one of basic, joblib, ray, submitit_local, submitit",
+        ),
+        ("-m hydra.sweeper=optuna seed=0,1", "hydra.sweeper must be chosen as hydra/sweeper=NAME, one of basic"),
+        ("+hydra.job.foo=1", f"{UNKNOWN} hydra.job.foo"),
+        ("-m +hydra.foo=1 seed=0,1", f"{UNKNOWN} hydra.foo"),
+        # syntax
+        ("seed=[0,1]", "seed must be a whole number of at least 0 (got [0, 1]); a list needs replicas=2"),
+        ("seed=0,1", "seed=0,1 gives several values: add -m for a sweep, or put a list in brackets"),
+        ("-m seed=0,1 foo=1", f"{UNKNOWN} foo"),
+        ("--seed=3", "--seed=3 cannot be here: write keys as key=value, without dashes"),
+        ("seed=0,1 -m trainer=cpu", "trainer=cpu cannot be here: keys must stand together"),
+        ("seed:3", "seed:3 must be key=value; a value with = or spaces needs its own quotes"),
+        ("'data.distribution.A=[[1,2],[3,4]'", "data.distribution.A=[[1,2],[3,4] must be key=value"),
+        ("~optimizer_d.foo", f"{UNKNOWN} optimizer_d.foo"),
+        ("generator._target_=nosuch.Net", "generator: Error loading 'nosuch.Net'"),
+        # tags
+        ("tags=abc", "tags must be a list of words, such as [a,b] (got 'abc')"),
+        ("tags=[1,2]", "tags must be a list of words, such as [a,b] (got [1, 2])"),
+    ],
 )
 def test_a_hint(
     complaint: Callable[[str], str], tmp_path: Path, capfd: pytest.CaptureFixture[str], arguments: str, words: str

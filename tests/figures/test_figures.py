@@ -159,6 +159,7 @@ def draw_replicas(
 LOGNORMAL = torch.randn(1000, generator=stream(0, "scores")).mul(0.6).exp()
 
 
+@pytest.mark.every_second
 @pytest.mark.parametrize("d", [1, 2, 5])
 @pytest.mark.parametrize("stray", [0.0, 1.0, 1e30, torch.inf, torch.nan])
 def test_replicas_are_drawn_at_any_distance(d: int, stray: float) -> None:
@@ -172,6 +173,7 @@ def test_replicas_are_drawn_with_any_scores(scores: list[float]) -> None:
     draw_replicas(torch.tensor(scores))
 
 
+@pytest.mark.every_second
 @pytest.mark.parametrize("scores", [LOGNORMAL, torch.tensor([0.3, torch.nan]), torch.full((3,), torch.nan)])
 @pytest.mark.parametrize("floor", [0.0, 0.1, torch.nan])
 @pytest.mark.parametrize("steps", [0, 1])
@@ -242,6 +244,7 @@ def test_a_constant_critic_is_flat_and_its_axis_has_no_offset() -> None:
         assert high - low > 1
 
 
+@pytest.mark.every_second
 @pytest.mark.parametrize("value", [0.0, 1e30, torch.inf, torch.nan])
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_a_critic_is_drawn_with_any_values(value: float, d: int) -> None:

@@ -83,6 +83,7 @@ def assert_same(one: str | Path, other: str | Path) -> None:
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
 
 
+@pytest.mark.every_second
 @pytest.mark.parametrize("overrides", RECIPES.values(), ids=RECIPES)
 def test_recorded_iterations_are_the_eager_ones(compose: Compose, graphs: None, overrides: tuple[str, ...]) -> None:
     runs = [compose(*SHORT, *overrides, f"compile={mode}", name=mode) for mode in ("on", "off")]

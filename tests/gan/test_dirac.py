@@ -11,7 +11,6 @@ from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
-from conftest import every_second
 from gaussgan.callbacks.trajectory import trajectory_of
 from gaussgan.setup.assemble import assemble
 from gaussgan.train import train
@@ -31,23 +30,22 @@ def starting(r: float) -> list[str]:
 NEAR = (*starting(1e-6), "trainer.max_epochs=1")
 
 
+@pytest.mark.every_second
 @pytest.mark.parametrize(
     "overrides, update, r",
-    every_second(
-        [
-            (["objective=minimax"], SIMULTANEOUS, 3.097),
-            (["objective=minimax"], ALTERNATING, 1.421),
-            (["objective=nonsaturating"], SIMULTANEOUS, 6.402e-1),
-            (["objective=nonsaturating"], ALTERNATING, 2.839e-1),
-            (["objective=minimax", "penalty=r1", "penalty.weight=0.3"], SIMULTANEOUS, 2.643e-6),
-            (["objective=minimax", "penalty=r1", "penalty.weight=0.3"], ALTERNATING, 2.301e-7),
-            (["objective=minimax", "penalty=r1", "penalty.weight=1"], SIMULTANEOUS, 9.529e-22),
-            (["objective=minimax", "penalty=r1", "penalty.weight=1"], ALTERNATING, 7.481e-17),
-            # Not in the paper, but in docs/pieces.md: D moves first.
-            (["objective=nonsaturating"], "update=alternating", 2.706e-1),
-            (["objective=minimax", "penalty=r1", "penalty.weight=1"], "update=alternating", 8.489e-17),
-        ]
-    ),
+    [
+        (["objective=minimax"], SIMULTANEOUS, 3.097),
+        (["objective=minimax"], ALTERNATING, 1.421),
+        (["objective=nonsaturating"], SIMULTANEOUS, 6.402e-1),
+        (["objective=nonsaturating"], ALTERNATING, 2.839e-1),
+        (["objective=minimax", "penalty=r1", "penalty.weight=0.3"], SIMULTANEOUS, 2.643e-6),
+        (["objective=minimax", "penalty=r1", "penalty.weight=0.3"], ALTERNATING, 2.301e-7),
+        (["objective=minimax", "penalty=r1", "penalty.weight=1"], SIMULTANEOUS, 9.529e-22),
+        (["objective=minimax", "penalty=r1", "penalty.weight=1"], ALTERNATING, 7.481e-17),
+        # Not in the paper, but in docs/pieces.md: D moves first.
+        (["objective=nonsaturating"], "update=alternating", 2.706e-1),
+        (["objective=minimax", "penalty=r1", "penalty.weight=1"], "update=alternating", 8.489e-17),
+    ],
 )
 def test_distance_from_the_equilibrium_after_500_iterations(
     compose: Compose, overrides: list[str], update: str, r: float
@@ -93,16 +91,15 @@ def measured_rate(points: Tensor) -> float:
 REGULARISED = [("0.3", 0.974679, 0.969536), ("1", 0.9, 0.927016), ("2", 0.973205, 0.973955)]
 
 
+@pytest.mark.every_second
 @pytest.mark.parametrize(
     "overrides, simultaneous, alternating",
-    every_second(
-        [
-            (["objective=minimax"], 1.004988, 1.0),
-            (["objective=nonsaturating"], 1.004988, 1.0),
-            (["objective=wasserstein"], 1.019804, 1.0),
-            *(([f"penalty={p}", f"penalty.weight={w}"], *moduli) for p in ("r1", "r2") for w, *moduli in REGULARISED),
-        ]
-    ),
+    [
+        (["objective=minimax"], 1.004988, 1.0),
+        (["objective=nonsaturating"], 1.004988, 1.0),
+        (["objective=wasserstein"], 1.019804, 1.0),
+        *(([f"penalty={p}", f"penalty.weight={w}"], *moduli) for p in ("r1", "r2") for w, *moduli in REGULARISED),
+    ],
     ids=str,
 )
 def test_contraction_rate(compose: Compose, overrides: list[str], simultaneous: float, alternating: float) -> None:
@@ -125,6 +122,7 @@ SLOPES = {  # objective → c_D c_G
 }
 
 
+@pytest.mark.every_second
 @pytest.mark.parametrize("objective", SLOPES)
 def test_contraction_rate_of_other_objectives(compose: Compose, objective: str) -> None:
     """A simultaneous step of size 0.2 has the eigenvalues 1 ± 0.2 i √(c_D c_G). Alternating steps only rotate."""
@@ -176,6 +174,7 @@ def test_penalties_that_vanish_near_the_equilibrium(compose: Compose, penalty: s
     assert rate == pytest.approx(1.004988, abs=1e-6)
 
 
+@pytest.mark.every_second
 @pytest.mark.parametrize("update", [SIMULTANEOUS, ALTERNATING])
 @pytest.mark.parametrize("start", [1e-6, 1.0])
 @pytest.mark.parametrize("name", ["wgan_gp", "dragan"])

@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
-from conftest import every_second
 from gaussgan.data.loader import Batch
 from gaussgan.gan.divergence import Diverged
 from gaussgan.gan.module import GAN
@@ -62,7 +61,8 @@ def assert_equal(ours: object, theirs: object) -> None:
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", every_second(GAMES))
+@pytest.mark.every_second
+@pytest.mark.parametrize("name", GAMES)
 def test_a_traced_iteration_computes_the_same(compose: Compose, name: str) -> None:
     gan, batches = game(compose("data.num_examples=120", *GAMES[name]))
     fresh, state = copied(gan.state), gan.state

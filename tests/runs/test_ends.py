@@ -105,10 +105,9 @@ AT = {  # when signals are sent: by a wrapper around a function, or by a callbac
 }
 
 
+@pytest.mark.every_second
 @pytest.mark.parametrize("moment", AT)
-@pytest.mark.parametrize(
-    "signums", [(15,), *(pytest.param(more, marks=pytest.mark.extra) for more in ((1, 2), (2, 15, 2)))]
-)
+@pytest.mark.parametrize("signums", [(15,), (1, 2), (2, 15, 2)], ids=["TERM", "HUP, INT", "INT, TERM, INT"])
 def test_a_run_that_a_signal_ended_resumes_or_starts_again(
     compose: Compose, alone: torch.Tensor, monkeypatch: pytest.MonkeyPatch, moment: str, signums: Sequence[int]
 ) -> None:
@@ -294,6 +293,7 @@ def test_a_machine_with_less_memory_refuses_more_runs(compose: Compose, monkeypa
     assert not (Path(cfg.run_dir) / LAST).exists()
 
 
+@pytest.mark.every_second
 @pytest.mark.parametrize(
     "gigabytes, overrides",
     [  # measured gigabytes

@@ -46,6 +46,7 @@ def test_no_difference_is_detected_at_the_truth(compose: Callable[..., DictConfi
     assert smallest_rejected_n(list(compare(run, sizes=(100, 1000)))) is None
 
 
+@pytest.mark.every_second
 @pytest.mark.parametrize(
     "overrides",
     [

@@ -14,7 +14,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from conftest import ROOT, every_second
+from conftest import ROOT
 from gaussgan import load_run
 from gaussgan.config.errors import ConfigError
 from gaussgan.runs.checkpoint import read_checkpoint
@@ -247,7 +247,8 @@ def test_a_checkpoint_that_contradicts_itself_is_not_loaded(forge: Callable[...,
     assert "is damaged or is not a gaussgan checkpoint" in refusal(lambda: load_run(directory))
 
 
-@pytest.mark.parametrize("wrong", [*every_second(WRONG), *OF_A_RESUMED_RUN])
+@pytest.mark.every_second
+@pytest.mark.parametrize("wrong", [*WRONG, *OF_A_RESUMED_RUN])
 def test_it_is_not_resumed_either_and_nothing_is_written(forge: Callable[..., Path], wrong: str) -> None:
     directory = forge({**WRONG, **OF_A_RESUMED_RUN}[wrong])
     before = sorted(directory.rglob("*"))

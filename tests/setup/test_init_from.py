@@ -203,6 +203,7 @@ def test_settings_know_the_other_run_by_its_path(compose: Compose, tmp_path: Pat
     assert not [key for key in settings(plain) if key.startswith("init_")]
 
 
+@pytest.mark.every_second
 @pytest.mark.parametrize(
     "overrides, line",
     [

@@ -78,6 +78,7 @@ def test_every_argument_is_in_one_of_the_tables() -> None:
     assert not WORKS.keys() & REFUSED.keys()
 
 
+@pytest.mark.every_second
 @pytest.mark.parametrize("argument, value", REFUSED.items(), ids=REFUSED)
 def test_an_argument_that_does_not_work_is_refused(compose: Compose, argument: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=f"trainer.{argument} must be .*: .* \\(got ") as error:
@@ -224,6 +225,7 @@ def test_the_learning_rates_of_replicas_are_logged(compose: Compose) -> None:
     assert events.Scalars("lr/generator")[0].value == pytest.approx(0.005)
 
 
+@pytest.mark.every_second
 @pytest.mark.parametrize("devices, fit", [
     ("1", True), ("[0]", True), ("auto", True), ("-1", True), ("'0,'", True),
     ("2", False), ("[1]", False), ("[0,1]", False), ("'2'", False), ("'0,1'", False),

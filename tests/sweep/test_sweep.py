@@ -29,7 +29,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.base import Container, Node
 
-from conftest import PATIENCE, ROOT, every_second
+from conftest import PATIENCE, ROOT
 from gaussgan.config.errors import ConfigError
 from gaussgan.config.resolve import resolved
 from gaussgan.runs.directory import LAST, Busy
@@ -493,7 +493,8 @@ STRUCTURES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("structure", every_second(STRUCTURES))
+@pytest.mark.every_second
+@pytest.mark.parametrize("structure", STRUCTURES)
 def test_composes_as_hydra_does(application: Hydra, structure: str) -> None:
     options = ["hydra/launcher=vectorized", "hydra.sweep.dir=somewhere", "+hydra.job.env_set.X=y"]
     master = application.compose_config("train", options, RunMode.MULTIRUN)

@@ -60,6 +60,7 @@ def scalars(directory: str) -> dict[str, list[tuple[int, float]]]:
     }
 
 
+@pytest.mark.every_second
 @pytest.mark.parametrize(
     "common, diverged",
     [
