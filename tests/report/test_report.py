@@ -413,6 +413,18 @@ def test_honest_sentences(write_run: Write, tmp_path: Path) -> None:
     assert "no val/w2: 1 runs with another score" in " ".join(sentences(answered(find_runs([tmp_path]))))
 
 
+@pytest.mark.parametrize("typed, label", [(["schedule=constant"], "constant"), ([], "none")])
+def test_an_option_without_a_class_is_called_as_it_was_typed(
+    write_run: Write, tmp_path: Path, typed: list[str], label: str
+) -> None:
+    cosine = {"schedule._target_": "gaussgan.gan.schedules.Cosine", "schedule.end": 0.0}
+    for seed in range(3):
+        write_run(f"a{seed}", 1.0, seed, overrides=[f"seed={seed}", *typed])
+        write_run(f"b{seed}", 2.0, seed, overrides=[f"seed={seed}", "schedule=cosine"], settings=cosine)
+    (factor,) = answered(find_runs([tmp_path])).factors
+    assert (factor.name, {*factor.values}) == ("schedule", {label, "Cosine"})
+
+
 def test_a_choice_that_was_typed_for_one_run_only_is_no_factor_if_nothing_follows_from_it(
     write_run: Write, tmp_path: Path
 ) -> None:

@@ -108,11 +108,16 @@ def _followers(
 
 
 def _labels(name: str, joint: Codes, settings: pd.DataFrame, texts: np.ndarray) -> pd.Series:
-    """Return a label for each row: the class of the component, or the typed text if classes do not tell rows apart."""
+    """Return a label for each row: the class of the component, or the typed text if classes do not tell rows apart.
+
+    An option without a class, such as schedule=constant, is called as it was typed; "none" if it was not typed.
+    """
     target = f"{_component(name)}{TARGET}"
     if target in settings:
+        typed = {*texts[(settings[target] == "null").to_numpy()]}
+        plain = next(iter(typed)) if len(typed) == 1 else None
         classes = settings[target].map(
-            lambda value: value and ("none" if value == "null" else str(value).rpartition(".")[2])
+            lambda value: value and ((plain or "none") if value == "null" else str(value).rpartition(".")[2])
         )
         if len({*zip(joint.tolist(), classes, strict=True)}) == len({*classes}) == len({*joint.tolist()}):
             return classes
