@@ -3,7 +3,7 @@
 import math
 import shutil
 from collections.abc import Callable
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 
 import numpy as np
@@ -45,10 +45,9 @@ def train_as(cfg: DictConfig, name: str, **changes: object) -> Path:
 
 GROUPS = ("objective", "update", "penalty")
 PENALTIES = [*options("penalty"), "[r1,wgan_gp]"]
-
-
 ROWS = cyclic(options("objective"), options("update"), PENALTIES, times=2)
 ONCE = len(ROWS) // 2  # the first rows have each piece once
+PAIRS = [(*pair, penalty) for pair, penalty in zip(product(options("objective"), options("update")), cycle(PENALTIES))]
 
 
 @pytest.mark.parametrize(
@@ -67,10 +66,9 @@ def test_three_steps_and_the_same_with_a_stop_between(compose: Compose, row: tup
 
 
 @pytest.mark.extra  # it takes long
-@pytest.mark.parametrize("objective, update", product(options("objective"), options("update")))
-def test_all_combinations(compose: Compose, objective: str, update: str) -> None:
-    for penalty in PENALTIES:
-        test_three_steps_and_the_same_with_a_stop_between(compose, (objective, update, penalty))
+@pytest.mark.parametrize("row", PAIRS, ids="-".join)
+def test_each_objective_with_each_update_rule(compose: Compose, row: tuple[str, str, str]) -> None:
+    test_three_steps_and_the_same_with_a_stop_between(compose, row)
 
 
 @pytest.mark.parametrize(

@@ -267,7 +267,7 @@ def test_hopeless_trials_are_frozen_and_told_as_pruned(start: Start, tmp_path: P
         (("optimizer_d.lrr=interval(0,1)",), "optimizer_d.lrr"),
         (("+hydra.sweeper.params.optimizer_d.lrr=1,2",), "Sweeping over Hydra's configuration"),
         (("optimizer_d.lr=0.1",), "there is nothing to search"),
-        (("update=alternating,nosuch",), "update must be one of alternating, consensus"),
+        (("update=alternating,nosuch",), "update must be one of alternating, cgd, consensus"),
         ((SPACE[0], "hydra.sweeper.seeds=0"), "hydra.sweeper.seeds must be a whole number of at least 1 (got 0)"),
         ((SPACE[0], "hydra.sweeper.sampler.seed=null"), "hydra.sweeper.sampler.seed must be"),
         ((SPACE[0], "hydra.sweeper.direction=up"), "hydra.sweeper.direction must be minimize or maximize"),
