@@ -1,5 +1,6 @@
 """Latents that are balanced: exact moments, the same rows for replicas, and refusals."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,13 @@ class OfANetwork(nn.Module):
         return self.scale * draws
 
 
+class Drawn:
+    """Latents that ignore the draws."""
+
+    def __call__(self, draws: Tensor) -> Tensor:
+        return torch.randn_like(draws)
+
+
 def test_a_network_may_make_them(compose: Compose) -> None:
     cfg = compose("+latents._target_=test_latents.OfANetwork", "data.num_examples=20", "compile=off")
     _, data, _ = assemble(cfg)
@@ -82,11 +90,37 @@ def test_a_file_is_compiled_with_windows_larger_than_a_batch(compose: Compose, t
 
 
 @pytest.mark.parametrize(
+    "overrides, cause",
+    [
+        ([], None),
+        (["discriminator.packing=5"], None),
+        (["data.batch_size=16"], "data.num_examples=1000 is no multiple of the 16 examples of an iteration"),
+        (["update.d_steps=3"], "data.num_examples=1000 is no multiple of the 24 examples of an iteration"),
+    ],
+)
+def test_a_log_line_says_that_some_batches_are_not_balanced(
+    compose: Compose, caplog: pytest.LogCaptureFixture, overrides: list[str], cause: str | None
+) -> None:
+    """It is right: all batches of an epoch have mean 0, or the last has not."""
+    with caplog.at_level(logging.INFO):
+        gan, data, _ = assemble(compose("latents=balanced", *overrides))
+    lines = [line for line in caplog.messages if line.startswith("latents:")]
+    assert lines == (
+        [] if cause is None else [f"latents: the batches at the end of an epoch are not balanced, because {cause}"]
+    )
+    iterations = data.draw(0).latent.split(data.batch_size)
+    batches = [batch for rows in iterations for batch in rows.tensor_split(gan.update.batches)]
+    assert all(batch.mean(0).abs().max() < 1e-5 for batch in batches[:-6])
+    assert all(batch.mean(0).abs().max() < 1e-5 for batch in batches) == (cause is None)
+
+
+@pytest.mark.parametrize(
     "overrides, line",
     [
         (["latents=balanced", "data.batch_size=2"], "latents: window must be at least generator.in_features \\+ 1 = 3"),
         (["latents=balanced", "latents.window=1"], "latents.window must be a whole number of at least 2"),
         (["+latents.window=8"], "unknown key latents.window"),
+        (["+latents._target_=test_latents.Drawn"], "latents: Drawn must draw nothing itself, and change nothing"),
     ],
 )
 def test_what_cannot_be_balanced_is_refused(compose: Compose, overrides: list[str], line: str) -> None:

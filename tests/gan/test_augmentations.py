@@ -136,6 +136,8 @@ def test_each_has_its_own_probability_and_draws() -> None:
     turned = u[:, 0] < 0.3
     torch.testing.assert_close(y[turned], Rotation(0.5, 1.0)(x, u[:, 1:2])[turned])
     assert augmented(x, [], None) is x
+    certain = augmented(x, [Scaling(0.25, 1.0)], torch.ones(20_000, 2))  # as bfloat16 rounds draws
+    assert (certain != x).all()
 
 
 def test_gradients_go_through_it_to_the_generator() -> None:
@@ -188,6 +190,24 @@ def test_draws_that_are_rounded_to_1_are_the_largest_ones(augmentation: Any) -> 
     assert (rounded != 0).any(-1).all()
 
 
+class Centred:
+    """Subtracts a mean over all examples and replicas."""
+
+    draws, probability = 0, 1.0
+
+    def __call__(self, x: Tensor, u: Tensor) -> Tensor:
+        return x - x.mean((0, 1))
+
+
+class Noisy:
+    """Draws numbers itself."""
+
+    draws, probability = 0, 1.0
+
+    def __call__(self, x: Tensor, u: Tensor) -> Tensor:
+        return x + torch.randn_like(x)
+
+
 @pytest.mark.parametrize(
     "target, arguments, line",
     [
@@ -201,6 +221,15 @@ def test_draws_that_are_rounded_to_1_are_the_largest_ones(augmentation: Any) -> 
             "gaussgan.gan.augmentations.Cutout",
             ["+augment.own.probability=1", "+augment.own.shape=[-1,-1,2]"],
             "augment.own: needs images: data.shape=[C,H,W] with C·H·W = 2 (got [-1, -1, 2]) (ValueError)",
+        ),
+        *(
+            (
+                f"test_augmentations.{name}",
+                ["replicas=2"],
+                f"augment.own: the value of {name} must depend on one example and its draws alone, and draw nothing"
+                " itself",
+            )
+            for name in ("Centred", "Noisy")
         ),
     ],
 )

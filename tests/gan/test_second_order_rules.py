@@ -209,17 +209,18 @@ def test_least_squares_solves_each_replicas_equation() -> None:
 
 
 @pytest.mark.parametrize("backpropagate", [False, True])
-def test_unrolled_steps_leave_ds_buffers_and_memory_as_they_are(backpropagate: bool) -> None:
+def test_unrolled_steps_leave_buffers_and_memory_as_they_are(backpropagate: bool) -> None:
     """They are those after one loss of D, at the parameters that D really has."""
     rng, adam = stream(0, "init"), partial(Adam, lr=0.1)
-    generator, discriminator = MLP(2, [3], 1, 0.5, rng), MLP(1, [3], 1, 0.5, rng, batch_norm=True)
+    generator, discriminator = (MLP(k, [3], 1, 0.5, rng, batch_norm=True) for k in (2, 1))
     batch = Batch(normal(6, 1, generator=rng), normal(6, 2, generator=rng))
-    gan = GAN(generator, discriminator, NonSaturating(), Unrolled(2, backpropagate), adam, adam, [LeCam(0.1)])
+    gan = GAN(generator, discriminator, NonSaturating(), Unrolled(3, backpropagate), adam, adam, [LeCam(0.1)])
     gan.configure_optimizers()
     once = deepcopy(gan)
     once.game.discriminator_loss(batch, *once.state.discriminator.memory)
     gan.iteration(gan.state, batch)
     expected = once.state.discriminator
     torch.testing.assert_close(gan.state.discriminator.buffers, expected.buffers)
+    torch.testing.assert_close(gan.state.generator.buffers, once.state.generator.buffers)
     torch.testing.assert_close(gan.state.discriminator.memory, expected.memory)
     assert not torch.equal(gan.state.discriminator.theta, expected.theta)

@@ -18,7 +18,7 @@ import pytest
 from conftest import PATIENCE, ROOT
 from gaussgan.config.errors import ConfigError
 from gaussgan.reproduce import training
-from gaussgan.reproduce.compute import changed, chosen, compute, listing
+from gaussgan.reproduce.compute import changed, chosen, compute, listing, measure
 from gaussgan.reproduce.configured import settings_of
 from gaussgan.reproduce.keep import Page
 from gaussgan.reproduce.results import RESULTS, TABLE, read_results
@@ -89,6 +89,19 @@ def test_a_row_is_computed_again_if_it_has_changed_or_wants_more_seeds(tmp_path:
     assert calls(other) == 1
 
 
+def test_fewer_seeds_and_errors_do_not_replace_a_result(tmp_path: Path) -> None:
+    one = row("one", 1.0, 1.1, 0.9)
+    page = page_of(tmp_path, one)
+    assert compute([one], page.runs, None, page.keep)
+    for worse in (Result("given", [1.0, 1.1], 0.0, ""), Result("given", [], 0.0, "", "no memory")):
+        page.keep({"one": worse})
+        assert page.results()["one"].values == [1.0, 1.1, 0.9]
+
+
+def test_nan_is_a_divergence(tmp_path: Path) -> None:
+    assert measure(row("one", math.nan, 1.0), tmp_path, range(2)).values == [math.inf, 1.0]
+
+
 def test_results_are_kept_in_the_order_of_rows_and_a_damaged_file_is_named(tmp_path: Path) -> None:
     rows = [row("a", 1.0), row("b", math.inf), row("c", 1.0)]
     page = page_of(tmp_path, *rows)
@@ -151,6 +164,11 @@ def test_a_finished_run_that_was_moved_here_is_used_but_no_other_run(tmp_path: P
     check_same(tmp_path, settings, ["data.num_examples=40"])
     with pytest.raises(ConfigError, match=r"holds another run: data\.num_examples is 40, and the row has 50"):
         check_same(tmp_path, settings, ["data.num_examples=50"])
+    for more in ("penalty=r1", "latents=balanced", "augment=rotation", "schedule=cosine", "penalty=[r1,lecam]"):
+        with pytest.raises(ConfigError, match=r"holds another run: \S+ is not set, and the row has "):
+            check_same(tmp_path, settings, ["data.num_examples=40", *more.split()])
+        with pytest.raises(ConfigError, match=r"holds another run: \S+ is .*, and the row has not set"):
+            check_same(tmp_path, settings_of(f"data.num_examples=40 {more}"), ["data.num_examples=40"])
     with pytest.raises(ConfigError, match="without known settings"):
         check_same(tmp_path, None, [])
 

@@ -33,8 +33,9 @@ class Balanced:
     those of N(0, I). A nonlinear generator sees this; for large windows the difference vanishes.
 
     Args:
-        window: w, the number of rows in a window. With w the size of a batch, every batch is balanced. If n is not a
-            multiple of w, the last window has up to 2 w − 1 rows. If n is below w, there is one window.
+        window: w, the number of rows in a window. With w the size of a batch, every batch is balanced, if n is a
+            multiple of the examples of an iteration. If n is not a multiple of w, the last window has up to 2 w − 1
+            rows. If n is below w, there is one window.
 
     Raises:
         ValueError: when a window has at most k rows, because then no latents have the covariance I.

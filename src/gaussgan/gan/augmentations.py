@@ -56,7 +56,8 @@ def augmented(x: Tensor, augmentations: Sequence[Augmentation], u: Tensor | None
     for each in augmentations:
         assert u is not None
         chosen, own, u = u.tensor_split((1, 1 + each.draws), -1)
-        x = torch.where(chosen < each.probability, each(x, own), x)
+        changed = each(x, own)  # in bfloat16, a draw may be 1
+        x = changed if each.probability == 1 else torch.where(chosen < each.probability, changed, x)
     return x
 
 

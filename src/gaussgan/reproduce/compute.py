@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -63,7 +64,7 @@ def runs_of(row: Row) -> str:
 
 
 def measure(row: Row, directory: Path, seeds: Sequence[int]) -> Result:
-    """Compute a row and return its result. An error becomes part of the result."""
+    """Compute a row and return its result. An error becomes part of the result. A NaN counts as infinity."""
     assert row.method is not None
     began = time.perf_counter()
     try:
@@ -71,7 +72,8 @@ def measure(row: Row, directory: Path, seeds: Sequence[int]) -> Result:
     except Exception as error:
         return Result(row.command, [], time.perf_counter() - began, machine(), one_line(error))
     seconds = time.perf_counter() - began if measured.seconds is None else measured.seconds
-    return Result(row.command, measured.values, round(seconds, 2), machine())
+    values = [math.inf if math.isnan(value) else value for value in measured.values]
+    return Result(row.command, values, round(seconds, 2), machine())
 
 
 def changed(rows: Sequence[Row], committed: dict[str, Result], directory: Path) -> list[str]:

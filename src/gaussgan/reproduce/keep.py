@@ -55,12 +55,17 @@ class Page:
         return picture is not None and (self.directory / picture.file).exists()
 
     def keep(self, results: Mapping[str, Result]) -> None:
-        """Add results to those that are kept, and write the page again. Several processes may do so."""
+        """Add results to those that are kept, and write the page again. Several processes may do so.
+
+        A result of fewer seeds, or an error, does not replace a kept one.
+        """
         with writing("--out"):
             for directory in (self.directory, self.runs):
                 directory.mkdir(parents=True, exist_ok=True)
         with FileLock(self.runs / LOCK):
-            write_results(self.directory / RESULTS, {**self.results(), **results}, (row.name for row in self.rows))
+            kept = self.results()
+            better = {name: new for name, new in results.items() if len(new.values) >= _seeds(kept.get(name))}
+            write_results(self.directory / RESULTS, kept | better, (row.name for row in self.rows))
             write_whole(self.directory / TABLE, self.text().encode(), "--out")
 
     def draw(self) -> None:
@@ -74,3 +79,7 @@ class Page:
             if section.picture is not None and (figure := section.picture.draw(self.runs)) is not None:
                 save(render(figure), self.directory / section.picture.file)
         self.keep({})
+
+
+def _seeds(result: Result | None) -> int:
+    return 0 if result is None else len(result.values)

@@ -19,6 +19,7 @@ from gaussgan.runs.directory import LAST, holds_a_run, is_running
 from gaussgan.runs.record import read_record
 
 COMPLETE = ("completed", "diverged")
+ANY = ("compile", "logger")  # settings that may differ: they do not change what is computed
 
 
 @dataclass(frozen=True)
@@ -101,18 +102,19 @@ def is_complete(directory: Path) -> bool:
 def check_same(directory: Path, found: Mapping[str, Any] | None, overrides: Sequence[str]) -> None:
     """Check that the record of a run has the settings that the overrides give. A run may have been moved here.
 
-    A setting that did not exist yet when the run was trained is not compared.
+    A setting that did not exist yet when the run was trained counts as that of the default run.
 
     Raises:
         ConfigError: when a setting differs. The message names the first one.
     """
     if not found:
         raise ConfigError(f"{directory} holds a run without known settings")
-    wanted = settings_of(shlex.join(overrides))
-    for key, value in wanted.items():
-        there = found.get(key, value)
-        if key != "compile" and there != value:
-            raise ConfigError(f"{directory} holds another run: {key} is {there}, and the row has {value}")
+    wanted, usual = settings_of(shlex.join(overrides)), settings_of("")
+    there = {key: usual[key] for key in wanted if key in usual} | dict(found)
+    for key in dict.fromkeys([*wanted, *there]):
+        ours, theirs = (repr(one[key]) if key in one else "not set" for one in (wanted, there))
+        if key not in ANY and ours != theirs:
+            raise ConfigError(f"{directory} holds another run: {key} is {theirs}, and the row has {ours}")
 
 
 def _value(record: Mapping[str, Any], measure: str) -> float:

@@ -41,6 +41,7 @@ from gaussgan.setup.check_game import (
     check_penalties,
     check_schedule,
     check_update,
+    unbalanced,
 )
 from gaussgan.setup.check_networks import check_networks, check_range
 from gaussgan.setup.compiling import choose_mode, compile_run
@@ -134,7 +135,9 @@ def _assemble(cfg: DictConfig, given: dict[str, Any]) -> _Assembled:
     # be rounded to float32 first.
     trainer.precision_plugin.convert_module(gan)
     step = None if cfg.ckpt_path is None else check_checkpoint(cfg, gan, data, trainer)
-    notes = [start_from(config, gan, trainer)] if step is None and start is not None else []
+    notes = unbalanced(data)
+    if step is None and start is not None:
+        notes.append(start_from(config, gan, trainer))
     mode = compile_run(mode, gan, data, trainer)
     gan.config["compile"] = mode.value
     if not cfg.trainer.get("fast_dev_run"):  # a fast_dev_run logs nothing

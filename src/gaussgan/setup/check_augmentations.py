@@ -29,7 +29,7 @@ def check_draws(augmentations: Mapping[str, Any]) -> None:
 
 
 def check_augmentations(augmentations: Mapping[str, Any], d: int, replicas: int) -> None:
-    """Check that each augmentation returns examples, and that gradients go through it.
+    """Check that each augmentation is a function of each example and of its draws alone, with gradients.
 
     Args:
         augmentations: maps the name of each augmentation in the configuration to the augmentation.
@@ -44,8 +44,12 @@ def check_augmentations(augmentations: Mapping[str, Any], d: int, replicas: int)
     for name, augmentation in augmentations.items():
         where = f"augment.{name}: the value of {type(augmentation).__name__}"
         x = normal(*leading, ROWS, d, generator=rng).requires_grad_()
+        u = uniform(*leading, ROWS, augmentation.draws, generator=rng)
         with naming_key(f"augment.{name}"), torch.enable_grad():
-            value = augmentation(x, uniform(*leading, ROWS, augmentation.draws, generator=rng))
+            value = augmentation(x, u)
             check_numbers(where, value, x.shape)
             if not value.requires_grad:
                 raise ConfigError(f"{where} must have a gradient with respect to the examples")
+            one = (0,) * len(leading) + (slice(1),)
+            if not torch.allclose(augmentation(x[one], u[one]), value[one], rtol=1e-3, atol=1e-4):
+                raise ConfigError(f"{where} must depend on one example and its draws alone, and draw nothing itself")

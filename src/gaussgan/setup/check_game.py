@@ -15,7 +15,7 @@ from torch import Tensor
 from gaussgan.config.errors import ConfigError, one_line
 from gaussgan.config.schema import is_number
 from gaussgan.data.datamodule import DataModule
-from gaussgan.data.latents import Latents
+from gaussgan.data.latents import Balanced, Latents
 from gaussgan.data.loader import Batch
 from gaussgan.gan.game import OptimizerFactory
 from gaussgan.gan.module import GAN
@@ -160,8 +160,19 @@ def check_latents(latents: Latents, data: DataModule) -> None:
     n, most = data.num_examples, (data.chunk or data.iterations) * data.batch_size
     for rows in {min(n, most), n % most or min(n, most)}:
         with naming_key("latents"):
-            made = latents(normal(rows, data.latent_dim, generator=stream(0, "protocol")))
+            made, again = (latents(normal(rows, data.latent_dim, generator=stream(0, "protocol"))) for _ in range(2))
             check_numbers("latents: the result", made, (rows, data.latent_dim))
+            if not made.equal(again):
+                raise ConfigError(f"latents: {type(latents).__name__} must draw nothing itself, and change nothing")
+
+
+def unbalanced(data: DataModule) -> list[str]:
+    """Return a line about the batches whose latents are not balanced though others are, if there are any."""
+    n, rows = data.num_examples, data.batch_size
+    if not isinstance(data.latents, Balanced) or n % rows == 0:
+        return []
+    cause = f"data.num_examples={n} is no multiple of the {rows} examples of an iteration"
+    return [f"latents: the batches at the end of an epoch are not balanced, because {cause}"]
 
 
 def check_schedule(schedule: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import ExitStack
 from typing import Any
 
 from torch import Tensor
@@ -16,10 +16,10 @@ class Unrolled:
 
         D ← g_D,   G ← ∇ L_G(θ_D^k, θ_G),   θ_D^{i+1} = θ_D^i after a step of D's optimizer along g_D(θ_D^i, θ_G)
 
-    The gradient ∇ is with respect to θ_G, also through the k steps. D itself makes only the first of them. Its buffers,
-    such as batch norm's means, and the memory of its penalties change only by its loss at θ_D^0. Metz et al. 2017,
-    arXiv 1611.02163. The steps are those of D's own optimizer, from its state of moments: plain
-    gradient steps with SGD, as in the paper's equations, and Adam's with Adam.
+    The gradient ∇ is with respect to θ_G, also through the k steps. D itself makes only the first of them. The buffers
+    of both networks, such as batch norm's means, and the memory of D's penalties change only by D's loss at θ_D^0. Metz
+    et al. 2017, arXiv 1611.02163. The steps are those of D's own optimizer, from its state of moments: plain gradient
+    steps with SGD, as in the paper's equations, and Adam's with Adam.
 
     Args:
         steps: the number k; 0 for simultaneous steps.
@@ -41,7 +41,10 @@ class Unrolled:
         theta, state = discriminator.theta, discriminator.state.optimizer
         loss_d, gradient_d = discriminator.value_and_grad(batch, create_graph=self.second_order)
         gradient: Tensor = gradient_d
-        with discriminator.looking_ahead() if self.steps else nullcontext():
+        with ExitStack() as ahead:
+            if self.steps:
+                ahead.enter_context(discriminator.looking_ahead())
+                ahead.enter_context(generator.looking_ahead())
             for i in range(self.steps):
                 if i > 0:
                     with discriminator.at(theta):

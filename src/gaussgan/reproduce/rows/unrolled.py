@@ -11,9 +11,9 @@ The paper's picture: without unrolling the generator moves around the modes and 
 steps it converges to the data. No number is published. The recipe is that of the notebook of one of its authors
 (github.com/poolio/unrolled_gan), which says that its numbers are not the paper's: two hidden layers of 128, tanh, 256
 latents, batches of 512, 25,000 iterations. In its data two of the 8 means are equal; here they are 8 different ones.
-Initial weights are normal here, and orthogonal there. Our figure is the proportion of samples within 3 std of a mode;
-the true distribution has 0.989. The number of modes says nothing here: without unrolling, all 8 have a sample (seed
-0)."""
+Initial weights are normal here, and orthogonal there. Without unrolling, steps alternate here, and are simultaneous
+there. Our figure is the proportion of samples within 3 std of a mode; the true distribution has 0.989. The number of
+modes says nothing here: without unrolling, all 8 have a sample (seed 0)."""
 
 RECIPE = (
     "data=ring data.num_examples=102400 data.batch_size=512 data.fresh=true"
