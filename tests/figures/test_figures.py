@@ -412,6 +412,7 @@ def test_efficiencies_have_intervals_and_diverged_cells_are_crosses() -> None:
     assert efficiency.texts({"a": runs, "b": diverged})[1] == "b: 0.000 [0.000, 0.000]"
     figure = efficiency.efficiency_figure({"a": runs, "b": diverged})
     assert render(figure).std() > 0
+    assert figure.axes[0].get_title("left").endswith("; outside: 40")
     cells = {(dim, number): runs if dim == 2 else diverged for dim in (2, 5) for number in (1, 100)}
     lines = efficiency.efficiency_map({"a": cells}).axes[0]
     assert [len(line.get_xdata()) for line in lines.lines[:2]] == [2, 0]

@@ -49,19 +49,26 @@ def interval(runs: Runs, draws: int = 1000) -> tuple[float, float]:
 def efficiency_figure(recipes: Mapping[str, Runs]) -> Figure:
     """Draw the distances of runs over those of their baselines, and the efficiency of each recipe during training.
 
+    A title says how many runs lie outside the axes, with those that diverged.
+
     Args:
         recipes: maps the name of each of two or three recipes to its runs, in the order of their colours.
     """
     figure = sheet("Generators and maximum likelihood on the same examples", 0.06)
     colors = dict(zip(recipes, CATEGORIES, strict=False))
-    seeds = panel(figure, (0.06, 0.12, 0.37, 0.74), "each run, after its last iteration")
-    low, high = 0.008, 3.0
+    low, right, high = 0.005, 0.4, 3.0
+    hidden = sum(
+        int((~_between(low, runs.baseline, right) | ~_between(low, runs.w2[:, -1], high)).sum())
+        for runs in recipes.values()
+    )
+    more = f"; outside: {hidden}" if hidden else ""
+    seeds = panel(figure, (0.06, 0.12, 0.37, 0.74), f"each run, after its last iteration{more}")
     seeds.plot([low, high], [low, high], color=MUTED, lw=1.1, ls="--", zorder=1)
-    label(seeds, "as good as the fit", (0.011, 0.011), (8, -2))
+    label(seeds, "as good as the fit", (0.007, 0.007), (8, -2))
     for name, runs in recipes.items():
         seeds.scatter(runs.baseline, runs.w2[:, -1], 7, colors[name], alpha=0.5, linewidths=0, label=name)
     seeds.set(
-        xlabel="w2 of the maximum-likelihood fit", ylabel="w2 of the generator", xlim=(low, 0.4), ylim=(low, high)
+        xlabel="w2 of the maximum-likelihood fit", ylabel="w2 of the generator", xlim=(low, right), ylim=(low, high)
     )
     decades(seeds, "x")
     decades(seeds)
@@ -74,6 +81,10 @@ def efficiency_figure(recipes: Mapping[str, Runs]) -> Figure:
     decades(over)
     legend(over, "lower right", "after the last iteration")
     return figure
+
+
+def _between(low: float, values: Tensor, high: float) -> Tensor:
+    return (values >= low) & (values <= high)  # false for NaN
 
 
 def efficiency_map(recipes: Mapping[str, Mapping[tuple[int, float], Runs]]) -> Figure:
