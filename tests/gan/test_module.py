@@ -99,7 +99,7 @@ def test_instance_noise_is_on_all_examples_that_the_discriminator_sees(compose: 
         assert clean.noise is None
         assert batch.noise is not None
         assert torch.equal(clean.latent, batch.latent)
-        on_real, on_fake = batch.real - clean.real, noisy[0].game.generate(batch) - plain[0].game.generate(clean)
+        on_real, on_fake = batch.real - clean.real, noisy[0].game.generated(batch) - plain[0].game.generated(clean)
         for noise in (on_real, on_fake.detach()):
             assert noise.std().item() == pytest.approx(0.5, rel=0.02)
         assert abs((on_real * on_fake).mean().item()) < 5 * 0.25 / 40_000**0.5

@@ -64,7 +64,7 @@ class Game:
             batch: the batch.
             memory: for each penalty, the tensors that it remembers.
         """
-        fake = self.generate(batch)
+        fake = self.generated(batch)
         self.fake_cache.keep(batch, fake)
         if not self.second_order:
             fake = fake.detach()
@@ -83,13 +83,14 @@ class Game:
     def generator_loss(self, batch: Batch) -> Loss:
         """Return the generator's loss."""
         of_real, of_fake = draws_of_both(batch)
-        fake = self.fake_cache.take(batch)
-        fake_logits = self.discriminator(self.shown(self.generate(batch) if fake is None else fake, of_fake))
+        fake_logits = self.discriminator(self.shown(self.generated(batch), of_fake))
         real_logits = self.discriminator(self.shown(batch.real, of_real)) if self.paired else None
         return Loss(self.objective.generator_loss(real_logits, fake_logits))
 
-    def generate(self, batch: Batch) -> Tensor:
-        """Return generated examples with the instance noise of the batch, [..., B, d]."""
+    def generated(self, batch: Batch) -> Tensor:
+        """Return generated examples with the instance noise of the batch, [..., B, d]; see `FakeCache`."""
+        if (kept := self.fake_cache.take(batch)) is not None:
+            return kept
         fake = self.generator(batch.latent)
         return fake if batch.noise is None else fake + batch.noise
 
@@ -156,8 +157,8 @@ def draws_of_both(batch: Batch) -> tuple[Tensor | None, Tensor | None]:
 class FakeCache:
     """Keeps the generated examples from which the discriminator's last loss was computed, with their autograd graph.
 
-    The generator's loss uses these examples again. So the generator runs once for both losses, unless the generator's
-    parameters change between the two losses.
+    The next loss of either player uses these examples again. So the generator runs once for all losses of a batch,
+    unless its parameters change between them.
     """
 
     def __init__(self, generator: Player | None = None) -> None:

@@ -64,8 +64,10 @@ class Page:
                 directory.mkdir(parents=True, exist_ok=True)
         with FileLock(self.runs / LOCK):
             kept = self.results()
-            better = {name: new for name, new in results.items() if len(new.values) >= _seeds(kept.get(name))}
-            write_results(self.directory / RESULTS, kept | better, (row.name for row in self.rows))
+            for name, new in results.items():
+                if name not in kept or len(new.values) >= len(kept[name].values):
+                    kept[name] = new
+            write_results(self.directory / RESULTS, kept, (row.name for row in self.rows))
             write_whole(self.directory / TABLE, self.text().encode(), "--out")
 
     def draw(self) -> None:
@@ -79,7 +81,3 @@ class Page:
             if section.picture is not None and (figure := section.picture.draw(self.runs)) is not None:
                 save(render(figure), self.directory / section.picture.file)
         self.keep({})
-
-
-def _seeds(result: Result | None) -> int:
-    return 0 if result is None else len(result.values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import nullcontext
 from typing import Any
 
 from torch import Tensor
@@ -41,10 +41,7 @@ class Unrolled:
         theta, state = discriminator.theta, discriminator.state.optimizer
         loss_d, gradient_d = discriminator.value_and_grad(batch, create_graph=self.second_order)
         gradient: Tensor = gradient_d
-        with ExitStack() as ahead:
-            if self.steps:
-                ahead.enter_context(discriminator.looking_ahead())
-                ahead.enter_context(generator.looking_ahead())
+        with discriminator.looking_ahead() if self.steps else nullcontext():
             for i in range(self.steps):
                 if i > 0:
                     with discriminator.at(theta):
