@@ -49,7 +49,7 @@ def interval(runs: Runs, draws: int = 1000) -> tuple[float, float]:
 def efficiency_figure(recipes: Mapping[str, Runs]) -> Figure:
     """Draw the distances of runs over those of their baselines, and the efficiency of each recipe during training.
 
-    A title says how many runs lie outside the axes, with those that diverged.
+    The title of the first panel says how many runs lie outside its axes. A run that diverged does.
 
     Args:
         recipes: maps the name of each of two or three recipes to its runs, in the order of their colours.

@@ -19,7 +19,7 @@ from gaussgan.runs.directory import LAST, holds_a_run, is_running
 from gaussgan.runs.record import read_record
 
 COMPLETE = ("completed", "diverged")
-ANY = ("compile", "logger")  # settings that may differ: they do not change what is computed
+MAY_DIFFER = ("compile", "logger")  # settings that do not change what is computed
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def check_same(directory: Path, found: Mapping[str, Any] | None, overrides: Sequ
     there = {key: usual[key] for key in wanted if key in usual} | dict(found)
     for key in dict.fromkeys([*wanted, *there]):
         ours, theirs = (repr(one[key]) if key in one else "not set" for one in (wanted, there))
-        if key not in ANY and ours != theirs:
+        if key not in MAY_DIFFER and ours != theirs:
             raise ConfigError(f"{directory} holds another run: {key} is {theirs}, and the row has {ours}")
 
 
