@@ -114,6 +114,14 @@ def test_a_log_line_says_that_some_batches_are_not_balanced(
     assert all(batch.mean(0).abs().max() < 1e-5 for batch in batches) == (cause is None)
 
 
+def test_no_line_is_logged_if_windows_are_larger_than_batches(
+    compose: Compose, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        assemble(compose("latents=balanced", "latents.window=40", "data.num_examples=1004"))
+    assert not [line for line in caplog.messages if line.startswith("latents:")]
+
+
 @pytest.mark.parametrize(
     "overrides, line",
     [

@@ -171,6 +171,8 @@ def unbalanced(data: DataModule) -> list[str]:
     n, rows = data.num_examples, data.batch_size
     if not isinstance(data.latents, Balanced) or n % rows == 0:
         return []
+    if rows // data.batches_per_iteration % data.latents.window:  # a batch does not consist of windows
+        return []
     cause = f"data.num_examples={n} is no multiple of the {rows} examples of an iteration"
     return [f"latents: the batches at the end of an epoch are not balanced, because {cause}"]
 
