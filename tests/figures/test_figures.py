@@ -1,3 +1,4 @@
+import itertools
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -25,7 +26,8 @@ from gaussgan.figures import (
     replicas_figure,
     spectrum_figure,
 )
-from gaussgan.figures.style import decades, level
+from gaussgan.figures.curves import draw_history
+from gaussgan.figures.style import decades, level, sheet
 from gaussgan.rng import stream
 
 FIRST = Verdict(lambda x: x[..., :1], probability=True)
@@ -348,6 +350,17 @@ def test_a_logarithmic_axis_can_be_read(low: float, high: float) -> None:
 def legends(axes: Axes) -> list[str]:
     boxes = [each for each in axes.get_children() if isinstance(each, Legend)]
     return [text.get_text() for box in boxes for text in (box.get_title(), *box.get_texts())]
+
+
+@pytest.mark.parametrize("end", [500, 2500, 99_999, 250_000, 400_000])
+def test_numbers_of_iterations_do_not_overlap(end: int) -> None:
+    figure = sheet("title")
+    history = [{"iteration": i, "train/loss_d": 0.6, "train/loss_g": 0.8, "val/w2": 1 / (1 + i)} for i in (0, end)]
+    axes = draw_history(figure, history, True, "val/w2")
+    render(figure)
+    boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
+    assert len(boxes) >= 4
+    assert all(left.x1 + 4 < right.x0 for left, right in itertools.pairwise(boxes))
 
 
 @pytest.mark.parametrize("d, lost", [(1, 0), (2, 500), (5, 1000)])

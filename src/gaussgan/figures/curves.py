@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gaussgan.figures.colors import AVERAGE, FAKE, INK, REAL
-from gaussgan.figures.style import Place, decades, legend, level, panel
+from gaussgan.figures.style import Place, decades, legend, level, panel, sparse_ticks
 
 History = Sequence[dict[str, float]]
 PLACES: tuple[Place, Place] = ((0.66, 0.55, 0.325, 0.37), (0.66, 0.11, 0.325, 0.37))
@@ -44,6 +44,7 @@ def draw_history(
         level(losses, float(np.log(2)), "log 2")
     losses.set_ylabel("loss")
     losses.tick_params(labelbottom=False)
+    sparse_ticks(losses)
     legend(losses, "best")
 
     distance = panel(figure, places[1])
@@ -62,6 +63,7 @@ def draw_distance(
     """Draw a distance to the true distribution over iterations. Its axis is logarithmic, and `tag` is its name."""
     axes.plot(iterations, values, color=color, **{"lw": 1.9, **style})  # type: ignore[arg-type]
     axes.set(xlabel="iteration", ylabel=NAMES.get(tag, tag))
+    sparse_ticks(axes)
     decades(axes)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gaussgan.figures.colors import INK, TIME
 from gaussgan.figures.plane import frame, mesh, widen
-from gaussgan.figures.style import Place, aspect, crosshair, decades, legend, panel, sheet
+from gaussgan.figures.style import Place, aspect, crosshair, decades, legend, panel, sheet, sparse_ticks
 
 LEFT: Place = (0.055, 0.11, 0.54, 0.81)
 RIGHT: Place = (0.67, 0.11, 0.315, 0.81)
@@ -67,7 +67,7 @@ def _draw_distance(axes: Axes, distance: Tensor) -> None:
     axes.plot(*distance.T.tolist(), lw=0)  # sets the limits, as a logarithmic axis ignores collections
     axes.add_collection(_shaded(distance), autolim=False)
     axes.set(xlabel="iteration", ylabel="distance from equilibrium, √(θ² + ψ²)")
-    axes.locator_params(axis="x", nbins=6)
+    sparse_ticks(axes)
     decades(axes)
 
 

@@ -160,6 +160,11 @@ def in_units(axes: Axes, units: Sequence[Unit]) -> None:
         axis.set_ticks([(tick - unit.shift) / unit.scale for tick in ticks], [f"{tick:,.6g}" for tick in ticks])
 
 
+def sparse_ticks(axes: Axes) -> None:
+    """Place at most seven ticks on the x axis, so that numbers of six digits do not overlap."""
+    axes.locator_params(axis="x", nbins=6)
+
+
 def decades(axes: Axes, which: Literal["x", "y"] = "y") -> None:
     """Make an axis logarithmic, with plain numbers as tick labels."""
     axes.set(**{f"{which}scale": "log"})
